@@ -1,0 +1,45 @@
+# The front door. Everything here is one command on a fresh machine; CMake does the work.
+.DEFAULT_GOAL := help
+.PHONY: help deps build quickstart test bench lint install clean
+
+PREFIX ?= /usr/local
+BUILD := build/release
+
+help:
+	@echo "isobit: MNIST-family training that gives the same bits on every machine"
+	@echo
+	@echo "  make quickstart   build, get the data, train the CNN, show accuracy, time and hashes"
+	@echo "  make test         build with gcc and clang, run every test, sanitizers included"
+	@echo "  make build        build $(BUILD)/isobit"
+	@echo "  make bench        measure this machine: peak, then the training step"
+	@echo "  make lint         clang-tidy, shellcheck, layering"
+	@echo "  make install      install below PREFIX ($(PREFIX)); DESTDIR is honoured"
+	@echo "  make deps         install what building and testing need (ISOBIT_NO_INSTALL=1: only check)"
+	@echo "  make clean        remove build/"
+
+deps:
+	@scripts/deps.sh test
+
+build:
+	@scripts/deps.sh build
+	@scripts/build.sh release
+
+quickstart:
+	@scripts/quickstart.sh
+
+test:
+	@scripts/deps.sh test
+	@tests/run_tests.sh
+
+bench: build
+	$(BUILD)/isobit bench roofline
+	$(BUILD)/isobit bench step --model cnn --batch-size 64
+
+lint: build
+	@scripts/lint.sh
+
+install: build
+	cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean:
+	rm -rf build

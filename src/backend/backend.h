@@ -1,0 +1,184 @@
+/* What a backend offers to layers: buffers and the exact operations of NUMERICS.md.
+ *
+ * Layouts, the same for every backend (C16 = channels rounded up to a multiple of 16; padding
+ * channels hold +0 and stay so):
+ *   image activations    [n][h][w][C16]          (one input channel: [n][h][w])
+ *   feature activations  [n][stride]             stride = features rounded up to a multiple of 16
+ *   convolution weights  [ky][kx][ci: 1, or C16][C16 of co]
+ *   linear weights       [in, rounded up to a multiple of 16][C16 of out]
+ *   biases               [C16]
+ * A pooled convolution writes feature activations in channel, row, column order: PyTorch's flatten.
+ */
+#ifndef IB_BACKEND_BACKEND_H
+#define IB_BACKEND_BACKEND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/philox.h"
+#include "base/status.h"
+#include "experiment/config.h"
+#include "tensor/tensor.h"
+
+typedef struct ib_backend ib_backend;
+
+typedef struct ib_backend_options {
+    const char *backend; /* "auto", "cpu", "opencl", "cuda" */
+    const char *isa;     /* "auto", "scalar", "avx2", "avx512", "neon" */
+    unsigned threads;    /* 0: every usable CPU */
+} ib_backend_options;
+
+typedef struct ib_backend_info {
+    const char *name; /* "cpu" */
+    const char *isa;  /* "avx512" */
+    unsigned threads;
+} ib_backend_info;
+
+static inline int64_t ib_pad16(int64_t n) {
+    return (n + 15) / 16 * 16;
+}
+
+/* Dropout that follows a ReLU: y = word < threshold ? +0 : x * scale, word = element's Philox word. */
+typedef struct ib_dropout {
+    int enabled;
+    uint32_t threshold; /* round(p * 2^32) */
+    float scale;        /* 1 / (1 - p), rounded once from binary64 */
+    ib_rng rng;
+} ib_dropout;
+
+/* y = conv(x, w) + b; relu: y > 0 ? y : +0. pool: then 2x2 max-pool of stride 2 (odd rest dropped),
+ * dropout, and output as features. x: [n][h][w][ci]. */
+typedef struct ib_conv {
+    int64_t n, h, w, ci, co;
+    int64_t kh, kw, stride, pad;
+    int relu, pool;
+    ib_dropout dropout;
+    float input_scale; /* of the dropout that made x; 1 without */
+} ib_conv;
+
+typedef struct ib_linear {
+    int64_t n, in, out;
+    int relu;
+    ib_dropout dropout;
+    float input_scale;
+} ib_linear;
+
+/* Scalars of one optimiser step, computed in binary64 and rounded once (NUMERICS.md). */
+typedef struct ib_update {
+    ib_optimizer_kind kind;
+    int has_momentum;
+    float lr, weight_decay;
+    float momentum;           /* sgd */
+    float rho, one_minus_rho; /* adadelta */
+    float beta1_complement, beta2, beta2_complement; /* adam */
+    float step_size;          /* adam: lr / (1 - beta1^t) */
+    float root_correction;    /* adam: 1 / sqrt(1 - beta2^t) */
+    float eps;
+} ib_update;
+
+static inline int64_t ib_conv_out_h(const ib_conv *c) {
+    return (c->h + 2 * c->pad - c->kh) / c->stride + 1;
+}
+static inline int64_t ib_conv_out_w(const ib_conv *c) {
+    return (c->w + 2 * c->pad - c->kw) / c->stride + 1;
+}
+/* Features a pooled convolution writes for each image. */
+static inline int64_t ib_conv_pooled_features(const ib_conv *c) {
+    return c->co * (ib_conv_out_h(c) / 2) * (ib_conv_out_w(c) / 2);
+}
+
+/* The operations. Every slot is filled; unsupported arguments are refused with a status, never
+ * computed in another way. */
+typedef struct ib_backend_ops {
+    ib_status (*buffer_create)(ib_backend *self, size_t bytes, ib_buffer *buffer, ib_error *err);
+    void (*buffer_destroy)(ib_backend *self, ib_buffer *buffer);
+    ib_status (*upload)(ib_backend *self, ib_buffer *to, size_t offset, const void *from,
+                        size_t bytes, ib_error *err);
+    ib_status (*download)(ib_backend *self, const ib_buffer *from, size_t offset, void *to,
+                          size_t bytes, ib_error *err);
+
+    /* Announces an operation before the run, so that the step allocates nothing. */
+    ib_status (*plan_conv)(ib_backend *self, const ib_conv *conv, ib_error *err);
+    ib_status (*plan_linear)(ib_backend *self, const ib_linear *linear, ib_error *err);
+
+    /* x[i][p] = table[images[i][p]] for p < pixels; table: 256 floats. */
+    ib_status (*load_images)(ib_backend *self, int64_t n, int64_t pixels, int64_t stride,
+                             const uint8_t *const *images, const float *table, ib_buffer *x,
+                             ib_error *err);
+
+    /* argmax (pool only): [n][cell][C16] bytes, position 0..3 of the first greatest. */
+    ib_status (*conv_forward)(ib_backend *self, const ib_conv *conv, const ib_buffer *x,
+                              const ib_buffer *w, const ib_buffer *b, ib_buffer *y,
+                              ib_buffer *argmax, ib_error *err);
+    /* dy: gradient before the output's ReLU and dropout; with pool: of the features, placed by
+     * argmax. dx (NULL for the first layer) comes out as the gradient before the activation that
+     * made x: x > 0 ? dx * input_scale : +0. dw, db: leaf-tree sums over the batch. */
+    ib_status (*conv_backward)(ib_backend *self, const ib_conv *conv, const ib_buffer *x,
+                               const ib_buffer *w, const ib_buffer *dy, const ib_buffer *argmax,
+                               ib_buffer *dx, ib_buffer *dw, ib_buffer *db, ib_error *err);
+
+    ib_status (*linear_forward)(ib_backend *self, const ib_linear *linear, const ib_buffer *x,
+                                const ib_buffer *w, const ib_buffer *b, ib_buffer *y,
+                                ib_error *err);
+    /* As conv_backward. */
+    ib_status (*linear_backward)(ib_backend *self, const ib_linear *linear, const ib_buffer *x,
+                                 const ib_buffer *w, const ib_buffer *dy, ib_buffer *dx,
+                                 ib_buffer *dw, ib_buffer *db, ib_error *err);
+
+    /* losses[n] = -log softmax(logits)[label]; dlogits (may be NULL) = (softmax - onehot) *
+     * inverse_n; *total (may be NULL) = leaf-tree sum of losses. logits: [n][C16]. Host arrays. */
+    ib_status (*softmax_nll)(ib_backend *self, int64_t n, int64_t classes, float inverse_n,
+                             const ib_buffer *logits, const uint8_t *labels, float *losses,
+                             ib_buffer *dlogits, float *total, ib_error *err);
+
+    /* One optimiser step over count floats. state1 is unused by sgd, state0 too without momentum.
+     * *finite is set to 0 when an updated weight is not finite (else left). */
+    ib_status (*update)(ib_backend *self, const ib_update *update, int64_t count, ib_buffer *w,
+                        const ib_buffer *dw, ib_buffer *state0, ib_buffer *state1, int *finite,
+                        ib_error *err);
+
+    /* One thread's greatest rate of independent FMAs, for the roofline; returns the FLOPs done. */
+    double (*fma_probe)(ib_backend *self, int64_t iterations);
+
+    void (*close)(ib_backend *self);
+} ib_backend_ops;
+
+/* Every backend's object starts with this. */
+struct ib_backend {
+    const ib_backend_ops *ops;
+    ib_backend_info info;
+};
+
+/* Opens a backend by name. An unknown name is IB_ERROR_USAGE; one that this build or machine lacks
+ * is IB_ERROR_UNAVAILABLE with the reason. The caller closes it with ib_backend_close. */
+ib_status ib_backend_open(const ib_backend_options *options, ib_backend **backend, ib_error *err);
+void ib_backend_close(ib_backend *backend);
+
+/* The index-th instruction set this build has kernels for, best first; NULL past the end. */
+const char *ib_backend_isa_at(size_t index, int *supported);
+
+/* The operations, with their arguments checked (checked.c). Meaning: ib_backend_ops. */
+ib_status ib_plan_conv(ib_backend *backend, const ib_conv *conv, ib_error *err);
+ib_status ib_plan_linear(ib_backend *backend, const ib_linear *linear, ib_error *err);
+ib_status ib_load_images(ib_backend *backend, int64_t n, int64_t pixels, int64_t stride,
+                         const uint8_t *const *images, const float *table, ib_buffer *x,
+                         ib_error *err);
+ib_status ib_conv_forward(ib_backend *backend, const ib_conv *conv, const ib_buffer *x,
+                          const ib_buffer *w, const ib_buffer *b, ib_buffer *y, ib_buffer *argmax,
+                          ib_error *err);
+ib_status ib_conv_backward(ib_backend *backend, const ib_conv *conv, const ib_buffer *x,
+                           const ib_buffer *w, const ib_buffer *dy, const ib_buffer *argmax,
+                           ib_buffer *dx, ib_buffer *dw, ib_buffer *db, ib_error *err);
+ib_status ib_linear_forward(ib_backend *backend, const ib_linear *linear, const ib_buffer *x,
+                            const ib_buffer *w, const ib_buffer *b, ib_buffer *y, ib_error *err);
+ib_status ib_linear_backward(ib_backend *backend, const ib_linear *linear, const ib_buffer *x,
+                             const ib_buffer *w, const ib_buffer *dy, ib_buffer *dx, ib_buffer *dw,
+                             ib_buffer *db, ib_error *err);
+ib_status ib_softmax_nll(ib_backend *backend, int64_t n, int64_t classes, float inverse_n,
+                         const ib_buffer *logits, const uint8_t *labels, float *losses,
+                         ib_buffer *dlogits, float *total, ib_error *err);
+ib_status ib_update_weights(ib_backend *backend, const ib_update *update, int64_t count,
+                            ib_buffer *w, const ib_buffer *dw, ib_buffer *state0,
+                            ib_buffer *state1, int *finite, ib_error *err);
+
+#endif

@@ -1,0 +1,142 @@
+/* The checking wrappers: every operation is called through one of these, which refuses arguments
+ * that no backend may see, so that backends need not check and cannot disagree about it. */
+#include "backend/backend.h"
+
+static ib_status refuse(ib_error *err, const char *operation, const char *what) {
+    return ib_fail(err, IB_ERROR_RUNTIME, "%s: %s", operation, what);
+}
+
+static int has(const ib_buffer *buffer, int64_t elements, size_t element_bytes) {
+    size_t bytes;
+    return buffer != NULL && buffer->handle != NULL && elements >= 0 &&
+           !__builtin_mul_overflow((size_t)elements, element_bytes, &bytes) &&
+           buffer->bytes >= bytes;
+}
+
+static int has_floats(const ib_buffer *buffer, int64_t elements) {
+    return has(buffer, elements, sizeof(float));
+}
+
+static int conv_is_sound(const ib_conv *c) {
+    const int64_t limit = 1 << 16;
+    if (c->n < 1 || c->h < 1 || c->w < 1 || c->ci < 1 || c->co < 1 || c->kh < 1 || c->kw < 1 ||
+        c->stride < 1 || c->pad < 0)
+        return 0;
+    if (c->n > limit || c->h > limit || c->w > limit || c->ci > limit || c->co > limit)
+        return 0;
+    if (c->kh > c->h + 2 * c->pad || c->kw > c->w + 2 * c->pad || c->pad >= c->kh || c->pad >= c->kw)
+        return 0;
+    return !c->pool || (ib_conv_out_h(c) >= 2 && ib_conv_out_w(c) >= 2);
+}
+
+static int64_t stored_channels(int64_t channels) {
+    return channels == 1 ? 1 : ib_pad16(channels);
+}
+
+static int64_t conv_inputs(const ib_conv *c) {
+    return c->n * c->h * c->w * stored_channels(c->ci);
+}
+static int64_t conv_outputs(const ib_conv *c) {
+    return c->pool ? c->n * ib_pad16(ib_conv_pooled_features(c))
+                   : c->n * ib_conv_out_h(c) * ib_conv_out_w(c) * ib_pad16(c->co);
+}
+static int64_t conv_weights(const ib_conv *c) {
+    return c->kh * c->kw * stored_channels(c->ci) * ib_pad16(c->co);
+}
+static int64_t conv_positions(const ib_conv *c) {
+    return c->n * (ib_conv_out_h(c) / 2) * (ib_conv_out_w(c) / 2) * ib_pad16(c->co);
+}
+
+ib_status ib_plan_conv(ib_backend *backend, const ib_conv *c, ib_error *err) {
+    if (!conv_is_sound(c))
+        return refuse(err, "convolution", "shape out of range");
+    return backend->ops->plan_conv(backend, c, err);
+}
+
+ib_status ib_plan_linear(ib_backend *backend, const ib_linear *l, ib_error *err) {
+    if (l->n < 1 || l->in < 1 || l->out < 1)
+        return refuse(err, "linear", "shape out of range");
+    return backend->ops->plan_linear(backend, l, err);
+}
+
+ib_status ib_load_images(ib_backend *backend, int64_t n, int64_t pixels, int64_t stride,
+                         const uint8_t *const *images, const float *table, ib_buffer *x,
+                         ib_error *err) {
+    if (n < 1 || pixels < 1 || stride < pixels || !has_floats(x, n * stride))
+        return refuse(err, "load images", "buffer too small");
+    return backend->ops->load_images(backend, n, pixels, stride, images, table, x, err);
+}
+
+ib_status ib_conv_forward(ib_backend *backend, const ib_conv *c, const ib_buffer *x,
+                          const ib_buffer *w, const ib_buffer *b, ib_buffer *y, ib_buffer *argmax,
+                          ib_error *err) {
+    if (!conv_is_sound(c))
+        return refuse(err, "convolution forward", "shape out of range");
+    if (!has_floats(x, conv_inputs(c)) || !has_floats(w, conv_weights(c)) ||
+        !has_floats(b, ib_pad16(c->co)) || !has_floats(y, conv_outputs(c)) ||
+        (c->pool && !has(argmax, conv_positions(c), 1)))
+        return refuse(err, "convolution forward", "buffer too small");
+    return backend->ops->conv_forward(backend, c, x, w, b, y, argmax, err);
+}
+
+ib_status ib_conv_backward(ib_backend *backend, const ib_conv *c, const ib_buffer *x,
+                           const ib_buffer *w, const ib_buffer *dy, const ib_buffer *argmax,
+                           ib_buffer *dx, ib_buffer *dw, ib_buffer *db, ib_error *err) {
+    if (!conv_is_sound(c))
+        return refuse(err, "convolution backward", "shape out of range");
+    if (dx != NULL && c->ci == 1)
+        return refuse(err, "convolution backward", "no gradient for a one-channel input");
+    if (!has_floats(x, conv_inputs(c)) || !has_floats(w, conv_weights(c)) ||
+        !has_floats(dy, conv_outputs(c)) || (dx != NULL && !has_floats(dx, conv_inputs(c))) ||
+        !has_floats(dw, conv_weights(c)) || !has_floats(db, ib_pad16(c->co)) ||
+        (c->pool && !has(argmax, conv_positions(c), 1)))
+        return refuse(err, "convolution backward", "buffer too small");
+    return backend->ops->conv_backward(backend, c, x, w, dy, argmax, dx, dw, db, err);
+}
+
+/* Weight buffers hold pad16(in) rows: kernels read whole blocks of 16. */
+static int linear_is_sound(const ib_linear *l, const ib_buffer *x, const ib_buffer *w) {
+    return l->n >= 1 && l->in >= 1 && l->out >= 1 && has_floats(x, l->n * ib_pad16(l->in)) &&
+           has_floats(w, ib_pad16(l->in) * ib_pad16(l->out));
+}
+
+ib_status ib_linear_forward(ib_backend *backend, const ib_linear *l, const ib_buffer *x,
+                            const ib_buffer *w, const ib_buffer *b, ib_buffer *y, ib_error *err) {
+    if (!linear_is_sound(l, x, w) || !has_floats(b, ib_pad16(l->out)) ||
+        !has_floats(y, l->n * ib_pad16(l->out)))
+        return refuse(err, "linear forward", "buffer too small");
+    return backend->ops->linear_forward(backend, l, x, w, b, y, err);
+}
+
+ib_status ib_linear_backward(ib_backend *backend, const ib_linear *l, const ib_buffer *x,
+                             const ib_buffer *w, const ib_buffer *dy, ib_buffer *dx, ib_buffer *dw,
+                             ib_buffer *db, ib_error *err) {
+    if (!linear_is_sound(l, x, w) || !has_floats(dy, l->n * ib_pad16(l->out)) ||
+        (dx != NULL && !has_floats(dx, l->n * ib_pad16(l->in))) ||
+        !has_floats(dw, ib_pad16(l->in) * ib_pad16(l->out)) || !has_floats(db, ib_pad16(l->out)))
+        return refuse(err, "linear backward", "buffer too small");
+    return backend->ops->linear_backward(backend, l, x, w, dy, dx, dw, db, err);
+}
+
+ib_status ib_softmax_nll(ib_backend *backend, int64_t n, int64_t classes, float inverse_n,
+                         const ib_buffer *logits, const uint8_t *labels, float *losses,
+                         ib_buffer *dlogits, float *total, ib_error *err) {
+    if (n < 1 || classes < 1 || classes > 256 || !has_floats(logits, n * ib_pad16(classes)) ||
+        (dlogits != NULL && !has_floats(dlogits, n * ib_pad16(classes))))
+        return refuse(err, "softmax", "buffer too small");
+    for (int64_t i = 0; i < n; ++i)
+        if (labels[i] >= classes)
+            return refuse(err, "softmax", "label out of range");
+    return backend->ops->softmax_nll(backend, n, classes, inverse_n, logits, labels, losses,
+                                     dlogits, total, err);
+}
+
+ib_status ib_update_weights(ib_backend *backend, const ib_update *u, int64_t count, ib_buffer *w,
+                            const ib_buffer *dw, ib_buffer *state0, ib_buffer *state1, int *finite,
+                            ib_error *err) {
+    int wants0 = u->kind != IB_SGD || u->has_momentum, wants1 = u->kind != IB_SGD;
+    if (count < 16 || count % 16 != 0 || !has_floats(w, count) || !has_floats(dw, count) ||
+        (wants0 && !has_floats(state0, count)) || (wants1 && !has_floats(state1, count)))
+        return refuse(err, "optimiser update", "buffer too small");
+    return backend->ops->update(backend, u, count, w, dw, state0, state1, finite, err);
+}

@@ -1,0 +1,10 @@
+/* Opens the CPU backend. */
+#ifndef IB_CPU_BACKEND_CPU_H
+#define IB_CPU_BACKEND_CPU_H
+
+#include "backend/backend.h"
+
+/* isa "auto" takes the best this machine runs. IB_ERROR_UNAVAILABLE names what is missing. */
+ib_status ib_cpu_open(const char *isa, unsigned threads, ib_backend **backend, ib_error *err);
+
+#endif

@@ -1,0 +1,44 @@
+/* The scalar reference: every operation of NUMERICS.md as plain loops, one thread, one chain after
+ * another. It is what the fast kernels are compared with, bit for bit, and `--isa scalar`. */
+#ifndef IB_CPU_REFERENCE_H
+#define IB_CPU_REFERENCE_H
+
+#include "../cpu.h"
+#include "exact_math.h"
+
+#if IB_REF_HARDWARE_FMA
+#define IB_REF(name) name##_ref
+#else
+#define IB_REF(name) name##_ref_soft
+#endif
+
+void IB_REF(ib_conv_forward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
+void IB_REF(ib_conv_backward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
+void IB_REF(ib_linear_forward)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p);
+void IB_REF(ib_linear_backward)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p);
+void IB_REF(ib_load_images)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t stride,
+                            const uint8_t *const *images, const float *table, float *x);
+void IB_REF(ib_softmax_nll)(int64_t n, int64_t classes, float inverse_n, const float *logits,
+                            const uint8_t *labels, float *losses, float *dlogits, float *total);
+void IB_REF(ib_update)(ib_cpu *cpu, const ib_update *u, int64_t count, float *w, const float *dw,
+                       float *state0, float *state1, int *finite);
+
+/* Sums of `leaves` values, stride floats apart, by the leaf tree; ended by adding +0. */
+float IB_REF(ib_leaf_sum)(const float *leaf, int64_t stride, int64_t leaves);
+
+static inline float ref_relu(float x) {
+    return x > 0.0f ? x : 0.0f;
+}
+
+/* The gradient before the activation that made x. */
+static inline float ref_mask(float x, float gradient, float scale) {
+    return x > 0.0f ? (gradient + 0.0f) * scale : 0.0f;
+}
+
+static inline float ref_dropout(const ib_dropout *dropout, uint64_t element, float y) {
+    if (!dropout->enabled)
+        return y;
+    return ib_rng_word(&dropout->rng, element) < dropout->threshold ? 0.0f : y * dropout->scale;
+}
+
+#endif

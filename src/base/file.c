@@ -1,0 +1,209 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+char *ib_format(const char *format, ...) {
+    char *text = NULL;
+    va_list args;
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
+    va_end(args);
+    return text;
+}
+
+char *ib_path_join(const char *directory, const char *name) {
+    size_t n = strlen(directory);
+    int slash = n > 0 && directory[n - 1] != '/';
+    return ib_format("%s%s%s", directory, slash ? "/" : "", name);
+}
+
+int ib_path_exists(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+ib_status ib_make_directories(const char *path, ib_error *err) {
+    char *copy = strdup(path);
+    if (copy == NULL)
+        return ib_fail_memory(err);
+    ib_status status = IB_OK;
+    for (char *p = copy; status == IB_OK; ++p) {
+        if ((*p != '/' && *p != '\0') || p == copy) {
+            if (*p == '\0')
+                break;
+            continue;
+        }
+        char saved = *p;
+        *p = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST)
+            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot create directory %s", copy);
+        *p = saved;
+        if (saved == '\0')
+            break;
+    }
+    struct stat info;
+    if (status == IB_OK && (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)))
+        status = ib_fail(err, IB_ERROR_RUNTIME, "%s is not a directory", path);
+    free(copy);
+    return status;
+}
+
+ib_status ib_read_file(const char *path, size_t max_bytes, char **data, size_t *size,
+                       ib_error *err) {
+    *data = NULL;
+    *size = 0;
+    FILE *stream = fopen(path, "rbe");
+    if (stream == NULL)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot open %s", path);
+    size_t used = 0;
+    size_t capacity = 4096;
+    char *bytes = malloc(capacity + 1);
+    ib_status status = bytes == NULL ? ib_fail_memory(err) : IB_OK;
+    while (status == IB_OK) {
+        used += fread(bytes + used, 1, capacity - used, stream);
+        if (ferror(stream))
+            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
+        else if (used > max_bytes)
+            status = ib_fail(err, IB_ERROR_RUNTIME, "%s is larger than %zu bytes", path, max_bytes);
+        else if (used < capacity)
+            break;
+        else {
+            capacity *= 2;
+            char *larger = realloc(bytes, capacity + 1);
+            if (larger == NULL)
+                status = ib_fail_memory(err);
+            else
+                bytes = larger;
+        }
+    }
+    fclose(stream);
+    if (status != IB_OK) {
+        free(bytes);
+        return status;
+    }
+    bytes[used] = '\0';
+    *data = bytes;
+    *size = used;
+    return IB_OK;
+}
+
+ib_status ib_atomic_open(ib_atomic_file *file, const char *path, ib_error *err) {
+    *file = (ib_atomic_file){0};
+    file->path = strdup(path);
+    file->temporary_path = ib_format("%s.tmp-XXXXXX", path);
+    if (file->path == NULL || file->temporary_path == NULL) {
+        ib_atomic_abort(file);
+        return ib_fail_memory(err);
+    }
+    int fd = mkostemp(file->temporary_path, O_CLOEXEC);
+    if (fd < 0) {
+        int saved = errno;
+        free(file->temporary_path);
+        file->temporary_path = NULL;
+        ib_atomic_abort(file);
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, saved, "cannot create a file beside %s", path);
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    fchmod(fd, 0666 & ~mask); /* mkostemp gives 0600; the file is an ordinary one once renamed */
+    file->stream = fdopen(fd, "wb");
+    if (file->stream == NULL) {
+        close(fd);
+        ib_atomic_abort(file);
+        return ib_fail_memory(err);
+    }
+    return IB_OK;
+}
+
+static void sync_parent_directory(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *parent = slash == NULL   ? strdup(".")
+                   : slash == path ? strdup("/")
+                                   : strndup(path, (size_t)(slash - path));
+    if (parent == NULL)
+        return;
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(parent);
+}
+
+ib_status ib_atomic_commit(ib_atomic_file *file, ib_error *err) {
+    ib_status status = IB_OK;
+    int failed = fflush(file->stream) != 0 || ferror(file->stream) ||
+                 fsync(fileno(file->stream)) != 0;
+    int saved = errno;
+    if (fclose(file->stream) != 0 && !failed) {
+        failed = 1;
+        saved = errno;
+    }
+    file->stream = NULL;
+    if (failed)
+        status = ib_fail_errno(err, IB_ERROR_RUNTIME, saved, "cannot write %s", file->path);
+    else if (rename(file->temporary_path, file->path) != 0)
+        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot rename %s to %s",
+                               file->temporary_path, file->path);
+    if (status == IB_OK) {
+        sync_parent_directory(file->path);
+        free(file->temporary_path);
+        file->temporary_path = NULL;
+    }
+    ib_atomic_abort(file);
+    return status;
+}
+
+void ib_atomic_abort(ib_atomic_file *file) {
+    if (file->stream != NULL)
+        fclose(file->stream);
+    if (file->temporary_path != NULL)
+        unlink(file->temporary_path);
+    free(file->temporary_path);
+    free(file->path);
+    *file = (ib_atomic_file){0};
+}
+
+ib_status ib_write_file_atomic(const char *path, const void *data, size_t size, ib_error *err) {
+    ib_atomic_file file;
+    IB_TRY(ib_atomic_open(&file, path, err));
+    if (size > 0)
+        fwrite(data, 1, size, file.stream); /* commit checks ferror */
+    return ib_atomic_commit(&file, err);
+}
+
+ib_status ib_map_file(const char *path, ib_map *map, ib_error *err) {
+    *map = (ib_map){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot open %s", path);
+    struct stat info;
+    ib_status status = IB_OK;
+    if (fstat(fd, &info) != 0)
+        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot stat %s", path);
+    else if (!S_ISREG(info.st_mode))
+        status = ib_fail(err, IB_ERROR_RUNTIME, "%s is not a regular file", path);
+    else if (info.st_size > 0) {
+        void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED)
+            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot map %s", path);
+        else
+            *map = (ib_map){data, (size_t)info.st_size};
+    }
+    close(fd);
+    return status;
+}
+
+void ib_unmap(ib_map *map) {
+    if (map->data != NULL)
+        munmap((void *)map->data, map->size);
+    *map = (ib_map){0};
+}

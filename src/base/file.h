@@ -1,0 +1,49 @@
+/* Files: paths of any length, whole-file reads, atomic writes, read-only maps. */
+#ifndef IB_BASE_FILE_H
+#define IB_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/status.h"
+
+/* "a/b" for "a" and "b"; the caller frees it. NULL when out of memory. */
+char *ib_path_join(const char *directory, const char *name);
+
+/* printf into fresh memory; the caller frees it. NULL when out of memory. */
+char *ib_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+int ib_path_exists(const char *path);
+
+/* Creates the directory and its missing parents (mode 0777 & ~umask). */
+ib_status ib_make_directories(const char *path, ib_error *err);
+
+/* Reads a whole file of at most max_bytes. *data is malloc'd, NUL-terminated beyond *size. */
+ib_status ib_read_file(const char *path, size_t max_bytes, char **data, size_t *size,
+                       ib_error *err);
+
+/* An atomic write: bytes go to a temporary file beside path; commit flushes it, fsyncs it,
+ * renames it over path and fsyncs the directory. Without commit, abort leaves nothing behind. */
+typedef struct ib_atomic_file {
+    FILE *stream; /* write here */
+    char *path;
+    char *temporary_path;
+} ib_atomic_file;
+
+ib_status ib_atomic_open(ib_atomic_file *file, const char *path, ib_error *err);
+ib_status ib_atomic_commit(ib_atomic_file *file, ib_error *err);
+void ib_atomic_abort(ib_atomic_file *file);
+
+ib_status ib_write_file_atomic(const char *path, const void *data, size_t size, ib_error *err);
+
+/* A read-only memory map of a whole file. data is NULL for an empty file. */
+typedef struct ib_map {
+    const uint8_t *data;
+    size_t size;
+} ib_map;
+
+ib_status ib_map_file(const char *path, ib_map *map, ib_error *err);
+void ib_unmap(ib_map *map);
+
+#endif

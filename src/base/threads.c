@@ -1,0 +1,214 @@
+#include "base/threads.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fpenv.h"
+
+enum {
+    CACHE_LINE = 64,
+    SPINS_BEFORE_SLEEP = 20000, /* roughly 100 us: longer than the gaps inside a training step */
+};
+
+struct ib_pool {
+    unsigned size;
+    unsigned started;
+    pthread_t *workers;
+    struct worker *arguments;
+    int pin;
+    cpu_set_t caller_affinity;
+
+    ib_work *work;
+    void *context;
+    size_t items;
+
+    _Alignas(CACHE_LINE) atomic_size_t next_item;
+    _Alignas(CACHE_LINE) atomic_uint generation; /* bumped to start a run; even workers asleep see it */
+    _Alignas(CACHE_LINE) atomic_uint busy;       /* workers still inside the current run */
+    _Alignas(CACHE_LINE) pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    atomic_uint sleepers;
+    atomic_int closing;
+};
+
+struct worker {
+    ib_pool *pool;
+    unsigned index;
+    int cpu; /* -1: not pinned */
+};
+
+static inline void spin_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void take_items(ib_pool *pool, unsigned thread) {
+    for (;;) {
+        size_t item = atomic_fetch_add_explicit(&pool->next_item, 1, memory_order_relaxed);
+        if (item >= pool->items)
+            return;
+        pool->work(pool->context, item, thread);
+    }
+}
+
+static unsigned wait_for_generation(ib_pool *pool, unsigned seen) {
+    for (int spin = 0; spin < SPINS_BEFORE_SLEEP; ++spin) {
+        unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);
+        if (now != seen)
+            return now;
+        spin_pause();
+    }
+    pthread_mutex_lock(&pool->mutex);
+    atomic_fetch_add(&pool->sleepers, 1);
+    unsigned now;
+    while ((now = atomic_load(&pool->generation)) == seen)
+        pthread_cond_wait(&pool->wake, &pool->mutex);
+    atomic_fetch_sub(&pool->sleepers, 1);
+    pthread_mutex_unlock(&pool->mutex);
+    return now;
+}
+
+static void pin_to(int cpu) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((unsigned)cpu, &set);
+    pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+static void *worker_main(void *argument) {
+    struct worker *self = argument;
+    ib_pool *pool = self->pool;
+    if (self->cpu >= 0)
+        pin_to(self->cpu);
+    ib_fp_enter();
+    unsigned seen = 0;
+    for (;;) {
+        seen = wait_for_generation(pool, seen);
+        if (atomic_load(&pool->closing))
+            return NULL;
+        take_items(pool, self->index);
+        atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
+    }
+}
+
+static void announce_generation(ib_pool *pool) {
+    atomic_fetch_add(&pool->generation, 1);
+    if (atomic_load(&pool->sleepers) > 0) {
+        pthread_mutex_lock(&pool->mutex);
+        pthread_cond_broadcast(&pool->wake);
+        pthread_mutex_unlock(&pool->mutex);
+    }
+}
+
+void ib_pool_run(ib_pool *pool, size_t items, ib_work *work, void *context) {
+    if (pool->size == 1 || items <= 1) {
+        for (size_t i = 0; i < items; ++i)
+            work(context, i, 0);
+        return;
+    }
+    pool->work = work;
+    pool->context = context;
+    pool->items = items;
+    atomic_store_explicit(&pool->next_item, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool->busy, pool->size - 1, memory_order_relaxed);
+    announce_generation(pool);
+    take_items(pool, 0);
+    for (unsigned spin = 0; atomic_load_explicit(&pool->busy, memory_order_acquire) > 0; ++spin) {
+        spin_pause();
+        if (spin > SPINS_BEFORE_SLEEP)
+            sched_yield(); /* more threads than CPUs: let the last worker run */
+    }
+}
+
+/* The quota of a cgroup v2 container in whole CPUs, rounded up; UINT_MAX when there is none. */
+static unsigned cgroup_cpus(void) {
+    FILE *stream = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (stream == NULL)
+        return UINT_MAX;
+    long quota = 0, period = 0;
+    int found = fscanf(stream, "%ld %ld", &quota, &period);
+    fclose(stream);
+    if (found != 2 || quota <= 0 || period <= 0)
+        return UINT_MAX;
+    return (unsigned)((quota + period - 1) / period);
+}
+
+unsigned ib_usable_cpus(void) {
+    cpu_set_t set;
+    unsigned allowed = 1;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        allowed = (unsigned)CPU_COUNT(&set);
+    unsigned quota = cgroup_cpus();
+    return allowed < quota ? allowed : quota;
+}
+
+ib_status ib_pool_open(unsigned threads, ib_pool **result, ib_error *err) {
+    *result = NULL;
+    if (threads == 0)
+        return ib_fail(err, IB_ERROR_USAGE, "a pool needs at least one thread");
+    ib_pool *pool = aligned_alloc(CACHE_LINE, (sizeof *pool + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
+    if (pool == NULL)
+        return ib_fail_memory(err);
+    *pool = (ib_pool){.size = threads};
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pool->workers = calloc(threads, sizeof *pool->workers);
+    pool->arguments = calloc(threads, sizeof *pool->arguments);
+    if (pool->workers == NULL || pool->arguments == NULL) {
+        ib_pool_close(pool);
+        return ib_fail_memory(err);
+    }
+    CPU_ZERO(&pool->caller_affinity);
+    int known = sched_getaffinity(0, sizeof pool->caller_affinity, &pool->caller_affinity) == 0;
+    pool->pin = known && threads > 1 && threads <= (unsigned)CPU_COUNT(&pool->caller_affinity);
+    int cpu = -1;
+    for (unsigned i = 0; i < threads; ++i) {
+        if (pool->pin)
+            do
+                ++cpu;
+            while (!CPU_ISSET((unsigned)cpu, &pool->caller_affinity));
+        pool->arguments[i] = (struct worker){pool, i, pool->pin ? cpu : -1};
+        if (i == 0) {
+            if (pool->pin)
+                pin_to(cpu);
+            continue;
+        }
+        int failed = pthread_create(&pool->workers[i], NULL, worker_main, &pool->arguments[i]);
+        if (failed != 0) {
+            ib_pool_close(pool);
+            return ib_fail_errno(err, IB_ERROR_RUNTIME, failed, "cannot start thread %u of %u",
+                                 i + 1, threads);
+        }
+        ++pool->started;
+    }
+    *result = pool;
+    return IB_OK;
+}
+
+void ib_pool_close(ib_pool *pool) {
+    if (pool == NULL)
+        return;
+    atomic_store(&pool->closing, 1);
+    announce_generation(pool);
+    for (unsigned i = 1; i <= pool->started; ++i)
+        pthread_join(pool->workers[i], NULL);
+    if (pool->pin)
+        pthread_setaffinity_np(pthread_self(), sizeof pool->caller_affinity, &pool->caller_affinity);
+    pthread_mutex_destroy(&pool->mutex);
+    pthread_cond_destroy(&pool->wake);
+    free(pool->workers);
+    free(pool->arguments);
+    free(pool);
+}
+
+unsigned ib_pool_size(const ib_pool *pool) {
+    return pool->size;
+}

@@ -1,0 +1,28 @@
+/* A pool of pinned worker threads for steps of a few milliseconds: a call to ib_pool_run costs a
+ * few hundred nanoseconds, because workers spin for a while before they sleep. */
+#ifndef IB_BASE_THREADS_H
+#define IB_BASE_THREADS_H
+
+#include <stddef.h>
+
+#include "base/status.h"
+
+typedef struct ib_pool ib_pool;
+
+/* One item of work. thread is in [0, ib_pool_size): use it to pick scratch memory, never results. */
+typedef void ib_work(void *context, size_t item, unsigned thread);
+
+/* threads >= 1, the caller's own included. Workers are pinned to the process's allowed CPUs while
+ * there is one for each. The caller owns *pool. */
+ib_status ib_pool_open(unsigned threads, ib_pool **pool, ib_error *err);
+void ib_pool_close(ib_pool *pool);
+unsigned ib_pool_size(const ib_pool *pool);
+
+/* Runs work for every item in [0, items), each once, and returns when all are done. Items are
+ * handed out in order to whichever thread is free: results must not depend on which. */
+void ib_pool_run(ib_pool *pool, size_t items, ib_work *work, void *context);
+
+/* CPUs this process may use: the affinity mask, limited by the container's CPU quota. */
+unsigned ib_usable_cpus(void);
+
+#endif

@@ -1,0 +1,75 @@
+/* What is pinned about each data set. The hash of the uncompressed content is the truth: mirrors
+ * may compress it as they like. */
+#include "data/dataset.h"
+
+#include <string.h>
+
+static const char *const MNIST_MIRRORS[] = {
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    NULL,
+};
+
+static const char *const FASHION_MNIST_MIRRORS[] = {
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/", /* it serves no https */
+    NULL,
+};
+
+static const ib_dataset_info CATALOG[] = {
+    {
+        .name = "mnist",
+        .sha256 = {"ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                   "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                   "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                   "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"},
+        .bytes = {47040016, 60008, 7840016, 10008},
+        .mirrors = MNIST_MIRRORS,
+        .mean = 0.1307,
+        .standard_deviation = 0.3081,
+    },
+    {
+        .name = "fashion-mnist",
+        .sha256 = {"c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                   "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                   "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                   "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"},
+        .bytes = {47040016, 60008, 7840016, 10008},
+        .mirrors = FASHION_MNIST_MIRRORS,
+        .mean = 0.2860,
+        .standard_deviation = 0.3530,
+    },
+    {
+        .name = "digits",
+        .sha256 = {"81988bd484bc42f9f1e1c49f288dc3a26cea6d5f1878a5602afd3ece69709f1e",
+                   "b643a3b990157b588b491a685991276faf3c78fe7adc06222d6b6f203b2110eb",
+                   "c70fbc90acceb198058efebbe77e15c02dd2470b760fe594a9b73786fe207cc1",
+                   "d353f6b198fb82b9942f9c9c3f6151e952421af7a72e1477e8fef5c9f7459e6f"},
+        .bytes = {47040016, 60008, 7840016, 10008},
+        .mirrors = NULL, /* drawn by digits_draw.c */
+        .mean = 0.1198,
+        .standard_deviation = 0.2610,
+    },
+};
+
+static const char *const FILE_NAMES[IB_FILE_ROLES] = {
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+};
+
+const ib_dataset_info *ib_dataset_at(size_t index) {
+    return index < sizeof CATALOG / sizeof CATALOG[0] ? &CATALOG[index] : NULL;
+}
+
+const ib_dataset_info *ib_dataset_find(const char *name) {
+    const ib_dataset_info *info;
+    for (size_t i = 0; (info = ib_dataset_at(i)) != NULL; ++i)
+        if (strcmp(info->name, name) == 0)
+            return info;
+    return NULL;
+}
+
+const char *ib_dataset_file_name(ib_file_role role) {
+    return FILE_NAMES[role];
+}

@@ -1,0 +1,66 @@
+/* Data sets: 28x28 grey images and labels, mapped read-only from verified files. */
+#ifndef IB_DATA_DATASET_H
+#define IB_DATA_DATASET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/file.h"
+#include "base/sha256.h"
+#include "base/status.h"
+
+enum { IB_IMAGE_SIDE = 28, IB_IMAGE_PIXELS = 784, IB_CLASSES = 10 };
+
+typedef enum ib_file_role {
+    IB_TRAIN_IMAGES,
+    IB_TRAIN_LABELS,
+    IB_TEST_IMAGES,
+    IB_TEST_LABELS,
+    IB_FILE_ROLES
+} ib_file_role;
+
+/* What is pinned about a data set. A constant table in catalog.c. */
+typedef struct ib_dataset_info {
+    const char *name;                  /* "mnist", "fashion-mnist", "digits" */
+    const char *sha256[IB_FILE_ROLES]; /* of the uncompressed idx content */
+    uint64_t bytes[IB_FILE_ROLES];
+    const char *const *mirrors;      /* NULL-terminated URLs ending in '/'; NULL: generated */
+    double mean, standard_deviation; /* of v / 255 over the training images, as published */
+} ib_dataset_info;
+
+/* NULL for an unknown name. */
+const ib_dataset_info *ib_dataset_find(const char *name);
+/* The index-th data set, NULL past the end. */
+const ib_dataset_info *ib_dataset_at(size_t index);
+/* "train-images-idx3-ubyte" and so on, without ".gz". */
+const char *ib_dataset_file_name(ib_file_role role);
+
+/* An open data set: training images first, then test images, in one numbering 0..count-1. */
+typedef struct ib_dataset {
+    const ib_dataset_info *info;
+    size_t train_count, test_count;
+    ib_map files[IB_FILE_ROLES];
+    char sha256[IB_FILE_ROLES][IB_SHA256_HEX_SIZE]; /* as computed from the bytes mapped */
+} ib_dataset;
+
+/* Maps <data_dir>/<name>/ and checks every file's SHA-256 against the pinned one. A missing or
+ * damaged file is IB_ERROR_VERIFY with the command that mends it. The caller closes it. */
+ib_status ib_dataset_open(const char *data_dir, const char *name, ib_dataset *dataset,
+                          ib_error *err);
+void ib_dataset_close(ib_dataset *dataset);
+
+/* The 784 bytes (row by row) and the label (0..9) of one image of the joint numbering. */
+const uint8_t *ib_dataset_pixels(const ib_dataset *dataset, size_t index);
+unsigned ib_dataset_label(const ib_dataset *dataset, size_t index);
+
+/* Gets the data set into <data_dir>/<name>/ from mirror (a directory, file:// or http(s) URL;
+ * NULL or "": the public mirrors in order), or generates it. Files that verify already are kept.
+ * Each file is written atomically. Lines about progress go to log (NULL: silent). */
+ib_status ib_dataset_prepare(const char *data_dir, const char *name, const char *mirror, FILE *log,
+                             ib_error *err);
+
+/* Checks every file of the data set, prints one line a file to report, and fails closed: nothing
+ * found, a missing, damaged or unlisted file is IB_ERROR_VERIFY. */
+ib_status ib_dataset_verify(const char *data_dir, const char *name, FILE *report, ib_error *err);
+
+#endif

@@ -1,0 +1,60 @@
+#include "data/split.h"
+
+#include <stdlib.h>
+
+#include "base/philox.h"
+
+void ib_shuffle(uint32_t *entries, size_t count, uint64_t seed, unsigned stream, uint64_t step) {
+    ib_rng rng = ib_rng_make(seed, (enum ib_stream)stream, 0, step);
+    for (size_t i = count; i-- > 1;) {
+        uint32_t j = ib_rng_below(&rng, i, (uint32_t)(i + 1));
+        uint32_t kept = entries[i];
+        entries[i] = entries[j];
+        entries[j] = kept;
+    }
+}
+
+static ib_status limit(const char *option, size_t wanted, size_t *count, ib_error *err) {
+    if (wanted > *count)
+        return ib_fail(err, IB_ERROR_USAGE, "%s %zu is more than the %zu images there are", option,
+                       wanted, *count);
+    if (wanted > 0)
+        *count = wanted;
+    return IB_OK;
+}
+
+ib_status ib_split_make(ib_split_kind kind, size_t train_images, size_t test_images, uint64_t seed,
+                        size_t train_limit, size_t test_limit, ib_split *split, ib_error *err) {
+    *split = (ib_split){0};
+    if (train_images > UINT32_MAX || test_images >= UINT32_MAX - train_images)
+        return ib_fail(err, IB_ERROR_USAGE, "a split of %zu and %zu images: at most 2^32 - 2",
+                       train_images, test_images);
+    size_t total = train_images + test_images;
+    size_t train = train_images, validation = 0;
+    if (kind == IB_SPLIT_70_10_20) {
+        train = total * 7 / 10;
+        validation = total / 10;
+    }
+    size_t test = total - train - validation; /* with what rounding down left over */
+    ib_split parts = {.train_count = train, .validation_count = validation, .test_count = test};
+    IB_TRY(limit("--train-size", train_limit, &parts.train_count, err));
+    IB_TRY(limit("--test-size", test_limit, &parts.test_count, err));
+
+    parts.storage = malloc((total > 0 ? total : 1) * sizeof *parts.storage);
+    if (parts.storage == NULL)
+        return ib_fail_memory(err);
+    for (size_t i = 0; i < total; ++i)
+        parts.storage[i] = (uint32_t)i;
+    if (kind == IB_SPLIT_70_10_20)
+        ib_shuffle(parts.storage, total, seed, IB_STREAM_SPLIT, 0);
+    parts.train = parts.storage;
+    parts.validation = parts.storage + train;
+    parts.test = parts.storage + train + validation;
+    *split = parts;
+    return IB_OK;
+}
+
+void ib_split_close(ib_split *split) {
+    free(split->storage);
+    *split = (ib_split){0};
+}

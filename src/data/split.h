@@ -1,0 +1,33 @@
+/* Which image is for training, validation or test. */
+#ifndef IB_DATA_SPLIT_H
+#define IB_DATA_SPLIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+typedef enum ib_split_kind {
+    IB_SPLIT_OFFICIAL, /* the data set's own training and test images; no validation images */
+    IB_SPLIT_70_10_20, /* all images merged, permuted by the seed, cut 70 % / 10 % / 20 % */
+} ib_split_kind;
+
+/* Indices into the joint numbering of ib_dataset. One allocation; the caller calls ib_split_close.
+ */
+typedef struct ib_split {
+    uint32_t *train, *validation, *test;
+    size_t train_count, validation_count, test_count;
+    uint32_t *storage;
+} ib_split;
+
+/* train_limit and test_limit keep the first so many of each part (0: all); more than there are is
+ * IB_ERROR_USAGE. The permutation is NUMERICS.md's "Shuffle" with stream IB_STREAM_SPLIT. */
+ib_status ib_split_make(ib_split_kind kind, size_t train_images, size_t test_images, uint64_t seed,
+                        size_t train_limit, size_t test_limit, ib_split *split, ib_error *err);
+void ib_split_close(ib_split *split);
+
+/* Permutes entries in place by Fisher and Yates (from i = count-1
+ * down to 1: swap i with a bounded integer j <= i drawn as element i) for this stream and step. */
+void ib_shuffle(uint32_t *entries, size_t count, uint64_t seed, unsigned stream, uint64_t step);
+
+#endif

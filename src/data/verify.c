@@ -1,0 +1,99 @@
+/* ib_dataset_verify: what lies in a data set's directory, one line a file. */
+#include "data/dataset.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/prepare.h"
+
+typedef struct tally {
+    unsigned bad;      /* missing or damaged: prepare mends them */
+    unsigned unlisted; /* only the user knows what they are */
+} tally;
+
+static ib_status verify_file(const ib_dataset_info *info, ib_file_role role, const char *directory,
+                             FILE *report, tally *count, ib_error *err) {
+    const char *name = ib_dataset_file_name(role);
+    char *path = ib_path_join(directory, name);
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_error why = {0};
+    ib_map map;
+    char found[IB_SHA256_HEX_SIZE];
+    int missing = !ib_path_exists(path);
+    ib_status status = ib_map_file(path, &map, &why);
+    if (status == IB_OK)
+        status = ib_dataset_check(info, role, path, map.data, map.size, found, &why);
+    if (status == IB_OK)
+        fprintf(report, "%s/%s: ok\n", info->name, name);
+    else if (missing)
+        fprintf(report, "%s/%s: missing\n", info->name, name);
+    else
+        fprintf(report, "%s/%s: damaged (%s)\n", info->name, name, ib_error_text(&why));
+    count->bad += status != IB_OK;
+    ib_error_clear(&why);
+    ib_unmap(&map);
+    free(path);
+    return IB_OK;
+}
+
+/* By bytes, not by locale: the report is the same everywhere. */
+static int compare_entries(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_listed(const char *entry) {
+    for (int role = 0; role < IB_FILE_ROLES; ++role)
+        if (strcmp(entry, ib_dataset_file_name((ib_file_role)role)) == 0)
+            return 1;
+    return strcmp(entry, ".") == 0 || strcmp(entry, "..") == 0;
+}
+
+static ib_status verify_others(const ib_dataset_info *info, const char *directory, FILE *report,
+                               tally *count, ib_error *err) {
+    struct dirent **entries = NULL;
+    int n = scandir(directory, &entries, NULL, compare_entries);
+    if (n < 0 && errno == ENOENT)
+        return IB_OK; /* every file has been counted as missing */
+    if (n < 0)
+        return ib_fail_errno(err, IB_ERROR_VERIFY, errno, "cannot list %s", directory);
+    for (int i = 0; i < n; ++i) {
+        if (!is_listed(entries[i]->d_name)) {
+            fprintf(report, "%s/%s: unlisted\n", info->name, entries[i]->d_name);
+            ++count->unlisted;
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    return IB_OK;
+}
+
+ib_status ib_dataset_verify(const char *data_dir, const char *name, FILE *report, ib_error *err) {
+    const ib_dataset_info *info = ib_dataset_find(name);
+    if (info == NULL)
+        return ib_dataset_fail_unknown(name, err);
+    char *directory = ib_path_join(data_dir, name);
+    if (directory == NULL)
+        return ib_fail_memory(err);
+    tally count = {0};
+    ib_status status = IB_OK;
+    for (int role = 0; status == IB_OK && role < IB_FILE_ROLES; ++role)
+        status = verify_file(info, (ib_file_role)role, directory, report, &count, err);
+    if (status == IB_OK)
+        status = verify_others(info, directory, report, &count, err);
+    if (status == IB_OK && (fflush(report) != 0 || ferror(report)))
+        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write the report");
+    if (status == IB_OK && count.bad > 0)
+        status = ib_fail(err, IB_ERROR_VERIFY,
+                         "%s: %u of %d files missing or damaged, %u unlisted; to get them: "
+                         "isobit data prepare --dataset %s --data-dir %s",
+                         directory, count.bad, (int)IB_FILE_ROLES, count.unlisted, name, data_dir);
+    else if (status == IB_OK && count.unlisted > 0)
+        status = ib_fail(err, IB_ERROR_VERIFY,
+                         "%s: %u entries that do not belong to the data set; move them away",
+                         directory, count.unlisted);
+    free(directory);
+    return status;
+}

@@ -1,0 +1,150 @@
+#include "experiment/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+static const char *const DATA_VERBS[] = {"prepare", "verify", "show", NULL};
+static const char *const HASH_VERBS[] = {"update", "verify", NULL};
+static const char *const HASH_OBJECTS[] = {"data", "model", "result", NULL};
+static const char *const BENCH_VERBS[] = {"roofline", "step", NULL};
+static const char *const SHELLS[] = {"bash", "zsh", "fish", NULL};
+
+static const ib_command COMMANDS[] = {
+    {.name = "data",
+     .bit = IB_FOR_DATA,
+     .verbs = {DATA_VERBS},
+     .summary = "get, check or describe a data set",
+     .details = "prepare gets the four files from the mirror (or draws them: digits), checks the "
+                "SHA-256 of their content and stores them uncompressed. verify checks what is "
+                "there and fails closed: nothing found, a missing, damaged or unlisted file ends "
+                "with exit code 3. show prints what is pinned about every data set."},
+    {.name = "train",
+     .bit = IB_FOR_TRAIN,
+     .summary = "train a model and write its run record",
+     .details = "Checks the data, trains, tests after each epoch, and writes "
+                "<runs-dir>/<dataset>-<model>/<run-id>/ with run.json, metrics.jsonl, "
+                "model.safetensors and optimizer.safetensors. The same experiment gives the same "
+                "model_sha256 on every machine. Options of another optimiser or schedule are "
+                "refused, never ignored."},
+    {.name = "test",
+     .bit = IB_FOR_TEST,
+     .operand = "MODEL.safetensors",
+     .operand_required = 1,
+     .summary = "evaluate a trained model on the test images",
+     .details = "Where run.json of the model's run lies beside it, data set, split, seed, test "
+                "size and normalisation are taken from there unless given, and the file must have "
+                "the hash recorded there."},
+    {.name = "hash",
+     .bit = IB_FOR_HASH,
+     .verbs = {HASH_VERBS, HASH_OBJECTS},
+     .operand = "PATH",
+     .summary = "record hashes in a file, or compare with those recorded",
+     .details = "data: the content of --dataset. model: the file PATH (verify without PATH: every "
+                "model recorded). result: the run directory PATH, whose model and optimiser "
+                "hashes are kept under its experiment_sha256. verify fails closed: nothing "
+                "recorded, or a difference, ends with exit code 3."},
+    {.name = "bench",
+     .bit = IB_FOR_BENCH,
+     .verbs = {BENCH_VERBS},
+     .summary = "measure this machine",
+     .details = "roofline: the greatest rate of fused multiply-adds. step: time and share of that "
+                "peak of one training step."},
+    {.name = "devices",
+     .bit = IB_FOR_DEVICES,
+     .summary = "list what can compute here",
+     .details = "Instruction sets and threads that --isa and --threads accept on this machine."},
+    {.name = "completion",
+     .bit = IB_FOR_COMPLETION,
+     .verbs = {SHELLS},
+     .summary = "print a completion script for a shell",
+     .details = "bash: source <(isobit completion bash). zsh: write it to a file _isobit in "
+                "$fpath. fish: write it to ~/.config/fish/completions/isobit.fish."},
+    {.name = "manual",
+     .bit = IB_FOR_MANUAL,
+     .summary = "print the manual page's source",
+     .details = "Read it with: isobit manual | man -l -"},
+};
+
+static const char *const LATER_COMMANDS[] = {"describe", "experiment", "sweep", "report",
+                                             "compare",  "reproduce",  "soak",  "sync",
+                                             "export",   NULL};
+
+const ib_command *ib_command_at(size_t index) {
+    return index < sizeof COMMANDS / sizeof COMMANDS[0] ? &COMMANDS[index] : NULL;
+}
+
+const ib_command *ib_command_find(const char *name) {
+    const ib_command *command;
+    for (size_t i = 0; (command = ib_command_at(i)) != NULL; ++i)
+        if (strcmp(command->name, name) == 0)
+            return command;
+    return NULL;
+}
+
+int ib_command_is_later(const char *name) {
+    for (size_t i = 0; LATER_COMMANDS[i] != NULL; ++i)
+        if (strcmp(LATER_COMMANDS[i], name) == 0)
+            return 1;
+    return 0;
+}
+
+/* Takes ownership of text; the result is fresh. */
+static char *append(char *text, const char *separator, const char *more) {
+    char *joined = text == NULL ? NULL : ib_format("%s%s%s", text, separator, more);
+    free(text);
+    return joined;
+}
+
+char *ib_command_synopsis(const ib_command *command) {
+    char *text = ib_format("%s", command->name);
+    for (size_t v = 0; v < 2 && command->verbs[v] != NULL; ++v)
+        for (size_t i = 0; command->verbs[v][i] != NULL; ++i)
+            text = append(text, i == 0 ? " " : "|", command->verbs[v][i]);
+    if (command->operand != NULL) {
+        text = append(text, command->operand_required ? " " : " [", command->operand);
+        if (!command->operand_required)
+            text = append(text, "", "]");
+    }
+    return text;
+}
+
+enum { LONGEST_NAME = 32 };
+
+/* Levenshtein distance by one row; names longer than LONGEST_NAME are far from everything. */
+static size_t edit_distance(const char *a, const char *b) {
+    size_t columns = strlen(b);
+    size_t row[LONGEST_NAME + 1];
+    if (columns > LONGEST_NAME || strlen(a) > LONGEST_NAME)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= columns; ++j)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; ++i) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= columns; ++j) {
+            size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            size_t best = row[j - 1] < row[j] ? row[j - 1] + 1 : row[j] + 1;
+            row[j] = substituted < best ? substituted : best;
+        }
+    }
+    return row[columns];
+}
+
+const char *ib_nearest_name(const char *name, const char *(*next)(const void *context, size_t i),
+                            const void *context) {
+    const char *nearest = NULL;
+    size_t limit = strlen(name) / 3 + 1; /* more wrong letters than this is another word */
+    size_t least = limit + 1;
+    const char *candidate;
+    for (size_t i = 0; (candidate = next(context, i)) != NULL; ++i) {
+        size_t distance = edit_distance(name, candidate);
+        if (distance < least) {
+            least = distance;
+            nearest = candidate;
+        }
+    }
+    return nearest;
+}

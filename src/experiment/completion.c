@@ -1,0 +1,148 @@
+/* Completion scripts, generated from the tables so that they cannot fall behind. */
+#include "experiment/options.h"
+
+#include <string.h>
+
+static int is_listed(const ib_choice *choice) {
+    return !choice->unlisted && choice->refusal == NULL;
+}
+
+static void print_choices(FILE *out, const ib_choice *choices) {
+    const char *separator = "";
+    for (; choices->name != NULL; ++choices) {
+        if (!is_listed(choices))
+            continue;
+        fprintf(out, "%s%s", separator, choices->name);
+        separator = " ";
+    }
+}
+
+static void print_option_names(FILE *out, const ib_command *command) {
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
+        if ((option->commands & command->bit) != 0)
+            fprintf(out, "--%s ", option->name);
+    fputs("--help", out);
+}
+
+/* What an option's value may be completed with: names, files, or nothing. */
+static int takes_path(const ib_option *option) {
+    return option->kind == IB_OPTION_STRING;
+}
+
+/* bash, and zsh through bashcompinit's model: one function with two case tables. */
+static void print_bash_function(FILE *out) {
+    fputs("_isobit() {\n"
+          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+          "    local command=${COMP_WORDS[1]} words=\n"
+          "    COMPREPLY=()\n"
+          "    if [ \"$COMP_CWORD\" -gt 2 ]; then\n"
+          "        case $prev in\n",
+          out);
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
+        if (option->kind == IB_OPTION_FLAG)
+            continue;
+        fprintf(out, "        --%s) ", option->name);
+        if (option->choices != NULL) {
+            fputs("COMPREPLY=($(compgen -W '", out);
+            print_choices(out, option->choices);
+            fputs("' -- \"$cur\")); return ;;\n", out);
+        } else {
+            fputs(takes_path(option) ? "COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+                                     : "return ;;\n", out);
+        }
+    }
+    fputs("        esac\n    fi\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        words='", out);
+    const ib_command *command;
+    for (size_t i = 0; (command = ib_command_at(i)) != NULL; ++i)
+        fprintf(out, "%s ", command->name);
+    fputs("--help --version'\n    else\n        case $command in\n", out);
+    for (size_t i = 0; (command = ib_command_at(i)) != NULL; ++i) {
+        fprintf(out, "        %s) words='", command->name);
+        print_option_names(out, command);
+        fputs("'\n", out);
+        for (size_t v = 0; v < 2 && command->verbs[v] != NULL; ++v) {
+            fprintf(out, "            [ \"$COMP_CWORD\" -eq %zu ] && words='", v + 2);
+            for (size_t w = 0; command->verbs[v][w] != NULL; ++w)
+                fprintf(out, "%s%s", w == 0 ? "" : " ", command->verbs[v][w]);
+            fputs("'\n", out);
+        }
+        if (command->operand != NULL)
+            fputs("            COMPREPLY=($(compgen -f -- \"$cur\"))\n", out);
+        fputs("            ;;\n", out);
+    }
+    fputs("        esac\n    fi\n"
+          "    COMPREPLY+=($(compgen -W \"$words\" -- \"$cur\"))\n}\n",
+          out);
+}
+
+/* A single-quoted text for fish. */
+static void print_fish_text(FILE *out, const char *text) {
+    fputc('\'', out);
+    for (; *text != '\0'; ++text) {
+        if (*text == '\'' || *text == '\\')
+            fputc('\\', out);
+        fputc(*text, out);
+    }
+    fputc('\'', out);
+}
+
+static void print_fish_option(FILE *out, const ib_command *command, const ib_option *option) {
+    fprintf(out, "complete -c isobit -n '__fish_seen_subcommand_from %s' -l %s", command->name,
+            option->name);
+    if (option->choices != NULL) {
+        fputs(" -x -a '", out);
+        print_choices(out, option->choices);
+        fputs("'", out);
+    } else if (option->kind != IB_OPTION_FLAG) {
+        fputs(takes_path(option) ? " -r -F" : " -x", out);
+    }
+    fputs(" -d ", out);
+    print_fish_text(out, option->help);
+    fputs("\n", out);
+}
+
+static void print_fish(FILE *out) {
+    const ib_command *command;
+    fputs("complete -c isobit -f\n", out);
+    for (size_t i = 0; (command = ib_command_at(i)) != NULL; ++i) {
+        fprintf(out, "complete -c isobit -n __fish_use_subcommand -a %s -d ", command->name);
+        print_fish_text(out, command->summary);
+        fputs("\n", out);
+        for (size_t v = 0; v < 2 && command->verbs[v] != NULL; ++v) {
+            fprintf(out, "complete -c isobit -n '__fish_seen_subcommand_from %s' -a '",
+                    command->name);
+            for (size_t w = 0; command->verbs[v][w] != NULL; ++w)
+                fprintf(out, "%s%s", w == 0 ? "" : " ", command->verbs[v][w]);
+            fputs("'\n", out);
+        }
+        if (command->operand != NULL)
+            fprintf(out, "complete -c isobit -n '__fish_seen_subcommand_from %s' -F\n",
+                    command->name);
+        const ib_option *option;
+        for (size_t o = 0; (option = ib_option_at(o)) != NULL; ++o)
+            if ((option->commands & command->bit) != 0)
+                print_fish_option(out, command, option);
+    }
+}
+
+ib_status ib_completion(const char *shell, FILE *out, ib_error *err) {
+    if (strcmp(shell, "bash") == 0) {
+        print_bash_function(out);
+        fputs("complete -F _isobit isobit\n", out);
+        return IB_OK;
+    }
+    if (strcmp(shell, "zsh") == 0) {
+        fputs("#compdef isobit\nautoload -U +X bashcompinit && bashcompinit\n", out);
+        print_bash_function(out);
+        fputs("complete -F _isobit isobit\n", out);
+        return IB_OK;
+    }
+    if (strcmp(shell, "fish") == 0) {
+        print_fish(out);
+        return IB_OK;
+    }
+    return ib_fail(err, IB_ERROR_USAGE, "no completion for shell '%s': use bash, zsh or fish",
+                   shell);
+}

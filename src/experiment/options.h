@@ -1,0 +1,136 @@
+/* The command line as tables: one row an option, one row a command. The parser, --help, the manual
+ * page, shell completion and the canonical dump are all generated from them. */
+#ifndef IB_EXPERIMENT_OPTIONS_H
+#define IB_EXPERIMENT_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/status.h"
+#include "experiment/config.h"
+
+typedef enum ib_option_kind {
+    IB_OPTION_FLAG,   /* int, 1 when given */
+    IB_OPTION_INT,    /* int64_t */
+    IB_OPTION_UINT64, /* uint64_t */
+    IB_OPTION_DOUBLE, /* double */
+    IB_OPTION_CHOICE, /* int, the chosen row's value */
+    IB_OPTION_NAME,   /* char *, one of the choices */
+    IB_OPTION_STRING, /* char *, anything but the empty string */
+} ib_option_kind;
+
+/* One value of a choice. A choice with a refusal is known, but this version does not offer it. */
+typedef struct ib_choice {
+    const char *name; /* NULL ends the list */
+    int value;
+    int unlisted; /* accepted, but absent from help until it works */
+    const char *refusal;
+    ib_status refusal_status;
+} ib_choice;
+
+enum {
+    IB_FOR_DATA = 1 << 0,
+    IB_FOR_TRAIN = 1 << 1,
+    IB_FOR_TEST = 1 << 2,
+    IB_FOR_HASH = 1 << 3,
+    IB_FOR_BENCH = 1 << 4,
+    IB_FOR_DEVICES = 1 << 5,
+    IB_FOR_COMPLETION = 1 << 6,
+    IB_FOR_MANUAL = 1 << 7,
+};
+
+enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 48, IB_MAX_WORDS = 4 };
+
+typedef struct ib_option {
+    const char *name; /* without "--" */
+    const char *aliases[IB_MAX_ALIASES];
+    ib_option_kind kind;
+    size_t offset;            /* in ib_config */
+    const char *default_text; /* NULL: off, or not given */
+    /* Defaults that depend on --optimizer, indexed by ib_optimizer_kind; NULL: the option is not
+     * that optimiser's. */
+    const char *optimizer_defaults[IB_OPTIMIZERS];
+    double minimum, maximum; /* inclusive; for INT and DOUBLE */
+    int maximum_excluded;
+    const ib_choice *choices; /* for CHOICE and NAME */
+    unsigned commands;        /* IB_FOR_... */
+    int only_with_step;       /* means something with --schedule step only */
+    int arithmetic;           /* may change bits: enters experiment_sha256 */
+    const char *environment;  /* a variable that replaces the default, or NULL */
+    const char *placeholder;  /* "N" in --epochs N */
+    const char *group;        /* heading in --help */
+    const char *help;
+} ib_option;
+
+/* The index-th option, NULL past the end. */
+const ib_option *ib_option_at(size_t index);
+/* By name or alias, NULL when there is none. */
+const ib_option *ib_option_find(const char *name, size_t length);
+size_t ib_option_index(const ib_option *option);
+/* Whether the option means anything for this optimiser and schedule. */
+int ib_option_applies(const ib_option *option, const ib_config *config);
+/* Whether name belongs to an option of DESIGN's command line that this version does not have. */
+int ib_option_is_later(const char *name, size_t length);
+/* The default as text, for this optimiser; NULL: none. */
+const char *ib_option_default(const ib_option *option, int optimizer);
+
+typedef struct ib_command {
+    const char *name;
+    unsigned bit;            /* IB_FOR_... */
+    const char *const *verbs[2]; /* fixed words after the name, NULL-terminated; NULL: none */
+    const char *operand;     /* a free operand, such as MODEL.safetensors; NULL: none */
+    int operand_required;
+    const char *summary;
+    const char *details; /* a paragraph for --help and the manual */
+} ib_command;
+
+const ib_command *ib_command_at(size_t index);
+const ib_command *ib_command_find(const char *name);
+int ib_command_is_later(const char *name);
+/* "data prepare|verify|show", into fresh memory; NULL when out of memory. */
+char *ib_command_synopsis(const ib_command *command);
+
+/* The candidate nearest to name by edit distance, NULL when none is near. next(context, i) gives
+ * the i-th candidate, NULL at the end. */
+const char *ib_nearest_name(const char *name, const char *(*next)(const void *context, size_t i),
+                            const void *context);
+
+typedef enum ib_source { IB_FROM_DEFAULT, IB_FROM_ENVIRONMENT, IB_FROM_FLAG } ib_source;
+
+/* A parsed command line. Words point into argv. */
+typedef struct ib_arguments {
+    const ib_command *command;
+    ib_config config;
+    unsigned char sources[IB_MAX_OPTIONS]; /* ib_source of each option row */
+    const char *words[IB_MAX_WORDS];       /* verbs, then the operand */
+    size_t word_count;
+    int help; /* --help was given: nothing else was checked */
+} ib_arguments;
+
+/* Parses the arguments after the command's name. Flags win over environment, environment over
+ * defaults. getenv-like environment(name) may be NULL. The caller calls ib_arguments_free, also
+ * after a failure. */
+ib_status ib_arguments_parse(const ib_command *command, int count, const char *const *arguments,
+                             char *(*environment)(const char *name), ib_arguments *parsed,
+                             ib_error *err);
+void ib_arguments_free(ib_arguments *parsed);
+
+/* Gives one option a value from text, with every check of the parser. */
+ib_status ib_option_set(const ib_option *option, const char *text, const char *given_as,
+                        ib_config *config, ib_error *err);
+/* How the option was set, by the name of its row. */
+ib_source ib_arguments_source(const ib_arguments *parsed, const char *name);
+/* All defaults; the caller calls ib_config_free. */
+ib_status ib_config_defaults(ib_config *config, ib_error *err);
+void ib_config_free(ib_config *config);
+
+/* Text for people and shells. */
+void ib_help_program(FILE *out);
+ib_status ib_help_command(const ib_command *command, FILE *out, ib_error *err);
+ib_status ib_help_manual(const char *version, FILE *out, ib_error *err);
+ib_status ib_completion(const char *shell, FILE *out, ib_error *err);
+/* Writes what a value of this option must be ("an integer from 1 to 100000"); fresh memory. */
+char *ib_option_range(const ib_option *option);
+
+#endif

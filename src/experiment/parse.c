@@ -1,0 +1,380 @@
+/* From words to a checked configuration. */
+#include "experiment/options.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/number.h"
+
+static void *member(const ib_option *option, ib_config *config) {
+    return (char *)config + option->offset;
+}
+
+/* "cnn, mlp" with the given separator; fresh memory. */
+static char *choice_list(const ib_choice *choices, const char *separator) {
+    char *text = ib_format("%s", "");
+    for (size_t i = 0; text != NULL && choices[i].name != NULL; ++i) {
+        if (choices[i].unlisted || choices[i].refusal != NULL)
+            continue;
+        char *longer = ib_format("%s%s%s", text, text[0] == '\0' ? "" : separator, choices[i].name);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+char *ib_option_range(const ib_option *option) {
+    char low[IB_DOUBLE_TEXT], high[IB_DOUBLE_TEXT];
+    int bounded = option->maximum < 1e30;
+    switch (option->kind) {
+    case IB_OPTION_FLAG:
+        return ib_format("no value");
+    case IB_OPTION_INT:
+        return ib_format("an integer from %lld to %lld", (long long)option->minimum,
+                         (long long)option->maximum);
+    case IB_OPTION_UINT64:
+        return ib_format("an integer from 0 to 18446744073709551615");
+    case IB_OPTION_DOUBLE:
+        ib_print_double(option->minimum, low);
+        ib_print_double(option->maximum, high);
+        if (!bounded)
+            return ib_format("a number of at least %s", low);
+        return ib_format("a number from %s to %s%s", low, option->maximum_excluded ? "below " : "",
+                         high);
+    case IB_OPTION_CHOICE:
+    case IB_OPTION_NAME: {
+        char *names = choice_list(option->choices, ", ");
+        char *text = names == NULL ? NULL : ib_format("one of %s", names);
+        free(names);
+        return text;
+    }
+    case IB_OPTION_STRING:
+        break;
+    }
+    return ib_format("a text that is not empty");
+}
+
+static ib_status bad_value(const ib_option *option, const char *text, const char *given_as,
+                           ib_error *err) {
+    char *range = ib_option_range(option);
+    if (range == NULL)
+        return ib_fail_memory(err);
+    ib_fail(err, IB_ERROR_USAGE, "%s: '%s' is not valid: give %s", given_as, text, range);
+    free(range);
+    return IB_ERROR_USAGE;
+}
+
+static int in_range(const ib_option *option, double value) {
+    if (value < option->minimum || value > option->maximum)
+        return 0;
+    return !(option->maximum_excluded && value == option->maximum);
+}
+
+static ib_status set_string(char **target, const char *text, ib_error *err) {
+    char *copy = strdup(text);
+    if (copy == NULL)
+        return ib_fail_memory(err);
+    free(*target);
+    *target = copy;
+    return IB_OK;
+}
+
+static ib_status set_choice(const ib_option *option, const char *text, const char *given_as,
+                            ib_config *config, ib_error *err) {
+    for (const ib_choice *choice = option->choices; choice->name != NULL; ++choice) {
+        if (strcmp(choice->name, text) != 0)
+            continue;
+        if (choice->refusal != NULL) {
+            char *names = choice_list(option->choices, ", ");
+            ib_fail(err, choice->refusal_status, "%s: %s %s; it has: %s", given_as, text,
+                    choice->refusal, names != NULL ? names : "");
+            free(names);
+            return choice->refusal_status;
+        }
+        if (option->kind == IB_OPTION_NAME)
+            return set_string(member(option, config), text, err);
+        *(int *)member(option, config) = choice->value;
+        return IB_OK;
+    }
+    return bad_value(option, text, given_as, err);
+}
+
+ib_status ib_option_set(const ib_option *option, const char *text, const char *given_as,
+                        ib_config *config, ib_error *err) {
+    int64_t integer = 0;
+    uint64_t natural = 0;
+    double real = 0;
+    switch (option->kind) {
+    case IB_OPTION_FLAG:
+        *(int *)member(option, config) = 1;
+        return IB_OK;
+    case IB_OPTION_INT:
+        if (ib_parse_i64(text, &integer) != 0 || !in_range(option, (double)integer))
+            return bad_value(option, text, given_as, err);
+        *(int64_t *)member(option, config) = integer;
+        return IB_OK;
+    case IB_OPTION_UINT64:
+        if (ib_parse_u64(text, &natural) != 0)
+            return bad_value(option, text, given_as, err);
+        *(uint64_t *)member(option, config) = natural;
+        return IB_OK;
+    case IB_OPTION_DOUBLE:
+        if (ib_parse_double(text, &real) != 0 || !in_range(option, real))
+            return bad_value(option, text, given_as, err);
+        *(double *)member(option, config) = real + 0.0; /* -0 becomes +0: one canonical form */
+        return IB_OK;
+    case IB_OPTION_CHOICE:
+    case IB_OPTION_NAME:
+        return set_choice(option, text, given_as, config, err);
+    case IB_OPTION_STRING:
+        if (text[0] == '\0')
+            return bad_value(option, text, given_as, err);
+        return set_string(member(option, config), text, err);
+    }
+    return ib_fail(err, IB_ERROR_RUNTIME, "%s has no kind", given_as);
+}
+
+/* Sets what has not been given. By-optimiser defaults need the optimiser: called after the rest. */
+static ib_status set_defaults(ib_config *config, const unsigned char *sources, ib_error *err) {
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
+        const char *text = ib_option_default(option, config->optimizer);
+        if (text != NULL && (sources == NULL || sources[i] == IB_FROM_DEFAULT))
+            IB_TRY(ib_option_set(option, text, option->name, config, err));
+    }
+    return IB_OK;
+}
+
+ib_status ib_config_defaults(ib_config *config, ib_error *err) {
+    *config = (ib_config){.optimizer = IB_ADADELTA};
+    return set_defaults(config, NULL, err);
+}
+
+void ib_config_free(ib_config *config) {
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
+        if (option->kind == IB_OPTION_STRING || option->kind == IB_OPTION_NAME)
+            free(*(char **)member(option, config));
+    *config = (ib_config){0};
+}
+
+void ib_arguments_free(ib_arguments *parsed) {
+    ib_config_free(&parsed->config);
+    *parsed = (ib_arguments){0};
+}
+
+ib_source ib_arguments_source(const ib_arguments *parsed, const char *name) {
+    const ib_option *option = ib_option_find(name, strlen(name));
+    return option == NULL ? IB_FROM_DEFAULT : (ib_source)parsed->sources[ib_option_index(option)];
+}
+
+/* Names and aliases of the options of one command, for suggestions. */
+static const char *option_name(const void *context, size_t i) {
+    const ib_command *command = context;
+    const ib_option *option;
+    for (size_t row = 0; (option = ib_option_at(row)) != NULL; ++row) {
+        if ((option->commands & command->bit) == 0)
+            continue;
+        if (i-- == 0)
+            return option->name;
+        for (size_t a = 0; a < IB_MAX_ALIASES && option->aliases[a] != NULL; ++a)
+            if (i-- == 0)
+                return option->aliases[a];
+    }
+    return i == 0 ? "help" : NULL;
+}
+
+static ib_status unknown_option(const ib_command *command, const char *word, size_t length,
+                                ib_error *err) {
+    if (ib_option_is_later(word + 2, length))
+        return ib_fail(err, IB_ERROR_USAGE, "option %.*s is not in this version", (int)length + 2,
+                       word);
+    char *name = strndup(word + 2, length);
+    if (name == NULL)
+        return ib_fail_memory(err);
+    const char *nearest = ib_nearest_name(name, option_name, command);
+    if (nearest != NULL)
+        ib_fail(err, IB_ERROR_USAGE, "unknown option --%s; did you mean --%s?", name, nearest);
+    else
+        ib_fail(err, IB_ERROR_USAGE, "unknown option --%s; see isobit %s --help", name,
+                command->name);
+    free(name);
+    return IB_ERROR_USAGE;
+}
+
+/* Takes the option at arguments[*at]; moves *at past its value. */
+static ib_status take_option(ib_arguments *parsed, int count, const char *const *arguments, int *at,
+                             ib_error *err) {
+    const char *word = arguments[*at];
+    const char *equals = strchr(word, '=');
+    size_t length = equals != NULL ? (size_t)(equals - word) - 2 : strlen(word) - 2;
+    const ib_option *option = ib_option_find(word + 2, length);
+    if (option == NULL)
+        return unknown_option(parsed->command, word, length, err);
+    if ((option->commands & parsed->command->bit) == 0)
+        return ib_fail(err, IB_ERROR_USAGE, "isobit %s takes no --%s; see isobit %s --help",
+                       parsed->command->name, option->name, parsed->command->name);
+    const char *value = equals != NULL ? equals + 1 : NULL;
+    char *given_as = strndup(word, length + 2);
+    if (given_as == NULL)
+        return ib_fail_memory(err);
+    ib_status status = IB_OK;
+    if (option->kind == IB_OPTION_FLAG && value != NULL) {
+        status = ib_fail(err, IB_ERROR_USAGE, "%s takes no value, but '%s' was given", given_as,
+                         value);
+    } else if (option->kind != IB_OPTION_FLAG && value == NULL) {
+        if (*at + 1 >= count || strncmp(arguments[*at + 1], "--", 2) == 0) {
+            char *range = ib_option_range(option);
+            status = ib_fail(err, IB_ERROR_USAGE, "%s needs a value: give %s", given_as,
+                             range != NULL ? range : "one");
+            free(range);
+        } else {
+            value = arguments[++*at];
+        }
+    }
+    if (status == IB_OK)
+        status = ib_option_set(option, value, given_as, &parsed->config, err);
+    free(given_as);
+    parsed->sources[ib_option_index(option)] = IB_FROM_FLAG;
+    return status;
+}
+
+static const char *verb_name(const void *context, size_t i) {
+    const char *const *verbs = context;
+    return verbs[i];
+}
+
+static ib_status check_verb(const ib_command *command, const char *const *verbs, const char *word,
+                            ib_error *err) {
+    if (word != NULL)
+        for (size_t i = 0; verbs[i] != NULL; ++i)
+            if (strcmp(verbs[i], word) == 0)
+                return IB_OK;
+    char *synopsis = ib_command_synopsis(command);
+    if (synopsis == NULL)
+        return ib_fail_memory(err);
+    const char *nearest = word == NULL ? NULL : ib_nearest_name(word, verb_name, verbs);
+    if (word == NULL)
+        ib_fail(err, IB_ERROR_USAGE, "isobit %s needs more: isobit %s", command->name, synopsis);
+    else if (nearest != NULL)
+        ib_fail(err, IB_ERROR_USAGE, "isobit %s: unknown word '%s'; did you mean %s?",
+                command->name, word, nearest);
+    else
+        ib_fail(err, IB_ERROR_USAGE, "isobit %s: unknown word '%s'; use: isobit %s", command->name,
+                word, synopsis);
+    free(synopsis);
+    return IB_ERROR_USAGE;
+}
+
+static ib_status check_words(const ib_arguments *parsed, ib_error *err) {
+    const ib_command *command = parsed->command;
+    size_t used = 0;
+    for (size_t v = 0; v < 2 && command->verbs[v] != NULL; ++v, ++used)
+        IB_TRY(check_verb(command, command->verbs[v],
+                          used < parsed->word_count ? parsed->words[used] : NULL, err));
+    if (command->operand != NULL) {
+        if (command->operand_required && used == parsed->word_count)
+            return ib_fail(err, IB_ERROR_USAGE, "isobit %s needs %s", command->name,
+                           command->operand);
+        used += used < parsed->word_count;
+    }
+    if (used < parsed->word_count)
+        return ib_fail(err, IB_ERROR_USAGE, "isobit %s: unexpected argument '%s'", command->name,
+                       parsed->words[used]);
+    return IB_OK;
+}
+
+/* Optimisers that have this option, as "sgd" or "adadelta or adam". */
+static char *optimizers_with(const ib_option *option) {
+    const ib_option *optimizer = ib_option_find("optimizer", strlen("optimizer"));
+    char *text = ib_format("%s", "");
+    for (const ib_choice *c = optimizer->choices; text != NULL && c->name != NULL; ++c) {
+        if (option->optimizer_defaults[c->value] == NULL)
+            continue;
+        char *longer = ib_format("%s%s%s", text, text[0] == '\0' ? "" : " or ", c->name);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+/* An option that would be ignored is an error: nobody should believe that it had an effect. */
+static ib_status check_together(const ib_arguments *parsed, ib_error *err) {
+    const ib_config *config = &parsed->config;
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
+        if (parsed->sources[i] != IB_FROM_FLAG || ib_option_applies(option, config))
+            continue;
+        if (option->only_with_step)
+            return ib_fail(err, IB_ERROR_USAGE,
+                           "--%s has no effect with --schedule constant: leave one of them out",
+                           option->name);
+        char *names = optimizers_with(option);
+        ib_fail(err, IB_ERROR_USAGE, "--%s needs --optimizer %s: leave it out or change the "
+                "optimiser", option->name, names != NULL ? names : "");
+        free(names);
+        return IB_ERROR_USAGE;
+    }
+    if (config->no_accel && config->backend != NULL &&
+        (strcmp(config->backend, "cuda") == 0 || strcmp(config->backend, "opencl") == 0))
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "--no-accel and --backend %s contradict each other: leave one out",
+                       config->backend);
+    if (config->dry_run && config->save_model)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "--save-model with --dry-run would save a model that is not trained: leave "
+                       "one of them out");
+    return IB_OK;
+}
+
+static ib_status take_environment(ib_arguments *parsed, char *(*environment)(const char *name),
+                                  ib_error *err) {
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
+        const char *value = NULL;
+        if (environment != NULL && option->environment != NULL &&
+            (option->commands & parsed->command->bit) != 0)
+            value = environment(option->environment);
+        if (value == NULL || value[0] == '\0' || parsed->sources[i] == IB_FROM_FLAG)
+            continue;
+        IB_TRY(ib_option_set(option, value, option->environment, &parsed->config, err));
+        parsed->sources[i] = IB_FROM_ENVIRONMENT;
+    }
+    return IB_OK;
+}
+
+ib_status ib_arguments_parse(const ib_command *command, int count, const char *const *arguments,
+                             char *(*environment)(const char *name), ib_arguments *parsed,
+                             ib_error *err) {
+    *parsed = (ib_arguments){.command = command};
+    for (int i = 0; i < count && strcmp(arguments[i], "--") != 0; ++i) {
+        if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {
+            parsed->help = 1;
+            return IB_OK;
+        }
+    }
+    int options_ended = 0;
+    for (int i = 0; i < count; ++i) {
+        const char *word = arguments[i];
+        if (!options_ended && strcmp(word, "--") == 0) {
+            options_ended = 1;
+        } else if (!options_ended && strncmp(word, "--", 2) == 0) {
+            IB_TRY(take_option(parsed, count, arguments, &i, err));
+        } else if (!options_ended && word[0] == '-' && word[1] != '\0') {
+            return ib_fail(err, IB_ERROR_USAGE,
+                           "unknown option %s; options are written --name, see isobit %s --help",
+                           word, command->name);
+        } else if (parsed->word_count == IB_MAX_WORDS) {
+            return ib_fail(err, IB_ERROR_USAGE, "isobit %s: unexpected argument '%s'",
+                           command->name, word);
+        } else {
+            parsed->words[parsed->word_count++] = word;
+        }
+    }
+    IB_TRY(check_words(parsed, err));
+    IB_TRY(take_environment(parsed, environment, err));
+    IB_TRY(set_defaults(&parsed->config, parsed->sources, err));
+    return check_together(parsed, err);
+}

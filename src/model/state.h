@@ -1,0 +1,18 @@
+/* The inside of a model, shared by the files of this folder. */
+#ifndef IB_MODEL_STATE_H
+#define IB_MODEL_STATE_H
+
+#include "model/model.h"
+#include "nn/network.h"
+
+struct ib_model {
+    const ib_config *config;
+    ib_network network;
+    ib_tensor_info *tensors;
+    size_t tensor_count;
+    float *losses; /* [capacity] */
+    float *logits; /* [capacity][16] */
+    int no_dropout;
+};
+
+#endif

@@ -1,0 +1,98 @@
+/* Parameters: PyTorch's layout and ours, initial values, normalisation, optimiser scalars. */
+#include <math.h>
+#include <string.h>
+
+#include "nn/network.h"
+
+/* Position in our layout of element (o, i, y, x) of PyTorch's. */
+static int64_t stored_index(const ib_parameter *p, int64_t o, int64_t i, int64_t y, int64_t x) {
+    int64_t out16 = ib_pad16(p->shape.extent[0]);
+    if (p->shape.rank == 1)
+        return o;
+    if (p->shape.rank == 2)
+        return i * out16 + o;
+    int64_t ci = p->shape.extent[1], stored = ci == 1 ? 1 : ib_pad16(ci);
+    return ((y * p->shape.extent[3] + x) * stored + i) * out16 + o;
+}
+
+static void copy_parameter(const ib_parameter *p, float *stored, float *torch, int to_torch) {
+    int64_t extent[4] = {1, 1, 1, 1};
+    for (int i = 0; i < p->shape.rank; ++i)
+        extent[i] = p->shape.extent[i];
+    int64_t at = 0;
+    for (int64_t o = 0; o < extent[0]; ++o)
+        for (int64_t i = 0; i < extent[1]; ++i)
+            for (int64_t y = 0; y < extent[2]; ++y)
+                for (int64_t x = 0; x < extent[3]; ++x, ++at) {
+                    int64_t index = stored_index(p, o, i, y, x);
+                    if (to_torch)
+                        torch[at] = stored[index];
+                    else
+                        stored[index] = torch[at];
+                }
+}
+
+void ib_parameter_to_torch(const ib_parameter *p, const float *stored, float *torch) {
+    copy_parameter(p, (float *)stored, torch, 1);
+}
+
+void ib_parameter_from_torch(const ib_parameter *p, const float *torch, float *stored) {
+    memset(stored, 0, (size_t)p->floats * sizeof(float));
+    copy_parameter(p, stored, (float *)torch, 0);
+}
+
+void ib_initialize_uniform(uint64_t seed, uint32_t tensor, int64_t fan_in, int64_t elements,
+                           float *values) {
+    ib_rng rng = ib_rng_make(seed, IB_STREAM_INIT, tensor, 0);
+    float bound = (float)(1.0 / sqrt((double)fan_in));
+    for (int64_t first = 0; first < elements; first += 64)
+        for (int64_t lane = 0; lane < 16; ++lane) {
+            uint32_t words[4];
+            ib_philox_block(&rng, (uint64_t)(first / 4 + lane), words);
+            for (int64_t j = 0; j < 4 && first + 16 * j + lane < elements; ++j) {
+                int32_t t = (int32_t)(words[j] >> 8) - (1 << 23);
+                values[first + 16 * j + lane] = ((float)t * 0x1p-23f) * bound;
+            }
+        }
+}
+
+void ib_normalization_table(double mean, double deviation, float table[256]) {
+    for (int v = 0; v < 256; ++v)
+        table[v] = (float)(((double)v / 255.0 - mean) / deviation);
+}
+
+/* base^exponent by repeated squaring from the lowest bit: one defined order of binary64 products. */
+static double power(double base, uint64_t exponent) {
+    double result = 1.0;
+    for (; exponent != 0; exponent >>= 1) {
+        if (exponent & 1)
+            result = result * base;
+        base = base * base;
+    }
+    return result;
+}
+
+ib_update ib_update_scalars(const ib_config *config, double learning_rate, uint64_t step) {
+    ib_update u = {.kind = (ib_optimizer_kind)config->optimizer,
+                   .lr = (float)learning_rate,
+                   .weight_decay = (float)config->weight_decay,
+                   .eps = (float)config->eps};
+    switch (u.kind) {
+    case IB_ADADELTA:
+        u.rho = (float)config->rho;
+        u.one_minus_rho = (float)(1.0 - config->rho);
+        break;
+    case IB_SGD:
+        u.momentum = (float)config->momentum;
+        u.has_momentum = config->momentum != 0;
+        break;
+    case IB_ADAM:
+        u.beta1_complement = (float)(1.0 - config->beta1);
+        u.beta2 = (float)config->beta2;
+        u.beta2_complement = (float)(1.0 - config->beta2);
+        u.step_size = (float)(learning_rate / (1.0 - power(config->beta1, step + 1)));
+        u.root_correction = (float)(1.0 / sqrt(1.0 - power(config->beta2, step + 1)));
+        break;
+    }
+    return u;
+}

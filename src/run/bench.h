@@ -1,0 +1,18 @@
+/* isobit bench: what the machine can do, and what a training step makes of it. */
+#ifndef IB_RUN_BENCH_H
+#define IB_RUN_BENCH_H
+
+#include <stdio.h>
+
+#include "base/status.h"
+#include "experiment/config.h"
+
+/* Peak FMA rate (best of 10, one thread and all threads) and memory bandwidth, in about seconds. */
+ib_status ib_bench_roofline(const ib_config *config, double seconds, FILE *out, ib_error *err);
+
+/* Training steps on generated images for about seconds: time, images per second, and the share of
+ * the FMA peak measured in the same run, counted as the dense network's multiply-adds. Text, or one
+ * JSON object with config->json. */
+ib_status ib_bench_step(const ib_config *config, double seconds, FILE *out, ib_error *err);
+
+#endif

@@ -1,0 +1,31 @@
+/* Shapes, types and buffer handles. No arithmetic here. */
+#ifndef IB_TENSOR_TENSOR_H
+#define IB_TENSOR_TENSOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+typedef enum ib_dtype { IB_F32, IB_F64, IB_I64, IB_I32, IB_U8 } ib_dtype;
+
+enum { IB_MAX_RANK = 4 };
+
+typedef struct ib_shape {
+    int rank; /* 0: a scalar */
+    int64_t extent[IB_MAX_RANK];
+} ib_shape;
+
+/* Memory of one backend. The creating backend owns the meaning of handle (on the CPU: the address). */
+typedef struct ib_buffer {
+    void *handle;
+    size_t bytes;
+} ib_buffer;
+
+size_t ib_dtype_size(ib_dtype dtype);
+/* The safetensors name: "F32", "I64" ... */
+const char *ib_dtype_name(ib_dtype dtype);
+/* Elements of a shape, or -1 when negative extents or overflow make it meaningless. */
+int64_t ib_shape_elements(const ib_shape *shape);
+
+#endif

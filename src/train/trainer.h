@@ -1,0 +1,76 @@
+/* The training loop: shuffling, steps, schedule, evaluation. It reports what happens to an observer
+ * and knows nothing of files, records or terminals. */
+#ifndef IB_TRAIN_TRAINER_H
+#define IB_TRAIN_TRAINER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "data/dataset.h"
+#include "data/split.h"
+#include "experiment/config.h"
+#include "model/model.h"
+
+typedef struct ib_evaluation {
+    double loss;     /* mean over samples of the negative log-likelihood */
+    double accuracy; /* 0 to 1 */
+    size_t correct, count;
+    double seconds;
+    uint32_t confusion[IB_CLASSES][IB_CLASSES]; /* [label][prediction] */
+} ib_evaluation;
+
+typedef struct ib_train_plan {
+    size_t train_count, validation_count, test_count;
+    size_t steps_per_epoch, epochs;
+} ib_train_plan;
+
+typedef struct ib_step_event {
+    size_t epoch;         /* from 1 */
+    size_t step_in_epoch; /* from 0 */
+    uint64_t step;        /* optimiser steps done, this one included: from 1 */
+    size_t images_seen;   /* of this epoch before this step, as PyTorch's example prints */
+    size_t batch;         /* images in this step */
+    float loss;           /* mean over the batch, before the update */
+    double learning_rate;
+    double train_seconds; /* training time so far */
+} ib_step_event;
+
+typedef struct ib_epoch_event {
+    size_t epoch; /* from 1 */
+    double train_loss; /* mean over the epoch's samples, as seen during training */
+    double learning_rate;
+    double train_seconds; /* of training so far, evaluation excluded */
+    ib_evaluation test;
+    const ib_evaluation *validation; /* NULL when the split has none */
+} ib_epoch_event;
+
+/* Any function may be NULL. A status other than IB_OK ends the run with it. The step event comes
+ * for every step; an observer that logs every 10th must skip the others cheaply. */
+typedef struct ib_train_observer {
+    void *context;
+    ib_status (*begin)(void *context, const ib_train_plan *plan, ib_error *err);
+    ib_status (*step)(void *context, const ib_step_event *event, ib_error *err);
+    ib_status (*epoch)(void *context, const ib_epoch_event *event, ib_error *err);
+} ib_train_observer;
+
+typedef struct ib_train_result {
+    ib_evaluation test; /* of the last epoch */
+    ib_evaluation validation;
+    int has_validation;
+    double train_seconds;
+    uint64_t steps;
+    size_t images; /* trained on, all epochs */
+} ib_train_result;
+
+/* Trains model (created for config's batch sizes and optimiser, already initialised). Loss or
+ * weights that stop being finite: IB_ERROR_DIVERGED, naming step and tensor. */
+ib_status ib_train(ib_model *model, const ib_config *config, const ib_dataset *dataset,
+                   const ib_split *split, const ib_train_observer *observer,
+                   ib_train_result *result, ib_error *err);
+
+/* Mean loss, accuracy and confusion matrix over indices[0..count). Independent of batch. */
+ib_status ib_evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t *indices,
+                      size_t count, size_t batch, ib_evaluation *evaluation, ib_error *err);
+
+#endif

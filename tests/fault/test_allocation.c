@@ -1,0 +1,334 @@
+/* Every allocation of base/ and tensor/ fails once: the call must report it (or do without), leave
+ * no file behind and free what it had (the AddressSanitizer build counts). The linker sends our
+ * code's allocations to the wrappers below (-Wl,--wrap, see tests/CMakeLists.txt); jansson is given
+ * them too. What libcrypto and the C library allocate for themselves is not failed here. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/number.h"
+#include "base/sha256.h"
+#include "base/threads.h"
+#include "tensor/safetensors.h"
+
+/* The linker's names for the functions wrapped and the wrappers. */
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t size);
+int __real_vasprintf(char **text, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t size);
+int __wrap_vasprintf(char **text, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+int __wrap_asprintf(char **text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static size_t allocations; /* since the scenario began */
+static size_t failing;     /* the one that fails, from 1; 0: none */
+static int persistent;     /* 1: all later ones fail too */
+
+static int fails(void) {
+    ++allocations;
+    return failing != 0 && (allocations == failing || (persistent && allocations > failing));
+}
+
+void *__wrap_malloc(size_t size) {
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size) {
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size) {
+    return fails() ? NULL : __real_realloc(old, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size) {
+    return fails() ? NULL : __real_aligned_alloc(alignment, size);
+}
+
+char *__wrap_strdup(const char *text) {
+    return fails() ? NULL : __real_strdup(text);
+}
+
+char *__wrap_strndup(const char *text, size_t size) {
+    return fails() ? NULL : __real_strndup(text, size);
+}
+
+int __wrap_vasprintf(char **text, const char *format, va_list args) {
+    return fails() ? -1 : __real_vasprintf(text, format, args);
+}
+
+int __wrap_asprintf(char **text, const char *format, ...) {
+    if (fails())
+        return -1;
+    va_list args;
+    va_start(args, format);
+    int length = __real_vasprintf(text, format, args);
+    va_end(args);
+    return length;
+}
+
+/* A whole use of the library that allocates; its files are "<directory>/...". */
+typedef ib_status scenario(const char *directory, ib_error *err);
+
+static const float weights[6] = {1, 2, 3, 4, 5, 6};
+static const ib_named_tensor tensors[] = {
+    {"fc.weight", IB_F32, {2, {2, 3}}, weights},
+    {"fc.bias", IB_F32, {1, {2}}, weights},
+    {"scalar", IB_F32, {0, {0}}, weights},
+};
+static const char *const metadata[][2] = {{"format", "pt"}, {"key", "value"}};
+
+static ib_status with_path(const char *directory, const char *name,
+                           ib_status (*use)(const char *path, ib_error *err), ib_error *err) {
+    char *path = ib_path_join(directory, name);
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_status status = use(path, err);
+    free(path);
+    return status;
+}
+
+static ib_status write_tensors(const char *path, ib_error *err) {
+    char hex[IB_SHA256_HEX_SIZE];
+    ib_status status = ib_safetensors_write(path, tensors, 3, metadata, 2, hex, err);
+    if (status == IB_OK)
+        assert_int_equal(strlen(hex), 64);
+    else
+        assert_string_equal(hex, "");
+    return status;
+}
+
+static ib_status scenario_write(const char *directory, ib_error *err) {
+    return with_path(directory, "written", write_tensors, err);
+}
+
+static ib_status scenario_hash(const char *directory, ib_error *err) {
+    char hex[IB_SHA256_HEX_SIZE];
+    (void)directory;
+    return ib_safetensors_hash(tensors, 3, hex, err);
+}
+
+static ib_status open_tensors(const char *path, ib_error *err) {
+    ib_safetensors file;
+    ib_status status = ib_safetensors_open(path, &file, err);
+    if (status == IB_OK) {
+        assert_int_equal(file.count, 3);
+        assert_int_equal(file.metadata_count, 2);
+    } else {
+        assert_null(file.tensors);
+        assert_null(file.map.data);
+    }
+    ib_safetensors_close(&file);
+    return status;
+}
+
+/* jansson calls some of its failed allocations an invalid token, which reads as a damaged file. */
+static ib_status scenario_open(const char *directory, ib_error *err) {
+    ib_status status = with_path(directory, "kept", open_tensors, err);
+    return status == IB_ERROR_VERIFY && failing != 0 ? IB_ERROR_RUNTIME : status;
+}
+
+static ib_status scenario_open_damaged(const char *directory, ib_error *err) {
+    ib_status status = with_path(directory, "damaged", open_tensors, err);
+    assert_int_not_equal(status, IB_OK);
+    return status == IB_ERROR_VERIFY ? IB_OK : status;
+}
+
+static ib_status read_whole(const char *path, ib_error *err) {
+    char *data = NULL;
+    size_t size = 0;
+    ib_status status = ib_read_file(path, 1 << 20, &data, &size, err);
+    free(data);
+    return status;
+}
+
+static ib_status scenario_read_file(const char *directory, ib_error *err) {
+    return with_path(directory, "long", read_whole, err);
+}
+
+static ib_status write_atomic(const char *path, ib_error *err) {
+    return ib_write_file_atomic(path, weights, sizeof weights, err);
+}
+
+static ib_status scenario_write_file(const char *directory, ib_error *err) {
+    return with_path(directory, "written", write_atomic, err);
+}
+
+static ib_status make_directories(const char *path, ib_error *err) {
+    IB_TRY(ib_make_directories(path, err));
+    assert_int_equal(rmdir(path), 0);
+    return IB_OK;
+}
+
+static ib_status scenario_directories(const char *directory, ib_error *err) {
+    return with_path(directory, "made", make_directories, err);
+}
+
+static ib_status hash_file(const char *path, ib_error *err) {
+    char hex[IB_SHA256_HEX_SIZE];
+    return ib_sha256_file(path, hex, err);
+}
+
+static ib_status scenario_sha256(const char *directory, ib_error *err) {
+    return with_path(directory, "kept", hash_file, err);
+}
+
+static ib_status scenario_errors(const char *directory, ib_error *err) {
+    ib_error inner = {0};
+    ib_fail(&inner, IB_ERROR_VERIFY, "%s is wrong", directory);
+    ib_fail_context(&inner, "while reading %s", directory);
+    assert_int_equal(inner.status, IB_ERROR_VERIFY);
+    assert_true(strlen(ib_error_text(&inner)) > 0);
+    ib_fail_errno(&inner, IB_ERROR_RUNTIME, 2, "cannot open %s", directory);
+    assert_int_equal(inner.status, IB_ERROR_RUNTIME);
+    ib_error_clear(&inner);
+    (void)err;
+    return IB_OK;
+}
+
+static void count_item(void *context, size_t item, unsigned thread) {
+    (void)thread;
+    ((unsigned char *)context)[item] = 1;
+}
+
+static ib_status scenario_pool(const char *directory, ib_error *err) {
+    ib_pool *pool = NULL;
+    unsigned char done[17] = {0};
+    (void)directory;
+    ib_status status = ib_pool_open(3, &pool, err);
+    if (status != IB_OK) {
+        assert_null(pool);
+        return status;
+    }
+    ib_pool_run(pool, sizeof done, count_item, done);
+    ib_pool_close(pool);
+    assert_null(memchr(done, 0, sizeof done));
+    return IB_OK;
+}
+
+static ib_status scenario_arena(const char *directory, ib_error *err) {
+    ib_arena arena;
+    void *memory = NULL;
+    (void)directory;
+    IB_TRY(ib_arena_open(1 << 20, &arena, err));
+    ib_status status = ib_arena_take(&arena, 1000, &memory, err);
+    ib_error full = {0};
+    assert_int_equal(ib_arena_take(&arena, SIZE_MAX / 2, &memory, &full), IB_ERROR_RUNTIME);
+    ib_error_clear(&full);
+    ib_arena_close(&arena);
+    return status;
+}
+
+static void make_inputs(const char *directory) {
+    char *kept = ib_path_join(directory, "kept");
+    char *damaged = ib_path_join(directory, "damaged");
+    char *large = ib_path_join(directory, "long");
+    static char zeros[100000];
+    assert_int_equal(ib_safetensors_write(kept, tensors, 3, metadata, 2, NULL, NULL), IB_OK);
+    assert_int_equal(ib_safetensors_write(damaged, tensors, 3, metadata, 2, NULL, NULL), IB_OK);
+    assert_int_equal(ib_write_file_atomic(large, zeros, sizeof zeros, NULL), IB_OK);
+    assert_int_equal(truncate(damaged, 300), 0);
+    free(kept);
+    free(damaged);
+    free(large);
+}
+
+static int temporary_files(const char *directory) {
+    char *command = ib_format("find '%s' -name '*.tmp-*' | wc -l", directory);
+    FILE *stream = popen(command, "r");
+    int count = -1;
+    assert_non_null(stream);
+    assert_int_equal(fscanf(stream, "%d", &count), 1);
+    pclose(stream);
+    free(command);
+    return count;
+}
+
+/* Runs the scenario with the first, second, ... allocation failing until it needs no more. */
+static size_t fail_each(scenario *run, const char *directory) {
+    for (size_t n = 1;; ++n) {
+        ib_error err = {0};
+        allocations = 0;
+        failing = n;
+        ib_status status = run(directory, &err);
+        failing = 0;
+        if (status != IB_OK) {
+            assert_int_equal(status, IB_ERROR_RUNTIME);
+            assert_true(strlen(ib_error_text(&err)) > 0);
+        }
+        ib_error_clear(&err);
+        assert_int_equal(temporary_files(directory), 0);
+        if (allocations < n) { /* none was left to fail */
+            assert_int_equal(status, IB_OK);
+            return n - 1;
+        }
+        allocations = 0;
+    }
+}
+
+static void run_scenario(scenario *run, size_t least) {
+    char directory[] = "/tmp/isobit-allocation-XXXXXX";
+    assert_non_null(mkdtemp(directory));
+    make_inputs(directory);
+    for (persistent = 0; persistent < 2; ++persistent) {
+        size_t failed = fail_each(run, directory);
+        if (failed < least)
+            fail_msg("only %zu allocations were failed, at least %zu expected", failed, least);
+    }
+    persistent = 0;
+    char *command = ib_format("rm -rf '%s'", directory);
+    assert_int_equal(system(command), 0);
+    free(command);
+}
+
+#define SCENARIO_TEST(name, least)                                                                 \
+    static void test_##name(void **state) {                                                        \
+        (void)state;                                                                               \
+        run_scenario(scenario_##name, least);                                                      \
+    }
+
+SCENARIO_TEST(write, 20)
+SCENARIO_TEST(hash, 20)
+SCENARIO_TEST(open, 20)
+SCENARIO_TEST(open_damaged, 20)
+SCENARIO_TEST(read_file, 5)
+SCENARIO_TEST(write_file, 3)
+SCENARIO_TEST(directories, 2)
+SCENARIO_TEST(sha256, 1)
+SCENARIO_TEST(errors, 4)
+SCENARIO_TEST(pool, 3)
+SCENARIO_TEST(arena, 1)
+
+int main(void) {
+    json_set_alloc_funcs(__wrap_malloc, free);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_write),       cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_open),        cmocka_unit_test(test_open_damaged),
+        cmocka_unit_test(test_read_file),   cmocka_unit_test(test_write_file),
+        cmocka_unit_test(test_directories), cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_errors),      cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_arena),
+    };
+    return cmocka_run_group_tests_name("allocation", tests, NULL, NULL);
+}

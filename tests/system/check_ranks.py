@@ -1,0 +1,104 @@
+"""The layering and size rules of ARCHITECTURE.md, checked over the sources.
+
+Every folder of src/ has a rank; a file includes only its own folder and folders of lower rank,
+with the narrower rules below. Also: no file over 600 lines, no markers for unfinished work.
+usage: check_ranks.py [ROOT]
+"""
+import os
+import re
+import sys
+
+RANKS = {"base": 0, "tensor": 1, "experiment": 1, "data": 2, "backend": 2, "nn": 3, "svm": 3,
+         "model": 4, "train": 5, "track": 6, "report": 7, "run": 8, "cli": 9}
+# Folders that may see only these others (their own is always allowed).
+ONLY = {"report": {"base", "track"}, "cli": {"run", "report", "experiment", "base"}}
+# Never, although the rank would allow it.
+NEVER = {("train", "track")}
+# From these folders, the only header of backend/ that may be included.
+BACKEND_HEADER_ONLY = {"nn": "backend/backend.h", "svm": "backend/backend.h"}
+MAX_LINES = 600
+SOURCE = re.compile(r"\.(c|h|cu|cuh|cl|inc|h\.in)$")
+CHECKED = re.compile(r"\.(c|h|cu|cuh|cl|inc|py|sh|cmake|md|h\.in)$|^(Makefile|CMakeLists\.txt)$")
+INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
+# Spelled apart so that this file does not find itself.
+MARKER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
+
+
+def files_below(root, pattern, skip=()):
+    for directory, folders, names in os.walk(root):
+        folders[:] = sorted(f for f in folders if f not in skip and not f.startswith("build"))
+        for name in sorted(names):
+            if pattern.search(name):
+                yield os.path.join(directory, name)
+
+
+def folder_rule(folder, target, header):
+    """Why a file in this folder must not include that header, or None."""
+    if target == folder:
+        return None
+    if RANKS[target] >= RANKS[folder]:
+        return f"{folder}/ (rank {RANKS[folder]}) must not include {target}/ (rank {RANKS[target]})"
+    if (folder, target) in NEVER:
+        return f"{folder}/ must not include {target}/"
+    if folder in ONLY and target not in ONLY[folder]:
+        return f"{folder}/ may include only {', '.join(sorted(ONLY[folder]))}, not {target}/"
+    if target == "backend" and BACKEND_HEADER_ONLY.get(folder, header) != header:
+        return f"{folder}/ may include only {BACKEND_HEADER_ONLY[folder]} from backend/"
+    return None
+
+
+def check_include(path, header, source_root):
+    """A problem with one #include "..." of one file, or None."""
+    folder = os.path.relpath(path, source_root).split(os.sep)[0]
+    if header.startswith("isobit/") or header == "build_info.h":
+        return None
+    beside = os.path.join(os.path.dirname(path), header)
+    if not os.path.exists(os.path.join(source_root, header)):
+        if not os.path.exists(beside):
+            return f'"{header}" is not below src/'
+        header = os.path.relpath(os.path.normpath(beside), source_root)
+    target = header.split("/")[0]
+    if target not in RANKS:
+        return f"{target}/ has no rank"
+    return folder_rule(folder, target, header)
+
+
+def check_layering(root):
+    source_root = os.path.join(root, "src")
+    for path in files_below(source_root, SOURCE):
+        folder = os.path.relpath(path, source_root).split(os.sep)[0]
+        if folder not in RANKS:
+            yield path, 1, f"{folder}/ has no rank"
+            continue
+        with open(path, encoding="utf-8") as stream:
+            for number, line in enumerate(stream, 1):
+                found = INCLUDE.match(line)
+                problem = check_include(path, found.group(1), source_root) if found else None
+                if problem:
+                    yield path, number, problem
+
+
+def check_text(root):
+    for path in files_below(root, CHECKED, skip=(".git", "data", "runs", ".cache")):
+        with open(path, encoding="utf-8") as stream:
+            lines = stream.readlines()
+        if len(lines) > MAX_LINES:
+            yield path, len(lines), f"{len(lines)} lines, more than {MAX_LINES}"
+        for number, line in enumerate(lines, 1):
+            if MARKER.search(line):
+                yield path, number, "a marker for unfinished work"
+
+
+def main():
+    root = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("SOURCE_DIR") or os.path.join(
+        os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    root = os.path.normpath(root)
+    problems = [*check_layering(root), *check_text(root)]
+    for path, number, problem in problems:
+        print(f"{os.path.relpath(path, root)}:{number}: {problem}")
+    print(f"ranks: {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
