@@ -175,7 +175,7 @@ static const ib_option OPTIONS[] = {
      .choices = MATHS, .commands = MODEL_USERS, .placeholder = "NAME", .group = MACHINE,
      .help = "exact: the same bits on every machine"},
     {.name = "test-batch-size", .kind = IB_OPTION_INT, .offset = AT(test_batch_size),
-     .default_text = "1000", .minimum = 1, .maximum = 70000, .commands = EVALUATION,
+     .default_text = "1000", .minimum = 1, .maximum = 65536, .commands = EVALUATION,
      .placeholder = "N", .group = MACHINE, .help = "images evaluated at a time"},
 
     {.name = "runs-dir", .kind = IB_OPTION_STRING, .offset = AT(runs_dir), .default_text = "runs",

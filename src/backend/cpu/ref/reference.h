@@ -12,6 +12,7 @@
 #define IB_REF(name) name##_ref_soft
 #endif
 
+void IB_REF(ib_conv_scratch)(const ib_conv *conv, size_t *per_thread, size_t *shared);
 void IB_REF(ib_conv_forward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
 void IB_REF(ib_conv_backward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
 void IB_REF(ib_linear_forward)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p);

@@ -8,11 +8,7 @@ void IB_REF(ib_load_images)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t stri
             x[i * stride + p] = table[images[i][p]];
 }
 
-/* The reference needs one float a leaf. */
-static void conv_scratch(const ib_conv *conv, size_t *per_thread, size_t *shared) {
-    *per_thread = 0;
-    *shared = (size_t)(conv->n / IB_LEAF + 1);
-}
+/* One float a leaf. */
 static void linear_scratch(const ib_linear *linear, size_t *per_thread, size_t *shared) {
     *per_thread = 0;
     *shared = (size_t)(linear->n / IB_LEAF + 1);
@@ -32,7 +28,7 @@ extern const ib_cpu_kernels IB_REF(ib_cpu_kernels);
 
 const ib_cpu_kernels IB_REF(ib_cpu_kernels) = {
     .isa = "scalar",
-    .conv_scratch = conv_scratch,
+    .conv_scratch = IB_REF(ib_conv_scratch),
     .linear_scratch = linear_scratch,
     .load_images = IB_REF(ib_load_images),
     .conv_forward = IB_REF(ib_conv_forward),

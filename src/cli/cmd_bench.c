@@ -1,0 +1,12 @@
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "run/bench.h"
+
+ib_status ib_cli_bench(ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
+    const ib_config *config = &arguments->config;
+    if (strcmp(arguments->words[0], "roofline") == 0)
+        return ib_bench_roofline(config, config->bench_seconds, context->out, err);
+    return ib_bench_step(config, config->bench_seconds, context->out, err);
+}

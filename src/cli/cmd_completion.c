@@ -1,0 +1,13 @@
+/* What is generated from the tables for other programs: completion scripts, the manual page. */
+#include "build_info.h"
+#include "cli/cli.h"
+
+ib_status ib_cli_completion(ib_arguments *arguments, const ib_run_context *context,
+                            ib_error *err) {
+    return ib_completion(arguments->words[0], context->out, err);
+}
+
+ib_status ib_cli_manual(ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
+    (void)arguments;
+    return ib_help_manual(IB_VERSION, context->out, err);
+}

@@ -1,0 +1,31 @@
+/* The composition root: one function a command. Results go to context->out, progress and notes to
+ * context->log; nothing else is printed, and nothing here ends the process. */
+#ifndef IB_RUN_RUN_H
+#define IB_RUN_RUN_H
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/status.h"
+#include "experiment/config.h"
+#include "experiment/options.h"
+
+typedef struct ib_run_context {
+    FILE *out;
+    FILE *log;
+    int out_is_terminal;
+    int log_is_terminal; /* a progress bar is drawn on log then */
+    int use_escapes;     /* 0: NO_COLOR or a dumb terminal: the bar is drawn without them */
+    double start_seconds; /* ib_seconds() at the start of the process */
+    /* The number of a signal that asks the run to stop, 0 while there is none. May be NULL. */
+    const volatile sig_atomic_t *signal_number;
+} ib_run_context;
+
+ib_status ib_run_train(const ib_config *config, const ib_run_context *context, ib_error *err);
+/* Takes options that were not given from the model's run record where there is one beside it. */
+ib_status ib_run_test(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
+ib_status ib_run_hash(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
+ib_status ib_run_data(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
+ib_status ib_run_devices(const ib_config *config, const ib_run_context *context, ib_error *err);
+
+#endif

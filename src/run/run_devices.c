@@ -1,0 +1,58 @@
+/* isobit devices: what can compute on this machine. */
+#include "run/run.h"
+
+#include <string.h>
+
+#include "backend/backend.h"
+#include "base/threads.h"
+#include "experiment/json_text.h"
+
+/* The instruction sets are those of --isa, each tried. */
+static const ib_choice *isa_choices(void) {
+    return ib_option_find("isa", strlen("isa"))->choices;
+}
+
+static int available(const char *isa, char reason[], size_t size) {
+    ib_backend_options options = {.backend = "cpu", .isa = isa, .threads = 1};
+    ib_backend *backend = NULL;
+    ib_error why = {0};
+    ib_status status = ib_backend_open(&options, &backend, &why);
+    snprintf(reason, size, "%s", status == IB_OK ? backend->info.isa : ib_error_text(&why));
+    if (status == IB_OK)
+        ib_backend_close(backend);
+    ib_error_clear(&why);
+    return status == IB_OK;
+}
+
+ib_status ib_run_devices(const ib_config *config, const ib_run_context *context, ib_error *err) {
+    char text[256];
+    unsigned cpus = ib_usable_cpus();
+    if (!available("auto", text, sizeof text))
+        return ib_fail(err, IB_ERROR_UNAVAILABLE, "the cpu backend does not work here: %s", text);
+    ib_json json = {.out = context->out};
+    if (config->json) {
+        ib_json_open(&json, NULL, '{');
+        ib_json_string(&json, "backend", "cpu");
+        ib_json_uint(&json, "usable_cpus", cpus);
+        ib_json_string(&json, "isa", text);
+        ib_json_open(&json, "isas", '[');
+    } else {
+        fprintf(context->out, "cpu: %u usable CPU%s, --isa auto is %s\n", cpus,
+                cpus == 1 ? "" : "s", text);
+    }
+    for (const ib_choice *isa = isa_choices(); isa->name != NULL; ++isa) {
+        if (strcmp(isa->name, "auto") == 0)
+            continue;
+        int works = available(isa->name, text, sizeof text);
+        if (config->json && works)
+            ib_json_string(&json, NULL, isa->name);
+        else if (!config->json)
+            fprintf(context->out, "  %-8s %s\n", isa->name, works ? "available" : text);
+    }
+    if (config->json) {
+        ib_json_close(&json, ']');
+        ib_json_close(&json, '}');
+        fputc('\n', context->out);
+    }
+    return IB_OK;
+}

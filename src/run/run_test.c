@@ -1,0 +1,195 @@
+/* isobit test: what a trained model is worth on the test images. */
+#include "run/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "run/record_file.h"
+#include "run/session.h"
+#include "tensor/safetensors.h"
+#include "train/trainer.h"
+
+/* <directory of path>/run.json; fresh memory. */
+static char *record_beside(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return ib_format("%.*srun.json", slash == NULL ? 0 : (int)(slash - path) + 1, path);
+}
+
+/* Options that decide which images are tested and how they are scaled. */
+static const char *const ADOPTED[] = {"dataset", "split", "seed", "test-size", "normalize", NULL};
+
+/* Gives one option the value that the record's configuration has, unless it was given. */
+static ib_status adopt(const char *name, const json_t *configuration, const char *path,
+                       ib_arguments *arguments, ib_error *err) {
+    const ib_option *option = ib_option_find(name, strlen(name));
+    if (arguments->sources[ib_option_index(option)] != IB_FROM_DEFAULT)
+        return IB_OK;
+    char *key = ib_option_key(option);
+    if (key == NULL)
+        return ib_fail_memory(err);
+    const json_t *value = json_object_get(configuration, key);
+    char *text = json_is_string(value) ? ib_format("%s", json_string_value(value))
+                 : json_is_integer(value)
+                     ? ib_format("%" JSON_INTEGER_FORMAT, json_integer_value(value))
+                     : NULL;
+    free(key);
+    if (text == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s: the configuration lacks '%s'", path, name);
+    ib_status status = ib_option_set(option, text, name, &arguments->config, err);
+    free(text);
+    if (status != IB_OK) {
+        ib_fail_context(err, "%s", path);
+        return ib_fail(err, IB_ERROR_VERIFY, "%s", ib_error_text(err));
+    }
+    return IB_OK;
+}
+
+static ib_status adopt_record(const char *model_path, const char *sha256, ib_arguments *arguments,
+                              const ib_run_context *context, ib_error *err) {
+    char *path = record_beside(model_path);
+    if (path == NULL)
+        return ib_fail_memory(err);
+    json_t *record = NULL;
+    ib_status status = ib_json_file_read(path, &record, err);
+    const json_t *configuration = json_object_get(record, "configuration");
+    const char *recorded = ib_json_text_at(record, "results", "model_sha256");
+    if (status == IB_OK && configuration != NULL && recorded != NULL) {
+        if (strcmp(recorded, sha256) != 0)
+            status = ib_fail(err, IB_ERROR_VERIFY,
+                             "%s has SHA-256 %s, but %s records %s: the file was changed after the "
+                             "run; move it elsewhere to test it all the same",
+                             model_path, sha256, path, recorded);
+        for (size_t i = 0; status == IB_OK && ADOPTED[i] != NULL; ++i)
+            status = adopt(ADOPTED[i], configuration, path, arguments, err);
+        if (status == IB_OK && !arguments->config.json)
+            fprintf(context->log, "options not given are taken from %s\n", path);
+    }
+    json_decref(record);
+    free(path);
+    return status;
+}
+
+static int fits(const ib_model *model, const ib_safetensors *file) {
+    if (file->count != ib_model_tensor_count(model))
+        return 0;
+    for (size_t i = 0; i < file->count; ++i) {
+        const ib_tensor_info *want = ib_model_tensor(model, i);
+        const ib_named_tensor *found = ib_safetensors_find(file, want->name);
+        if (found == NULL || found->shape.rank != want->shape.rank)
+            return 0;
+        for (int d = 0; d < want->shape.rank; ++d)
+            if (found->shape.extent[d] != want->shape.extent[d])
+                return 0;
+    }
+    return 1;
+}
+
+/* Opens the model whose tensors the file has: each kind is tried, planning costs no memory. */
+static ib_status open_fitting_model(const char *path, ib_config *config, ib_session *session,
+                                    ib_error *err) {
+    ib_safetensors file;
+    IB_TRY(ib_safetensors_open(path, &file, err));
+    ib_status status = IB_OK;
+    const ib_option *option = ib_option_find("model", strlen("model"));
+    int found = 0;
+    for (const ib_choice *kind = option->choices; !found && kind->name != NULL; ++kind) {
+        if (kind->refusal != NULL)
+            continue;
+        config->model = kind->value;
+        status = ib_session_open_model(config, 0, session, err);
+        if (status != IB_OK)
+            break;
+        found = fits(session->model, &file);
+        if (!found) {
+            ib_model_close(session->model);
+            session->model = NULL;
+        }
+    }
+    if (status == IB_OK && !found)
+        status = ib_fail(err, IB_ERROR_VERIFY,
+                         "%s is no model of this version: its %zu tensors (%s, ...) fit none; see "
+                         "--model in isobit test --help",
+                         path, file.count, file.count > 0 ? file.tensors[0].name : "none");
+    ib_safetensors_close(&file);
+    return status;
+}
+
+static void print_text(const ib_evaluation *test, const char *sha256, FILE *out) {
+    fprintf(out, "\nTest set: Average loss: %.4f, Accuracy: %zu/%zu (%.0f%%)\n\n", test->loss,
+            test->correct, test->count, 100.0 * test->accuracy);
+    fputs("class  images  correct  accuracy\n", out);
+    for (int label = 0; label < IB_CLASSES; ++label) {
+        unsigned long images = 0;
+        for (int predicted = 0; predicted < IB_CLASSES; ++predicted)
+            images += test->confusion[label][predicted];
+        unsigned long correct = test->confusion[label][label];
+        fprintf(out, "%5d  %6lu  %7lu  ", label, images, correct);
+        if (images > 0)
+            fprintf(out, "%6.2f %%\n", 100.0 * (double)correct / (double)images);
+        else
+            fputs("       -\n", out);
+    }
+    fprintf(out, "\nmodel_sha256  %s\n", sha256);
+}
+
+static void print_json(const ib_config *config, const ib_session *session,
+                       const ib_evaluation *test, const char *path, const char *sha256, FILE *out) {
+    const ib_backend_info *backend = &session->backend->info;
+    ib_json json = {.out = out};
+    ib_json_open(&json, NULL, '{');
+    ib_json_string(&json, "model_sha256", sha256);
+    ib_json_double(&json, "test_accuracy", test->accuracy);
+    ib_json_double(&json, "test_loss", test->loss);
+    ib_json_uint(&json, "test_correct", test->correct);
+    ib_json_uint(&json, "test_count", test->count);
+    ib_json_double(&json, "test_seconds", test->seconds);
+    ib_json_string(&json, "model", ib_model_kind_name((ib_model_kind)config->model));
+    ib_json_string(&json, "dataset", config->dataset);
+    ib_json_uint(&json, "model_bytes", ib_file_bytes(path));
+    ib_json_uint(&json, "peak_rss_bytes", ib_peak_rss_bytes());
+    ib_json_string(&json, "backend", backend->name);
+    ib_json_string(&json, "isa", backend->isa);
+    ib_json_uint(&json, "threads", backend->threads);
+    ib_json_bool(&json, "exact", config->exact);
+    ib_json_open(&json, "confusion", '[');
+    for (int label = 0; label < IB_CLASSES; ++label) {
+        ib_json_open(&json, NULL, '[');
+        for (int predicted = 0; predicted < IB_CLASSES; ++predicted)
+            ib_json_uint(&json, NULL, test->confusion[label][predicted]);
+        ib_json_close(&json, ']');
+    }
+    ib_json_close(&json, ']');
+    ib_json_close(&json, '}');
+    fputc('\n', out);
+}
+
+static ib_status evaluate(const char *path, const char *sha256, ib_arguments *arguments,
+                          ib_session *session, const ib_run_context *context, ib_error *err) {
+    ib_config *config = &arguments->config;
+    IB_TRY(ib_session_open(config, session, err));
+    if (ib_arguments_source(arguments, "model") == IB_FROM_DEFAULT)
+        IB_TRY(open_fitting_model(path, config, session, err));
+    else
+        IB_TRY(ib_session_open_model(config, 0, session, err));
+    IB_TRY(ib_model_load(session->model, path, err));
+    ib_evaluation test = {0};
+    IB_TRY(ib_evaluate(session->model, &session->dataset, session->split.test,
+                       session->split.test_count, (size_t)config->test_batch_size, &test, err));
+    if (config->json)
+        print_json(config, session, &test, path, sha256, context->out);
+    else
+        print_text(&test, sha256, context->out);
+    return IB_OK;
+}
+
+ib_status ib_run_test(ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
+    const char *path = arguments->words[0];
+    char sha256[IB_SHA256_HEX_SIZE];
+    IB_TRY(ib_sha256_file(path, sha256, err));
+    IB_TRY(adopt_record(path, sha256, arguments, context, err));
+    ib_session session = {0};
+    ib_status status = evaluate(path, sha256, arguments, &session, context, err);
+    ib_session_close(&session);
+    return status;
+}

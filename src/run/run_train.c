@@ -1,0 +1,283 @@
+/* isobit train: from a configuration to a trained model and its record. */
+#include "run/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/number.h"
+#include "run/progress.h"
+#include "run/session.h"
+#include "track/record.h"
+#include "train/trainer.h"
+
+/* One training run while it goes on. */
+typedef struct train_run {
+    const ib_config *config;
+    const ib_run_context *context;
+    ib_session session;
+    ib_progress progress;
+    ib_train_plan plan;
+    ib_record *record; /* NULL in a dry run */
+    char *experiment;  /* "mnist-cnn" */
+    char *canonical;
+    char experiment_sha256[IB_SHA256_HEX_SIZE];
+    double out_flushed; /* ib_seconds() */
+} train_run;
+
+/* PyTorch's lines go to a pipe or file as they come; on a terminal that shows the bar too, only
+ * the results of each epoch. */
+static int prints_steps(const train_run *run) {
+    return !run->config->json && !(run->progress.out != NULL && run->context->out_is_terminal);
+}
+
+static ib_status on_begin(void *context, const ib_train_plan *plan, ib_error *err) {
+    (void)err;
+    train_run *run = context;
+    run->plan = *plan;
+    ib_progress_begin(&run->progress, plan);
+    return IB_OK;
+}
+
+static ib_status check_signal(const train_run *run, const ib_step_event *event, ib_error *err) {
+    int number = run->context->signal_number == NULL ? 0 : (int)*run->context->signal_number;
+    if (number == 0)
+        return IB_OK;
+    int terminated = number == SIGTERM;
+    return ib_fail(err, terminated ? IB_TERMINATED : IB_INTERRUPTED,
+                   "stopped by %s after step %llu (epoch %zu): the run is not finished",
+                   terminated ? "SIGTERM" : "SIGINT", (unsigned long long)event->step,
+                   event->epoch);
+}
+
+/* What the example of PyTorch prints, letter by letter. */
+static void print_step(train_run *run, const ib_step_event *event) {
+    FILE *out = run->context->out;
+    double percent = 100.0 * (double)event->step_in_epoch / (double)run->plan.steps_per_epoch;
+    fprintf(out, "Train Epoch: %zu [%zu/%zu (%.0f%%)]\tLoss: %.6f\n", event->epoch,
+            event->images_seen, run->plan.train_count, percent, (double)event->loss);
+    double now = ib_seconds();
+    if (now - run->out_flushed > 0.5) { /* somebody may be reading along */
+        fflush(out);
+        run->out_flushed = now;
+    }
+}
+
+static ib_status on_step(void *context, const ib_step_event *event, ib_error *err) {
+    train_run *run = context;
+    IB_TRY(check_signal(run, event, err));
+    if (event->step_in_epoch % (size_t)run->config->log_interval == 0) {
+        if (run->record != NULL)
+            IB_TRY(ib_record_metric(run->record, "train_loss", (double)event->loss, event->step,
+                                    event->epoch, err));
+        if (prints_steps(run))
+            print_step(run, event);
+    }
+    ib_progress_step(&run->progress, event);
+    return IB_OK;
+}
+
+static void print_evaluation(FILE *out, const char *name, const ib_evaluation *evaluation) {
+    fprintf(out, "\n%s set: Average loss: %.4f, Accuracy: %zu/%zu (%.0f%%)\n\n", name,
+            evaluation->loss, evaluation->correct, evaluation->count,
+            100.0 * evaluation->accuracy);
+}
+
+static ib_status record_epoch(train_run *run, const ib_epoch_event *event, ib_error *err) {
+    uint64_t step = (uint64_t)event->epoch * run->plan.steps_per_epoch;
+    const struct {
+        const char *key;
+        double value;
+    } metrics[] = {
+        {"epoch_train_loss", event->train_loss},
+        {"learning_rate", event->learning_rate},
+        {"train_seconds", event->train_seconds},
+        {"test_loss", event->test.loss},
+        {"test_accuracy", event->test.accuracy},
+        {"validation_loss", event->validation == NULL ? 0 : event->validation->loss},
+        {"validation_accuracy", event->validation == NULL ? 0 : event->validation->accuracy},
+    };
+    size_t count = sizeof metrics / sizeof metrics[0] - (event->validation == NULL ? 2 : 0);
+    for (size_t i = 0; i < count; ++i)
+        IB_TRY(ib_record_metric(run->record, metrics[i].key, metrics[i].value, step, event->epoch,
+                                err));
+    return ib_record_flush(run->record, err);
+}
+
+static ib_status on_epoch(void *context, const ib_epoch_event *event, ib_error *err) {
+    train_run *run = context;
+    ib_progress_clear(&run->progress);
+    if (!run->config->json) {
+        if (event->validation != NULL)
+            print_evaluation(run->context->out, "Validation", event->validation);
+        print_evaluation(run->context->out, "Test", &event->test);
+        fflush(run->context->out);
+    }
+    return run->record == NULL ? IB_OK : record_epoch(run, event, err);
+}
+
+/* experiment_sha256 of what is about to run. */
+static ib_status identify(train_run *run, ib_error *err) {
+    const ib_config *config = run->config;
+    const char *model = ib_model_kind_name((ib_model_kind)config->model);
+    run->experiment = ib_format("%s-%s", config->dataset, model);
+    if (run->experiment == NULL)
+        return ib_fail_memory(err);
+    ib_experiment_inputs inputs = {.train_count = run->session.split.train_count,
+                                   .test_count = run->session.split.test_count};
+    for (int role = 0; role < IB_FILE_ROLES; ++role)
+        inputs.data_sha256[role] = run->session.dataset.sha256[role];
+    char init_sha256[IB_SHA256_HEX_SIZE];
+    if (config->init_model != NULL) {
+        IB_TRY(ib_sha256_file(config->init_model, init_sha256, err));
+        inputs.init_model_sha256 = init_sha256;
+    }
+    return ib_canonical(config, &inputs, &run->canonical, run->experiment_sha256, err);
+}
+
+static ib_status begin_record(train_run *run, ib_error *err) {
+    if (run->config->dry_run)
+        return IB_OK;
+    ib_record_start start = {.config = run->config,
+                             .experiment = run->experiment,
+                             .canonical = run->canonical,
+                             .experiment_sha256 = run->experiment_sha256,
+                             .dataset = &run->session.dataset,
+                             .split = &run->session.split,
+                             .backend = &run->session.backend->info};
+    return ib_record_begin(&start, &run->record, err);
+}
+
+/* Into the record, or in a dry run only the hashes of what would be written. */
+static ib_status save(train_run *run, const ib_train_result *trained, ib_run_results *results,
+                      ib_error *err) {
+    const ib_model *model = run->session.model;
+    if (run->record == NULL) {
+        IB_TRY(ib_model_save(model, NULL, results->model_sha256, err));
+        return ib_model_save_optimizer(model, NULL, trained->steps, results->optimizer_sha256,
+                                       err);
+    }
+    char *model_path = ib_record_path(run->record, "model.safetensors");
+    char *optimizer_path = ib_record_path(run->record, "optimizer.safetensors");
+    ib_status status = IB_OK;
+    if (model_path == NULL || optimizer_path == NULL)
+        status = ib_fail_memory(err);
+    if (status == IB_OK)
+        status = ib_model_save(model, model_path, results->model_sha256, err);
+    if (status == IB_OK)
+        status = ib_model_save_optimizer(model, optimizer_path, trained->steps,
+                                         results->optimizer_sha256, err);
+    if (status == IB_OK)
+        results->model_bytes = ib_file_bytes(model_path);
+    free(model_path);
+    free(optimizer_path);
+    return status;
+}
+
+static void fill_results(const train_run *run, const ib_train_result *trained,
+                         ib_run_results *results) {
+    results->experiment_sha256 = run->experiment_sha256;
+    results->test_accuracy = trained->test.accuracy;
+    results->test_loss = trained->test.loss;
+    results->train_seconds = trained->train_seconds;
+    results->images_per_second =
+        trained->train_seconds > 0 ? (double)trained->images / trained->train_seconds : 0;
+    results->peak_rss_bytes = ib_peak_rss_bytes();
+    results->backend = &run->session.backend->info;
+    results->exact = run->config->exact;
+    results->run_dir = run->record == NULL ? NULL : ib_record_directory(run->record);
+    results->total_seconds = ib_seconds() - run->context->start_seconds;
+}
+
+static void print_summary(const train_run *run, const ib_train_result *trained,
+                          const ib_run_results *results) {
+    FILE *out = run->context->out;
+    fprintf(out, "Experiment         %s, seed %llu, %zu epoch%s\n", run->experiment,
+            (unsigned long long)run->config->seed, run->plan.epochs,
+            run->plan.epochs == 1 ? "" : "s");
+    fprintf(out, "Test accuracy      %.2f %% (%zu of %zu)\n", 100 * results->test_accuracy,
+            trained->test.correct, trained->test.count);
+    fprintf(out, "Test loss          %.6f\n", results->test_loss);
+    fprintf(out, "Training time      %.2f s, %.0f images/s (%.2f s in all)\n",
+            results->train_seconds, results->images_per_second, results->total_seconds);
+    fprintf(out, "Computed by        %s, %s, %u thread%s\n", results->backend->name,
+            results->backend->isa, results->backend->threads,
+            results->backend->threads == 1 ? "" : "s");
+    fprintf(out, "model_sha256       %s\n", results->model_sha256);
+    fprintf(out, "optimizer_sha256   %s\n", results->optimizer_sha256);
+    fprintf(out, "experiment_sha256  %s\n", results->experiment_sha256);
+    fprintf(out, "Run record         %s\n",
+            results->run_dir != NULL ? results->run_dir : "none: this was a dry run");
+}
+
+/* --save-model: the file that PyTorch's example writes, under a name that says what it is. */
+static ib_status save_beside(const train_run *run, ib_error *err) {
+    char *path = ib_format("./%s_%s_%lldepochs.safetensors", run->config->dataset,
+                           ib_model_kind_name((ib_model_kind)run->config->model),
+                           (long long)run->config->epochs);
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_status status = ib_model_save(run->session.model, path, NULL, err);
+    if (status == IB_OK && !run->config->json)
+        fprintf(run->context->out, "Saved model        %s\n", path);
+    free(path);
+    return status;
+}
+
+static ib_status train_and_save(train_run *run, ib_error *err) {
+    ib_train_observer observer = {run, on_begin, on_step, on_epoch};
+    ib_train_result *trained = calloc(1, sizeof *trained);
+    if (trained == NULL)
+        return ib_fail_memory(err);
+    ib_run_results results = {0};
+    ib_status status = ib_train(run->session.model, run->config, &run->session.dataset,
+                                &run->session.split, &observer, trained, err);
+    ib_progress_clear(&run->progress);
+    if (status == IB_OK)
+        status = save(run, trained, &results, err);
+    if (status == IB_OK)
+        fill_results(run, trained, &results);
+    if (status == IB_OK && run->record != NULL)
+        status = ib_record_finish(run->record, IB_OK, NULL, &results, &trained->test, err);
+    else if (run->record != NULL) /* the first error is the one to tell */
+        ib_record_finish(run->record, status, ib_error_text(err), NULL, NULL, NULL);
+    if (status == IB_OK && !run->config->json)
+        print_summary(run, trained, &results);
+    if (status == IB_OK && run->config->save_model)
+        status = save_beside(run, err);
+    if (status == IB_OK && run->config->json) {
+        ib_json json = {.out = run->context->out};
+        ib_json_open(&json, NULL, '{');
+        ib_results_write(&results, &json);
+        ib_json_close(&json, '}');
+        fputc('\n', run->context->out);
+    }
+    free(trained);
+    return status;
+}
+
+ib_status ib_run_train(const ib_config *config, const ib_run_context *context, ib_error *err) {
+    if (config->save_model && access(".", W_OK) != 0)
+        return ib_fail(err, IB_ERROR_RUNTIME,
+                       "--save-model writes to the current directory, which is not writable: go "
+                       "to another, or leave --save-model out");
+    train_run run = {.config = config, .context = context};
+    run.progress.out = context->log_is_terminal ? context->log : NULL;
+    run.progress.use_escapes = context->use_escapes;
+    ib_status status = ib_session_open(config, &run.session, err);
+    if (status == IB_OK)
+        status = identify(&run, err);
+    if (status == IB_OK)
+        status = ib_session_open_model(config, 1, &run.session, err);
+    if (status == IB_OK)
+        status = begin_record(&run, err);
+    if (status == IB_OK)
+        status = train_and_save(&run, err);
+    ib_record_close(run.record);
+    free(run.experiment);
+    free(run.canonical);
+    ib_session_close(&run.session);
+    return status;
+}

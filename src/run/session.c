@@ -1,0 +1,75 @@
+#include "run/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+_Static_assert((int)IB_CHOOSE_OFFICIAL == (int)IB_SPLIT_OFFICIAL &&
+                   (int)IB_CHOOSE_70_10_20 == (int)IB_SPLIT_70_10_20,
+               "the option's values are the split's");
+
+ib_status ib_session_open(const ib_config *config, ib_session *session, ib_error *err) {
+    ib_backend_options options = {.backend = config->no_accel ? "cpu" : config->backend,
+                                  .isa = config->isa,
+                                  .threads = (unsigned)config->threads};
+    IB_TRY(ib_backend_open(&options, &session->backend, err));
+    IB_TRY(ib_dataset_open(config->data_dir, config->dataset, &session->dataset, err));
+    const ib_dataset *dataset = &session->dataset;
+    return ib_split_make((ib_split_kind)config->split, dataset->train_count, dataset->test_count,
+                         config->seed, (size_t)config->train_size, (size_t)config->test_size,
+                         &session->split, err);
+}
+
+static size_t at_most(size_t value, size_t limit) {
+    return value < limit ? value : limit;
+}
+
+ib_status ib_session_open_model(const ib_config *config, int training, ib_session *session,
+                                ib_error *err) {
+    size_t batch = at_most((size_t)config->test_batch_size, session->split.test_count);
+    if (training && (size_t)config->batch_size > batch)
+        batch = (size_t)config->batch_size;
+    const ib_dataset_info *info = session->dataset.info;
+    IB_TRY(ib_model_open(session->backend, config, info->mean, info->standard_deviation, batch,
+                         training, &session->model, err));
+    if (!training)
+        return IB_OK;
+    if (config->init_model != NULL)
+        return ib_model_load(session->model, config->init_model, err);
+    return ib_model_initialize(session->model, config->seed, err);
+}
+
+void ib_session_close(ib_session *session) {
+    if (session->model != NULL)
+        ib_model_close(session->model);
+    ib_split_close(&session->split);
+    ib_dataset_close(&session->dataset);
+    if (session->backend != NULL)
+        ib_backend_close(session->backend);
+    *session = (ib_session){0};
+}
+
+/* VmHWM, because ru_maxrss keeps the peak of the process that called exec. */
+uint64_t ib_peak_rss_bytes(void) {
+    FILE *stream = fopen("/proc/self/status", "re");
+    char *line = NULL;
+    size_t capacity = 0;
+    uint64_t bytes = 0;
+    while (stream != NULL && getline(&line, &capacity, stream) >= 0)
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            bytes = strtoull(line + 6, NULL, 10) * 1024;
+    free(line);
+    if (stream != NULL)
+        fclose(stream);
+    struct rusage usage;
+    if (bytes == 0 && getrusage(RUSAGE_SELF, &usage) == 0)
+        bytes = (uint64_t)usage.ru_maxrss * 1024;
+    return bytes;
+}
+
+uint64_t ib_file_bytes(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
+}

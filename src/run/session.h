@@ -1,0 +1,34 @@
+/* What train and test have in common: the parts an experiment is composed of. */
+#ifndef IB_RUN_SESSION_H
+#define IB_RUN_SESSION_H
+
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "data/dataset.h"
+#include "data/split.h"
+#include "experiment/canonical.h"
+#include "experiment/config.h"
+#include "model/model.h"
+
+typedef struct ib_session {
+    ib_backend *backend;
+    ib_dataset dataset;
+    ib_split split;
+    ib_model *model;
+} ib_session;
+
+/* Backend, verified data set and split; then ib_session_open_model. Zero-initialise session; the
+ * caller calls ib_session_close, also after a failure. */
+ib_status ib_session_open(const ib_config *config, ib_session *session, ib_error *err);
+/* training 1: initialised by the seed or from --init-model. 0: for evaluation, without weights. */
+ib_status ib_session_open_model(const ib_config *config, int training, ib_session *session,
+                                ib_error *err);
+void ib_session_close(ib_session *session);
+
+/* Greatest resident memory of this process so far, in bytes. */
+uint64_t ib_peak_rss_bytes(void);
+/* The size of a file, 0 when it cannot be told. */
+uint64_t ib_file_bytes(const char *path);
+
+#endif

@@ -1,0 +1,11 @@
+/* The machine and the build as measured, for the run record. */
+#ifndef IB_TRACK_ENVIRONMENT_H
+#define IB_TRACK_ENVIRONMENT_H
+
+#include "backend/backend.h"
+#include "experiment/json_text.h"
+
+/* Writes one object: what ran, on what. Nothing that names the machine or its user. */
+void ib_environment_write(const ib_backend_info *backend, const char *key, ib_json *json);
+
+#endif

@@ -1,0 +1,318 @@
+#include "track/record.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "experiment/canonical.h"
+#include "track/environment.h"
+
+enum { RECORD_FORMAT = 1, FLUSH_MILLISECONDS = 1000, RUN_ID_TRIES = 16 };
+
+struct ib_record {
+    ib_record_start start;
+    char *run_id;
+    char *directory;
+    char *metrics_path;
+    FILE *metrics;
+    int64_t started_ms, flushed_ms;
+};
+
+/* "20261123T101530Z" for names, else "2026-11-23T10:15:30Z". */
+static char *utc_text(int64_t milliseconds, int for_name) {
+    time_t seconds = (time_t)(milliseconds / 1000);
+    struct tm utc;
+    char text[64];
+    if (gmtime_r(&seconds, &utc) == NULL)
+        return NULL;
+    size_t length = for_name ? strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &utc)
+                             : strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return length == 0 ? NULL : strdup(text);
+}
+
+static char *make_run_id(int64_t milliseconds) {
+    unsigned char random[3];
+    char *time_text = utc_text(milliseconds, 1);
+    char *id = NULL;
+    if (time_text != NULL && getrandom(random, sizeof random, 0) == (ssize_t)sizeof random)
+        id = ib_format("%s-%02x%02x%02x", time_text, random[0], random[1], random[2]);
+    free(time_text);
+    return id;
+}
+
+/* JSON has no NULL strings of length 0 here: an empty hash means that there is none. */
+static const char *or_null(const char *text) {
+    return text == NULL || text[0] == '\0' ? NULL : text;
+}
+
+void ib_results_write(const ib_run_results *results, ib_json *json) {
+    ib_json_string(json, "model_sha256", or_null(results->model_sha256));
+    ib_json_string(json, "optimizer_sha256", or_null(results->optimizer_sha256));
+    ib_json_string(json, "experiment_sha256", results->experiment_sha256);
+    ib_json_double(json, "test_accuracy", results->test_accuracy);
+    ib_json_double(json, "test_loss", results->test_loss);
+    ib_json_double(json, "train_seconds", results->train_seconds);
+    ib_json_double(json, "total_seconds", results->total_seconds);
+    ib_json_double(json, "images_per_second", results->images_per_second);
+    if (results->model_bytes > 0)
+        ib_json_uint(json, "model_bytes", results->model_bytes);
+    else
+        ib_json_string(json, "model_bytes", NULL);
+    ib_json_uint(json, "peak_rss_bytes", results->peak_rss_bytes);
+    ib_json_string(json, "backend", results->backend->name);
+    ib_json_string(json, "isa", results->backend->isa);
+    ib_json_uint(json, "threads", results->backend->threads);
+    ib_json_bool(json, "exact", results->exact);
+    ib_json_string(json, "run_dir", results->run_dir);
+}
+
+static void write_data(const ib_record *record, ib_json *json) {
+    const ib_dataset *dataset = record->start.dataset;
+    const ib_split *split = record->start.split;
+    ib_json_open(json, "data", '{');
+    ib_json_string(json, "dataset", dataset->info->name);
+    ib_json_uint(json, "train_count", split->train_count);
+    ib_json_uint(json, "validation_count", split->validation_count);
+    ib_json_uint(json, "test_count", split->test_count);
+    ib_json_open(json, "sha256", '{');
+    for (int role = 0; role < IB_FILE_ROLES; ++role)
+        ib_json_string(json, ib_dataset_file_name((ib_file_role)role), dataset->sha256[role]);
+    ib_json_close(json, '}');
+    ib_json_close(json, '}');
+}
+
+static void write_confusion(const ib_evaluation *test, ib_json *json) {
+    ib_json_open(json, "confusion", '[');
+    for (int label = 0; test != NULL && label < IB_CLASSES; ++label) {
+        int indent = json->indent;
+        ib_json_open(json, NULL, '[');
+        json->indent = 0; /* one row a line */
+        for (int predicted = 0; predicted < IB_CLASSES; ++predicted)
+            ib_json_uint(json, NULL, test->confusion[label][predicted]);
+        ib_json_close(json, ']');
+        json->indent = indent;
+    }
+    ib_json_close(json, ']');
+}
+
+static const char *status_name(ib_status outcome) {
+    switch (outcome) {
+    case IB_OK:
+        return "finished";
+    case IB_ERROR_DIVERGED:
+        return "diverged";
+    case IB_INTERRUPTED:
+    case IB_TERMINATED:
+        return "interrupted";
+    default:
+        return "failed";
+    }
+}
+
+/* How the run stands. running: outcome and what follows mean nothing yet. */
+typedef struct run_state {
+    int running;
+    ib_status outcome;
+    const char *message;
+    const ib_run_results *results;
+    const ib_evaluation *test;
+} run_state;
+
+static ib_status write_members(const ib_record *record, const run_state *state, ib_json *json,
+                               ib_error *err) {
+    char *started = utc_text(record->started_ms, 0);
+    char *ended = state->running ? NULL : utc_text(ib_unix_milliseconds(), 0);
+    ib_json_open(json, NULL, '{');
+    ib_json_int(json, "format", RECORD_FORMAT);
+    ib_json_string(json, "run_id", record->run_id);
+    ib_json_string(json, "experiment", record->start.experiment);
+    ib_json_string(json, "status", state->running ? "running" : status_name(state->outcome));
+    ib_json_string(json, "message", state->running ? NULL : or_null(state->message));
+    if (state->running)
+        ib_json_string(json, "exit_code", NULL);
+    else
+        ib_json_int(json, "exit_code", state->outcome);
+    ib_json_string(json, "started", started);
+    ib_json_string(json, "ended", ended);
+    free(started);
+    free(ended);
+    ib_json_string(json, "experiment_sha256", record->start.experiment_sha256);
+    ib_json_string(json, "canonical", record->start.canonical);
+    IB_TRY(ib_config_write(record->start.config, IB_FOR_TRAIN, "configuration", json, err));
+    ib_environment_write(record->start.backend, "environment", json);
+    write_data(record, json);
+    if (state->results != NULL) {
+        ib_json_open(json, "results", '{');
+        ib_results_write(state->results, json);
+        ib_json_close(json, '}');
+    } else {
+        ib_json_string(json, "results", NULL);
+    }
+    write_confusion(state->test, json);
+    ib_json_close(json, '}');
+    fputc('\n', json->out);
+    return IB_OK;
+}
+
+static ib_status write_run_json(const ib_record *record, const run_state *state, ib_error *err) {
+    char *path = ib_record_path(record, "run.json");
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_atomic_file file;
+    ib_status status = ib_atomic_open(&file, path, err);
+    free(path);
+    if (status != IB_OK)
+        return status;
+    ib_json json = {.out = file.stream, .indent = 2};
+    status = write_members(record, state, &json, err);
+    if (status != IB_OK) {
+        ib_atomic_abort(&file);
+        return status;
+    }
+    return ib_atomic_commit(&file, err);
+}
+
+/* Makes <runs>/<experiment>/<run-id>; a name that is taken is tried again with another suffix. */
+static ib_status make_run_directory(ib_record *record, const char *experiment_directory,
+                                    ib_error *err) {
+    for (int attempt = 0; attempt < RUN_ID_TRIES; ++attempt) {
+        free(record->run_id);
+        free(record->directory);
+        record->directory = NULL;
+        record->run_id = make_run_id(record->started_ms);
+        if (record->run_id == NULL)
+            return ib_fail(err, IB_ERROR_RUNTIME, "cannot make a run id: no time or randomness");
+        char *path = ib_path_join(experiment_directory, record->run_id);
+        if (path == NULL)
+            return ib_fail_memory(err);
+        if (mkdir(path, 0777) == 0) {
+            record->directory = path;
+            return IB_OK;
+        }
+        int reason = errno;
+        if (reason != EEXIST)
+            ib_fail_errno(err, IB_ERROR_RUNTIME, reason,
+                          "cannot create the run directory %s; make it writable or choose another "
+                          "with --runs-dir", path);
+        free(path);
+        if (reason != EEXIST)
+            return IB_ERROR_RUNTIME;
+    }
+    return ib_fail(err, IB_ERROR_RUNTIME, "cannot find a free run id in %s", experiment_directory);
+}
+
+static ib_status open_files(ib_record *record, ib_error *err) {
+    record->metrics_path = ib_record_path(record, "metrics.jsonl");
+    if (record->metrics_path == NULL)
+        return ib_fail_memory(err);
+    record->metrics = fopen(record->metrics_path, "axe");
+    if (record->metrics == NULL)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
+                             "cannot create %s; make it writable or choose another directory with "
+                             "--runs-dir", record->metrics_path);
+    run_state state = {.running = 1};
+    return write_run_json(record, &state, err);
+}
+
+/* Undoes a beginning that failed: no files are left, nor directories that were not there before. */
+static void remove_beginning(ib_record *record, const char *experiment_directory,
+                             int had_experiment, int had_runs) {
+    if (record->metrics != NULL)
+        unlink(record->metrics_path);
+    if (record->directory != NULL)
+        rmdir(record->directory);
+    if (!had_experiment)
+        rmdir(experiment_directory);
+    if (!had_runs)
+        rmdir(record->start.config->runs_dir);
+}
+
+ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_error *err) {
+    *record = NULL;
+    ib_record *fresh = calloc(1, sizeof *fresh);
+    char *parent = ib_path_join(start->config->runs_dir, start->experiment);
+    if (fresh == NULL || parent == NULL) {
+        free(fresh);
+        free(parent);
+        return ib_fail_memory(err);
+    }
+    fresh->start = *start;
+    fresh->started_ms = ib_unix_milliseconds();
+    int had_runs = ib_path_exists(start->config->runs_dir);
+    int had_experiment = ib_path_exists(parent);
+    ib_status status = ib_make_directories(parent, err);
+    if (status != IB_OK)
+        ib_fail_context(err, "the run record needs a writable directory (choose one with "
+                             "--runs-dir)");
+    if (status == IB_OK)
+        status = make_run_directory(fresh, parent, err);
+    if (status == IB_OK)
+        status = open_files(fresh, err);
+    if (status != IB_OK) {
+        remove_beginning(fresh, parent, had_experiment, had_runs);
+        ib_record_close(fresh);
+    } else {
+        *record = fresh;
+    }
+    free(parent);
+    return status;
+}
+
+const char *ib_record_directory(const ib_record *record) {
+    return record->directory;
+}
+
+char *ib_record_path(const ib_record *record, const char *name) {
+    return ib_path_join(record->directory, name);
+}
+
+ib_status ib_record_flush(ib_record *record, ib_error *err) {
+    record->flushed_ms = ib_unix_milliseconds();
+    if (fflush(record->metrics) != 0 || ferror(record->metrics))
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s",
+                             record->metrics_path);
+    return IB_OK;
+}
+
+ib_status ib_record_metric(ib_record *record, const char *key, double value, uint64_t step,
+                           uint64_t epoch, ib_error *err) {
+    int64_t now = ib_unix_milliseconds();
+    ib_json json = {.out = record->metrics};
+    ib_json_open(&json, NULL, '{');
+    ib_json_string(&json, "key", key);
+    ib_json_double(&json, "value", value);
+    ib_json_uint(&json, "step", step);
+    ib_json_uint(&json, "epoch", epoch);
+    ib_json_int(&json, "timestamp", now);
+    ib_json_close(&json, '}');
+    fputc('\n', record->metrics);
+    return now - record->flushed_ms >= FLUSH_MILLISECONDS ? ib_record_flush(record, err) : IB_OK;
+}
+
+ib_status ib_record_finish(ib_record *record, ib_status outcome, const char *message,
+                           const ib_run_results *results, const ib_evaluation *test,
+                           ib_error *err) {
+    ib_status flushed = ib_record_flush(record, err);
+    run_state state = {0, outcome, message, results, test};
+    ib_status written = write_run_json(record, &state, flushed == IB_OK ? err : NULL);
+    return flushed != IB_OK ? flushed : written;
+}
+
+void ib_record_close(ib_record *record) {
+    if (record == NULL)
+        return;
+    if (record->metrics != NULL)
+        fclose(record->metrics);
+    free(record->run_id);
+    free(record->directory);
+    free(record->metrics_path);
+    free(record);
+}

@@ -1,0 +1,68 @@
+/* The run record: runs/<experiment>/<run-id>/, written as the run happens and readable without
+ * isobit. run.json says what was run, where, and how it ended; metrics.jsonl grows line by line. */
+#ifndef IB_TRACK_RECORD_H
+#define IB_TRACK_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "base/sha256.h"
+#include "base/status.h"
+#include "data/dataset.h"
+#include "data/split.h"
+#include "experiment/config.h"
+#include "experiment/json_text.h"
+#include "train/trainer.h"
+
+typedef struct ib_record ib_record;
+
+/* What is known before training. Everything outlives the record. */
+typedef struct ib_record_start {
+    const ib_config *config;
+    const char *experiment; /* folder below runs_dir: "mnist-cnn" */
+    const char *canonical;  /* experiment_sha256 is the SHA-256 of this text */
+    const char *experiment_sha256;
+    const ib_dataset *dataset;
+    const ib_split *split;
+    const ib_backend_info *backend;
+} ib_record_start;
+
+/* The keys of `isobit train --json`. An empty hash or zero model_bytes is written as null. */
+typedef struct ib_run_results {
+    char model_sha256[IB_SHA256_HEX_SIZE];
+    char optimizer_sha256[IB_SHA256_HEX_SIZE];
+    const char *experiment_sha256;
+    double test_accuracy, test_loss;
+    double train_seconds, total_seconds, images_per_second;
+    uint64_t model_bytes, peak_rss_bytes;
+    const ib_backend_info *backend;
+    int exact;
+    const char *run_dir; /* NULL: no record */
+} ib_run_results;
+
+/* Writes the results as members of the object that is open in json. */
+void ib_results_write(const ib_run_results *results, ib_json *json);
+
+/* Makes the run's directory and writes run.json with status "running". A directory that cannot be
+ * written is IB_ERROR_RUNTIME and leaves no files. The caller ends the record with ib_record_end. */
+ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_error *err);
+
+/* The run's directory; owned by the record. */
+const char *ib_record_directory(const ib_record *record);
+/* <directory>/<name>, fresh memory; NULL when out of memory. */
+char *ib_record_path(const ib_record *record, const char *name);
+
+/* Appends one line to metrics.jsonl. Lines reach the file within about a second. */
+ib_status ib_record_metric(ib_record *record, const char *key, double value, uint64_t step,
+                           uint64_t epoch, ib_error *err);
+ib_status ib_record_flush(ib_record *record, ib_error *err);
+
+/* How the run ended: outcome IB_OK is "finished" and needs results and test; any other is
+ * "diverged", "interrupted" or "failed", with the message. Writes run.json for the last time. */
+ib_status ib_record_finish(ib_record *record, ib_status outcome, const char *message,
+                           const ib_run_results *results, const ib_evaluation *test, ib_error *err);
+/* Frees the record; the files stay. NULL is allowed. */
+void ib_record_close(ib_record *record);
+
+#endif
