@@ -10,22 +10,21 @@ enum { HELP_COLUMN = 28, HELP_WIDTH = 96 };
 
 /* Words of text from column on, broken before HELP_WIDTH; at is where the cursor stands. */
 static void print_wrapped(FILE *out, const char *text, size_t column, size_t at) {
+    int first = 1;
     while (*text != '\0') {
         size_t length = strcspn(text, " ");
-        if (at + length > HELP_WIDTH && at > column) {
+        if (!first && at + 1 + length > HELP_WIDTH) {
             fprintf(out, "\n%*s", (int)column, "");
             at = column;
+        } else if (!first) {
+            fputc(' ', out);
+            ++at;
         }
         fwrite(text, 1, length, out);
         at += length;
         text += length;
-        if (*text == ' ') {
-            ++text;
-            if (at < HELP_WIDTH) {
-                fputc(' ', out);
-                ++at;
-            }
-        }
+        text += strspn(text, " ");
+        first = 0;
     }
     fputc('\n', out);
 }
@@ -37,11 +36,11 @@ static char *extend(char *text, const char *separator, const char *more) {
     return longer;
 }
 
-/* "which images to use (one of ...; default mnist; or $ISOBIT_X)"; fresh memory. */
+/* "which images to use [one of ...; default mnist; environment ISOBIT_X]"; fresh memory. */
 static char *describe(const ib_option *option) {
     char *range = ib_option_range(option);
     char *text = ib_format("%s", option->help);
-    const char *separator = " (";
+    const char *separator = " [";
     int has_range = option->kind != IB_OPTION_FLAG && option->kind != IB_OPTION_STRING;
     if (has_range && range != NULL) {
         text = extend(text, separator, range);
@@ -72,7 +71,7 @@ static char *describe(const ib_option *option) {
         text = extend(text, "", option->aliases[a]);
         separator = ", ";
     }
-    return strcmp(separator, " (") == 0 ? text : extend(text, "", ")");
+    return strcmp(separator, " [") == 0 ? text : extend(text, "", "]");
 }
 
 static ib_status print_option(const ib_option *option, FILE *out, ib_error *err) {
