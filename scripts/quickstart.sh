@@ -55,7 +55,7 @@ golden_model() { # the published model_sha256 of this very experiment, if there 
 
 show_result() {
     model=$(field model_sha256)
-    say "isobit $("$isobit" --version | head -n 1)"
+    say "$("$isobit" --version | head -n 1)"
     field test_accuracy | awk -v d="$dataset" '{ printf "test accuracy      %.2f %%  (%s, 10,000 images never trained on)\n", 100 * $1, d }'
     field train_seconds | awk -v e="$epochs" '{ printf "training           %.1f s for %d epochs\n", $1, e }'
     field images_per_second | awk '{ printf "                   %d images/s\n", $1 }'

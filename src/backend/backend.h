@@ -143,10 +143,25 @@ typedef struct ib_backend_ops {
     void (*close)(ib_backend *self);
 } ib_backend_ops;
 
+/* One operation as it was run, for profiles: dense work whatever the kernel skipped. */
+typedef struct ib_profile_event {
+    const char *operation; /* "conv forward" */
+    const char *label;     /* the layer, as set in ib_backend.label; may be NULL */
+    double start, seconds; /* of ib_seconds() */
+    double flops, bytes;   /* dense multiply-adds * 2; bytes that must cross memory at least once */
+} ib_profile_event;
+
+typedef struct ib_profile {
+    void *context;
+    void (*record)(void *context, const ib_profile_event *event);
+} ib_profile;
+
 /* Every backend's object starts with this. */
 struct ib_backend {
     const ib_backend_ops *ops;
     ib_backend_info info;
+    const ib_profile *profile; /* NULL: off. The caller owns it. */
+    const char *label;         /* what the next operations belong to */
 };
 
 /* Opens a backend by name. An unknown name is IB_ERROR_USAGE; one that this build or machine lacks

@@ -1,6 +1,25 @@
 /* The checking wrappers: every operation is called through one of these, which refuses arguments
  * that no backend may see, so that backends need not check and cannot disagree about it. */
 #include "backend/backend.h"
+#include "base/clock.h"
+
+/* ---- profile ---------------------------------------------------------------------------------- */
+
+static double profile_start(const ib_backend *backend) {
+    return backend->profile == NULL ? 0 : ib_seconds();
+}
+
+static ib_status profiled(const ib_backend *backend, const char *operation, double start,
+                          double macs, double floats, ib_status status) {
+    if (backend->profile != NULL) {
+        ib_profile_event event = {operation, backend->label, start, ib_seconds() - start,
+                                  2 * macs, 4 * floats};
+        backend->profile->record(backend->profile->context, &event);
+    }
+    return status;
+}
+
+/* ---- checks ----------------------------------------------------------------------------------- */
 
 static ib_status refuse(ib_error *err, const char *operation, const char *what) {
     return ib_fail(err, IB_ERROR_RUNTIME, "%s: %s", operation, what);
@@ -43,6 +62,10 @@ static int64_t conv_outputs(const ib_conv *c) {
 static int64_t conv_weights(const ib_conv *c) {
     return c->kh * c->kw * stored_channels(c->ci) * ib_pad16(c->co);
 }
+static double conv_macs(const ib_conv *c) {
+    return (double)(c->n * ib_conv_out_h(c) * ib_conv_out_w(c)) *
+           (double)(c->co * c->kh * c->kw * c->ci);
+}
 static int64_t conv_positions(const ib_conv *c) {
     return c->n * (ib_conv_out_h(c) / 2) * (ib_conv_out_w(c) / 2) * ib_pad16(c->co);
 }
@@ -64,7 +87,9 @@ ib_status ib_load_images(ib_backend *backend, int64_t n, int64_t pixels, int64_t
                          ib_error *err) {
     if (n < 1 || pixels < 1 || stride < pixels || !has_floats(x, n * stride))
         return refuse(err, "load images", "buffer too small");
-    return backend->ops->load_images(backend, n, pixels, stride, images, table, x, err);
+    double start = profile_start(backend);
+    ib_status status = backend->ops->load_images(backend, n, pixels, stride, images, table, x, err);
+    return profiled(backend, "load images", start, 0, 1.25 * (double)(n * pixels), status);
 }
 
 ib_status ib_conv_forward(ib_backend *backend, const ib_conv *c, const ib_buffer *x,
@@ -76,7 +101,10 @@ ib_status ib_conv_forward(ib_backend *backend, const ib_conv *c, const ib_buffer
         !has_floats(b, ib_pad16(c->co)) || !has_floats(y, conv_outputs(c)) ||
         (c->pool && !has(argmax, conv_positions(c), 1)))
         return refuse(err, "convolution forward", "buffer too small");
-    return backend->ops->conv_forward(backend, c, x, w, b, y, argmax, err);
+    double start = profile_start(backend);
+    ib_status status = backend->ops->conv_forward(backend, c, x, w, b, y, argmax, err);
+    return profiled(backend, "conv forward", start, conv_macs(c),
+                    (double)(conv_inputs(c) + conv_outputs(c) + conv_weights(c)), status);
 }
 
 ib_status ib_conv_backward(ib_backend *backend, const ib_conv *c, const ib_buffer *x,
@@ -91,7 +119,11 @@ ib_status ib_conv_backward(ib_backend *backend, const ib_conv *c, const ib_buffe
         !has_floats(dw, conv_weights(c)) || !has_floats(db, ib_pad16(c->co)) ||
         (c->pool && !has(argmax, conv_positions(c), 1)))
         return refuse(err, "convolution backward", "buffer too small");
-    return backend->ops->conv_backward(backend, c, x, w, dy, argmax, dx, dw, db, err);
+    double start = profile_start(backend);
+    ib_status status = backend->ops->conv_backward(backend, c, x, w, dy, argmax, dx, dw, db, err);
+    double inputs = (double)conv_inputs(c) * (dx != NULL ? 2 : 1);
+    return profiled(backend, "conv backward", start, conv_macs(c) * (dx != NULL ? 2 : 1),
+                    inputs + (double)(conv_outputs(c) + 2 * conv_weights(c)), status);
 }
 
 /* Weight buffers hold pad16(in) rows: kernels read whole blocks of 16. */
@@ -105,7 +137,11 @@ ib_status ib_linear_forward(ib_backend *backend, const ib_linear *l, const ib_bu
     if (!linear_is_sound(l, x, w) || !has_floats(b, ib_pad16(l->out)) ||
         !has_floats(y, l->n * ib_pad16(l->out)))
         return refuse(err, "linear forward", "buffer too small");
-    return backend->ops->linear_forward(backend, l, x, w, b, y, err);
+    double start = profile_start(backend);
+    ib_status status = backend->ops->linear_forward(backend, l, x, w, b, y, err);
+    double macs = (double)l->n * (double)(l->in * l->out);
+    return profiled(backend, "linear forward", start, macs,
+                    (double)(l->n * (l->in + l->out) + l->in * l->out), status);
 }
 
 ib_status ib_linear_backward(ib_backend *backend, const ib_linear *l, const ib_buffer *x,
@@ -115,7 +151,12 @@ ib_status ib_linear_backward(ib_backend *backend, const ib_linear *l, const ib_b
         (dx != NULL && !has_floats(dx, l->n * ib_pad16(l->in))) ||
         !has_floats(dw, ib_pad16(l->in) * ib_pad16(l->out)) || !has_floats(db, ib_pad16(l->out)))
         return refuse(err, "linear backward", "buffer too small");
-    return backend->ops->linear_backward(backend, l, x, w, dy, dx, dw, db, err);
+    double start = profile_start(backend);
+    ib_status status = backend->ops->linear_backward(backend, l, x, w, dy, dx, dw, db, err);
+    int passes = dx != NULL ? 2 : 1;
+    double macs = (double)l->n * (double)(l->in * l->out);
+    return profiled(backend, "linear backward", start, passes * macs,
+                    (double)(l->n * (passes * l->in + l->out) + passes * l->in * l->out), status);
 }
 
 ib_status ib_softmax_nll(ib_backend *backend, int64_t n, int64_t classes, float inverse_n,
@@ -127,8 +168,10 @@ ib_status ib_softmax_nll(ib_backend *backend, int64_t n, int64_t classes, float 
     for (int64_t i = 0; i < n; ++i)
         if (labels[i] >= classes)
             return refuse(err, "softmax", "label out of range");
-    return backend->ops->softmax_nll(backend, n, classes, inverse_n, logits, labels, losses,
-                                     dlogits, total, err);
+    double start = profile_start(backend);
+    ib_status status = backend->ops->softmax_nll(backend, n, classes, inverse_n, logits, labels,
+                                                 losses, dlogits, total, err);
+    return profiled(backend, "softmax loss", start, 0, 2.0 * (double)(n * classes), status);
 }
 
 ib_status ib_update_weights(ib_backend *backend, const ib_update *u, int64_t count, ib_buffer *w,
@@ -138,5 +181,8 @@ ib_status ib_update_weights(ib_backend *backend, const ib_update *u, int64_t cou
     if (count < 16 || count % 16 != 0 || !has_floats(w, count) || !has_floats(dw, count) ||
         (wants0 && !has_floats(state0, count)) || (wants1 && !has_floats(state1, count)))
         return refuse(err, "optimiser update", "buffer too small");
-    return backend->ops->update(backend, u, count, w, dw, state0, state1, finite, err);
+    double start = profile_start(backend);
+    ib_status status = backend->ops->update(backend, u, count, w, dw, state0, state1, finite, err);
+    return profiled(backend, "update", start, 0, (3 + 2 * wants0 + 2 * wants1) * (double)count,
+                    status);
 }

@@ -8,5 +8,7 @@ ib_status ib_cli_bench(ib_arguments *arguments, const ib_run_context *context, i
     const ib_config *config = &arguments->config;
     if (strcmp(arguments->words[0], "roofline") == 0)
         return ib_bench_roofline(config, config->bench_seconds, context->out, err);
+    if (strcmp(arguments->words[0], "ops") == 0)
+        return ib_bench_ops(config, config->bench_seconds, context->out, err);
     return ib_bench_step(config, config->bench_seconds, context->out, err);
 }

@@ -8,7 +8,7 @@
 static const char *const DATA_VERBS[] = {"prepare", "verify", "show", NULL};
 static const char *const HASH_VERBS[] = {"update", "verify", NULL};
 static const char *const HASH_OBJECTS[] = {"data", "model", "result", NULL};
-static const char *const BENCH_VERBS[] = {"roofline", "step", NULL};
+static const char *const BENCH_VERBS[] = {"roofline", "step", "ops", NULL};
 static const char *const SHELLS[] = {"bash", "zsh", "fish", NULL};
 
 static const ib_command COMMANDS[] = {
@@ -49,8 +49,9 @@ static const ib_command COMMANDS[] = {
      .bit = IB_FOR_BENCH,
      .verbs = {BENCH_VERBS},
      .summary = "measure this machine",
-     .details = "roofline: the greatest rate of fused multiply-adds. step: time and share of that "
-                "peak of one training step."},
+     .details = "roofline: the greatest rate of fused multiply-adds, and memory. step: time of a "
+                "training step and its share of that peak. ops: the same for each operation of "
+                "the step, against its own bound."},
     {.name = "devices",
      .bit = IB_FOR_DEVICES,
      .summary = "list what can compute here",

@@ -51,6 +51,7 @@ typedef struct ib_config {
     int json;
     char *hash_file;      /* "isobit-hashes.json" */
     double bench_seconds; /* 5 */
+    char *profile;        /* bench: where the trace goes */
 } ib_config;
 
 #endif

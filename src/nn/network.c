@@ -159,12 +159,14 @@ ib_parameter *ib_network_parameter(const ib_network *net, size_t index) {
 ib_status ib_network_forward(ib_network *net, const uint8_t *const *images, int64_t count,
                              const uint64_t *seed_and_step, ib_error *err) {
     int64_t pixels = net->side * net->side;
+    net->backend->label = "input";
     /* A convolution reads rows of exactly `side` pixels; a linear layer wants padded rows. */
     int64_t stride = net->layers[0].spec->kind == IB_LAYER_CONV ? pixels : ib_pad16(pixels);
     IB_TRY(ib_load_images(net->backend, count, pixels, stride, images, net->table, &net->x, err));
     const ib_buffer *x = &net->x;
     for (size_t i = 0; i < net->layer_count; ++i) {
         ib_layer *layer = &net->layers[i];
+        net->backend->label = layer->spec->name;
         ib_dropout dropout = layer->dropout;
         dropout.enabled = seed_and_step != NULL && layer->dropout_index >= 0;
         if (dropout.enabled)
@@ -192,11 +194,13 @@ ib_status ib_network_backward(ib_network *net, const uint8_t *labels, int64_t co
                               float *mean_loss, ib_error *err) {
     ib_layer *last = &net->layers[net->layer_count - 1];
     float inverse_n = (float)(1.0 / (double)count), total = 0;
+    net->backend->label = "loss";
     IB_TRY(ib_softmax_nll(net->backend, count, net->classes, inverse_n, &last->y, labels, losses,
                           &last->dy, &total, err));
     *mean_loss = total * inverse_n;
     for (size_t i = net->layer_count; i-- > 0;) {
         ib_layer *layer = &net->layers[i];
+        net->backend->label = layer->spec->name;
         const ib_buffer *x = i > 0 ? &net->layers[i - 1].y : &net->x;
         ib_buffer *dx = i > 0 ? &net->layers[i - 1].dy : NULL;
         const ib_buffer *w = &layer->weight.part[0];
@@ -222,6 +226,7 @@ ib_status ib_network_update(ib_network *net, const ib_update *update, const char
     for (size_t i = 0; i < 2 * net->layer_count; ++i) {
         ib_parameter *p = ib_network_parameter(net, i);
         int finite = 1;
+        net->backend->label = p->name;
         IB_TRY(ib_update_weights(net->backend, update, p->floats, &p->part[0], &p->part[1],
                                  &p->part[2], &p->part[3], &finite, err));
         if (!finite && *bad == NULL)

@@ -15,4 +15,8 @@ ib_status ib_bench_roofline(const ib_config *config, double seconds, FILE *out, 
  * JSON object with config->json. */
 ib_status ib_bench_step(const ib_config *config, double seconds, FILE *out, ib_error *err);
 
+/* Every operation of a training step: time, GFLOP/s, GB/s and its share of its own bound, and their
+ * sum against the whole step. config->profile: also writes a Chrome/Perfetto trace there. */
+ib_status ib_bench_ops(const ib_config *config, double seconds, FILE *out, ib_error *err);
+
 #endif

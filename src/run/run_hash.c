@@ -37,8 +37,12 @@ static json_t *child(json_t *parent, const char *key, int make) {
 static ib_status take_entry(hash_book *book, const hash_entry *entry, ib_error *err) {
     json_t *named = child(child(book->root, entry->section, book->updating), entry->name,
                           book->updating);
+    const char *recorded = ib_json_text_at(named, entry->member, NULL);
     ++book->checked;
     if (book->updating) {
+        if (recorded != NULL && strcmp(recorded, entry->sha256) != 0)
+            fprintf(book->out, "%s %s %s: replaces %s\n", entry->section, entry->name,
+                    entry->member, recorded);
         if (json_object_set_new(named, entry->member, json_string(entry->sha256)) != 0)
             return ib_fail(err, IB_ERROR_RUNTIME,
                            "%s: cannot record %s: out of memory, not UTF-8, or '%s' is no object",
@@ -47,7 +51,6 @@ static ib_status take_entry(hash_book *book, const hash_entry *entry, ib_error *
                 entry->sha256);
         return IB_OK;
     }
-    const char *recorded = ib_json_text_at(named, entry->member, NULL);
     if (recorded == NULL) {
         ++book->different;
         fprintf(book->out, "%s %s %s: nothing recorded\n", entry->section, entry->name,

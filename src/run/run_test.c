@@ -186,6 +186,10 @@ static ib_status evaluate(const char *path, const char *sha256, ib_arguments *ar
 ib_status ib_run_test(ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
     const char *path = arguments->words[0];
     char sha256[IB_SHA256_HEX_SIZE];
+    if (!ib_path_exists(path))
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "there is no model file %s; training writes one: RUN-DIRECTORY/"
+                       "model.safetensors", path);
     IB_TRY(ib_sha256_file(path, sha256, err));
     IB_TRY(adopt_record(path, sha256, arguments, context, err));
     ib_session session = {0};

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/number.h"
+#include "base/threads.h"
 #include "run/progress.h"
 #include "run/session.h"
 #include "track/record.h"
@@ -18,6 +18,7 @@ typedef struct train_run {
     const ib_config *config;
     const ib_run_context *context;
     ib_session session;
+    unsigned usable_cpus;
     ib_progress progress;
     ib_train_plan plan;
     ib_record *record; /* NULL in a dry run */
@@ -131,6 +132,9 @@ static ib_status identify(train_run *run, ib_error *err) {
         inputs.data_sha256[role] = run->session.dataset.sha256[role];
     char init_sha256[IB_SHA256_HEX_SIZE];
     if (config->init_model != NULL) {
+        if (!ib_path_exists(config->init_model))
+            return ib_fail(err, IB_ERROR_VERIFY, "--init-model: there is no file %s",
+                           config->init_model);
         IB_TRY(ib_sha256_file(config->init_model, init_sha256, err));
         inputs.init_model_sha256 = init_sha256;
     }
@@ -146,7 +150,8 @@ static ib_status begin_record(train_run *run, ib_error *err) {
                              .experiment_sha256 = run->experiment_sha256,
                              .dataset = &run->session.dataset,
                              .split = &run->session.split,
-                             .backend = &run->session.backend->info};
+                             .backend = &run->session.backend->info,
+                             .usable_cpus = run->usable_cpus};
     return ib_record_begin(&start, &run->record, err);
 }
 
@@ -263,7 +268,7 @@ ib_status ib_run_train(const ib_config *config, const ib_run_context *context, i
         return ib_fail(err, IB_ERROR_RUNTIME,
                        "--save-model writes to the current directory, which is not writable: go "
                        "to another, or leave --save-model out");
-    train_run run = {.config = config, .context = context};
+    train_run run = {.config = config, .context = context, .usable_cpus = ib_usable_cpus()};
     run.progress.out = context->log_is_terminal ? context->log : NULL;
     run.progress.use_escapes = context->use_escapes;
     ib_status status = ib_session_open(config, &run.session, err);

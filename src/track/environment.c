@@ -6,7 +6,6 @@
 #include <sys/utsname.h>
 
 #include "base/numerics_version.h"
-#include "base/threads.h"
 #include "build_info.h"
 
 /* "model name" of the first CPU as Linux tells it; fresh memory, NULL where it does not. */
@@ -30,7 +29,8 @@ static char *cpu_model(void) {
     return model;
 }
 
-void ib_environment_write(const ib_backend_info *backend, const char *key, ib_json *json) {
+void ib_environment_write(const ib_backend_info *backend, unsigned usable_cpus, const char *key,
+                          ib_json *json) {
     char *model = cpu_model();
     struct utsname system = {0};
     int has_system = uname(&system) == 0;
@@ -44,7 +44,7 @@ void ib_environment_write(const ib_backend_info *backend, const char *key, ib_js
     ib_json_string(json, "isa", backend->isa);
     ib_json_uint(json, "threads", backend->threads);
     ib_json_string(json, "cpu_model", model);
-    ib_json_uint(json, "usable_cpus", ib_usable_cpus());
+    ib_json_uint(json, "usable_cpus", usable_cpus);
     ib_json_string(json, "kernel", has_system ? system.sysname : NULL);
     ib_json_string(json, "kernel_release", has_system ? system.release : NULL);
     ib_json_string(json, "architecture", has_system ? system.machine : NULL);

@@ -5,7 +5,9 @@
 #include "backend/backend.h"
 #include "experiment/json_text.h"
 
-/* Writes one object: what ran, on what. Nothing that names the machine or its user. */
-void ib_environment_write(const ib_backend_info *backend, const char *key, ib_json *json);
+/* Writes one object: what ran, on what. Nothing that names the machine or its user. usable_cpus is
+ * ib_usable_cpus() before the backend was opened, which pins the calling thread. */
+void ib_environment_write(const ib_backend_info *backend, unsigned usable_cpus, const char *key,
+                          ib_json *json);
 
 #endif

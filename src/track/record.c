@@ -147,7 +147,7 @@ static ib_status write_members(const ib_record *record, const run_state *state, 
     ib_json_string(json, "experiment_sha256", record->start.experiment_sha256);
     ib_json_string(json, "canonical", record->start.canonical);
     IB_TRY(ib_config_write(record->start.config, IB_FOR_TRAIN, "configuration", json, err));
-    ib_environment_write(record->start.backend, "environment", json);
+    ib_environment_write(record->start.backend, record->start.usable_cpus, "environment", json);
     write_data(record, json);
     if (state->results != NULL) {
         ib_json_open(json, "results", '{');

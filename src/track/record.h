@@ -26,6 +26,7 @@ typedef struct ib_record_start {
     const ib_dataset *dataset;
     const ib_split *split;
     const ib_backend_info *backend;
+    unsigned usable_cpus; /* before the backend pinned its threads */
 } ib_record_start;
 
 /* The keys of `isobit train --json`. An empty hash or zero model_bytes is written as null. */

@@ -233,7 +233,7 @@ ib_status ib_cpu_open(const char *isa, unsigned threads, ib_backend **backend, i
     if (cpu == NULL)
         return ib_fail_memory(err);
     cpu->kernels = kernels;
-    cpu->base = (ib_backend){&CPU_OPS, {"cpu", kernels->isa, threads}};
+    cpu->base = (ib_backend){.ops = &CPU_OPS, .info = {"cpu", kernels->isa, threads}};
     cpu->thread_scratch = calloc(threads, sizeof *cpu->thread_scratch);
     ib_status status =
         cpu->thread_scratch == NULL ? ib_fail_memory(err) : ib_pool_open(threads, &cpu->pool, err);

@@ -1,0 +1,207 @@
+/* isobit bench step: what a training step makes of the machine. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "data/dataset.h"
+#include "model/model.h"
+#include "run/bench.h"
+#include "run/bench_parts.h"
+
+enum { BENCH_IMAGES = 4096, WARM_UP = 20 };
+
+/* Images for timing: digits when the data directory has them, else noise with strokes' sparsity. */
+static void make_images(uint8_t *pixels, uint8_t *labels) {
+    ib_rng rng = ib_rng_make(1, IB_STREAM_DIGITS, 255, 0);
+    for (size_t i = 0; i < BENCH_IMAGES; ++i) {
+        labels[i] = (uint8_t)(ib_rng_word(&rng, i) % IB_CLASSES);
+        uint32_t word = ib_rng_word(&rng, BENCH_IMAGES + i);
+        for (size_t p = 0; p < IB_IMAGE_PIXELS; ++p) {
+            size_t y = p / IB_IMAGE_SIDE, x = p % IB_IMAGE_SIDE;
+            size_t left = 6 + labels[i] + word % 3, top = 4 + word / 3 % 5;
+            int ink = (x >= left && x < left + 3) || (y >= top + labels[i] && y < top + labels[i] + 3);
+            int inside = x >= 4 && x < 24 && y >= 4 && y < 24;
+            pixels[i * IB_IMAGE_PIXELS + p] = (uint8_t)(ink && inside ? 200 + (word + p) % 56 : 0);
+        }
+    }
+}
+
+struct timing {
+    double *milliseconds;
+    size_t count, capacity;
+};
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Generated images and the batch cut from them. */
+struct source {
+    uint8_t *pixels, *labels, *chosen;
+    const uint8_t **images;
+};
+
+static void source_close(struct source *source) {
+    free(source->pixels);
+    free(source->labels);
+    free(source->chosen);
+    free((void *)source->images);
+}
+
+static ib_status source_open(struct source *source, size_t batch, ib_error *err) {
+    source->pixels = malloc((size_t)BENCH_IMAGES * IB_IMAGE_PIXELS);
+    source->labels = malloc(BENCH_IMAGES);
+    source->chosen = malloc(batch);
+    source->images = malloc(batch * sizeof *source->images);
+    if (!source->pixels || !source->labels || !source->chosen || !source->images)
+        return ib_fail_memory(err);
+    make_images(source->pixels, source->labels);
+    return IB_OK;
+}
+
+static ib_status one_step(ib_model *model, const ib_config *config, struct source *source,
+                          uint64_t step, double *milliseconds, ib_error *err) {
+    size_t batch = (size_t)config->batch_size;
+    for (size_t i = 0; i < batch; ++i) {
+        size_t at = (step * batch + i) * 7919 % BENCH_IMAGES;
+        source->images[i] = source->pixels + at * IB_IMAGE_PIXELS;
+        source->chosen[i] = source->labels[at];
+    }
+    float loss;
+    double start = ib_seconds();
+    ib_status status = ib_model_train_step(model, source->images, source->chosen, batch,
+                                           config->seed, step, config->lr, &loss, err);
+    *milliseconds = 1e3 * (ib_seconds() - start);
+    return status;
+}
+
+static ib_status time_steps(ib_model *model, const ib_config *config, struct source *source,
+                            double seconds, struct timing *timing, ib_error *err) {
+    double until = 0, ignored;
+    uint64_t step = 0;
+    for (; step < WARM_UP; ++step)
+        IB_TRY(one_step(model, config, source, step, &ignored, err));
+    until = ib_seconds() + seconds;
+    for (; timing->count < timing->capacity && (timing->count < 10 || ib_seconds() < until); ++step)
+        IB_TRY(one_step(model, config, source, step, &timing->milliseconds[timing->count++], err));
+    qsort(timing->milliseconds, timing->count, sizeof *timing->milliseconds, by_value);
+    return IB_OK;
+}
+
+static ib_status report_steps(const ib_config *config, const ib_backend *backend,
+                              const ib_model *model, const struct timing *timing, double peak,
+                              FILE *out, ib_error *err) {
+    double median = timing->milliseconds[timing->count / 2], least = timing->milliseconds[0];
+    double late = timing->milliseconds[timing->count * 9 / 10];
+    double gflop = 2e-9 * (double)ib_model_macs_step(model) * (double)config->batch_size;
+    double images = 1e3 * (double)config->batch_size / median;
+    double share = gflop / (median * 1e-3) / peak;
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    if (config->json)
+        return ib_bench_print_json(
+            json_pack("{s:s, s:I, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}",
+                      "model", ib_model_kind_name((ib_model_kind)config->model), "batch_size",
+                      (json_int_t)config->batch_size, "backend", backend->info.name, "isa",
+                      backend->info.isa, "threads", (int)backend->info.threads, "steps",
+                      (int)timing->count, "step_ms_median", median, "step_ms_min", least,
+                      "step_ms_p90", late, "images_per_second", images, "dense_gflop_per_step",
+                      gflop, "fma_peak_gflops", peak, "fma_peak_fraction", share, "peak_rss_bytes",
+                      (json_int_t)usage.ru_maxrss * 1024),
+            out, err);
+    fprintf(out,
+            "%s, batch %lld, isa %s, %u threads: %zu steps\n"
+            "step        %8.3f ms median, %.3f min, %.3f 90th percentile\n"
+            "images      %8.0f /s\n"
+            "dense work  %8.3f GFLOP a step\n"
+            "FMA peak    %8.1f GFLOP/s, measured before and after (the better)\n"
+            "share       %8.1f %% of the peak, counted as dense work\n",
+            ib_model_kind_name((ib_model_kind)config->model), (long long)config->batch_size,
+            backend->info.isa, backend->info.threads, timing->count, median, least, late, images,
+            gflop, peak, 100 * share);
+    return IB_OK;
+}
+
+static ib_status bench_model(const ib_config *config, ib_backend *backend, ib_model *model,
+                             struct source *source, struct timing *timing, double seconds,
+                             FILE *out, ib_error *err) {
+    double before = 0, after = 0;
+    unsigned threads = backend->info.threads;
+    IB_TRY(ib_model_initialize(model, config->seed, err));
+    IB_TRY(source_open(source, (size_t)config->batch_size, err));
+    IB_TRY(ib_bench_fma_peak(backend, threads, &before, err));
+    IB_TRY(time_steps(model, config, source, seconds, timing, err));
+    IB_TRY(ib_bench_fma_peak(backend, threads, &after, err));
+    return report_steps(config, backend, model, timing, before > after ? before : after, out, err);
+}
+
+static ib_status profile_model(const ib_config *config, ib_backend *backend, ib_model *model,
+                               struct source *source, double seconds, FILE *out, ib_error *err) {
+    ib_bench_limits limits = {0};
+    unsigned threads = backend->info.threads;
+    double ignored;
+    IB_TRY(ib_model_initialize(model, config->seed, err));
+    IB_TRY(source_open(source, (size_t)config->batch_size, err));
+    IB_TRY(ib_bench_fma_peak(backend, threads, &limits.fma_gflops, err));
+    IB_TRY(ib_bench_stream_rate(threads, (size_t)512 << 20, 0.5, &limits.memory_gb_s, err));
+    IB_TRY(ib_bench_stream_rate(threads, (size_t)1 << 20, 0.2, &limits.cache_gb_s, err));
+    uint64_t step = 0;
+    for (; step < WARM_UP; ++step)
+        IB_TRY(one_step(model, config, source, step, &ignored, err));
+    ib_bench_profile *profile = NULL;
+    IB_TRY(ib_bench_profile_open(backend, &profile, err));
+    double until = ib_seconds() + seconds, milliseconds = 0;
+    ib_status status = IB_OK;
+    for (size_t steps = 0; status == IB_OK && (steps < 10 || ib_seconds() < until); ++steps) {
+        status = one_step(model, config, source, step++, &milliseconds, err);
+        if (status == IB_OK)
+            status = ib_bench_profile_step(profile, milliseconds, err);
+    }
+    if (status == IB_OK)
+        status = ib_bench_profile_report(profile, &limits, config->json, out, err);
+    if (status == IB_OK && config->profile != NULL)
+        status = ib_bench_profile_trace(profile, config->profile, err);
+    ib_bench_profile_close(profile);
+    return status;
+}
+
+ib_status ib_bench_step(const ib_config *config, double seconds, FILE *out, ib_error *err) {
+    ib_backend *backend = NULL;
+    ib_model *model = NULL;
+    struct timing timing = {.capacity = 1 << 20};
+    struct source source = {0};
+    IB_TRY(ib_bench_open_backend(config, &backend, err));
+    timing.milliseconds = malloc(timing.capacity * sizeof *timing.milliseconds);
+    ib_status status = timing.milliseconds == NULL ? ib_fail_memory(err) : IB_OK;
+    if (status == IB_OK)
+        status = ib_model_open(backend, config, 0.1307, 0.3081, (size_t)config->batch_size, 1,
+                               &model, err);
+    if (status == IB_OK)
+        status = bench_model(config, backend, model, &source, &timing, seconds, out, err);
+    source_close(&source);
+    source = (struct source){0};
+    if (status == IB_OK && config->profile != NULL)
+        status = profile_model(config, backend, model, &source, 0.5, out, err);
+    source_close(&source);
+    free(timing.milliseconds);
+    ib_model_close(model);
+    ib_backend_close(backend);
+    return status;
+}
+
+ib_status ib_bench_ops(const ib_config *config, double seconds, FILE *out, ib_error *err) {
+    ib_backend *backend = NULL;
+    ib_model *model = NULL;
+    struct source source = {0};
+    IB_TRY(ib_bench_open_backend(config, &backend, err));
+    ib_status status = ib_model_open(backend, config, 0.1307, 0.3081, (size_t)config->batch_size, 1,
+                                     &model, err);
+    if (status == IB_OK)
+        status = profile_model(config, backend, model, &source, seconds, out, err);
+    source_close(&source);
+    ib_model_close(model);
+    ib_backend_close(backend);
+    return status;
+}

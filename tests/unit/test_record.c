@@ -1,0 +1,195 @@
+/* The run record on disk. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <jansson.h>
+
+#include "experiment/options.h"
+#include "temp_dir.h"
+#include "track/record.h"
+
+/* A record's surroundings, without training. */
+typedef struct fixture {
+    char *directory;
+    ib_config config;
+    ib_dataset dataset;
+    ib_split split;
+    ib_backend_info backend;
+    ib_record_start start;
+} fixture;
+
+static int set_up(void **state) {
+    fixture *f = calloc(1, sizeof *f);
+    f->directory = temp_dir_make();
+    if (ib_config_defaults(&f->config, NULL) != IB_OK)
+        return 1;
+    free(f->config.runs_dir);
+    f->config.runs_dir = ib_path_join(f->directory, "some/runs");
+    f->dataset.info = ib_dataset_find("digits");
+    f->split.train_count = 60000;
+    f->split.test_count = 10000;
+    f->backend = (ib_backend_info){.name = "cpu", .isa = "scalar", .threads = 3};
+    f->start = (ib_record_start){.config = &f->config,
+                                 .experiment = "digits-cnn",
+                                 .canonical = "{\"seed\":1}",
+                                 .experiment_sha256 = "e0",
+                                 .dataset = &f->dataset,
+                                 .split = &f->split,
+                                 .backend = &f->backend,
+                                 .usable_cpus = 5};
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    fixture *f = *state;
+    ib_config_free(&f->config);
+    temp_dir_remove(f->directory);
+    free(f);
+    return 0;
+}
+
+static json_t *read_run(const ib_record *record) {
+    char *path = ib_record_path(record, "run.json");
+    json_error_t why;
+    json_t *read = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    if (read == NULL)
+        fail_msg("%s: %s", path, why.text);
+    free(path);
+    return read;
+}
+
+static const char *text_at(const json_t *object, const char *key) {
+    return json_string_value(json_object_get(object, key));
+}
+
+static void a_finished_run(void **state) {
+    fixture *f = *state;
+    ib_record *record = NULL;
+    ib_error err = {0};
+    assert_int_equal(ib_record_begin(&f->start, &record, &err), IB_OK);
+    json_t *run = read_run(record);
+    assert_string_equal(text_at(run, "status"), "running");
+    assert_true(json_is_null(json_object_get(run, "results")));
+    assert_int_equal(strlen(text_at(run, "run_id")), strlen("20261123T101530Z-012345"));
+    json_decref(run);
+
+    ib_run_results results = {.model_sha256 = "aa", .experiment_sha256 = "e0",
+                              .test_accuracy = 0.1, .backend = &f->backend, .exact = 1,
+                              .run_dir = ib_record_directory(record)};
+    ib_evaluation test = {.accuracy = 0.1};
+    test.confusion[3][5] = 7;
+    assert_int_equal(ib_record_finish(record, IB_OK, NULL, &results, &test, &err), IB_OK);
+    run = read_run(record);
+    assert_string_equal(text_at(run, "status"), "finished");
+    assert_string_equal(text_at(run, "canonical"), "{\"seed\":1}");
+    const json_t *written = json_object_get(run, "results");
+    assert_true(json_real_value(json_object_get(written, "test_accuracy")) == 0.1);
+    assert_string_equal(text_at(written, "model_sha256"), "aa");
+    assert_true(json_is_null(json_object_get(written, "optimizer_sha256")));
+    const json_t *row = json_array_get(json_object_get(run, "confusion"), 3);
+    assert_int_equal(json_integer_value(json_array_get(row, 5)), 7);
+    const json_t *environment = json_object_get(run, "environment");
+    assert_string_equal(text_at(environment, "isa"), "scalar");
+    assert_int_equal(json_integer_value(json_object_get(environment, "usable_cpus")), 5);
+    assert_string_equal(text_at(json_object_get(run, "configuration"), "optimizer"), "adadelta");
+    json_decref(run);
+    ib_record_close(record);
+}
+
+static void metrics_are_lines(void **state) {
+    fixture *f = *state;
+    ib_record *record = NULL;
+    ib_error err = {0};
+    assert_int_equal(ib_record_begin(&f->start, &record, &err), IB_OK);
+    const double values[] = {0.1, 1.0 / 0.0, -1.0 / 0.0, 0.0 / 0.0 * 1.0};
+    for (uint64_t i = 0; i < 4; ++i)
+        assert_int_equal(ib_record_metric(record, "loss", values[i], i, 1, &err), IB_OK);
+    assert_int_equal(ib_record_flush(record, &err), IB_OK);
+    char *path = ib_record_path(record, "metrics.jsonl");
+    FILE *stream = fopen(path, "r");
+    assert_non_null(stream);
+    const char *const texts[] = {NULL, "Infinity", "-Infinity", "NaN"};
+    char line[256];
+    for (int i = 0; i < 4; ++i) {
+        assert_non_null(fgets(line, sizeof line, stream));
+        json_t *metric = json_loads(line, 0, NULL);
+        assert_non_null(metric);
+        const json_t *value = json_object_get(metric, "value");
+        if (texts[i] == NULL)
+            assert_true(json_real_value(value) == 0.1);
+        else
+            assert_string_equal(json_string_value(value), texts[i]);
+        assert_int_equal(json_integer_value(json_object_get(metric, "step")), i);
+        assert_true(json_integer_value(json_object_get(metric, "timestamp")) > 1500000000000);
+        json_decref(metric);
+    }
+    assert_null(fgets(line, sizeof line, stream));
+    fclose(stream);
+    free(path);
+    ib_record_close(record);
+}
+
+static void a_run_says_how_it_ended(void **state) {
+    fixture *f = *state;
+    const struct {
+        ib_status outcome;
+        const char *status;
+    } cases[] = {{IB_ERROR_DIVERGED, "diverged"},
+                 {IB_INTERRUPTED, "interrupted"},
+                 {IB_TERMINATED, "interrupted"},
+                 {IB_ERROR_RUNTIME, "failed"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        ib_record *record = NULL;
+        ib_error err = {0};
+        assert_int_equal(ib_record_begin(&f->start, &record, &err), IB_OK);
+        assert_int_equal(ib_record_finish(record, cases[i].outcome, "why", NULL, NULL, &err),
+                         IB_OK);
+        json_t *run = read_run(record);
+        assert_string_equal(text_at(run, "status"), cases[i].status);
+        assert_string_equal(text_at(run, "message"), "why");
+        assert_int_equal(json_integer_value(json_object_get(run, "exit_code")), cases[i].outcome);
+        json_decref(run);
+        ib_record_close(record);
+    }
+}
+
+static size_t entries_in(const char *path) {
+    struct dirent **entries = NULL;
+    int count = scandir(path, &entries, NULL, NULL);
+    for (int i = 0; i < count; ++i)
+        free(entries[i]);
+    free(entries);
+    return count < 2 ? 0 : (size_t)count - 2;
+}
+
+static void an_unwritable_place_leaves_nothing(void **state) {
+    fixture *f = *state;
+    ib_record *record = NULL;
+    ib_error err = {0};
+    temp_dir_write(f->directory, "file", "x", 1);
+    free(f->config.runs_dir);
+    f->config.runs_dir = ib_path_join(f->directory, "file");
+    assert_int_equal(ib_record_begin(&f->start, &record, &err), IB_ERROR_RUNTIME);
+    assert_null(record);
+    assert_non_null(strstr(ib_error_text(&err), "--runs-dir"));
+    assert_int_equal(entries_in(f->directory), 1);
+    ib_error_clear(&err);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_finished_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(metrics_are_lines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_run_says_how_it_ended, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_unwritable_place_leaves_nothing, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
