@@ -6,20 +6,33 @@
 enum { HUGE_PAGE = 2 << 20, PAGE = 4096 };
 
 size_t ib_arena_rounded(size_t capacity) {
-    size_t unit = capacity >= HUGE_PAGE ? HUGE_PAGE : PAGE;
-    return (capacity + unit - 1) / unit * unit;
+    return (capacity + PAGE - 1) / PAGE * PAGE;
+}
+
+/* Maps size bytes starting on a huge-page boundary: maps one huge page more, gives both ends back.
+ * Whole huge pages inside then really become huge; the rest at the end costs only what it uses. */
+static uint8_t *map_aligned(size_t size) {
+    size_t slack = size >= HUGE_PAGE ? HUGE_PAGE : 0;
+    uint8_t *raw = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (raw == MAP_FAILED || slack == 0)
+        return raw;
+    size_t head = (HUGE_PAGE - (uintptr_t)raw % HUGE_PAGE) % HUGE_PAGE;
+    if (head > 0)
+        munmap(raw, head);
+    if (slack > head)
+        munmap(raw + head + size, slack - head);
+    madvise(raw + head, size, MADV_HUGEPAGE);
+    return raw + head;
 }
 
 ib_status ib_arena_open(size_t capacity, ib_arena *arena, ib_error *err) {
     *arena = (ib_arena){0};
     size_t rounded = ib_arena_rounded(capacity);
-    if (rounded < capacity || rounded == 0)
+    if (rounded < capacity || rounded == 0 || rounded > SIZE_MAX / 2)
         return ib_fail(err, IB_ERROR_RUNTIME, "cannot plan %zu bytes of memory", capacity);
-    void *base = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *base = map_aligned(rounded);
     if (base == MAP_FAILED)
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot map %zu bytes of memory", rounded);
-    if (rounded >= HUGE_PAGE)
-        madvise(base, rounded, MADV_HUGEPAGE);
     *arena = (ib_arena){base, rounded, 0};
     return IB_OK;
 }

@@ -14,8 +14,8 @@ typedef struct ib_arena {
     size_t used;
 } ib_arena;
 
-/* Reserves capacity bytes (rounded up to 2 MiB huge-page size where large). Zeroed by the kernel;
- * pages that are never touched cost no memory. */
+/* Reserves capacity bytes, rounded up to pages, on huge pages where it is large. Zeroed by the
+ * kernel; pages that are never touched cost no memory. */
 ib_status ib_arena_open(size_t capacity, ib_arena *arena, ib_error *err);
 void ib_arena_close(ib_arena *arena);
 /* What ib_arena_open makes of a capacity. */
