@@ -25,23 +25,19 @@ void IB_KERNEL(ib_frame_image)(const float *image, int64_t h, int64_t w, int64_t
                    sizeof(float) * (size_t)c);
 }
 
-/* conv_pixels with the bias added to the finished chains, and ReLU. */
+/* conv_pixels, then bias and ReLU; pixel i goes to `to + i * to_row`. */
 static void output_pixels(const struct conv_shape *s, const float *image, const float *packed,
                           const struct tile_plan *plan, const float *bias, int relu, int64_t oy,
-                          int64_t ox, int rows, float *out) {
+                          int64_t ox, int rows, float *to, int64_t to_row) {
+    float out[TILE_FLOATS];
     conv_pixels(s, image, packed, plan, oy, ox, rows, out);
-    for (int i = 0; i < rows; ++i)
-        for (int j = 0; j < plan->columns; j += VL) {
-            float *at = out + i * TILE_STRIDE + j;
-            vf y = v_add(v_add(v_load(at), v_zero()), v_load(bias + j));
-            v_store(at, relu ? v_relu(y) : y);
+    for (int j = 0; j < plan->columns; j += VL) {
+        vf b = v_load(bias + j);
+        for (int i = 0; i < rows; ++i) {
+            vf y = v_add(v_add(v_load(out + i * TILE_STRIDE + j), v_zero()), b);
+            v_store(to + i * to_row + j, relu ? v_relu(y) : y);
         }
-}
-
-static void store_plain(const struct conv_shape *s, const float *out, int rows, int columns,
-                        float *y) {
-    for (int i = 0; i < rows; ++i)
-        memcpy(y + i * s->co16, out + i * TILE_STRIDE, sizeof(float) * (size_t)columns);
+    }
 }
 
 /* Two rows of pixels (out_top, out_bottom) to rows/2 cells: first greatest in scan order. */
@@ -107,8 +103,8 @@ static void forward_item(void *context, size_t item, unsigned thread) {
         for (int64_t oy = 0; oy < s.oh; ++oy)
             for (int64_t ox = 0; ox < s.ow; ox += plan.rows) {
                 int rows = (int)smaller(plan.rows, s.ow - ox);
-                output_pixels(&s, x, packed, &plan, bias, conv->relu, oy, ox, rows, top);
-                store_plain(&s, top, rows, plan.columns, y + (oy * s.ow + ox) * s.co16);
+                output_pixels(&s, x, packed, &plan, bias, conv->relu, oy, ox, rows,
+                              y + (oy * s.ow + ox) * s.co16, s.co16);
             }
         return;
     }
@@ -116,8 +112,9 @@ static void forward_item(void *context, size_t item, unsigned thread) {
     for (int64_t cy = 0; cy < s.oh / 2; ++cy)
         for (int64_t ox = 0; ox + 1 < s.ow; ox += plan.rows) {
             int rows = (int)smaller(plan.rows, s.ow / 2 * 2 - ox);
-            output_pixels(&s, x, packed, &plan, bias, 1, 2 * cy, ox, rows, top);
-            output_pixels(&s, x, packed, &plan, bias, 1, 2 * cy + 1, ox, rows, bottom);
+            output_pixels(&s, x, packed, &plan, bias, 1, 2 * cy, ox, rows, top, TILE_STRIDE);
+            output_pixels(&s, x, packed, &plan, bias, 1, 2 * cy + 1, ox, rows, bottom,
+                          TILE_STRIDE);
             int64_t cell = cy * (s.ow / 2) + ox / 2;
             pool_cells(top, bottom, rows, plan.columns, s.co16, scratch + cell * s.co16,
                        argmax + cell * s.co16);

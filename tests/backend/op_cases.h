@@ -1,0 +1,259 @@
+/* One table of operation cases. Every case runs on every instruction set and thread count and is
+ * compared with the scalar reference bit for bit (test_ops.c), and its hash with the committed one
+ * on other compilers and CPUs (numerics/numerics.c).
+ *
+ * Fills: PLAIN looks like training (half zeros, some of them -0); WILD spreads exponents from
+ * denormals to 2^40; VANISH makes every product underflow, so that only signs of zeros are left
+ * (what the +0 at the end of each chain is for). */
+#ifndef TESTS_BACKEND_OP_CASES_H
+#define TESTS_BACKEND_OP_CASES_H
+
+#include "backend/backend.h"
+
+enum fill { PLAIN, WILD, VANISH };
+
+/* Dropout of a case: probability in percent; AT_WORD sets the threshold to the very word of one
+ * element, which must be kept. */
+enum { AT_WORD = -1 };
+
+struct conv_case {
+    int n, h, w, ci, co, kh, kw, stride, pad, relu, pool, dropout;
+    enum fill fill;
+};
+
+static const struct conv_case CONV_CASES[] = {
+    /* the layers of the CNN */
+    {2, 28, 28, 1, 32, 3, 3, 1, 0, 1, 0, 0, PLAIN},
+    {9, 28, 28, 1, 32, 3, 3, 1, 0, 1, 0, 0, WILD},
+    {1, 26, 26, 32, 64, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {2, 26, 26, 32, 64, 3, 3, 1, 0, 1, 1, 0, WILD},
+    /* one channel in, as first layer: kernels, strides, padding */
+    {1, 9, 9, 1, 16, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {2, 9, 7, 1, 16, 2, 2, 1, 0, 1, 0, 0, PLAIN},
+    {7, 11, 13, 1, 8, 3, 3, 1, 1, 0, 0, 0, WILD},
+    {8, 12, 10, 1, 10, 4, 4, 2, 2, 1, 0, 0, PLAIN},
+    {9, 13, 11, 1, 32, 5, 5, 2, 2, 0, 0, 0, PLAIN},
+    {2, 17, 15, 1, 64, 7, 7, 2, 3, 1, 0, 0, WILD},
+    {1, 16, 16, 1, 80, 5, 5, 3, 2, 0, 0, 0, PLAIN},
+    {17, 6, 5, 1, 16, 3, 2, 1, 1, 1, 0, 0, PLAIN},
+    {24, 5, 6, 1, 16, 2, 3, 1, 0, 0, 0, 0, VANISH},
+    {2, 15, 15, 1, 16, 3, 3, 1, 1, 1, 1, 50, PLAIN},
+    {3, 10, 10, 1, 20, 5, 5, 1, 0, 1, 1, 0, PLAIN},
+    /* one pixel, one position, one column of positions */
+    {1, 1, 1, 16, 16, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {9, 1, 1, 3, 10, 1, 1, 1, 0, 1, 0, 0, WILD},
+    {2, 3, 3, 16, 16, 3, 3, 1, 0, 0, 0, 0, PLAIN},
+    {2, 2, 2, 16, 16, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {2, 1, 19, 16, 16, 1, 3, 1, 0, 0, 0, 0, PLAIN},
+    {2, 19, 1, 16, 16, 3, 1, 1, 0, 0, 0, 0, PLAIN},
+    /* channel counts that are padded */
+    {1, 7, 7, 3, 8, 3, 3, 1, 0, 1, 0, 0, PLAIN},
+    {2, 7, 6, 3, 10, 3, 3, 1, 1, 0, 0, 0, WILD},
+    {7, 5, 5, 20, 10, 3, 3, 1, 1, 1, 0, 0, PLAIN},
+    {8, 6, 5, 3, 20, 2, 2, 1, 1, 0, 0, 0, PLAIN},
+    {9, 5, 5, 20, 20, 3, 3, 2, 1, 1, 0, 0, PLAIN},
+    {1, 6, 6, 20, 80, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    /* kernels and strides, with the gradient of the input */
+    {1, 9, 9, 16, 32, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {2, 9, 9, 16, 16, 1, 1, 2, 0, 1, 0, 0, PLAIN},
+    {2, 10, 10, 16, 16, 1, 1, 3, 0, 0, 0, 0, WILD},
+    {2, 8, 7, 16, 32, 2, 2, 1, 0, 1, 0, 0, PLAIN},
+    {2, 8, 7, 16, 16, 2, 2, 2, 0, 0, 0, 0, PLAIN},
+    {2, 9, 8, 16, 16, 2, 2, 3, 1, 0, 0, 0, PLAIN},
+    {2, 9, 8, 32, 16, 3, 3, 2, 1, 1, 0, 0, WILD},
+    {2, 10, 9, 16, 32, 3, 3, 3, 2, 0, 0, 0, PLAIN},
+    {2, 9, 10, 16, 16, 4, 4, 1, 3, 1, 0, 0, PLAIN},
+    {2, 11, 10, 16, 16, 4, 4, 3, 1, 0, 0, 0, PLAIN},
+    {1, 11, 12, 16, 32, 5, 5, 1, 2, 1, 0, 0, PLAIN},
+    {1, 12, 12, 16, 16, 5, 5, 2, 3, 0, 0, 0, WILD},
+    {1, 13, 13, 16, 16, 7, 7, 1, 3, 1, 0, 0, PLAIN},
+    {1, 14, 13, 16, 16, 7, 7, 3, 3, 0, 0, 0, PLAIN},
+    {2, 9, 12, 16, 16, 2, 5, 2, 1, 0, 0, 0, PLAIN},
+    {2, 12, 9, 16, 16, 5, 2, 1, 1, 0, 0, 0, PLAIN},
+    /* over one segment of 576 terms: 64 x 9 is just one, 80 x 9 and 32 x 25 are not */
+    {1, 6, 6, 64, 16, 3, 3, 1, 1, 1, 0, 0, PLAIN},
+    {1, 6, 6, 80, 16, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {1, 6, 6, 16, 80, 3, 3, 1, 1, 0, 0, 0, WILD},
+    {1, 6, 6, 80, 80, 3, 3, 1, 0, 1, 0, 0, PLAIN},
+    {1, 8, 8, 32, 32, 5, 5, 1, 2, 0, 0, 0, PLAIN},
+    {1, 8, 8, 64, 64, 5, 5, 2, 2, 0, 0, 0, PLAIN},
+    {1, 4, 4, 128, 16, 3, 3, 1, 1, 0, 0, 0, WILD},
+    /* widths around the 6 and 12 pixels of a tile */
+    {1, 3, 5, 16, 16, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {1, 3, 6, 16, 32, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {1, 3, 7, 16, 48, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {1, 3, 11, 16, 64, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {1, 3, 12, 16, 80, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {1, 3, 13, 48, 96, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {1, 3, 25, 16, 16, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    /* pooled and not sparse: other kernels, padding, strides, channel counts, odd outputs */
+    {2, 9, 9, 16, 10, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {1, 8, 8, 16, 8, 3, 3, 1, 0, 1, 1, 0, PLAIN},
+    {2, 9, 9, 3, 20, 3, 3, 1, 1, 1, 1, 50, WILD},
+    {2, 8, 9, 16, 32, 3, 3, 1, 1, 1, 1, 25, PLAIN},
+    {2, 10, 9, 16, 16, 3, 3, 2, 1, 1, 1, 0, PLAIN},
+    {2, 9, 10, 32, 16, 2, 2, 1, 0, 1, 1, 25, PLAIN},
+    {1, 11, 11, 16, 64, 5, 5, 1, 2, 1, 1, 25, PLAIN},
+    {1, 9, 9, 20, 80, 5, 5, 1, 0, 1, 1, 0, WILD},
+    {7, 4, 4, 16, 16, 1, 1, 1, 0, 1, 1, 50, PLAIN},
+    {2, 5, 5, 16, 48, 1, 1, 1, 0, 1, 1, AT_WORD, PLAIN},
+    {1, 2, 2, 16, 16, 1, 1, 1, 0, 1, 1, 0, PLAIN},
+    /* pooled 3x3 without padding: gradients by lists */
+    {1, 4, 4, 16, 16, 3, 3, 1, 0, 1, 1, 0, PLAIN},
+    {2, 8, 8, 16, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {2, 8, 8, 16, 32, 3, 3, 1, 0, 1, 1, 0, WILD},
+    {2, 9, 9, 16, 64, 3, 3, 1, 0, 1, 1, 50, PLAIN},
+    {2, 9, 8, 20, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {2, 8, 9, 32, 16, 3, 3, 1, 0, 1, 1, 0, PLAIN},
+    {2, 10, 11, 32, 32, 3, 3, 1, 0, 1, 1, 25, WILD},
+    {2, 11, 10, 32, 48, 3, 3, 1, 0, 1, 1, 50, PLAIN},
+    {1, 12, 12, 48, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {1, 9, 9, 48, 48, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {1, 8, 8, 64, 64, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {1, 8, 8, 32, 80, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {1, 7, 7, 16, 80, 3, 3, 1, 0, 1, 1, 0, WILD},
+    {1, 7, 7, 80, 80, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {1, 6, 6, 16, 128, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {1, 20, 38, 16, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {1, 37, 7, 16, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {2, 6, 6, 32, 32, 3, 3, 1, 0, 1, 1, AT_WORD, PLAIN},
+    {9, 6, 6, 32, 32, 3, 3, 1, 0, 1, 1, 25, VANISH},
+    /* batches: partial leaves, trees of 3, 4, 5, 7 and 8 leaves */
+    {7, 5, 5, 16, 16, 3, 3, 1, 1, 1, 0, 0, PLAIN},
+    {8, 5, 5, 16, 16, 3, 3, 1, 1, 1, 0, 0, WILD},
+    {9, 5, 5, 16, 16, 3, 3, 1, 1, 1, 0, 0, PLAIN},
+    {17, 4, 4, 16, 16, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {24, 4, 4, 16, 16, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {25, 4, 4, 16, 16, 3, 3, 1, 1, 0, 0, 0, WILD},
+    {40, 3, 3, 16, 16, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {57, 3, 3, 16, 16, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {64, 3, 3, 16, 16, 3, 3, 1, 1, 1, 0, 0, PLAIN},
+    {9, 6, 6, 16, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {17, 4, 4, 32, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {24, 5, 4, 32, 16, 3, 3, 1, 0, 1, 1, 50, WILD},
+    {33, 4, 4, 32, 32, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {64, 4, 4, 32, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {24, 4, 4, 16, 16, 3, 3, 1, 1, 0, 0, 0, VANISH},
+    {9, 5, 5, 20, 16, 2, 2, 2, 1, 1, 0, 0, VANISH},
+    {2, 7, 7, 64, 80, 3, 3, 1, 1, 0, 0, 0, VANISH},
+    /* weight-gradient chains of 8, 4, 2 and 1 samples: up to 128, 256, 512, more positions */
+    {9, 8, 16, 1, 16, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {9, 3, 43, 1, 16, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {9, 16, 16, 1, 16, 1, 1, 1, 0, 0, 0, 0, WILD},
+    {9, 1, 257, 1, 16, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {9, 16, 32, 1, 16, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {9, 19, 27, 1, 16, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {3, 34, 33, 1, 16, 2, 2, 1, 0, 0, 0, 0, PLAIN},
+    {9, 14, 14, 16, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {9, 20, 20, 16, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+};
+
+struct linear_case {
+    int n, in, out, relu, dropout;
+    enum fill fill;
+};
+
+static const struct linear_case LINEAR_CASES[] = {
+    /* the layers of the models */
+    {9, 9216, 128, 1, 50, PLAIN},
+    {9, 784, 512, 1, 20, PLAIN},
+    {9, 512, 512, 1, 20, PLAIN},
+    {64, 128, 10, 0, 0, PLAIN},
+    {64, 512, 10, 0, 0, PLAIN},
+    /* sizes around vectors, tiles and segments */
+    {1, 1, 1, 0, 0, PLAIN},
+    {2, 1, 17, 1, 0, PLAIN},
+    {9, 17, 1, 0, 0, WILD},
+    {7, 15, 15, 1, 50, PLAIN},
+    {7, 16, 16, 0, 0, PLAIN},
+    {7, 17, 33, 1, 25, WILD},
+    {8, 31, 31, 0, 0, PLAIN},
+    {9, 130, 65, 1, 50, PLAIN},
+    {6, 47, 63, 0, 0, WILD},
+    {12, 48, 64, 1, 0, PLAIN},
+    {13, 49, 79, 1, 25, PLAIN},
+    {5, 96, 81, 0, 50, PLAIN},
+    {17, 100, 97, 1, 0, PLAIN},
+    {2, 575, 20, 0, 0, WILD},
+    {2, 576, 20, 1, 0, PLAIN},
+    {2, 577, 20, 0, 0, PLAIN},
+    {7, 1152, 10, 1, 0, PLAIN},
+    {7, 1153, 130, 0, 25, WILD},
+    {3, 20, 575, 1, 0, PLAIN},
+    {3, 20, 576, 0, 0, PLAIN},
+    {3, 20, 577, 1, 25, WILD},
+    {2, 10, 1153, 0, 0, PLAIN},
+    {2, 1729, 3, 0, 0, PLAIN},
+    /* batches: trees of 3, 4, 5, 7, 8 and 16 leaves */
+    {17, 50, 40, 1, 25, PLAIN},
+    {24, 50, 40, 0, 0, WILD},
+    {25, 50, 40, 1, 0, PLAIN},
+    {40, 50, 40, 0, 0, PLAIN},
+    {57, 50, 40, 0, 50, WILD},
+    {64, 60, 70, 1, 50, PLAIN},
+    {121, 30, 20, 0, 0, PLAIN},
+    {256, 20, 20, 1, 25, PLAIN},
+    /* dropout of more than one group of 64 words a row, without ReLU, at one very word */
+    {5, 16, 200, 0, 50, PLAIN},
+    {9, 16, 64, 1, 50, PLAIN},
+    {3, 16, 100, 1, AT_WORD, PLAIN},
+    {2, 16, 128, 1, AT_WORD, PLAIN},
+    /* signs of zeros */
+    {9, 33, 20, 0, 0, VANISH},
+    {25, 20, 40, 0, 25, VANISH},
+    {2, 1153, 40, 0, 0, VANISH},
+    {2, 40, 1153, 1, 0, VANISH},
+};
+
+/* spread: greatest magnitude of a logit; 0: all equal. */
+struct softmax_case {
+    int n, classes;
+    float spread;
+};
+
+static const struct softmax_case SOFTMAX_CASES[] = {
+    {1, 1, 3.0f},    {1, 10, 3.0f},   {2, 10, 0.0f},   {7, 10, 20.0f},  {8, 10, 1e-30f},
+    {9, 10, 3.0f},   {17, 10, 90.0f}, {24, 10, 3.0f},  {25, 10, 200.0f}, {57, 10, 3.0f},
+    {64, 10, 8.0f},  {100, 10, 1e30f}, {9, 2, 3.0f},   {9, 16, 3.0f},   {9, 17, 3.0f},
+    {3, 100, 30.0f}, {2, 256, 3.0f},
+};
+
+struct update_case {
+    ib_optimizer_kind kind;
+    float momentum, weight_decay;
+    int count; /* a multiple of 16 */
+    int steps;
+    enum fill fill;
+};
+
+static const struct update_case UPDATE_CASES[] = {
+    {IB_ADADELTA, 0, 0, 16, 3, PLAIN},
+    {IB_ADADELTA, 0, 0, 4096, 2, PLAIN},
+    {IB_ADADELTA, 0, 1e-4f, 4112, 2, PLAIN},
+    {IB_ADADELTA, 0, 0, 12304, 2, WILD},
+    {IB_ADADELTA, 0, 0, 1024, 2, VANISH},
+    {IB_ADADELTA, 0, 0.1f, 1024, 300, VANISH},
+    {IB_SGD, 0, 0, 16, 3, PLAIN},
+    {IB_SGD, 0, 5e-4f, 4080, 2, PLAIN},
+    {IB_SGD, 0, 0, 4112, 2, WILD},
+    {IB_SGD, 0.9f, 0, 48, 3, PLAIN},
+    {IB_SGD, 0.9f, 5e-4f, 8208, 2, WILD},
+    {IB_SGD, 0.5f, 0, 1024, 300, VANISH},
+    {IB_ADAM, 0, 0, 16, 3, PLAIN},
+    {IB_ADAM, 0, 1e-3f, 4112, 2, PLAIN},
+    {IB_ADAM, 0, 0, 12304, 2, WILD},
+    {IB_ADAM, 0, 0, 1024, 300, VANISH},
+};
+
+/* stride: floats between images. */
+struct load_case {
+    int n, pixels, stride;
+};
+
+static const struct load_case LOAD_CASES[] = {
+    {9, 784, 784}, {2, 784, 800}, {1, 1, 1}, {7, 7, 16}, {3, 49, 64}, {17, 17, 17}, {2, 15, 16},
+};
+
+#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
+
+#endif

@@ -1,0 +1,478 @@
+/* Runs one operation case on one kernel table: inputs from the case's number alone, guarded buffers,
+ * outputs to compare or hash. Used by test_ops.c and numerics/numerics.c. */
+#ifndef TESTS_BACKEND_OP_RUN_H
+#define TESTS_BACKEND_OP_RUN_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "backend/cpu/cpu.h"
+#include "base/philox.h"
+#include "op_cases.h"
+
+/* ---- guarded memory ---------------------------------------------------------------------------- */
+
+enum { GUARD = 64, PAGE = 4096 }; /* kernels may read, not write, one vector past the end */
+
+/* [page that faults][canaries][bytes][canaries, at least GUARD][page that faults] */
+struct guarded {
+    uint8_t *map, *data;
+    size_t map_bytes, bytes;
+};
+
+static inline struct guarded guarded_take(size_t bytes) {
+    struct guarded g = {.bytes = bytes};
+    size_t inner = (GUARD + bytes + GUARD + 63 + PAGE - 1) / PAGE * PAGE;
+    g.map_bytes = inner + 2 * (size_t)PAGE;
+    g.map = mmap(NULL, g.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (g.map == MAP_FAILED || mprotect(g.map, PAGE, PROT_NONE) != 0 ||
+        mprotect(g.map + PAGE + inner, PAGE, PROT_NONE) != 0) {
+        perror("guarded memory");
+        abort();
+    }
+    memset(g.map + PAGE, 0xFF, inner); /* as floats: NaN */
+    g.data = g.map + PAGE + (inner - GUARD - bytes) / 64 * 64;
+    memset(g.data, 0, bytes);
+    return g;
+}
+
+/* 1 while nobody wrote outside. */
+static inline int guarded_intact(const struct guarded *g) {
+    const uint8_t *end = g->map + g->map_bytes - PAGE;
+    for (const uint8_t *p = g->map + PAGE; p < end; ++p)
+        if ((p < g->data || p >= g->data + g->bytes) && *p != 0xFF)
+            return 0;
+    return 1;
+}
+
+static inline void guarded_free(struct guarded *g) {
+    if (g->map != NULL)
+        munmap(g->map, g->map_bytes);
+    *g = (struct guarded){0};
+}
+
+static inline float *floats_of(const struct guarded *g) {
+    return (float *)(void *)g->data;
+}
+
+static inline struct guarded take_floats(int64_t count) {
+    return guarded_take((size_t)count * sizeof(float));
+}
+
+/* ---- inputs ------------------------------------------------------------------------------------ */
+
+static inline float random_float(uint32_t kind, uint32_t word, enum fill fill, int positive) {
+    uint32_t sign = positive ? 0 : word & 0x80000000u, mantissa = word & 0x7FFFFFu, bits;
+    if (kind % 100 < 36)
+        return 0.0f;
+    if (kind % 100 < 42) {
+        bits = 0x80000000u; /* -0 */
+    } else if (fill == VANISH) { /* 2^-95: products underflow */
+        bits = sign | 32u << 23 | mantissa;
+    } else if (fill == PLAIN || kind % 100 < 85) { /* 2^-7 to 1 */
+        bits = sign | (120u + (kind >> 8) % 7) << 23 | mantissa;
+    } else if (kind % 100 < 89) {
+        bits = sign | mantissa; /* denormal */
+    } else if (kind % 100 < 94) {
+        bits = sign | (30u + (kind >> 8) % 40) << 23 | mantissa;
+    } else {
+        bits = sign | (127u + (kind >> 8) % 40) << 23 | mantissa;
+    }
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Fills [outer][mid_stored][inner_stored]; padding in mid and inner stays +0. salt makes draws
+ * differ. positive: as after a ReLU (-0 included). */
+static inline void fill_floats(float *to, int64_t outer, int64_t mid, int64_t mid_stored,
+                               int64_t inner, int64_t inner_stored, uint64_t salt, enum fill fill,
+                               int positive) {
+    ib_rng rng = ib_rng_make(salt, (enum ib_stream)0xEE, 0, 0);
+    for (int64_t o = 0; o < outer; ++o)
+        for (int64_t m = 0; m < mid; ++m)
+            for (int64_t i = 0; i < inner; ++i) {
+                int64_t at = (o * mid_stored + m) * inner_stored + i;
+                uint32_t words[4];
+                ib_philox_block(&rng, (uint64_t)at, words);
+                to[at] = random_float(words[0] >> 3, words[1], fill, positive);
+            }
+}
+
+/* Outputs start as NaN where an operation must write, and +0 in padding. */
+static inline void fill_garbage(float *to, int64_t outer, int64_t mid, int64_t mid_stored,
+                                int64_t inner, int64_t inner_stored) {
+    for (int64_t o = 0; o < outer; ++o)
+        for (int64_t m = 0; m < mid; ++m)
+            memset(to + (o * mid_stored + m) * inner_stored, 0xFF, (size_t)inner * sizeof(float));
+}
+
+static inline ib_dropout make_dropout(int percent, uint64_t salt, uint64_t elements) {
+    ib_dropout d = {.enabled = percent != 0, .scale = 1.0f};
+    if (!d.enabled)
+        return d;
+    d.rng = ib_rng_make(salt, IB_STREAM_DROPOUT, 1, 0x123456789ABCu);
+    if (percent == AT_WORD) {
+        d.threshold = ib_rng_word(&d.rng, elements * 2 / 3);
+        d.scale = 1.25f;
+        return d;
+    }
+    double p = (double)percent / 100;
+    d.threshold = (uint32_t)(p * 4294967296.0 + 0.5);
+    d.scale = (float)(1.0 / (1.0 - p));
+    return d;
+}
+
+/* ---- results ----------------------------------------------------------------------------------- */
+
+enum { MAX_OUTPUTS = 6, MAX_BUFFERS = 16 };
+
+/* One run's buffers; the outputs among them by name. */
+struct op_run {
+    struct guarded buffers[MAX_BUFFERS];
+    int buffer_count;
+    struct {
+        const char *name;
+        const struct guarded *buffer;
+        int is_float;
+    } outputs[MAX_OUTPUTS];
+    int output_count;
+    int intact; /* no write outside a buffer or the planned scratch, no change of an input */
+};
+
+static inline struct guarded *run_take(struct op_run *run, size_t bytes) {
+    if (run->buffer_count == MAX_BUFFERS)
+        abort();
+    run->buffers[run->buffer_count] = guarded_take(bytes);
+    return &run->buffers[run->buffer_count++];
+}
+static inline float *run_floats(struct op_run *run, int64_t count) {
+    return floats_of(run_take(run, (size_t)count * sizeof(float)));
+}
+
+static inline void run_output(struct op_run *run, const char *name, const void *data,
+                              int is_float) {
+    for (int i = 0; i < run->buffer_count; ++i)
+        if (run->buffers[i].data == data) {
+            run->outputs[run->output_count].name = name;
+            run->outputs[run->output_count].is_float = is_float;
+            run->outputs[run->output_count++].buffer = &run->buffers[i];
+            return;
+        }
+    abort();
+}
+
+/* Inputs become read-only: a kernel that writes to one faults. */
+static inline void run_seal_inputs(struct op_run *run) {
+    for (int i = 0; i < run->buffer_count; ++i)
+        mprotect(run->buffers[i].map, run->buffers[i].map_bytes - PAGE, PROT_READ);
+}
+
+static inline void run_close(struct op_run *run) {
+    for (int i = 0; i < run->buffer_count; ++i)
+        guarded_free(&run->buffers[i]);
+    *run = (struct op_run){0};
+}
+
+/* ---- machines: a kernel table with a pool and exactly the scratch it asks for ------------------- */
+
+struct machine {
+    ib_cpu cpu;
+    struct guarded scratch[16], shared;
+    float *pieces[16];
+    unsigned threads;
+};
+
+static inline void machine_open(struct machine *m, const ib_cpu_kernels *kernels, ib_pool *pool,
+                                size_t per_thread, size_t shared) {
+    *m = (struct machine){.cpu = {.kernels = kernels, .pool = pool}};
+    m->threads = ib_pool_size(pool);
+    if (m->threads > COUNT_OF(m->pieces))
+        abort();
+    for (unsigned t = 0; t < m->threads; ++t) {
+        m->scratch[t] = take_floats((int64_t)per_thread);
+        memset(m->scratch[t].data, 0xFF, m->scratch[t].bytes);
+        m->pieces[t] = floats_of(&m->scratch[t]);
+    }
+    m->shared = take_floats((int64_t)shared);
+    memset(m->shared.data, 0xFF, m->shared.bytes);
+    m->cpu.thread_scratch = m->pieces;
+    m->cpu.thread_scratch_floats = per_thread;
+    m->cpu.shared_scratch = floats_of(&m->shared);
+    m->cpu.shared_scratch_floats = shared;
+}
+
+/* Frees the scratch; 0 if anything was written outside it. */
+static inline int machine_close(struct machine *m) {
+    int intact = guarded_intact(&m->shared);
+    for (unsigned t = 0; t < m->threads; ++t) {
+        intact &= guarded_intact(&m->scratch[t]);
+        guarded_free(&m->scratch[t]);
+    }
+    guarded_free(&m->shared);
+    return intact;
+}
+
+static inline void run_check_buffers(struct op_run *run, int scratch_intact) {
+    run->intact = scratch_intact;
+    for (int i = 0; i < run->buffer_count; ++i)
+        run->intact &= guarded_intact(&run->buffers[i]);
+}
+
+/* ---- operations -------------------------------------------------------------------------------- */
+
+static inline ib_conv conv_of_case(const struct conv_case *k, uint64_t salt) {
+    ib_conv c = {.n = k->n, .h = k->h, .w = k->w, .ci = k->ci, .co = k->co, .kh = k->kh,
+                 .kw = k->kw, .stride = k->stride, .pad = k->pad, .relu = k->relu, .pool = k->pool};
+    c.input_scale = salt % 2 == 0 ? 1.0f : (float)(1.0 / 0.75);
+    c.dropout = make_dropout(k->dropout, salt,
+                             k->pool ? (uint64_t)(k->n * ib_conv_pooled_features(&c)) : 0);
+    return c;
+}
+
+/* Multiply-adds of forward and backward, padding included. */
+static inline double conv_case_macs(const struct conv_case *k) {
+    ib_conv c = conv_of_case(k, 0);
+    double ci = k->ci == 1 ? 1 : (double)ib_pad16(k->ci);
+    double outputs = (double)(c.n * ib_conv_out_h(&c) * ib_conv_out_w(&c));
+    double inputs = k->ci == 1 ? 0 : (double)(c.n * c.h * c.w);
+    return (2 * outputs + inputs) * (double)(c.kh * c.kw) * ci * (double)ib_pad16(c.co);
+}
+
+static inline void run_conv(const struct conv_case *k, uint64_t salt, const ib_cpu_kernels *kernels,
+                            ib_pool *pool, struct op_run *run) {
+    ib_conv c = conv_of_case(k, salt);
+    int64_t ci = c.ci == 1 ? 1 : ib_pad16(c.ci), co = ib_pad16(c.co), taps = c.kh * c.kw;
+    int64_t inputs = c.n * c.h * c.w, outputs = c.n * ib_conv_out_h(&c) * ib_conv_out_w(&c);
+    int64_t features = c.pool ? ib_conv_pooled_features(&c) : 0;
+    int64_t cells = c.n * (ib_conv_out_h(&c) / 2) * (ib_conv_out_w(&c) / 2);
+    int64_t rows = c.pool ? c.n : outputs, columns = c.pool ? features : c.co;
+    int64_t stride = ib_pad16(columns);
+    *run = (struct op_run){0};
+
+    float *x = run_floats(run, inputs * ci), *w = run_floats(run, taps * ci * co);
+    float *b = run_floats(run, co), *dy = run_floats(run, rows * stride);
+    fill_floats(x, 1, inputs, inputs, c.ci, ci, salt * 16 + 1, k->fill, 1);
+    fill_floats(w, taps, c.ci, ci, c.co, co, salt * 16 + 2, k->fill, 0);
+    fill_floats(b, 1, 1, 1, c.co, co, salt * 16 + 3, k->fill, 0);
+    fill_floats(dy, 1, rows, rows, columns, stride, salt * 16 + 4, k->fill, 0);
+    run_seal_inputs(run);
+
+    float *y = run_floats(run, rows * stride), *dx = NULL;
+    float *dw = run_floats(run, taps * ci * co), *db = run_floats(run, co);
+    fill_garbage(y, 1, rows, rows, columns, stride);
+    fill_garbage(dw, taps, c.ci, ci, c.co, co);
+    fill_garbage(db, 1, 1, 1, c.co, co);
+    run_output(run, "y", y, 1);
+    uint8_t *argmax = NULL;
+    if (c.pool) {
+        argmax = run_take(run, (size_t)(cells * co))->data;
+        for (int64_t i = 0; i < cells; ++i)
+            memset(argmax + i * co, 0xFF, (size_t)c.co);
+        run_output(run, "argmax", argmax, 0);
+    }
+    if (c.ci > 1) {
+        dx = run_floats(run, inputs * ci);
+        fill_garbage(dx, 1, inputs, inputs, ci, ci);
+        run_output(run, "dx", dx, 1);
+    }
+    run_output(run, "dw", dw, 1);
+    run_output(run, "db", db, 1);
+
+    size_t per_thread, shared;
+    struct machine m;
+    kernels->conv_scratch(&c, &per_thread, &shared);
+    machine_open(&m, kernels, pool, per_thread, shared);
+    ib_conv_pointers forward = {.x = x, .w = w, .b = b, .y = y, .argmax = argmax};
+    kernels->conv_forward(&m.cpu, &c, &forward);
+    ib_conv_pointers back = {.x = x, .w = w, .dy = dy, .dx = dx, .dw = dw, .db = db,
+                             .argmax = argmax};
+    kernels->conv_backward(&m.cpu, &c, &back);
+    run_check_buffers(run, machine_close(&m));
+}
+
+static inline double linear_case_macs(const struct linear_case *k) {
+    return 3.0 * k->n * (double)ib_pad16(k->in) * (double)ib_pad16(k->out);
+}
+
+static inline void run_linear(const struct linear_case *k, uint64_t salt,
+                              const ib_cpu_kernels *kernels, ib_pool *pool, struct op_run *run) {
+    ib_linear l = {.n = k->n, .in = k->in, .out = k->out, .relu = k->relu};
+    l.input_scale = salt % 2 == 0 ? 1.0f : (float)(1.0 / 0.75);
+    l.dropout = make_dropout(k->dropout, salt, (uint64_t)(l.n * l.out));
+    int64_t in = ib_pad16(l.in), out = ib_pad16(l.out);
+    *run = (struct op_run){0};
+
+    float *x = run_floats(run, l.n * in), *w = run_floats(run, in * out);
+    float *b = run_floats(run, out), *dy = run_floats(run, l.n * out);
+    fill_floats(x, 1, l.n, l.n, l.in, in, salt * 16 + 1, k->fill, 1);
+    fill_floats(w, 1, l.in, in, l.out, out, salt * 16 + 2, k->fill, 0);
+    fill_floats(b, 1, 1, 1, l.out, out, salt * 16 + 3, k->fill, 0);
+    fill_floats(dy, 1, l.n, l.n, l.out, out, salt * 16 + 4, k->fill, 0);
+    run_seal_inputs(run);
+
+    float *y = run_floats(run, l.n * out), *dx = run_floats(run, l.n * in);
+    float *dw = run_floats(run, in * out), *db = run_floats(run, out);
+    fill_garbage(y, 1, l.n, l.n, l.out, out);
+    fill_garbage(dx, 1, l.n, l.n, l.in, in);
+    fill_garbage(dw, 1, l.in, in, l.out, out);
+    fill_garbage(db, 1, 1, 1, l.out, out);
+    run_output(run, "y", y, 1);
+    run_output(run, "dx", dx, 1);
+    run_output(run, "dw", dw, 1);
+    run_output(run, "db", db, 1);
+
+    size_t per_thread, shared;
+    struct machine m;
+    kernels->linear_scratch(&l, &per_thread, &shared);
+    machine_open(&m, kernels, pool, per_thread, shared);
+    ib_linear_pointers forward = {.x = x, .w = w, .b = b, .y = y};
+    kernels->linear_forward(&m.cpu, &l, &forward);
+    ib_linear_pointers back = {.x = x, .w = w, .dy = dy, .dx = dx, .dw = dw, .db = db};
+    kernels->linear_backward(&m.cpu, &l, &back);
+    run_check_buffers(run, machine_close(&m));
+}
+
+static inline void run_softmax(const struct softmax_case *k, uint64_t salt,
+                               const ib_cpu_kernels *kernels, ib_pool *pool, struct op_run *run) {
+    (void)pool;
+    int64_t n = k->n, classes = k->classes, stride = ib_pad16(classes);
+    *run = (struct op_run){0};
+    float *logits = run_floats(run, n * stride);
+    uint8_t *labels = run_take(run, (size_t)n)->data;
+    ib_rng rng = ib_rng_make(salt, (enum ib_stream)0xEE, 1, 0);
+    for (int64_t i = 0; i < n; ++i) {
+        labels[i] = (uint8_t)ib_rng_below(&rng, (uint64_t)(i * 300), (uint32_t)classes);
+        for (int64_t j = 0; j < classes; ++j) {
+            uint32_t word = ib_rng_word(&rng, (uint64_t)(i * 300 + j + 1));
+            logits[i * stride + j] = ((float)(word >> 8) * 0x1p-23f - 1.0f) * k->spread;
+        }
+    }
+    run_seal_inputs(run);
+    float *losses = run_floats(run, n), *dlogits = run_floats(run, n * stride);
+    float *total = run_floats(run, 1);
+    fill_garbage(losses, 1, 1, 1, n, n);
+    fill_garbage(dlogits, 1, n, n, stride, stride);
+    run_output(run, "losses", losses, 1);
+    run_output(run, "dlogits", dlogits, 1);
+    run_output(run, "total", total, 1);
+    kernels->softmax_nll(n, classes, (float)(1.0 / (double)n), logits, labels, losses, dlogits,
+                         total);
+    run_check_buffers(run, 1);
+}
+
+static inline void run_update(const struct update_case *k, uint64_t salt,
+                              const ib_cpu_kernels *kernels, ib_pool *pool, struct op_run *run) {
+    ib_update u = {.kind = k->kind,
+                   .has_momentum = k->momentum != 0,
+                   .lr = 0.7f,
+                   .weight_decay = k->weight_decay,
+                   .momentum = k->momentum,
+                   .rho = 0.9f,
+                   .one_minus_rho = (float)(1.0 - 0.9),
+                   .beta1_complement = (float)(1.0 - 0.9),
+                   .beta2 = (float)0.999,
+                   .beta2_complement = (float)(1.0 - 0.999),
+                   .step_size = 0.0037f,
+                   .root_correction = 4.2f,
+                   .eps = k->kind == IB_ADAM ? 1e-8f : 1e-6f};
+    int64_t count = k->count;
+    *run = (struct op_run){0};
+    float *dw = run_floats(run, count);
+    fill_floats(dw, 1, 1, 1, count, count, salt * 16 + 1, k->fill, 0);
+    run_seal_inputs(run);
+    float *w = run_floats(run, count), *state0 = NULL, *state1 = NULL;
+    fill_floats(w, 1, 1, 1, count, count, salt * 16 + 2, k->fill, 0);
+    run_output(run, "w", w, 1);
+    if (k->kind != IB_SGD || k->momentum != 0) {
+        state0 = run_floats(run, count);
+        fill_floats(state0, 1, 1, 1, count, count, salt * 16 + 3, k->fill, k->kind == IB_ADADELTA);
+        run_output(run, "state0", state0, 1);
+    }
+    if (k->kind != IB_SGD) {
+        state1 = run_floats(run, count);
+        fill_floats(state1, 1, 1, 1, count, count, salt * 16 + 4, k->fill, 1);
+        run_output(run, "state1", state1, 1);
+    }
+    int *finite = (int *)(void *)run_take(run, sizeof *finite)->data;
+    *finite = 1;
+    run_output(run, "finite", finite, 0);
+    struct machine m;
+    machine_open(&m, kernels, pool, 0, 0);
+    for (int step = 0; step < k->steps; ++step)
+        kernels->update(&m.cpu, &u, count, w, dw, state0, state1, finite);
+    run_check_buffers(run, machine_close(&m));
+}
+
+static inline void run_load(const struct load_case *k, uint64_t salt, const ib_cpu_kernels *kernels,
+                            ib_pool *pool, struct op_run *run) {
+    *run = (struct op_run){0};
+    const uint8_t *images[64];
+    float *table = run_floats(run, 256);
+    fill_floats(table, 1, 1, 1, 256, 256, salt * 16 + 1, WILD, 0);
+    uint8_t *bytes = run_take(run, (size_t)(k->n * k->pixels))->data;
+    ib_rng rng = ib_rng_make(salt, (enum ib_stream)0xEE, 2, 0);
+    for (int i = 0; i < k->n * k->pixels; ++i)
+        bytes[i] = (uint8_t)(ib_rng_word(&rng, (uint64_t)i) >> 24);
+    for (int i = 0; i < k->n; ++i)
+        images[i] = bytes + (k->n - 1 - i) * k->pixels;
+    run_seal_inputs(run);
+    float *x = run_floats(run, (int64_t)k->n * k->stride);
+    fill_garbage(x, 1, k->n, k->n, k->pixels, k->stride);
+    run_output(run, "x", x, 1);
+    struct machine m;
+    machine_open(&m, kernels, pool, 0, 0);
+    kernels->load_images(&m.cpu, k->n, k->pixels, k->stride, images, table, x);
+    run_check_buffers(run, machine_close(&m));
+}
+
+/* ---- every case, by one number ------------------------------------------------------------------ */
+
+enum op_kind { OP_CONV, OP_LINEAR, OP_SOFTMAX, OP_UPDATE, OP_LOAD, OP_KINDS };
+
+static inline const char *op_name(enum op_kind op) {
+    static const char *const NAMES[OP_KINDS] = {"conv", "linear", "softmax", "update", "load"};
+    return NAMES[op];
+}
+
+static inline size_t op_case_count(enum op_kind op) {
+    const size_t counts[OP_KINDS] = {COUNT_OF(CONV_CASES), COUNT_OF(LINEAR_CASES),
+                                     COUNT_OF(SOFTMAX_CASES), COUNT_OF(UPDATE_CASES),
+                                     COUNT_OF(LOAD_CASES)};
+    return counts[op];
+}
+
+static inline double op_case_macs(enum op_kind op, size_t index) {
+    return op == OP_CONV     ? conv_case_macs(&CONV_CASES[index])
+           : op == OP_LINEAR ? linear_case_macs(&LINEAR_CASES[index])
+                             : 0;
+}
+
+/* The caller closes the run. */
+static inline void run_op(enum op_kind op, size_t index, const ib_cpu_kernels *kernels,
+                          ib_pool *pool, struct op_run *run) {
+    uint64_t salt = (uint64_t)op << 32 | index;
+    switch (op) {
+    case OP_CONV:
+        run_conv(&CONV_CASES[index], salt, kernels, pool, run);
+        break;
+    case OP_LINEAR:
+        run_linear(&LINEAR_CASES[index], salt, kernels, pool, run);
+        break;
+    case OP_SOFTMAX:
+        run_softmax(&SOFTMAX_CASES[index], salt, kernels, pool, run);
+        break;
+    case OP_UPDATE:
+        run_update(&UPDATE_CASES[index], salt, kernels, pool, run);
+        break;
+    case OP_LOAD:
+    case OP_KINDS:
+        run_load(&LOAD_CASES[index], salt, kernels, pool, run);
+        break;
+    }
+}
+
+#endif
