@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-epochs=3
+epochs=2
 download_seconds=90
 data_dir=${ISOBIT_DATA_DIR:-data}
 isobit=build/release/isobit

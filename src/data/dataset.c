@@ -102,9 +102,13 @@ ib_status ib_dataset_open(const char *data_dir, const char *name, ib_dataset *da
     return status;
 }
 
-void ib_dataset_close(ib_dataset *dataset) {
+void ib_dataset_release_pixels(ib_dataset *dataset) {
     for (int role = 0; role < IB_FILE_ROLES; ++role)
         ib_unmap(&dataset->files[role]);
+}
+
+void ib_dataset_close(ib_dataset *dataset) {
+    ib_dataset_release_pixels(dataset);
     *dataset = (ib_dataset){0};
 }
 

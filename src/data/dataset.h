@@ -48,6 +48,8 @@ typedef struct ib_dataset {
 ib_status ib_dataset_open(const char *data_dir, const char *name, ib_dataset *dataset,
                           ib_error *err);
 void ib_dataset_close(ib_dataset *dataset);
+/* Gives the pixels' memory back early; info and hashes stay. Then only ib_dataset_close is left. */
+void ib_dataset_release_pixels(ib_dataset *dataset);
 
 /* The 784 bytes (row by row) and the label (0..9) of one image of the joint numbering. */
 const uint8_t *ib_dataset_pixels(const ib_dataset *dataset, size_t index);

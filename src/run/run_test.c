@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "run/model_file.h"
 #include "run/record_file.h"
 #include "run/session.h"
-#include "tensor/safetensors.h"
 #include "train/trainer.h"
 
 /* <directory of path>/run.json; fresh memory. */
@@ -70,51 +70,6 @@ static ib_status adopt_record(const char *model_path, const char *sha256, ib_arg
     return status;
 }
 
-static int fits(const ib_model *model, const ib_safetensors *file) {
-    if (file->count != ib_model_tensor_count(model))
-        return 0;
-    for (size_t i = 0; i < file->count; ++i) {
-        const ib_tensor_info *want = ib_model_tensor(model, i);
-        const ib_named_tensor *found = ib_safetensors_find(file, want->name);
-        if (found == NULL || found->shape.rank != want->shape.rank)
-            return 0;
-        for (int d = 0; d < want->shape.rank; ++d)
-            if (found->shape.extent[d] != want->shape.extent[d])
-                return 0;
-    }
-    return 1;
-}
-
-/* Opens the model whose tensors the file has: each kind is tried, planning costs no memory. */
-static ib_status open_fitting_model(const char *path, ib_config *config, ib_session *session,
-                                    ib_error *err) {
-    ib_safetensors file;
-    IB_TRY(ib_safetensors_open(path, &file, err));
-    ib_status status = IB_OK;
-    const ib_option *option = ib_option_find("model", strlen("model"));
-    int found = 0;
-    for (const ib_choice *kind = option->choices; !found && kind->name != NULL; ++kind) {
-        if (kind->refusal != NULL)
-            continue;
-        config->model = kind->value;
-        status = ib_session_open_model(config, 0, session, err);
-        if (status != IB_OK)
-            break;
-        found = fits(session->model, &file);
-        if (!found) {
-            ib_model_close(session->model);
-            session->model = NULL;
-        }
-    }
-    if (status == IB_OK && !found)
-        status = ib_fail(err, IB_ERROR_VERIFY,
-                         "%s is no model of this version: its %zu tensors (%s, ...) fit none; see "
-                         "--model in isobit test --help",
-                         path, file.count, file.count > 0 ? file.tensors[0].name : "none");
-    ib_safetensors_close(&file);
-    return status;
-}
-
 static void print_text(const ib_evaluation *test, const char *sha256, FILE *out) {
     fprintf(out, "\nTest set: Average loss: %.4f, Accuracy: %zu/%zu (%.0f%%)\n\n", test->loss,
             test->correct, test->count, 100.0 * test->accuracy);
@@ -168,11 +123,15 @@ static ib_status evaluate(const char *path, const char *sha256, ib_arguments *ar
                           ib_session *session, const ib_run_context *context, ib_error *err) {
     ib_config *config = &arguments->config;
     IB_TRY(ib_session_open(config, session, err));
-    if (ib_arguments_source(arguments, "model") == IB_FROM_DEFAULT)
-        IB_TRY(open_fitting_model(path, config, session, err));
-    else
+    if (ib_arguments_source(arguments, "model") == IB_FROM_DEFAULT) {
+        const ib_dataset_info *info = session->dataset.info;
+        IB_TRY(ib_open_model_file(path, session->backend, config, info->mean,
+                                  info->standard_deviation, ib_session_test_batch(config, session),
+                                  &session->model, err));
+    } else {
         IB_TRY(ib_session_open_model(config, 0, session, err));
-    IB_TRY(ib_model_load(session->model, path, err));
+        IB_TRY(ib_model_load(session->model, path, err));
+    }
     ib_evaluation test = {0};
     IB_TRY(ib_evaluate(session->model, &session->dataset, session->split.test,
                        session->split.test_count, (size_t)config->test_batch_size, &test, err));

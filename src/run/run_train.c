@@ -240,6 +240,7 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
     ib_status status = ib_train(run->session.model, run->config, &run->session.dataset,
                                 &run->session.split, &observer, trained, err);
     ib_progress_clear(&run->progress);
+    ib_dataset_release_pixels(&run->session.dataset); /* saving copies tensors: do not add up */
     if (status == IB_OK)
         status = save(run, trained, &results, err);
     if (status == IB_OK)

@@ -22,15 +22,20 @@ ib_status ib_session_open(const ib_config *config, ib_session *session, ib_error
                          &session->split, err);
 }
 
-static size_t at_most(size_t value, size_t limit) {
-    return value < limit ? value : limit;
+size_t ib_session_test_batch(const ib_config *config, const ib_session *session) {
+    /* Results do not depend on it, memory does: larger chunks than this gain nothing. */
+    enum { LARGEST_USEFUL = 128 };
+    size_t batch = (size_t)config->test_batch_size;
+    if (batch > LARGEST_USEFUL)
+        batch = LARGEST_USEFUL;
+    return batch < session->split.test_count ? batch : session->split.test_count;
 }
 
 ib_status ib_session_open_model(const ib_config *config, int training, ib_session *session,
                                 ib_error *err) {
-    size_t batch = at_most((size_t)config->test_batch_size, session->split.test_count);
-    if (training && (size_t)config->batch_size > batch)
-        batch = (size_t)config->batch_size;
+    /* In training, evaluation goes through the training batch's memory. */
+    size_t batch =
+        training ? (size_t)config->batch_size : ib_session_test_batch(config, session);
     const ib_dataset_info *info = session->dataset.info;
     IB_TRY(ib_model_open(session->backend, config, info->mean, info->standard_deviation, batch,
                          training, &session->model, err));

@@ -2,6 +2,7 @@
 #ifndef IB_RUN_SESSION_H
 #define IB_RUN_SESSION_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "backend/backend.h"
@@ -24,6 +25,8 @@ ib_status ib_session_open(const ib_config *config, ib_session *session, ib_error
 /* training 1: initialised by the seed or from --init-model. 0: for evaluation, without weights. */
 ib_status ib_session_open_model(const ib_config *config, int training, ib_session *session,
                                 ib_error *err);
+/* Images evaluated at a time: --test-batch-size, or fewer when there are fewer. */
+size_t ib_session_test_batch(const ib_config *config, const ib_session *session);
 void ib_session_close(ib_session *session);
 
 /* Greatest resident memory of this process so far, in bytes. */

@@ -13,7 +13,8 @@
  *   update LR STEP
  *   step FIRST COUNT SEED STEP LR          ib_model_train_step; answers the loss
  *   predict FIRST COUNT FILE               "logits", "losses", "predictions" as tensors
- *   activations LAYER COUNT FILE           the layer's output of the last pass, as stored
+ *   activations LAYER COUNT FILE           of the last pass: the layer's output "y" and, for a
+ *                                          pooled convolution, "argmax", as stored
  *   evaluate FIRST COUNT BATCH             answers loss, correct and every cell of the confusion
  *   plant TENSOR ELEMENT VALUE             one weight, in PyTorch's numbering
  *   train                                  ib_train; answers "lr train_loss test_loss" an epoch
@@ -129,18 +130,26 @@ static ib_status predict(struct tool *t, size_t n, const char *path, ib_error *e
 static ib_status activations(struct tool *t, size_t layer, size_t n, const char *path,
                              ib_error *err) {
     const ib_network *net = &t->model->network;
-    if (layer >= net->layer_count || n == 0 || n > (size_t)net->capacity)
+    size_t capacity = (size_t)net->capacity;
+    if (layer >= net->layer_count || n == 0 || n > capacity)
         return ib_fail(err, IB_ERROR_USAGE, "no such layer or count");
-    const ib_buffer *y = &net->layers[layer].y;
-    size_t row = y->bytes / (size_t)net->capacity;
+    const ib_buffer *y = &net->layers[layer].y, *argmax = &net->layers[layer].argmax;
+    size_t row = y->bytes / capacity, cells = argmax->bytes / capacity;
     float *values = malloc(row * n);
-    if (values == NULL)
-        return ib_fail_memory(err);
-    ib_status status = net->backend->ops->download(net->backend, y, 0, values, row * n, err);
-    const ib_named_tensor tensor = {"y", IB_F32, {2, {(int64_t)n, (int64_t)(row / 4)}}, values};
+    uint8_t *positions = malloc(cells * n + 1);
+    ib_status status = values == NULL || positions == NULL ? ib_fail_memory(err) : IB_OK;
     if (status == IB_OK)
-        status = ib_safetensors_write(path, &tensor, 1, NULL, 0, NULL, err);
+        status = net->backend->ops->download(net->backend, y, 0, values, row * n, err);
+    if (status == IB_OK && cells > 0)
+        status = net->backend->ops->download(net->backend, argmax, 0, positions, cells * n, err);
+    const ib_named_tensor tensors[] = {
+        {"y", IB_F32, {2, {(int64_t)n, (int64_t)(row / sizeof(float))}}, values},
+        {"argmax", IB_U8, {2, {(int64_t)n, (int64_t)cells}}, positions},
+    };
+    if (status == IB_OK)
+        status = ib_safetensors_write(path, tensors, cells > 0 ? 2 : 1, NULL, 0, NULL, err);
     free(values);
+    free(positions);
     return status;
 }
 

@@ -3,7 +3,6 @@ evaluation, divergence. PyTorch's float64 is the truth, its float32 the measure.
 import functools
 import os
 import sys
-import tempfile
 import time
 import traceback
 
@@ -39,7 +38,7 @@ def title(check):
 def main():
     torch.set_num_threads(min(2, len(os.sched_getaffinity(0))))
     failed = 0
-    with tempfile.TemporaryDirectory() as scratch:
+    with peer.scratch_directory() as scratch:
         data = peer.find_data(scratch)
         print(f"PyTorch {torch.__version__}, data set {data.name}")
         for check in CHECKS:

@@ -1,0 +1,62 @@
+/* The public C API: predictions by a trained model.
+ *
+ *     ib_predictor *predictor = NULL;
+ *     char message[256];
+ *     if (ib_predictor_open("model.safetensors", NULL, &predictor, message, sizeof message) != IB_OK)
+ *         ... message says why ...
+ *     ib_predictor_predict(predictor, pixels, count, classes, NULL);
+ *     ib_predictor_close(predictor);
+ *
+ * The library never ends the process and prints nothing. Different predictors may be used by
+ * different threads at once; one predictor by one thread at a time. A predictor belongs to the
+ * thread that opened it where it matters: opening pins that thread to a CPU. */
+#ifndef ISOBIT_ISOBIT_H
+#define ISOBIT_ISOBIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "isobit/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* "0.1.0" */
+const char *ib_version(void);
+
+/* An image is 28 x 28 grey values, row by row, 0 background, as in the files of MNIST. */
+enum { IB_PREDICTOR_PIXELS = 784, IB_PREDICTOR_CLASSES = 10 };
+
+typedef struct ib_predictor ib_predictor;
+
+/* Zero-initialise; zero and NULL mean the default. */
+typedef struct ib_predictor_options {
+    const char *dataset;   /* the one trained on: "mnist" */
+    const char *normalize; /* as in training: "dataset" */
+    const char *isa;       /* "auto" */
+    unsigned threads;      /* every usable CPU */
+} ib_predictor_options;
+
+/* Opens a model file. On failure *predictor is NULL, and message (may be NULL) holds the reason, cut
+ * to message_size. The caller closes *predictor. */
+ib_status ib_predictor_open(const char *model_path, const ib_predictor_options *options,
+                            ib_predictor **predictor, char *message, size_t message_size);
+
+/* images: count * IB_PREDICTOR_PIXELS bytes. classes (may be NULL): count values 0 to 9. logits (may
+ * be NULL): count * IB_PREDICTOR_CLASSES values. The caller owns all three. The bits do not depend
+ * on the machine, the threads, or which images are asked for together. */
+ib_status ib_predictor_predict(ib_predictor *predictor, const uint8_t *images, size_t count,
+                               uint8_t *classes, float *logits);
+
+/* Why the last call of predict failed; owned by the predictor, never NULL. */
+const char *ib_predictor_error(const ib_predictor *predictor);
+
+/* NULL is allowed. */
+void ib_predictor_close(ib_predictor *predictor);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

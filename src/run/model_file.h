@@ -1,0 +1,16 @@
+/* Trained models from files, of whatever kind they are. */
+#ifndef IB_RUN_MODEL_FILE_H
+#define IB_RUN_MODEL_FILE_H
+
+#include <stddef.h>
+
+#include "model/model.h"
+
+/* Opens the model whose tensors the file has, for evaluation, and reads its weights. config->model
+ * is set to the kind found; config and backend outlive the model. A file that fits no kind is
+ * IB_ERROR_VERIFY. The caller closes *model. */
+ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_config *config, double mean,
+                             double standard_deviation, size_t max_batch, ib_model **model,
+                             ib_error *err);
+
+#endif

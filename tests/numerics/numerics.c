@@ -1,0 +1,274 @@
+/* The numerics and nothing else: runs training steps and the table of operation cases on one
+ * instruction set and prints one hash a line. It links base/, tensor/, backend/, nn/ and model/ but
+ * no library besides libc, so that it builds for any compiler, optimisation level and CPU.
+ *
+ *   numerics list                        kernel tables this machine runs, best first
+ *   numerics WHAT ISA THREADS            ISA: a name from `list`; WHAT: cnn, mlp-sgd, mlp-adam, a
+ *                                        number of samples a batch after a colon (cnn:2), ops
+ *   numerics cases ISA THREADS           as ops, one line for each case
+ *
+ * exit: 0 done, 1 failure, 2 usage. system/test_one_hash.sh compares the lines with the golden file.
+ */
+#include <inttypes.h>
+
+#include "../backend/op_run.h"
+#include "base/fpenv.h"
+#include "base/numerics_version.h"
+#include "model/model.h"
+#include "sha256_small.h"
+
+enum { STEPS = 20, DEFAULT_BATCH = 9, MAX_BATCH = 64, SIDE = 28, PIXELS = SIDE * SIDE };
+
+static int fail(const char *what, const ib_error *err) {
+    fprintf(stderr, "numerics: %s: %s\n", what, err != NULL ? ib_error_message(err) : "");
+    return 1;
+}
+
+/* ---- kernel tables ------------------------------------------------------------------------------ */
+
+/* "scalar-soft" is the second table called "scalar": with our own fma. */
+static void table_name(const ib_cpu_kernels *kernels, char name[32]) {
+    int repeated = 0;
+    for (const ib_cpu_kernels *const *t = ib_cpu_kernel_tables(); *t != kernels; ++t)
+        repeated |= strcmp((*t)->isa, kernels->isa) == 0;
+    snprintf(name, 32, "%s%s", kernels->isa, repeated ? "-soft" : "");
+}
+
+static const ib_cpu_kernels *find_table(const char *wanted) {
+    char name[32];
+    for (const ib_cpu_kernels *const *t = ib_cpu_kernel_tables(); *t != NULL; ++t) {
+        table_name(*t, name);
+        if (strcmp(name, wanted) == 0 && ib_cpu_supports(*t))
+            return *t;
+    }
+    return NULL;
+}
+
+static int list_tables(void) {
+    char name[32];
+    for (const ib_cpu_kernels *const *t = ib_cpu_kernel_tables(); *t != NULL; ++t) {
+        table_name(*t, name);
+        if (ib_cpu_supports(*t))
+            puts(name);
+    }
+    return 0;
+}
+
+/* ---- images like digits, by integer arithmetic ---------------------------------------------------- */
+
+static uint32_t mix(uint32_t x) {
+    x = (x ^ x >> 16) * 0x7FEB352Du;
+    x = (x ^ x >> 15) * 0x846CA68Bu;
+    return x ^ x >> 16;
+}
+
+/* Seven segments, shifted, of some thickness, soft at the edges, with a little noise. */
+static void draw(uint32_t number, uint8_t image[PIXELS], uint8_t *label) {
+    static const uint8_t SEGMENTS[10] = {0x77, 0x24, 0x5D, 0x6D, 0x2E, 0x6B, 0x7B, 0x25, 0x7F, 0x6F};
+    /* top, upper left, upper right, middle, lower left, lower right, bottom: x0, y0, x1, y1 */
+    static const int LINES[7][4] = {{9, 5, 18, 5},    {9, 5, 9, 14},   {18, 5, 18, 14}, {9, 14, 18, 14},
+                                    {9, 14, 9, 23}, {18, 14, 18, 23}, {9, 23, 18, 23}};
+    uint32_t r = mix(number * 2654435761u + 12345u);
+    int digit = (int)(r % 10), dx = (int)(r >> 8) % 7 - 3, dy = (int)(r >> 12) % 5 - 2;
+    int width = 1 + (int)(r >> 16) % 2, slant = (int)(r >> 20) % 3 - 1;
+    *label = (uint8_t)digit;
+    for (int y = 0; y < SIDE; ++y)
+        for (int x = 0; x < SIDE; ++x) {
+            int value = 0, sx = x - dx + slant * (y - 14) / 8, sy = y - dy;
+            for (int s = 0; s < 7; ++s) {
+                const int *l = LINES[s];
+                int away_x = sx < l[0] ? l[0] - sx : sx > l[2] ? sx - l[2] : 0;
+                int away_y = sy < l[1] ? l[1] - sy : sy > l[3] ? sy - l[3] : 0;
+                int away = away_x * away_x + away_y * away_y, near = width * width;
+                if (SEGMENTS[digit] >> s & 1 && away <= near + 1) {
+                    int ink = away <= near ? 255 - 20 * away : 90;
+                    value = ink > value ? ink : value;
+                }
+            }
+            uint32_t noise = mix(r + (uint32_t)(y * SIDE + x));
+            if (value > 0)
+                value -= (int)(noise % 40);
+            else if (noise % 97 == 0)
+                value = (int)(noise >> 8) % 30;
+            image[y * SIDE + x] = (uint8_t)value;
+        }
+}
+
+/* ---- training ------------------------------------------------------------------------------------- */
+
+struct recipe {
+    const char *name;
+    ib_config config;
+};
+
+static const struct recipe RECIPES[] = {
+    {"cnn", {.model = IB_MODEL_CNN, .optimizer = IB_ADADELTA, .lr = 1.0, .rho = 0.9, .eps = 1e-6}},
+    {"mlp-sgd",
+     {.model = IB_MODEL_MLP, .optimizer = IB_SGD, .lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4}},
+    {"mlp-adam",
+     {.model = IB_MODEL_MLP, .optimizer = IB_ADAM, .lr = 0.001, .beta1 = 0.9, .beta2 = 0.999,
+      .eps = 1e-8}},
+};
+
+/* Every parameter, gradient and optimiser state in PyTorch's order and layout. */
+static ib_status hash_model(const ib_model *model, int states, struct sha256_small *hash,
+                            ib_error *err) {
+    for (size_t i = 0; i < ib_model_tensor_count(model); ++i) {
+        int64_t elements = ib_shape_elements(&ib_model_tensor(model, i)->shape);
+        float *values = malloc((size_t)elements * sizeof *values);
+        if (values == NULL)
+            return ib_fail_memory(err);
+        for (int part = IB_PART_VALUE; part < IB_PART_STATE0 + states; ++part) {
+            ib_status status = ib_model_read(model, i, (ib_tensor_part)part, values, err);
+            if (status != IB_OK) {
+                free(values);
+                return status;
+            }
+            sha256_small_add(hash, values, (size_t)elements * sizeof *values);
+        }
+        free(values);
+    }
+    return IB_OK;
+}
+
+static ib_status train(ib_model *model, const ib_config *config, size_t batch,
+                       struct sha256_small *hash, float *first, float *last, ib_error *err) {
+    static uint8_t images[MAX_BATCH][PIXELS];
+    uint8_t labels[MAX_BATCH];
+    const uint8_t *pointers[MAX_BATCH];
+    IB_TRY(ib_model_initialize(model, 1, err));
+    for (uint64_t step = 0; step < STEPS; ++step) {
+        for (size_t i = 0; i < batch; ++i) {
+            draw((uint32_t)(step * batch + i), images[i], &labels[i]);
+            pointers[i] = images[i];
+        }
+        float loss;
+        IB_TRY(ib_model_train_step(model, pointers, labels, batch, 1, step, config->lr, &loss, err));
+        sha256_small_add(hash, &loss, sizeof loss);
+        if (step == 0)
+            *first = loss;
+        *last = loss;
+    }
+    return IB_OK;
+}
+
+static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_kernels *kernels,
+                      unsigned threads) {
+    ib_error err = {0};
+    ib_backend *backend;
+    ib_model *model;
+    ib_backend_options options = {"cpu", kernels->isa, threads};
+    if (ib_backend_open(&options, &backend, &err) != IB_OK)
+        return fail("backend", &err);
+    ((ib_cpu *)(void *)backend)->kernels = kernels; /* the one table of two of this name */
+    struct sha256_small hash;
+    sha256_small_begin(&hash);
+    char hex[65];
+    float first = 0, last = 0;
+    ib_status status = ib_model_open(backend, &recipe->config, 0.1307, 0.3081, batch, 1, &model, &err);
+    if (status == IB_OK)
+        status = train(model, &recipe->config, batch, &hash, &first, &last, &err);
+    int states = recipe->config.optimizer == IB_SGD ? 1 : 2;
+    if (status == IB_OK)
+        status = hash_model(model, states, &hash, &err);
+    if (model != NULL)
+        ib_model_close(model);
+    ib_backend_close(backend);
+    if (status != IB_OK)
+        return fail(recipe->name, &err);
+    sha256_small_end(&hash, hex);
+    printf("%s:%zu %s\n", recipe->name, batch, hex);
+    fprintf(stderr, "numerics: %s, %d steps: loss %.6f to %.6f\n", recipe->name, STEPS,
+            (double)first, (double)last);
+    return 0;
+}
+
+/* ---- operations ----------------------------------------------------------------------------------- */
+
+static void add_run(struct sha256_small *hash, const struct op_run *run) {
+    for (int i = 0; i < run->output_count; ++i)
+        sha256_small_add(hash, run->outputs[i].buffer->data, run->outputs[i].buffer->bytes);
+}
+
+/* Cases over the limit are left out everywhere, so that emulators can take part. */
+static const double CASE_MACS = 6e6;
+
+static int run_ops(const ib_cpu_kernels *kernels, unsigned threads, int each) {
+    char hex[65];
+    int wrong = 0;
+    ib_pool *pool;
+    ib_error err = {0};
+    if (ib_pool_open(threads, &pool, &err) != IB_OK)
+        return fail("pool", &err);
+    ib_fp_enter();
+    for (int op = 0; op < OP_KINDS; ++op) {
+        struct sha256_small all;
+        size_t cases = 0;
+        sha256_small_begin(&all);
+        for (size_t i = 0; i < op_case_count((enum op_kind)op); ++i) {
+            struct op_run run;
+            struct sha256_small one;
+            if (op_case_macs((enum op_kind)op, i) > CASE_MACS)
+                continue;
+            run_op((enum op_kind)op, i, kernels, pool, &run);
+            if (!run.intact) {
+                fprintf(stderr, "numerics: %s %zu wrote outside a buffer\n",
+                        op_name((enum op_kind)op), i);
+                wrong = 1;
+            }
+            sha256_small_begin(&one);
+            add_run(&one, &run);
+            sha256_small_end(&one, hex);
+            sha256_small_add(&all, hex, 64);
+            if (each)
+                printf("%s:%zu %s\n", op_name((enum op_kind)op), i, hex);
+            run_close(&run);
+            ++cases;
+        }
+        sha256_small_end(&all, hex);
+        if (!each)
+            printf("ops-%s:%zu %s\n", op_name((enum op_kind)op), cases, hex);
+    }
+    ib_pool_close(pool);
+    return wrong;
+}
+
+/* ---- entry ---------------------------------------------------------------------------------------- */
+
+static int usage(void) {
+    fprintf(stderr, "usage: numerics list | version | cnn[:BATCH]|mlp-sgd[:BATCH]|mlp-adam[:BATCH]|"
+                    "ops|cases ISA THREADS\n");
+    return 2;
+}
+
+int main(int argc, char **argv) {
+    struct sha256_small self;
+    char hex[65];
+    sha256_small_begin(&self);
+    sha256_small_add(&self, "abc", 3);
+    sha256_small_end(&self, hex);
+    if (strncmp(hex, "ba7816bf8f01cfea414140de5dae2223b00361a3", 40) != 0)
+        return fail("SHA-256 is wrong", NULL);
+    if (argc == 2 && strcmp(argv[1], "list") == 0)
+        return list_tables();
+    if (argc == 2 && strcmp(argv[1], "version") == 0)
+        return puts(IB_NUMERICS_VERSION) < 0;
+    int threads = argc == 4 ? atoi(argv[3]) : 0;
+    if (threads < 1 || threads > 16)
+        return usage();
+    const ib_cpu_kernels *kernels = find_table(argv[2]);
+    if (kernels == NULL) {
+        fprintf(stderr, "numerics: no kernels called %s here\n", argv[2]);
+        return 2;
+    }
+    if (strcmp(argv[1], "ops") == 0 || strcmp(argv[1], "cases") == 0)
+        return run_ops(kernels, (unsigned)threads, strcmp(argv[1], "cases") == 0);
+    char *colon = strchr(argv[1], ':');
+    int batch = colon != NULL ? atoi(colon + 1) : DEFAULT_BATCH;
+    if (colon != NULL)
+        *colon = '\0';
+    for (size_t i = 0; i < COUNT_OF(RECIPES) && batch >= 1 && batch <= MAX_BATCH; ++i)
+        if (strcmp(argv[1], RECIPES[i].name) == 0)
+            return run_recipe(&RECIPES[i], (size_t)batch, kernels, (unsigned)threads);
+    return usage();
+}
