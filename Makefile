@@ -11,7 +11,7 @@ help:
 	@echo "  make quickstart   build, get the data, train the CNN, show accuracy, time and hashes"
 	@echo "  make test         build with gcc and clang, run every test, sanitizers included"
 	@echo "  make build        build $(BUILD)/isobit"
-	@echo "  make bench        measure this machine: peak, then the training step"
+	@echo "  make bench        measure this machine, and the training step beside PyTorch's"
 	@echo "  make lint         clang-tidy, shellcheck, layering"
 	@echo "  make install      install below PREFIX ($(PREFIX)); DESTDIR is honoured"
 	@echo "  make deps         install what building and testing need (ISOBIT_NO_INSTALL=1: only check)"
@@ -32,8 +32,7 @@ test:
 	@tests/run_tests.sh
 
 bench: build
-	$(BUILD)/isobit bench roofline
-	$(BUILD)/isobit bench step --model cnn --batch-size 64
+	@bench/run.sh
 
 lint: build
 	@scripts/lint.sh

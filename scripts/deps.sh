@@ -78,6 +78,9 @@ find_missing() {
         need python3-numpy debian_python_has numpy
         need python3-torch debian_python_has torch
         need python3-venv debian_python_has ensurepip
+        need opencl-headers header_found CL/cl.h
+        need ocl-icd-opencl-dev pkg-config --exists OpenCL
+        need pocl-opencl-icd test -e /etc/OpenCL/vendors/pocl.icd
     fi
 }
 

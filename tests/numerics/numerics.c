@@ -20,7 +20,7 @@
 enum { STEPS = 20, DEFAULT_BATCH = 9, MAX_BATCH = 64, SIDE = 28, PIXELS = SIDE * SIDE };
 
 static int fail(const char *what, const ib_error *err) {
-    fprintf(stderr, "numerics: %s: %s\n", what, err != NULL ? ib_error_message(err) : "");
+    fprintf(stderr, "numerics: %s: %s\n", what, err != NULL ? ib_error_text(err) : "");
     return 1;
 }
 

@@ -1,0 +1,49 @@
+# Builds the numerics binary in the current directory, for any compiler and optimisation level:
+#   make -f .../tests/numerics/numerics.mk ROOT=/path/to/isobit CC=clang OPT=-O0
+# SRC, when given, replaces ROOT/src (system/test_sabotage.py compiles changed copies).
+# The flags of each instruction set are those of cmake/kernels.cmake.
+SRC ?= $(ROOT)/src
+OPT ?= -O3
+TARGET := $(shell $(CC) -dumpmachine)
+CFLAGS := -std=c17 -D_GNU_SOURCE $(OPT) -ffp-contract=off -fno-fast-math -fno-math-errno \
+          -I$(SRC) -I$(ROOT)/include -MMD -MP
+
+# Everything that computes; nothing that needs a library.
+common := $(addprefix base/,threads arena file status number) tensor/tensor \
+          $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/backend/*.c $(SRC)/backend/cpu/*.c $(SRC)/nn/*.c)) \
+          model/model model/registry
+ref := $(patsubst $(SRC)/backend/cpu/ref/%.c,%,$(wildcard $(SRC)/backend/cpu/ref/*.c))
+kernels := $(patsubst $(SRC)/backend/cpu/kernels/%.c,%,$(wildcard $(SRC)/backend/cpu/kernels/*.c))
+
+objects := $(common:%=common/%.o)
+ifneq ($(findstring x86_64,$(TARGET)),)
+sets := ref soft avx2 avx512
+else
+sets := ref neon
+endif
+objects += $(foreach set,$(filter ref soft,$(sets)),$(ref:%=$(set)/%.o))
+objects += $(foreach set,$(filter-out ref soft,$(sets)),$(kernels:%=$(set)/%.o))
+
+ref_flags := -DIB_REF_HARDWARE_FMA=1 $(if $(filter soft,$(sets)),-mfma)
+soft_flags := -DIB_REF_HARDWARE_FMA=0
+avx2_flags := -DIB_ISA_AVX2=1 -mavx2 -mfma -mtune=haswell
+avx512_flags := -DIB_ISA_AVX512=1 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma \
+                -mprefer-vector-width=512 -mtune=skylake-avx512
+neon_flags := -DIB_ISA_NEON=1
+
+numerics: $(ROOT)/tests/numerics/numerics.c $(objects)
+	$(CC) $(CFLAGS) $(filter %.c,$^) $(objects) $(LDFLAGS) -pthread -lm -o $@
+
+common/%.o: $(SRC)/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c $< -o $@
+
+define set_rule
+$(1)/%.o: $(SRC)/backend/cpu/$(2)/%.c
+	@mkdir -p $(1)
+	$$(CC) $$(CFLAGS) $$($(1)_flags) -c $$< -o $$@
+endef
+$(foreach set,$(filter ref soft,$(sets)),$(eval $(call set_rule,$(set),ref)))
+$(foreach set,$(filter-out ref soft,$(sets)),$(eval $(call set_rule,$(set),kernels)))
+
+-include $(objects:.o=.d) numerics.d

@@ -1,0 +1,709 @@
+/* Before the definition is frozen: the reductions that GPUs find hardest, as small OpenCL kernels
+ * (kernels.cl), give the CPU backend's bits. Inputs hold zeros of both signs and denormals. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backend/cpu/cpu.h"
+#include "device.h"
+
+enum { MAX_ARRAYS = 24, SEED = 28 };
+
+/* The same bytes on both sides. */
+struct array {
+    const char *name;
+    size_t bytes;
+    ib_buffer cpu;
+    cl_mem gpu;
+};
+
+struct test {
+    struct device device;
+    ib_backend *backend;
+    struct array arrays[MAX_ARRAYS]; /* of the running case */
+    size_t count;
+    uint64_t drawn; /* numbers the inputs of the whole program */
+};
+
+/* The test's state; skips it where no device can run the definitions. */
+static struct test *able(void **state) {
+    struct test *t = *state;
+    if (t->device.why_not[0] != '\0')
+        skip();
+    return t;
+}
+
+static void must(ib_status status, ib_error *err) {
+    if (status != IB_OK)
+        fail_msg("%s", ib_error_text(err));
+}
+
+/* ---- inputs ------------------------------------------------------------------------------------ */
+
+/* PLAIN looks like training. WILD spreads exponents from denormals to 2^40. TINY makes products
+ * denormal or nearly so. VANISH leaves nothing of a product but its sign. STATE is TINY's square
+ * root and values around 2^-100, where optimiser states settle. */
+enum fill { PLAIN, WILD, TINY, VANISH, STATE };
+
+static float from_bits(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* A quarter zeros of both signs, some denormals, else magnitudes of the fill. */
+static float draw(struct test *t, enum fill fill) {
+    static const struct {
+        uint32_t lowest, range; /* of the biased exponent */
+    } EXPONENTS[] = {[PLAIN] = {119, 8},
+                     [WILD] = {0, 167},
+                     [TINY] = {51, 16},
+                     [VANISH] = {40, 8},
+                     [STATE] = {75, 5}};
+    ib_rng rng = ib_rng_make(SEED, IB_STREAM_INIT, 0, 0);
+    uint32_t word = ib_rng_word(&rng, t->drawn++), more = ib_rng_word(&rng, t->drawn++);
+    uint32_t kind = more % 16, sign = word & 0x80000000u, mantissa = word & 0x007FFFFFu;
+    if (kind < 4)
+        return kind == 0 ? -0.0f : 0.0f;
+    if (kind == 4 && fill != VANISH)
+        return from_bits(sign | mantissa);
+    if (kind == 5 && fill == STATE)
+        return from_bits(sign | (0x0D800000u - (mantissa & 1))); /* 2^-100 and the float below */
+    if (kind < 10 && fill == STATE)
+        return from_bits(sign | (25u + word % 5) << 23 | mantissa);
+    uint32_t exponent = EXPONENTS[fill].lowest + (more >> 4) % EXPONENTS[fill].range;
+    return from_bits(sign | exponent << 23 | mantissa);
+}
+
+/* ---- arrays ------------------------------------------------------------------------------------ */
+
+static struct array *array_of(struct test *t, const char *name, const void *data, size_t bytes) {
+    ib_error err = {0};
+    assert_in_range(t->count, 0, MAX_ARRAYS - 1);
+    struct array *a = &t->arrays[t->count++];
+    *a = (struct array){.name = name, .bytes = bytes};
+    must(t->backend->ops->buffer_create(t->backend, bytes, &a->cpu, &err), &err);
+    a->gpu = device_memory(&t->device, data, bytes);
+    if (data == NULL) /* zeros, from the device */
+        device_read(&t->device, a->gpu, a->cpu.handle, bytes);
+    else
+        must(t->backend->ops->upload(t->backend, &a->cpu, 0, data, bytes, &err), &err);
+    return a;
+}
+
+static struct array *zeros(struct test *t, const char *name, int64_t floats) {
+    return array_of(t, name, NULL, (size_t)floats * sizeof(float));
+}
+
+/* rows of `filled` drawn floats, each row padded with +0 to `row` floats. */
+static struct array *drawn_as(struct test *t, const char *name, int64_t rows, int64_t filled,
+                              int64_t row, enum fill fill, int positive) {
+    float *data = calloc((size_t)(rows * row), sizeof *data);
+    assert_non_null(data);
+    for (int64_t r = 0; r < rows; ++r)
+        for (int64_t i = 0; i < filled; ++i) {
+            float value = draw(t, fill);
+            data[r * row + i] = positive && value < 0 ? -value : value;
+        }
+    struct array *a = array_of(t, name, data, (size_t)(rows * row) * sizeof *data);
+    free(data);
+    return a;
+}
+
+static struct array *drawn(struct test *t, const char *name, int64_t rows, int64_t filled,
+                           int64_t row, enum fill fill) {
+    return drawn_as(t, name, rows, filled, row, fill, 0);
+}
+
+static void arrays_drop(struct test *t) {
+    for (; t->count > 0; --t->count) {
+        struct array *a = &t->arrays[t->count - 1];
+        t->backend->ops->buffer_destroy(t->backend, &a->cpu);
+        if (a->gpu != NULL)
+            clReleaseMemObject(a->gpu);
+    }
+}
+
+/* How many of the CPU's 32-bit words differ from the device's memory, from an offset on. */
+static size_t differences(struct test *t, const struct array *cpu, cl_mem gpu, size_t offset,
+                          int loud) {
+    uint8_t *mine = malloc(cpu->bytes), *theirs = malloc(offset + cpu->bytes);
+    size_t different = 0;
+    ib_error err = {0};
+    assert_non_null(mine);
+    assert_non_null(theirs);
+    must(t->backend->ops->download(t->backend, &cpu->cpu, 0, mine, cpu->bytes, &err), &err);
+    device_read(&t->device, gpu, theirs, offset + cpu->bytes);
+    if (memcmp(mine, theirs + offset, cpu->bytes) != 0)
+        for (size_t i = 0; i < cpu->bytes; i += 4) {
+            uint32_t a = 0, b = 0;
+            size_t width = cpu->bytes - i < 4 ? cpu->bytes - i : 4;
+            memcpy(&a, mine + i, width);
+            memcpy(&b, theirs + offset + i, width);
+            if (a != b && ++different == 1 && loud)
+                print_error("%s: word %zu: cpu %08x, opencl %08x\n", cpu->name, i / 4, a, b);
+        }
+    free(mine);
+    free(theirs);
+    return different;
+}
+
+static void compare(struct test *t, const struct array *a) {
+    size_t different = differences(t, a, a->gpu, 0, 1);
+    if (different != 0)
+        fail_msg("%s: %zu of %zu words differ", a->name, different, a->bytes / 4);
+}
+
+/* The CPU's array against floats of the device's memory from one on. */
+static void compare_at(struct test *t, const struct array *cpu, const struct array *gpu,
+                       int64_t first) {
+    size_t different = differences(t, cpu, gpu->gpu, (size_t)first * sizeof(float), 1);
+    if (different != 0)
+        fail_msg("%s: %zu of %zu words differ", cpu->name, different, cpu->bytes / 4);
+}
+
+/* ---- pieces shared by layers ------------------------------------------------------------------- */
+
+static ib_dropout dropout_of(int percent) {
+    return (ib_dropout){.enabled = percent > 0,
+                        .threshold = (uint32_t)(percent * 42949672.96),
+                        .scale = (float)(1.0 / (1.0 - percent / 100.0)),
+                        .rng = ib_rng_make(0x123456789ABCDEFu, IB_STREAM_DROPOUT, 1,
+                                           0x5000000123u)};
+}
+
+struct dropout_arguments {
+    cl_int enabled;
+    cl_uint4 rng;
+    cl_uint threshold;
+    cl_float scale;
+};
+
+static struct dropout_arguments dropout_arguments(const ib_dropout *d) {
+    return (struct dropout_arguments){
+        d->enabled,
+        {.s = {d->rng.key0, d->rng.key1, d->rng.step_low, d->rng.tag}},
+        d->threshold,
+        d->scale};
+}
+
+static int64_t round_up(int64_t n, int64_t to) {
+    return (n + to - 1) / to * to;
+}
+
+static int64_t segments_of(int64_t terms) {
+    return (terms + IB_SEGMENT - 1) / IB_SEGMENT;
+}
+
+/* partial[segment][row][column] of rows of a times columns of b. */
+static void product(struct test *t, int64_t rows, int64_t columns, int64_t terms, int64_t segments,
+                    const struct array *a, int64_t a_row, const struct array *b, int64_t b_term,
+                    int64_t b_column, const struct array *partial) {
+    static const size_t group[3] = {PRODUCT_TILE, PRODUCT_TILE, 1};
+    DEVICE_RUN(&t->device, "product_segments", group, round_up(columns, PRODUCT_TILE),
+               round_up(rows, PRODUCT_TILE), segments, ARGUMENT_INT(rows), ARGUMENT_INT(columns),
+               ARGUMENT_INT(terms), ARGUMENT(a->gpu), ARGUMENT_INT(a_row), ARGUMENT(b->gpu),
+               ARGUMENT_INT(b_term), ARGUMENT_INT(b_column), ARGUMENT(partial->gpu));
+}
+
+static void finish_outputs(struct test *t, int64_t rows, int64_t columns, int64_t segments,
+                           const struct array *partial, const struct array *b, int relu,
+                           const ib_dropout *dropout, const struct array *y, int64_t y_row) {
+    struct dropout_arguments d = dropout_arguments(dropout);
+    DEVICE_RUN(&t->device, "finish_outputs", NULL, columns, rows, 1, ARGUMENT_INT(rows),
+               ARGUMENT_INT(columns), ARGUMENT_INT(segments), ARGUMENT(partial->gpu),
+               ARGUMENT(b->gpu), ARGUMENT_INT(relu), ARGUMENT(d.enabled), ARGUMENT(d.rng),
+               ARGUMENT(d.threshold), ARGUMENT(d.scale), ARGUMENT(y->gpu), ARGUMENT_INT(y_row));
+}
+
+static void finish_gradients(struct test *t, int64_t rows, int64_t columns, int64_t segments,
+                             const struct array *partial, const struct array *x, float scale,
+                             const struct array *dx, int64_t dx_row) {
+    DEVICE_RUN(&t->device, "finish_gradients", NULL, columns, rows, 1, ARGUMENT_INT(rows),
+               ARGUMENT_INT(columns), ARGUMENT_INT(segments), ARGUMENT(partial->gpu),
+               ARGUMENT(x->gpu), ARGUMENT_FLOAT(scale), ARGUMENT(dx->gpu), ARGUMENT_INT(dx_row));
+}
+
+static void leaf_tree(struct test *t, int64_t weights, int64_t groups, int64_t groups_in_leaf,
+                      const struct array *partial, const struct array *sums) {
+    DEVICE_RUN(&t->device, "leaf_tree", NULL, weights, 1, 1, ARGUMENT_INT(groups),
+               ARGUMENT_INT(groups_in_leaf), ARGUMENT(partial->gpu), ARGUMENT(sums->gpu));
+}
+
+/* ---- linear layers ----------------------------------------------------------------------------- */
+
+struct linear_case {
+    int n, in, out, relu, dropout;
+    enum fill fill;
+};
+
+static const struct linear_case LINEAR_CASES[] = {
+    {64, 9216, 128, 1, 50, PLAIN}, {64, 128, 10, 0, 0, PLAIN}, {17, 1153, 100, 1, 25, WILD},
+    {17, 9216, 20, 0, 0, TINY},    {7, 1153, 33, 0, 0, TINY},  {7, 577, 130, 0, 25, VANISH},
+    {7, 100, 1153, 1, 0, WILD},    {64, 1153, 10, 0, 0, WILD}, {25, 40, 70, 0, 0, VANISH},
+};
+
+struct linear {
+    ib_linear shape;
+    int64_t in16, out16, leaves;
+    struct array *x, *w, *b, *y, *dy, *dx, *dw, *db;
+};
+
+/* The operands of a layer and the CPU's results. */
+static struct linear linear_on_cpu(struct test *t, const struct linear_case *c) {
+    struct linear l = {.shape = {.n = c->n,
+                                 .in = c->in,
+                                 .out = c->out,
+                                 .relu = c->relu,
+                                 .dropout = dropout_of(c->dropout),
+                                 .input_scale = 1.25f},
+                       .in16 = ib_pad16(c->in),
+                       .out16 = ib_pad16(c->out),
+                       .leaves = (c->n + IB_LEAF - 1) / IB_LEAF};
+    ib_error err = {0};
+    l.x = drawn(t, "x", c->n, c->in, l.in16, c->fill);
+    l.w = drawn(t, "w", c->in, c->out, l.out16, c->fill);
+    if (l.in16 > c->in) { /* the weight buffer holds whole blocks of 16 rows */
+        float *padded = calloc((size_t)(l.in16 * l.out16), sizeof *padded);
+        assert_non_null(padded);
+        device_read(&t->device, l.w->gpu, padded, l.w->bytes);
+        l.w = array_of(t, "w", padded, (size_t)(l.in16 * l.out16) * sizeof *padded);
+        free(padded);
+    }
+    l.b = drawn(t, "b", 1, c->out, l.out16, c->fill);
+    l.dy = drawn(t, "dy", c->n, c->out, l.out16, c->fill);
+    l.y = zeros(t, "linear y", c->n * l.out16);
+    l.dx = zeros(t, "linear dx", c->n * l.in16);
+    l.dw = zeros(t, "linear dw", l.in16 * l.out16);
+    l.db = zeros(t, "linear db", l.out16);
+    must(ib_plan_linear(t->backend, &l.shape, &err), &err);
+    must(ib_linear_forward(t->backend, &l.shape, &l.x->cpu, &l.w->cpu, &l.b->cpu, &l.y->cpu, &err),
+         &err);
+    must(ib_linear_backward(t->backend, &l.shape, &l.x->cpu, &l.w->cpu, &l.dy->cpu, &l.dx->cpu,
+                            &l.dw->cpu, &l.db->cpu, &err),
+         &err);
+    return l;
+}
+
+/* terms_in_segment: IB_SEGMENT, but for a program spoilt by another one. */
+static void linear_forward(struct test *t, const struct linear *l, int64_t terms_in_segment) {
+    const ib_linear *s = &l->shape;
+    int64_t segments = (s->in + terms_in_segment - 1) / terms_in_segment;
+    struct array *partial = zeros(t, "partial", segments * s->n * s->out);
+    product(t, s->n, s->out, s->in, segments, l->x, l->in16, l->w, l->out16, 1, partial);
+    finish_outputs(t, s->n, s->out, segments, partial, l->b, s->relu, &s->dropout, l->y, l->out16);
+}
+
+static void linear_input_gradient(struct test *t, const struct linear *l) {
+    const ib_linear *s = &l->shape;
+    int64_t segments = segments_of(s->out);
+    struct array *partial = zeros(t, "partial", segments * s->n * s->in);
+    product(t, s->n, s->in, s->out, segments, l->dy, l->out16, l->w, 1, l->out16, partial);
+    finish_gradients(t, s->n, s->in, segments, partial, l->x, s->input_scale, l->dx, l->in16);
+}
+
+/* Weight gradients and after them, in the row past the weights, the bias's. */
+static struct array *linear_weight_gradient(struct test *t, const struct linear *l) {
+    const ib_linear *s = &l->shape;
+    int64_t weights = (s->in + 1) * l->out16;
+    struct array *partial = zeros(t, "partial", l->leaves * weights);
+    struct array *sums = zeros(t, "sums", weights);
+    DEVICE_RUN(&t->device, "linear_leaves", NULL, l->out16, s->in + 1, l->leaves,
+               ARGUMENT_INT(s->n), ARGUMENT_INT(s->in), ARGUMENT(l->x->gpu), ARGUMENT_INT(l->in16),
+               ARGUMENT(l->dy->gpu), ARGUMENT_INT(l->out16), ARGUMENT(partial->gpu));
+    leaf_tree(t, weights, l->leaves, 1, partial, sums);
+    return sums;
+}
+
+static void linear_layers(void **state) {
+    struct test *t = able(state);
+    for (size_t i = 0; i < sizeof LINEAR_CASES / sizeof LINEAR_CASES[0]; ++i) {
+        struct linear l = linear_on_cpu(t, &LINEAR_CASES[i]);
+        linear_forward(t, &l, IB_SEGMENT);
+        compare(t, l.y);
+        linear_input_gradient(t, &l);
+        compare(t, l.dx);
+        struct array *sums = linear_weight_gradient(t, &l);
+        l.dw->bytes = (size_t)(l.shape.in * l.out16) * sizeof(float);
+        compare_at(t, l.dw, sums, 0);
+        compare_at(t, l.db, sums, l.shape.in * l.out16);
+        arrays_drop(t);
+    }
+}
+
+/* ---- convolutions ------------------------------------------------------------------------------ */
+
+struct conv_case {
+    int n, size, ci, co, kernel, pad, relu, pool, dropout;
+    enum fill fill;
+};
+
+static const struct conv_case CONV_CASES[] = {
+    {2, 26, 32, 64, 3, 0, 1, 1, 25, PLAIN}, /* the CNN's; groups of one sample */
+    {9, 26, 32, 64, 3, 0, 1, 1, 25, PLAIN}, {17, 28, 1, 32, 3, 0, 1, 0, 0, PLAIN},
+    {17, 10, 32, 64, 3, 0, 1, 1, 50, WILD}, /* eight */
+    {23, 16, 16, 16, 3, 0, 1, 1, 25, TINY}, /* four */
+    {15, 22, 16, 16, 3, 0, 1, 1, 0, WILD},  /* two */
+    {64, 8, 16, 32, 3, 1, 1, 0, 0, PLAIN},  {7, 8, 80, 20, 3, 1, 0, 0, 0, WILD},
+    {7, 9, 20, 80, 3, 1, 1, 1, 25, TINY},   {17, 6, 64, 70, 3, 0, 0, 0, 0, VANISH},
+    {9, 9, 32, 32, 5, 2, 1, 1, 50, PLAIN},
+};
+
+/* As in kernels.cl. */
+struct conv_shape {
+    cl_int n, h, w, ci, oh, ow, co, kh, kw, stride, pad, group;
+};
+
+struct conv {
+    ib_conv shape;
+    int64_t ci16, co16, pixels, cells, features, features16, taps;
+    struct array *x, *w, *b, *y, *argmax, *dy, *dx, *dw, *db;
+};
+
+static struct conv conv_on_cpu(struct test *t, const struct conv_case *c) {
+    struct conv v = {.shape = {.n = c->n,
+                               .h = c->size,
+                               .w = c->size,
+                               .ci = c->ci,
+                               .co = c->co,
+                               .kh = c->kernel,
+                               .kw = c->kernel,
+                               .stride = 1,
+                               .pad = c->pad,
+                               .relu = c->relu,
+                               .pool = c->pool,
+                               .dropout = dropout_of(c->dropout),
+                               .input_scale = 1.0f}};
+    ib_conv *s = &v.shape;
+    ib_error err = {0};
+    v.ci16 = c->ci == 1 ? 1 : ib_pad16(c->ci);
+    v.co16 = ib_pad16(c->co);
+    v.pixels = ib_conv_out_h(s) * ib_conv_out_w(s);
+    v.cells = (ib_conv_out_h(s) / 2) * (ib_conv_out_w(s) / 2);
+    v.features = ib_conv_pooled_features(s);
+    v.features16 = ib_pad16(v.features);
+    v.taps = s->kh * s->kw;
+    v.x = drawn(t, "x", s->n * s->h * s->w, s->ci, v.ci16, c->fill);
+    float *weights = calloc((size_t)(v.taps * v.ci16 * v.co16), sizeof *weights);
+    assert_non_null(weights);
+    for (int64_t tap = 0; tap < v.taps; ++tap)
+        for (int64_t i = 0; i < s->ci; ++i)
+            for (int64_t o = 0; o < s->co; ++o)
+                weights[(tap * v.ci16 + i) * v.co16 + o] = draw(t, c->fill);
+    v.w = array_of(t, "w", weights, (size_t)(v.taps * v.ci16 * v.co16) * sizeof *weights);
+    free(weights);
+    v.b = drawn(t, "b", 1, s->co, v.co16, c->fill);
+    if (s->pool) {
+        v.dy = drawn(t, "dy", s->n, v.features, v.features16, c->fill);
+        v.y = zeros(t, "conv y", s->n * v.features16);
+    } else {
+        v.dy = drawn(t, "dy", s->n * v.pixels, s->co, v.co16, c->fill);
+        v.y = zeros(t, "conv y", s->n * v.pixels * v.co16);
+    }
+    v.argmax = array_of(t, "argmax", NULL, (size_t)(s->n * v.cells * v.co16));
+    v.dx = zeros(t, "conv dx", s->n * s->h * s->w * v.ci16);
+    v.dw = zeros(t, "conv dw", v.taps * v.ci16 * v.co16);
+    v.db = zeros(t, "conv db", v.co16);
+    must(ib_plan_conv(t->backend, s, &err), &err);
+    must(ib_conv_forward(t->backend, s, &v.x->cpu, &v.w->cpu, &v.b->cpu, &v.y->cpu,
+                         s->pool ? &v.argmax->cpu : NULL, &err),
+         &err);
+    must(ib_conv_backward(t->backend, s, &v.x->cpu, &v.w->cpu, &v.dy->cpu,
+                          s->pool ? &v.argmax->cpu : NULL, s->ci > 1 ? &v.dx->cpu : NULL,
+                          &v.dw->cpu, &v.db->cpu, &err),
+         &err);
+    return v;
+}
+
+static struct array *conv_shape(struct test *t, const struct conv *v) {
+    const ib_conv *s = &v->shape;
+    struct conv_shape shape = {(cl_int)s->n,
+                               (cl_int)s->h,
+                               (cl_int)s->w,
+                               (cl_int)v->ci16,
+                               (cl_int)ib_conv_out_h(s),
+                               (cl_int)ib_conv_out_w(s),
+                               (cl_int)v->co16,
+                               (cl_int)s->kh,
+                               (cl_int)s->kw,
+                               (cl_int)s->stride,
+                               (cl_int)s->pad,
+                               (cl_int)ib_samples_per_chain(v->pixels)};
+    return array_of(t, "shape", &shape, sizeof shape);
+}
+
+/* The convolution whose forward pass is v's input gradient (stride 1). */
+static struct array *turned_shape(struct test *t, const struct conv *v) {
+    const ib_conv *s = &v->shape;
+    struct conv_shape shape = {(cl_int)s->n,
+                               (cl_int)ib_conv_out_h(s),
+                               (cl_int)ib_conv_out_w(s),
+                               (cl_int)v->co16,
+                               (cl_int)s->h,
+                               (cl_int)s->w,
+                               (cl_int)v->ci16,
+                               (cl_int)s->kh,
+                               (cl_int)s->kw,
+                               1,
+                               (cl_int)(s->kh - 1 - s->pad),
+                               1};
+    return array_of(t, "turned shape", &shape, sizeof shape);
+}
+
+static struct array *conv_segments(struct test *t, const struct array *shape, int64_t n,
+                                   int64_t pixels, int64_t channels, int64_t segments,
+                                   const struct array *x, const struct array *w) {
+    struct array *partial = zeros(t, "partial", segments * n * pixels * channels);
+    DEVICE_RUN(&t->device, "conv_segments", NULL, channels, pixels, n * segments,
+               ARGUMENT(shape->gpu), ARGUMENT_INT(segments), ARGUMENT(x->gpu), ARGUMENT(w->gpu),
+               ARGUMENT(partial->gpu));
+    return partial;
+}
+
+static void conv_forward(struct test *t, const struct conv *v, const struct array *shape) {
+    const ib_conv *s = &v->shape;
+    const ib_dropout none = {0};
+    int64_t segments = segments_of(v->taps * v->ci16), rows = s->n * v->pixels;
+    struct array *partial =
+        conv_segments(t, shape, s->n, v->pixels, v->co16, segments, v->x, v->w);
+    struct array *pixels = s->pool ? zeros(t, "pixels", rows * v->co16) : v->y;
+    finish_outputs(t, rows, v->co16, segments, partial, v->b, s->relu || s->pool, &none, pixels,
+                   v->co16);
+    if (s->pool) {
+        struct dropout_arguments d = dropout_arguments(&s->dropout);
+        DEVICE_RUN(&t->device, "pool_outputs", NULL, s->co, v->cells, s->n, ARGUMENT(shape->gpu),
+                   ARGUMENT(pixels->gpu), ARGUMENT(d.enabled), ARGUMENT(d.rng),
+                   ARGUMENT(d.threshold), ARGUMENT(d.scale), ARGUMENT(v->y->gpu),
+                   ARGUMENT_INT(v->features16), ARGUMENT(v->argmax->gpu));
+    }
+}
+
+/* The gradient of every output pixel. */
+static struct array *pixel_gradients(struct test *t, const struct conv *v,
+                                     const struct array *shape) {
+    if (!v->shape.pool)
+        return v->dy;
+    struct array *gradient = zeros(t, "gradient", v->shape.n * v->pixels * v->co16);
+    DEVICE_RUN(&t->device, "unpool_gradients", NULL, v->shape.co, v->pixels, v->shape.n,
+               ARGUMENT(shape->gpu), ARGUMENT(v->dy->gpu), ARGUMENT_INT(v->features16),
+               ARGUMENT(v->argmax->gpu), ARGUMENT(gradient->gpu));
+    return gradient;
+}
+
+static struct array *conv_weight_gradient(struct test *t, const struct conv *v,
+                                          const struct array *shape,
+                                          const struct array *gradient) {
+    int64_t group = ib_samples_per_chain(v->pixels), groups = (v->shape.n + group - 1) / group;
+    int64_t weights = (v->taps * v->ci16 + 1) * v->co16;
+    struct array *partial = zeros(t, "partial", groups * weights);
+    struct array *sums = zeros(t, "sums", weights);
+    DEVICE_RUN(&t->device, "conv_groups", NULL, v->co16, v->taps * v->ci16 + 1, groups,
+               ARGUMENT(shape->gpu), ARGUMENT(v->x->gpu), ARGUMENT(gradient->gpu),
+               ARGUMENT(partial->gpu));
+    leaf_tree(t, weights, groups, IB_LEAF / group, partial, sums);
+    return sums;
+}
+
+static void conv_input_gradient(struct test *t, const struct conv *v, const struct array *shape,
+                                const struct array *gradient) {
+    const ib_conv *s = &v->shape;
+    int64_t segments = segments_of(v->taps * v->co16), pixels = s->h * s->w;
+    struct array *turned = zeros(t, "turned", v->taps * v->co16 * v->ci16);
+    DEVICE_RUN(&t->device, "turn_weights", NULL, v->ci16, v->co16, v->taps, ARGUMENT(shape->gpu),
+               ARGUMENT(v->w->gpu), ARGUMENT(turned->gpu));
+    struct array *partial = conv_segments(t, turned_shape(t, v), s->n, pixels, v->ci16, segments,
+                                          gradient, turned);
+    finish_gradients(t, s->n * pixels, v->ci16, segments, partial, v->x, s->input_scale, v->dx,
+                     v->ci16);
+}
+
+static void convolutions(void **state) {
+    struct test *t = able(state);
+    for (size_t i = 0; i < sizeof CONV_CASES / sizeof CONV_CASES[0]; ++i) {
+        struct conv v = conv_on_cpu(t, &CONV_CASES[i]);
+        struct array *shape = conv_shape(t, &v);
+        conv_forward(t, &v, shape);
+        compare(t, v.y);
+        if (v.shape.pool)
+            compare(t, v.argmax);
+        struct array *gradient = pixel_gradients(t, &v, shape);
+        struct array *sums = conv_weight_gradient(t, &v, shape, gradient);
+        compare_at(t, v.dw, sums, 0);
+        compare_at(t, v.db, sums, v.taps * v.ci16 * v.co16);
+        if (v.shape.ci > 1) {
+            conv_input_gradient(t, &v, shape, gradient);
+            compare(t, v.dx);
+        }
+        arrays_drop(t);
+    }
+}
+
+/* ---- optimisers -------------------------------------------------------------------------------- */
+
+enum { WEIGHTS = 4112, STEPS = 3 };
+
+struct optimiser {
+    ib_update update;
+    struct array *w, *dw, *state0, *state1;
+};
+
+static void update_on_device(struct test *t, const struct optimiser *o) {
+    const ib_update *u = &o->update;
+    switch (u->kind) {
+    case IB_ADADELTA:
+        DEVICE_RUN(&t->device, "adadelta", NULL, WEIGHTS, 1, 1, ARGUMENT(u->lr),
+                   ARGUMENT(u->weight_decay), ARGUMENT(u->rho), ARGUMENT(u->one_minus_rho),
+                   ARGUMENT(u->eps), ARGUMENT(o->w->gpu), ARGUMENT(o->dw->gpu),
+                   ARGUMENT(o->state0->gpu), ARGUMENT(o->state1->gpu));
+        break;
+    case IB_SGD:
+        DEVICE_RUN(&t->device, "sgd", NULL, WEIGHTS, 1, 1, ARGUMENT(u->lr),
+                   ARGUMENT(u->weight_decay), ARGUMENT_INT(u->has_momentum),
+                   ARGUMENT(u->momentum), ARGUMENT(o->w->gpu), ARGUMENT(o->dw->gpu),
+                   ARGUMENT(o->state0->gpu));
+        break;
+    case IB_ADAM:
+        DEVICE_RUN(&t->device, "adam", NULL, WEIGHTS, 1, 1, ARGUMENT(u->step_size),
+                   ARGUMENT(u->weight_decay), ARGUMENT(u->beta1_complement), ARGUMENT(u->beta2),
+                   ARGUMENT(u->beta2_complement), ARGUMENT(u->root_correction), ARGUMENT(u->eps),
+                   ARGUMENT(o->w->gpu), ARGUMENT(o->dw->gpu), ARGUMENT(o->state0->gpu),
+                   ARGUMENT(o->state1->gpu));
+        break;
+    }
+}
+
+static void optimiser(struct test *t, ib_optimizer_kind kind, int has_momentum, float decay,
+                      enum fill fill) {
+    int finite = 1;
+    ib_error err = {0};
+    struct optimiser o = {
+        .update = {.kind = kind,
+                   .has_momentum = has_momentum,
+                   .lr = 0.7f,
+                   .weight_decay = decay,
+                   .momentum = 0.9f,
+                   .rho = 0.9f,
+                   .one_minus_rho = 0.1f,
+                   .beta1_complement = 0.1f,
+                   .beta2 = 0.999f,
+                   .beta2_complement = 0.001f,
+                   .step_size = 0.001f,
+                   .root_correction = 1.25f,
+                   .eps = kind == IB_ADAM ? 1e-8f : 1e-6f},
+        .w = drawn(t, "w", 1, WEIGHTS, WEIGHTS, fill),
+        .dw = drawn(t, "dw", 1, WEIGHTS, WEIGHTS, fill),
+        .state0 = drawn_as(t, "state 0", 1, WEIGHTS, WEIGHTS, fill, kind == IB_ADADELTA),
+        .state1 = drawn_as(t, "state 1", 1, WEIGHTS, WEIGHTS, fill, 1)};
+    for (int step = 0; step < STEPS; ++step) {
+        must(ib_update_weights(t->backend, &o.update, WEIGHTS, &o.w->cpu, &o.dw->cpu,
+                               &o.state0->cpu, &o.state1->cpu, &finite, &err),
+             &err);
+        update_on_device(t, &o);
+    }
+    assert_int_equal(finite, 1);
+    compare(t, o.w);
+    compare(t, o.state0);
+    compare(t, o.state1);
+    arrays_drop(t);
+}
+
+static void optimisers(void **state) {
+    struct test *t = able(state);
+    for (int fill = PLAIN; fill <= STATE; ++fill)
+        for (int decay = 0; decay < 2; ++decay) {
+            optimiser(t, IB_ADADELTA, 0, decay ? 1e-2f : 0, (enum fill)fill);
+            optimiser(t, IB_SGD, 0, decay ? 1e-2f : 0, (enum fill)fill);
+            optimiser(t, IB_SGD, 1, decay ? 1e-2f : 0, (enum fill)fill);
+            optimiser(t, IB_ADAM, 0, decay ? 1e-2f : 0, (enum fill)fill);
+        }
+}
+
+/* ---- would we notice? -------------------------------------------------------------------------- */
+
+static const struct linear_case NOTICED = {64, 1153, 64, 0, 0, PLAIN};
+
+/* The words of y that differ when the program is built so. */
+static size_t outputs_off(struct test *t, int segment, enum spoil spoil) {
+    device_build(&t->device, segment, spoil);
+    struct linear l = linear_on_cpu(t, &NOTICED);
+    linear_forward(t, &l, segment);
+    size_t different = differences(t, l.y, l.y->gpu, 0, 0);
+    arrays_drop(t);
+    return different;
+}
+
+static size_t weight_gradients_off(struct test *t, enum spoil spoil) {
+    device_build(&t->device, IB_SEGMENT, spoil);
+    struct linear l = linear_on_cpu(t, &NOTICED);
+    struct array *sums = linear_weight_gradient(t, &l);
+    l.dw->bytes = (size_t)(l.shape.in * l.out16) * sizeof(float);
+    size_t different = differences(t, l.dw, sums->gpu, 0, 0);
+    arrays_drop(t);
+    return different;
+}
+
+/* The same kernels with one rule broken differ, each in its own way. */
+static void wrong_orders_are_noticed(void **state) {
+    struct test *t = able(state);
+    assert_int_equal(outputs_off(t, IB_SEGMENT, SPOIL_NONE), 0);
+    assert_int_not_equal(outputs_off(t, IB_SEGMENT, SPOIL_UNFUSED), 0);
+    assert_int_not_equal(outputs_off(t, IB_SEGMENT, SPOIL_UNORDERED), 0);
+    assert_int_not_equal(outputs_off(t, IB_SEGMENT - 64, SPOIL_NONE), 0);
+    assert_int_equal(weight_gradients_off(t, SPOIL_NONE), 0);
+    assert_int_not_equal(weight_gradients_off(t, SPOIL_UNFUSED), 0);
+    assert_int_not_equal(weight_gradients_off(t, SPOIL_NO_TREE), 0);
+}
+
+/* ---- fixtures ---------------------------------------------------------------------------------- */
+
+static int group_open(void **state) {
+    const ib_backend_options options = {"cpu", "auto", 2};
+    static struct test t;
+    ib_error err = {0};
+    *state = &t;
+    if (ib_backend_open(&options, &t.backend, &err) != IB_OK) {
+        print_error("%s\n", ib_error_text(&err));
+        return -1;
+    }
+    device_open(&t.device);
+    if (t.device.why_not[0] != '\0')
+        printf("skipped: %s\n", t.device.why_not);
+    else
+        printf("opencl: %s\n", t.device.name);
+    return 0;
+}
+
+static int group_close(void **state) {
+    struct test *t = *state;
+    device_close(&t->device);
+    ib_backend_close(t->backend);
+    return 0;
+}
+
+static int test_open(void **state) {
+    struct test *t = *state;
+    if (t->device.why_not[0] == '\0')
+        device_build(&t->device, IB_SEGMENT, SPOIL_NONE);
+    return 0;
+}
+
+static int test_close(void **state) {
+    arrays_drop(*state);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(linear_layers, test_open, test_close),
+        cmocka_unit_test_setup_teardown(convolutions, test_open, test_close),
+        cmocka_unit_test_setup_teardown(optimisers, test_open, test_close),
+        cmocka_unit_test_setup_teardown(wrong_orders_are_noticed, test_open, test_close),
+    };
+    return cmocka_run_group_tests(tests, group_open, group_close);
+}
