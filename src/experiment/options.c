@@ -195,7 +195,7 @@ static const ib_option OPTIONS[] = {
      .placeholder = "X", .group = OUTPUT, .help = "how long to measure"},
     {.name = "profile", .kind = IB_OPTION_STRING, .offset = AT(profile),
      .commands = IB_FOR_BENCH, .placeholder = "FILE", .group = OUTPUT,
-     .help = "step, ops: write a trace of one step for Chrome's tracing page or Perfetto"},
+     .help = "step, ops: write a timeline of one step for Chrome or Perfetto"},
     {.name = "json", .kind = IB_OPTION_FLAG, .offset = AT(json),
      .commands = MODEL_USERS | IB_FOR_DEVICES, .group = OUTPUT,
      .help = "print one JSON object as the last line of standard output, and nothing else there"},

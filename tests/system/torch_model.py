@@ -199,7 +199,7 @@ def check_dropout_gradients(data, scratch):
 
 def check_evaluation(data, scratch):
     """Loss, accuracy and confusion matrix over test images; the batch changes nothing."""
-    first, count, worst, skipped = data.test_first, 2000, 0.0, 0
+    first, count, worst, skipped = data.test_first, 1000, 0.0, 0
     for model in NETS:
         path = trained_file(data, scratch, model)
         peer = net_of(model, read_safetensors(path), torch.float64)

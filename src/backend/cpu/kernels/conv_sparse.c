@@ -21,7 +21,7 @@
 enum {
     TAPS = 9,
     BAND_CELLS = 3,                  /* rows of pooled cells whose input rows fit L1 together */
-    CI_VECTORS = VL == 16 ? 2 : 1,   /* 18 or 9 accumulators */
+    CI_VECTORS = VL == 16 ? 2 : 1, /* 18 or 9 accumulators */
 };
 
 struct sparse {
@@ -238,14 +238,16 @@ static void weights_by_block(const struct conv_shape *s, const float *w, float *
 
 enum { SUM_ROWS = TAPS + 1 }; /* of ci floats: the taps, and the bias */
 
-/* Goes on with the chains of one channel over one band's entries, for CI_VECTORS vectors of ci. */
-static void gather(const float *values, const int32_t *offsets, int32_t count, const float *x,
-                   int64_t input_row, int64_t ci, float *sums) {
+/* Goes on with the chains of one channel over one band's entries, for `vectors` vectors of ci (a
+ * constant at each use). */
+ALWAYS_INLINE void gather(const int vectors, const float *values, const int32_t *offsets,
+                          int32_t count, const float *x, int64_t input_row, int64_t ci,
+                          float *sums) {
     vf acc[TAPS][CI_VECTORS], bias = v_load(sums + TAPS * ci);
 #pragma GCC unroll 9
     for (int t = 0; t < TAPS; ++t)
 #pragma GCC unroll 2
-        for (int v = 0; v < CI_VECTORS; ++v)
+        for (int v = 0; v < vectors; ++v)
             acc[t][v] = v_load(sums + t * ci + v * VL);
     for (int32_t e = 0; e < count; ++e) {
         const float *rows[3] = {x + offsets[e], x + offsets[e] + input_row,
@@ -255,15 +257,35 @@ static void gather(const float *values, const int32_t *offsets, int32_t count, c
 #pragma GCC unroll 9
         for (int t = 0; t < TAPS; ++t)
 #pragma GCC unroll 2
-            for (int v = 0; v < CI_VECTORS; ++v)
+            for (int v = 0; v < vectors; ++v)
                 acc[t][v] = v_fma(g, v_load(rows[t / 3] + (t % 3) * ci + v * VL), acc[t][v]);
     }
     v_store(sums + TAPS * ci, bias);
 #pragma GCC unroll 9
     for (int t = 0; t < TAPS; ++t)
 #pragma GCC unroll 2
-        for (int v = 0; v < CI_VECTORS; ++v)
+        for (int v = 0; v < vectors; ++v)
             v_store(sums + t * ci + v * VL, acc[t][v]);
+}
+
+static void gather_one(const float *values, const int32_t *offsets, int32_t count, const float *x,
+                       int64_t input_row, int64_t ci, float *sums) {
+    gather(1, values, offsets, count, x, input_row, ci, sums);
+}
+
+static void gather_all(const float *values, const int32_t *offsets, int32_t count, const float *x,
+                       int64_t input_row, int64_t ci, float *sums) {
+    gather(CI_VECTORS, values, offsets, count, x, input_row, ci, sums);
+}
+
+/* The chains of one channel over one band, for every ci. */
+static void gather_channel(const struct conv_shape *s, const float *values, const int32_t *offsets,
+                           int32_t count, const float *x, float *sums) {
+    int64_t c = 0, row = s->w * s->ci;
+    for (; c + CI_VECTORS * VL <= s->ci; c += CI_VECTORS * VL)
+        gather_all(values, offsets, count, x + c, row, s->ci, sums + c);
+    for (; c < s->ci; c += VL)
+        gather_one(values, offsets, count, x + c, row, s->ci, sums + c);
 }
 
 /* A weight-gradient chain covers `group` samples; their sums add up to the leaf's. */
@@ -288,9 +310,9 @@ static void weight_item(void *context, size_t item, unsigned thread) {
             for (int64_t band = 0; band < bands; ++band)
                 for (int64_t c = first; c < last; ++c) {
                     int32_t at = starts[band * s.co + c], stop = starts[band * s.co + c + 1];
-                    for (int64_t v = 0; v < s.ci && at < stop; v += CI_VECTORS * VL)
-                        gather(values + at, offsets + at, stop - at, x + v, s.w * s.ci, s.ci,
-                               sums + (c - first) * channel_floats + v);
+                    if (at < stop)
+                        gather_channel(&s, values + at, offsets + at, stop - at, x,
+                                       sums + (c - first) * channel_floats);
                 }
         }
         for (size_t i = 0; i < floats; i += VL)
