@@ -45,6 +45,9 @@ static int conv_is_sound(const ib_conv *c) {
         return 0;
     if (c->kh > c->h + 2 * c->pad || c->kw > c->w + 2 * c->pad || c->pad >= c->kh || c->pad >= c->kw)
         return 0;
+    /* Pooling and dropout are defined behind a ReLU only (NUMERICS.md, section 6). */
+    if ((c->pool || c->dropout.enabled) && !c->relu)
+        return 0;
     return !c->pool || (ib_conv_out_h(c) >= 2 && ib_conv_out_w(c) >= 2);
 }
 
@@ -128,7 +131,7 @@ ib_status ib_conv_backward(ib_backend *backend, const ib_conv *c, const ib_buffe
 
 /* Weight buffers hold pad16(in) rows: kernels read whole blocks of 16. */
 static int linear_is_sound(const ib_linear *l, const ib_buffer *x, const ib_buffer *w) {
-    return l->n >= 1 && l->in >= 1 && l->out >= 1 && has_floats(x, l->n * ib_pad16(l->in)) &&
+    return (l->relu || !l->dropout.enabled) && l->n >= 1 && l->in >= 1 && l->out >= 1 && has_floats(x, l->n * ib_pad16(l->in)) &&
            has_floats(w, ib_pad16(l->in) * ib_pad16(l->out));
 }
 

@@ -55,7 +55,11 @@ void ib_print_double(double value, char text[IB_DOUBLE_TEXT]) {
     locale_t previous = c_locale == (locale_t)0 ? (locale_t)0 : uselocale(c_locale);
     for (int digits = 1; digits <= 17; ++digits) {
         snprintf(text, IB_DOUBLE_TEXT, "%.*g", digits, value);
-        if (strtod(text, NULL) == value || isnan(value))
+        if (isnan(value) || isinf(value))
+            break;
+        /* 3600 rather than 3.6e+03: a few digits more for numbers people write in full */
+        int plain = fabs(value) < 1e15 && fabs(value) >= 1e-4;
+        if (strtod(text, NULL) == value && !(plain && strchr(text, 'e') != NULL))
             break;
     }
     if (previous != (locale_t)0)

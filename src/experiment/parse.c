@@ -25,6 +25,14 @@ static char *choice_list(const ib_choice *choices, const char *separator) {
     return text;
 }
 
+/* For people: "3600", where ib_print_double's shortest form is "3.6e+03". */
+static void print_bound(double value, char text[IB_DOUBLE_TEXT]) {
+    if (value >= 0 && value < 1e9 && value == (double)(long long)value)
+        snprintf(text, IB_DOUBLE_TEXT, "%lld", (long long)value);
+    else
+        ib_print_double(value, text);
+}
+
 char *ib_option_range(const ib_option *option) {
     char low[IB_DOUBLE_TEXT], high[IB_DOUBLE_TEXT];
     int bounded = option->maximum < 1e30;
@@ -37,8 +45,8 @@ char *ib_option_range(const ib_option *option) {
     case IB_OPTION_UINT64:
         return ib_format("an integer from 0 to 18446744073709551615");
     case IB_OPTION_DOUBLE:
-        ib_print_double(option->minimum, low);
-        ib_print_double(option->maximum, high);
+        print_bound(option->minimum, low);
+        print_bound(option->maximum, high);
         if (!bounded)
             return ib_format("a number of at least %s", low);
         return ib_format("a number from %s to %s%s", low, option->maximum_excluded ? "below " : "",

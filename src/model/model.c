@@ -107,9 +107,16 @@ uint64_t ib_model_macs_step(const ib_model *model) {
     return ib_network_macs(&model->network, 1);
 }
 
+static ib_status check_part(const ib_parameter *p, ib_tensor_part part, ib_error *err) {
+    if (p == NULL || part < IB_PART_VALUE || part > IB_PART_STATE1 || p->part[part].handle == NULL)
+        return ib_fail(err, IB_ERROR_RUNTIME, "this model has no such tensor, gradient or state");
+    return IB_OK;
+}
+
 ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part, float *values,
                         ib_error *err) {
     const ib_parameter *p = ib_network_parameter(&model->network, index);
+    IB_TRY(check_part(p, part, err));
     size_t bytes = (size_t)p->floats * sizeof(float);
     float *stored = malloc(bytes);
     if (stored == NULL)
@@ -125,6 +132,7 @@ ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part
 ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, const float *values,
                          ib_error *err) {
     ib_parameter *p = ib_network_parameter(&model->network, index);
+    IB_TRY(check_part(p, part, err));
     size_t bytes = (size_t)p->floats * sizeof(float);
     float *stored = malloc(bytes);
     if (stored == NULL)
@@ -187,12 +195,13 @@ ib_status ib_model_train_step(ib_model *model, const uint8_t *const *images, con
                               size_t count, uint64_t seed, uint64_t step, double learning_rate,
                               float *loss, ib_error *err) {
     IB_TRY(ib_model_gradients(model, images, labels, count, seed, step, loss, err));
-    IB_TRY(ib_model_update(model, learning_rate, step, err));
-    if (!isfinite(*loss))
-        return ib_fail(err, IB_ERROR_DIVERGED,
-                       "step %llu: the loss is not finite; lower --lr or check the data",
-                       (unsigned long long)step + 1);
-    return IB_OK;
+    if (isfinite(*loss))
+        return ib_model_update(model, learning_rate, step, err);
+    const char *bad = NULL;
+    IB_TRY(ib_network_find_bad(&model->network, &bad, err));
+    return ib_fail(err, IB_ERROR_DIVERGED,
+                   "step %llu: %s is not finite any more; lower --lr or check the data",
+                   (unsigned long long)step + 1, bad != NULL ? bad : "the loss");
 }
 
 ib_status ib_model_predict(ib_model *model, const uint8_t *const *images, const uint8_t *labels,

@@ -120,6 +120,10 @@ ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_layer_s
         ib_layer *layer = &net->layers[net->layer_count];
         layer->spec = &specs[net->layer_count];
         IB_TRY(open_layer(net, layer, &flow, err));
+        /* The backward pass masks by x > 0 what a layer received: it must come from a ReLU. */
+        if (specs[net->layer_count + 1].name != NULL && !layer->spec->relu)
+            return ib_fail(err, IB_ERROR_RUNTIME, "%s: a layer before the last needs a ReLU",
+                           layer->spec->name);
     }
     if (flow.features != classes)
         return ib_fail(err, IB_ERROR_RUNTIME, "the last layer does not give one value a class");
@@ -159,6 +163,7 @@ ib_parameter *ib_network_parameter(const ib_network *net, size_t index) {
 ib_status ib_network_forward(ib_network *net, const uint8_t *const *images, int64_t count,
                              const uint64_t *seed_and_step, ib_error *err) {
     int64_t pixels = net->side * net->side;
+    net->dropped = seed_and_step != NULL;
     net->backend->label = "input";
     /* A convolution reads rows of exactly `side` pixels; a linear layer wants padded rows. */
     int64_t stride = net->layers[0].spec->kind == IB_LAYER_CONV ? pixels : ib_pad16(pixels);
@@ -207,12 +212,14 @@ ib_status ib_network_backward(ib_network *net, const uint8_t *labels, int64_t co
         if (layer->spec->kind == IB_LAYER_CONV) {
             ib_conv c = layer->conv;
             c.n = count;
+            c.input_scale = net->dropped ? c.input_scale : 1.0f;
             IB_TRY(ib_conv_backward(net->backend, &c, x, w, &layer->dy,
                                     c.pool ? &layer->argmax : NULL, dx, &layer->weight.part[1],
                                     &layer->bias.part[1], err));
         } else {
             ib_linear l = layer->linear;
             l.n = count;
+            l.input_scale = net->dropped ? l.input_scale : 1.0f;
             IB_TRY(ib_linear_backward(net->backend, &l, x, w, &layer->dy, dx,
                                       &layer->weight.part[1], &layer->bias.part[1], err));
         }
@@ -220,8 +227,35 @@ ib_status ib_network_backward(ib_network *net, const uint8_t *labels, int64_t co
     return IB_OK;
 }
 
+static ib_status is_finite(ib_network *net, const ib_parameter *p, const ib_buffer *part,
+                           int *finite, ib_error *err) {
+    size_t bytes = (size_t)p->floats * sizeof(float);
+    float *values = malloc(bytes);
+    if (values == NULL)
+        return ib_fail_memory(err);
+    ib_status status = net->backend->ops->download(net->backend, part, 0, values, bytes, err);
+    *finite = 1;
+    for (int64_t i = 0; status == IB_OK && i < p->floats; ++i)
+        *finite &= values[i] - values[i] == 0;
+    free(values);
+    return status;
+}
+
+ib_status ib_network_find_bad(ib_network *net, const char **bad, ib_error *err) {
+    *bad = NULL;
+    for (size_t i = 0; *bad == NULL && i < 2 * net->layer_count; ++i) {
+        const ib_parameter *p = ib_network_parameter(net, i);
+        int finite = 1;
+        IB_TRY(is_finite(net, p, &p->part[0], &finite, err));
+        if (!finite)
+            *bad = p->name;
+    }
+    return IB_OK;
+}
+
 ib_status ib_network_update(ib_network *net, const ib_update *update, const char **bad,
                             ib_error *err) {
+    int certain = 0;
     *bad = NULL;
     for (size_t i = 0; i < 2 * net->layer_count; ++i) {
         ib_parameter *p = ib_network_parameter(net, i);
@@ -229,7 +263,10 @@ ib_status ib_network_update(ib_network *net, const ib_update *update, const char
         net->backend->label = p->name;
         IB_TRY(ib_update_weights(net->backend, update, p->floats, &p->part[0], &p->part[1],
                                  &p->part[2], &p->part[3], &finite, err));
-        if (!finite && *bad == NULL)
+        if (finite || certain)
+            continue;
+        IB_TRY(is_finite(net, p, &p->part[1], &certain, err));
+        if (certain || *bad == NULL)
             *bad = p->name;
     }
     return IB_OK;

@@ -48,6 +48,7 @@ typedef struct ib_network {
     int momentum;
     ib_buffer x; /* [capacity][pad16(side * side)] */
     float table[256]; /* normalised value of each pixel byte */
+    int dropped;      /* did the last forward pass drop out? */
 } ib_network;
 
 /* Plans everything for batches of up to capacity images of side x side bytes. The specs outlive the
@@ -63,9 +64,13 @@ ib_status ib_network_forward(ib_network *network, const uint8_t *const *images, 
 /* After a forward pass with the same count: mean loss, and gradients of every parameter. */
 ib_status ib_network_backward(ib_network *network, const uint8_t *labels, int64_t count,
                               float *losses, float *mean_loss, ib_error *err);
-/* One optimiser step; *bad names the first parameter that is not finite, else NULL. */
+/* One optimiser step; *bad names a parameter that is not finite now, else NULL: the one whose own
+ * gradient is still finite if there is one, because there it started. */
 ib_status ib_network_update(ib_network *network, const ib_update *update, const char **bad,
                             ib_error *err);
+
+/* The first parameter with a weight that is not finite, or NULL. */
+ib_status ib_network_find_bad(ib_network *network, const char **bad, ib_error *err);
 
 /* Parameters in PyTorch's order: layer by layer, weight then bias. NULL past the end. */
 ib_parameter *ib_network_parameter(const ib_network *network, size_t index);

@@ -129,8 +129,8 @@ static ib_status evaluate_epoch(struct run *r, size_t epoch, double train_loss, 
      * --test-batch-size says. */
     size_t batch = (size_t)(c->test_batch_size < c->batch_size ? c->test_batch_size : c->batch_size);
     size_t count = r->split->test_count;
-    if (c->dry_run && count > batch)
-        count = batch;
+    if (c->dry_run && count > (size_t)c->test_batch_size)
+        count = (size_t)c->test_batch_size;
     IB_TRY(ib_evaluate(r->model, r->dataset, r->split->test, count, batch, &r->result->test, err));
     r->result->has_validation = r->split->validation_count > 0 && !c->dry_run;
     if (r->result->has_validation)

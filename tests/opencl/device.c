@@ -11,7 +11,7 @@
 
 #include "backend/cpu/cpu.h"
 
-enum { MAX_PLATFORMS = 8, MAX_DEVICES = 8 };
+enum { MAX_PLATFORMS = 8, MAX_DEVICES = 8, ROW = 16 };
 
 static void must(cl_int status, const char *call) {
     if (status != CL_SUCCESS)
@@ -150,12 +150,16 @@ void device_read(struct device *d, cl_mem memory, void *to, size_t bytes) {
 
 void device_run(struct device *d, const char *name, const size_t size[3], const size_t *group,
                 const struct argument *arguments, size_t count) {
+    /* Left to itself, PoCL chooses another group for every size, and compiles the kernel for each. */
+    const size_t row[3] = {size[0] % ROW == 0 ? ROW : 1, 1, 1};
     cl_int status;
     cl_kernel kernel = clCreateKernel(d->program, name, &status);
     must(status, name);
     for (size_t i = 0; i < count; ++i)
         must(clSetKernelArg(kernel, (cl_uint)i, arguments[i].bytes, arguments[i].value), name);
-    must(clEnqueueNDRangeKernel(d->queue, kernel, 3, NULL, size, group, 0, NULL, NULL), name);
+    must(clEnqueueNDRangeKernel(d->queue, kernel, 3, NULL, size, group == NULL ? row : group, 0,
+                                NULL, NULL),
+         name);
     must(clFinish(d->queue), name);
     clReleaseKernel(kernel);
 }

@@ -39,8 +39,8 @@ struct argument {
 #define ARGUMENT_INT(number) ((struct argument){sizeof(cl_int), &(cl_int){(cl_int)(number)}})
 #define ARGUMENT_FLOAT(number) ((struct argument){sizeof(cl_float), &(cl_float){number}})
 
-/* Runs one kernel over size[0] x size[1] x size[2] work-items. group: NULL, or the same of one
- * work-group. */
+/* Runs one kernel over size[0] x size[1] x size[2] work-items. group: the same of one
+ * work-group; NULL: a row of 16, or 1 where 16 does not divide size[0]. */
 void device_run(struct device *d, const char *kernel, const size_t size[3], const size_t *group,
                 const struct argument *arguments, size_t count);
 

@@ -345,14 +345,14 @@ struct conv_case {
 };
 
 static const struct conv_case CONV_CASES[] = {
-    {2, 26, 32, 64, 3, 0, 1, 1, 25, PLAIN}, /* the CNN's; groups of one sample */
+    /* the CNN's: groups of one sample */
     {9, 26, 32, 64, 3, 0, 1, 1, 25, PLAIN}, {17, 28, 1, 32, 3, 0, 1, 0, 0, PLAIN},
     {17, 10, 32, 64, 3, 0, 1, 1, 50, WILD}, /* eight */
     {23, 16, 16, 16, 3, 0, 1, 1, 25, TINY}, /* four */
     {15, 22, 16, 16, 3, 0, 1, 1, 0, WILD},  /* two */
     {64, 8, 16, 32, 3, 1, 1, 0, 0, PLAIN},  {7, 8, 80, 20, 3, 1, 0, 0, 0, WILD},
     {7, 9, 20, 80, 3, 1, 1, 1, 25, TINY},   {17, 6, 64, 70, 3, 0, 0, 0, 0, VANISH},
-    {9, 9, 32, 32, 5, 2, 1, 1, 50, PLAIN},
+    {9, 9, 32, 32, 5, 2, 1, 1, 50, PLAIN},  {3, 8, 48, 16, 3, 0, 1, 1, 0, WILD},
 };
 
 /* As in kernels.cl. */

@@ -72,7 +72,7 @@ END
 if [ "${ISOBIT_WRITE_GOLDEN-}" = 1 ]; then
     build gcc-O3 gcc -O3 || exit 1
     {
-        echo "# NUMERICS $version: tests/numerics/numerics.c, $(date -u +%Y-%m-%d)"
+        echo "# NUMERICS $version: what tests/numerics/numerics.c prints, by the scalar reference"
         for what in ops cnn:9 cnn:2 mlp-sgd:9 mlp-sgd:2 mlp-adam:9; do
             "$work/gcc-O3/numerics" "$what" scalar 1 || exit 1
         done

@@ -57,17 +57,19 @@ static void update_item(void *context, size_t item, unsigned thread) {
     vf bad = v_zero();
     for (int64_t i = begin; i < end; i += VL) {
         vf w = v_load(t->w + i), g = v_load(t->dw + i);
+        float *state0 = t->state0 == NULL ? NULL : t->state0 + i;
+        float *state1 = t->state1 == NULL ? NULL : t->state1 + i;
         if (u->weight_decay != 0)
             g = v_fma(v_set1(u->weight_decay), w, g);
         switch (u->kind) {
         case IB_ADADELTA:
-            w = adadelta(u, w, g, t->state0 + i, t->state1 + i);
+            w = adadelta(u, w, g, state0, state1);
             break;
         case IB_SGD:
-            w = sgd(u, w, g, t->state0 + i);
+            w = sgd(u, w, g, state0);
             break;
         case IB_ADAM:
-            w = adam(u, w, g, t->state0 + i, t->state1 + i);
+            w = adam(u, w, g, state0, state1);
             break;
         }
         v_store(t->w + i, w);

@@ -29,16 +29,17 @@ void IB_REF(ib_update)(ib_cpu *cpu, const ib_update *u, int64_t count, float *w,
                        float *state0, float *state1, int *finite) {
     (void)cpu;
     for (int64_t i = 0; i < count; ++i) {
+        float *s0 = state0 == NULL ? NULL : state0 + i, *s1 = state1 == NULL ? NULL : state1 + i;
         float g = u->weight_decay != 0 ? exact_fma(u->weight_decay, w[i], dw[i]) : dw[i];
         switch (u->kind) {
         case IB_ADADELTA:
-            w[i] = adadelta(u, w[i], g, state0 + i, state1 + i);
+            w[i] = adadelta(u, w[i], g, s0, s1);
             break;
         case IB_SGD:
-            w[i] = sgd(u, w[i], g, state0 + i);
+            w[i] = sgd(u, w[i], g, s0);
             break;
         case IB_ADAM:
-            w[i] = adam(u, w[i], g, state0 + i, state1 + i);
+            w[i] = adam(u, w[i], g, s0, s1);
             break;
         }
         if (!(w[i] - w[i] == 0.0f))
