@@ -2,7 +2,8 @@
  *
  *     ib_predictor *predictor = NULL;
  *     char message[256];
- *     if (ib_predictor_open("model.safetensors", NULL, &predictor, message, sizeof message) != IB_OK)
+ *     if (ib_predictor_open("model.safetensors", NULL, &predictor, message, sizeof message) !=
+ * IB_OK)
  *         ... message says why ...
  *     ib_predictor_predict(predictor, pixels, count, classes, NULL);
  *     ib_predictor_close(predictor);
@@ -38,14 +39,14 @@ typedef struct ib_predictor_options {
     unsigned threads;      /* every usable CPU */
 } ib_predictor_options;
 
-/* Opens a model file. On failure *predictor is NULL, and message (may be NULL) holds the reason, cut
- * to message_size. The caller closes *predictor. */
+/* Opens a model file. On failure *predictor is NULL, and message (may be NULL) holds the reason,
+ * cut to message_size. The caller closes *predictor. */
 ib_status ib_predictor_open(const char *model_path, const ib_predictor_options *options,
                             ib_predictor **predictor, char *message, size_t message_size);
 
-/* images: count * IB_PREDICTOR_PIXELS bytes. classes (may be NULL): count values 0 to 9. logits (may
- * be NULL): count * IB_PREDICTOR_CLASSES values. The caller owns all three. The bits do not depend
- * on the machine, the threads, or which images are asked for together. */
+/* images: count * IB_PREDICTOR_PIXELS bytes. classes (may be NULL): count values 0 to 9. logits
+ * (may be NULL): count * IB_PREDICTOR_CLASSES values. The caller owns all three. The bits do not
+ * depend on the machine, the threads, or which images are asked for together. */
 ib_status ib_predictor_predict(ib_predictor *predictor, const uint8_t *images, size_t count,
                                uint8_t *classes, float *logits);
 

@@ -38,7 +38,8 @@ static inline int64_t ib_pad16(int64_t n) {
     return (n + 15) / 16 * 16;
 }
 
-/* Dropout that follows a ReLU: y = word < threshold ? +0 : x * scale, word = element's Philox word. */
+/* Dropout that follows a ReLU: y = word < threshold ? +0 : x * scale, word = element's Philox word.
+ */
 typedef struct ib_dropout {
     int enabled;
     uint32_t threshold; /* round(p * 2^32) */
@@ -68,11 +69,11 @@ typedef struct ib_update {
     ib_optimizer_kind kind;
     int has_momentum;
     float lr, weight_decay;
-    float momentum;           /* sgd */
-    float rho, one_minus_rho; /* adadelta */
+    float momentum;                                  /* sgd */
+    float rho, one_minus_rho;                        /* adadelta */
     float beta1_complement, beta2, beta2_complement; /* adam */
-    float step_size;          /* adam: lr / (1 - beta1^t) */
-    float root_correction;    /* adam: 1 / sqrt(1 - beta2^t) */
+    float step_size;                                 /* adam: lr / (1 - beta1^t) */
+    float root_correction;                           /* adam: 1 / sqrt(1 - beta2^t) */
     float eps;
 } ib_update;
 
@@ -193,7 +194,7 @@ ib_status ib_softmax_nll(ib_backend *backend, int64_t n, int64_t classes, float 
                          const ib_buffer *logits, const uint8_t *labels, float *losses,
                          ib_buffer *dlogits, float *total, ib_error *err);
 ib_status ib_update_weights(ib_backend *backend, const ib_update *update, int64_t count,
-                            ib_buffer *w, const ib_buffer *dw, ib_buffer *state0,
-                            ib_buffer *state1, int *finite, ib_error *err);
+                            ib_buffer *w, const ib_buffer *dw, ib_buffer *state0, ib_buffer *state1,
+                            int *finite, ib_error *err);
 
 #endif

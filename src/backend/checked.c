@@ -3,7 +3,8 @@
 #include "backend/backend.h"
 #include "base/clock.h"
 
-/* ---- profile ---------------------------------------------------------------------------------- */
+/* ---- profile ----------------------------------------------------------------------------------
+ */
 
 static double profile_start(const ib_backend *backend) {
     return backend->profile == NULL ? 0 : ib_seconds();
@@ -13,13 +14,14 @@ static ib_status profiled(const ib_backend *backend, const char *operation, doub
                           double macs, double floats, ib_status status) {
     if (backend->profile != NULL) {
         ib_profile_event event = {operation, backend->label, start, ib_seconds() - start,
-                                  2 * macs, 4 * floats};
+                                  2 * macs,  4 * floats};
         backend->profile->record(backend->profile->context, &event);
     }
     return status;
 }
 
-/* ---- checks ----------------------------------------------------------------------------------- */
+/* ---- checks -----------------------------------------------------------------------------------
+ */
 
 static ib_status refuse(ib_error *err, const char *operation, const char *what) {
     return ib_fail(err, IB_ERROR_RUNTIME, "%s: %s", operation, what);
@@ -43,7 +45,8 @@ static int conv_is_sound(const ib_conv *c) {
         return 0;
     if (c->n > limit || c->h > limit || c->w > limit || c->ci > limit || c->co > limit)
         return 0;
-    if (c->kh > c->h + 2 * c->pad || c->kw > c->w + 2 * c->pad || c->pad >= c->kh || c->pad >= c->kw)
+    if (c->kh > c->h + 2 * c->pad || c->kw > c->w + 2 * c->pad || c->pad >= c->kh ||
+        c->pad >= c->kw)
         return 0;
     /* Pooling and dropout are defined behind a ReLU only (NUMERICS.md, section 6). */
     if ((c->pool || c->dropout.enabled) && !c->relu)
@@ -131,7 +134,8 @@ ib_status ib_conv_backward(ib_backend *backend, const ib_conv *c, const ib_buffe
 
 /* Weight buffers hold pad16(in) rows: kernels read whole blocks of 16. */
 static int linear_is_sound(const ib_linear *l, const ib_buffer *x, const ib_buffer *w) {
-    return (l->relu || !l->dropout.enabled) && l->n >= 1 && l->in >= 1 && l->out >= 1 && has_floats(x, l->n * ib_pad16(l->in)) &&
+    return (l->relu || !l->dropout.enabled) && l->n >= 1 && l->in >= 1 && l->out >= 1 &&
+           has_floats(x, l->n * ib_pad16(l->in)) &&
            has_floats(w, ib_pad16(l->in) * ib_pad16(l->out));
 }
 

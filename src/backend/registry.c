@@ -13,7 +13,8 @@ ib_status ib_backend_open(const ib_backend_options *options, ib_backend **backen
     if (strcmp(name, "cuda") == 0 || strcmp(name, "opencl") == 0)
         return ib_fail(err, IB_ERROR_UNAVAILABLE,
                        "backend %s is not part of this build; use --backend cpu", name);
-    return ib_fail(err, IB_ERROR_USAGE, "unknown backend %s (known: auto, cpu, opencl, cuda)", name);
+    return ib_fail(err, IB_ERROR_USAGE, "unknown backend %s (known: auto, cpu, opencl, cuda)",
+                   name);
 }
 
 void ib_backend_close(ib_backend *backend) {

@@ -13,7 +13,8 @@ size_t ib_arena_rounded(size_t capacity) {
  * Whole huge pages inside then really become huge; the rest at the end costs only what it uses. */
 static uint8_t *map_aligned(size_t size) {
     size_t slack = size >= HUGE_PAGE ? HUGE_PAGE : 0;
-    uint8_t *raw = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *raw =
+        mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (raw == MAP_FAILED || slack == 0)
         return raw;
     size_t head = (HUGE_PAGE - (uintptr_t)raw % HUGE_PAGE) % HUGE_PAGE;
@@ -32,7 +33,8 @@ ib_status ib_arena_open(size_t capacity, ib_arena *arena, ib_error *err) {
         return ib_fail(err, IB_ERROR_RUNTIME, "cannot plan %zu bytes of memory", capacity);
     uint8_t *base = map_aligned(rounded);
     if (base == MAP_FAILED)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot map %zu bytes of memory", rounded);
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot map %zu bytes of memory",
+                             rounded);
     *arena = (ib_arena){base, rounded, 0};
     return IB_OK;
 }

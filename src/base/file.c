@@ -44,7 +44,8 @@ ib_status ib_make_directories(const char *path, ib_error *err) {
         char saved = *p;
         *p = '\0';
         if (mkdir(copy, 0777) != 0 && errno != EEXIST)
-            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot create directory %s", copy);
+            status =
+                ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot create directory %s", copy);
         *p = saved;
         if (saved == '\0')
             break;
@@ -140,8 +141,8 @@ static void sync_parent_directory(const char *path) {
 
 ib_status ib_atomic_commit(ib_atomic_file *file, ib_error *err) {
     ib_status status = IB_OK;
-    int failed = fflush(file->stream) != 0 || ferror(file->stream) ||
-                 fsync(fileno(file->stream)) != 0;
+    int failed =
+        fflush(file->stream) != 0 || ferror(file->stream) || fsync(fileno(file->stream)) != 0;
     int saved = errno;
     if (fclose(file->stream) != 0 && !failed) {
         failed = 1;

@@ -28,7 +28,8 @@ static void set_message(ib_error *err, ib_status status, char *message) {
     }
 }
 
-__attribute__((format(printf, 1, 0))) static char *format_message(const char *format, va_list args) {
+__attribute__((format(printf, 1, 0))) static char *format_message(const char *format,
+                                                                  va_list args) {
     char *text = NULL;
     return vasprintf(&text, format, args) < 0 ? NULL : text;
 }

@@ -28,8 +28,9 @@ struct ib_pool {
     size_t items;
 
     _Alignas(CACHE_LINE) atomic_size_t next_item;
-    _Alignas(CACHE_LINE) atomic_uint generation; /* bumped to start a run; even workers asleep see it */
-    _Alignas(CACHE_LINE) atomic_uint busy;       /* workers still inside the current run */
+    _Alignas(CACHE_LINE)
+        atomic_uint generation;            /* bumped to start a run; even workers asleep see it */
+    _Alignas(CACHE_LINE) atomic_uint busy; /* workers still inside the current run */
     _Alignas(CACHE_LINE) pthread_mutex_t mutex;
     pthread_cond_t wake;
     atomic_uint sleepers;
@@ -154,7 +155,8 @@ ib_status ib_pool_open(unsigned threads, ib_pool **result, ib_error *err) {
     *result = NULL;
     if (threads == 0)
         return ib_fail(err, IB_ERROR_USAGE, "a pool needs at least one thread");
-    ib_pool *pool = aligned_alloc(CACHE_LINE, (sizeof *pool + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
+    ib_pool *pool =
+        aligned_alloc(CACHE_LINE, (sizeof *pool + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
     if (pool == NULL)
         return ib_fail_memory(err);
     *pool = (ib_pool){.size = threads};
@@ -201,7 +203,8 @@ void ib_pool_close(ib_pool *pool) {
     for (unsigned i = 1; i <= pool->started; ++i)
         pthread_join(pool->workers[i], NULL);
     if (pool->pin)
-        pthread_setaffinity_np(pthread_self(), sizeof pool->caller_affinity, &pool->caller_affinity);
+        pthread_setaffinity_np(pthread_self(), sizeof pool->caller_affinity,
+                               &pool->caller_affinity);
     pthread_mutex_destroy(&pool->mutex);
     pthread_cond_destroy(&pool->wake);
     free(pool->workers);

@@ -9,7 +9,8 @@
 
 typedef struct ib_pool ib_pool;
 
-/* One item of work. thread is in [0, ib_pool_size): use it to pick scratch memory, never results. */
+/* One item of work. thread is in [0, ib_pool_size): use it to pick scratch memory, never results.
+ */
 typedef void ib_work(void *context, size_t item, unsigned thread);
 
 /* threads >= 1, the caller's own included. Workers are pinned to the process's allowed CPUs while

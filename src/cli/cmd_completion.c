@@ -2,8 +2,7 @@
 #include "build_info.h"
 #include "cli/cli.h"
 
-ib_status ib_cli_completion(ib_arguments *arguments, const ib_run_context *context,
-                            ib_error *err) {
+ib_status ib_cli_completion(ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
     return ib_completion(arguments->words[0], context->out, err);
 }
 

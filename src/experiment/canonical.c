@@ -106,7 +106,8 @@ static void write_entry(const canonical_entry *entry, const ib_config *config,
 }
 
 static ib_status write_canonical(const ib_config *config, const ib_experiment_inputs *inputs,
-                                 canonical_entry *entries, size_t *count, FILE *out, ib_error *err) {
+                                 canonical_entry *entries, size_t *count, FILE *out,
+                                 ib_error *err) {
     const ib_option *option;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
         if (!option->arithmetic || !ib_option_applies(option, config))

@@ -50,7 +50,8 @@ static void print_bash_function(FILE *out) {
             fputs("' -- \"$cur\")); return ;;\n", out);
         } else {
             fputs(takes_path(option) ? "COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
-                                     : "return ;;\n", out);
+                                     : "return ;;\n",
+                  out);
         }
     }
     fputs("        esac\n    fi\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        words='", out);

@@ -10,43 +10,47 @@ typedef enum ib_model_kind { IB_MODEL_CNN, IB_MODEL_MLP } ib_model_kind;
 typedef enum ib_split_choice { IB_CHOOSE_OFFICIAL, IB_CHOOSE_70_10_20 } ib_split_choice;
 typedef enum ib_optimizer_kind { IB_ADADELTA, IB_SGD, IB_ADAM } ib_optimizer_kind;
 typedef enum ib_schedule_kind { IB_SCHEDULE_STEP, IB_SCHEDULE_CONSTANT } ib_schedule_kind;
-typedef enum ib_normalize_kind { IB_NORMALIZE_DATASET, IB_NORMALIZE_UNIT, IB_NORMALIZE_HALF } ib_normalize_kind;
+typedef enum ib_normalize_kind {
+    IB_NORMALIZE_DATASET,
+    IB_NORMALIZE_UNIT,
+    IB_NORMALIZE_HALF
+} ib_normalize_kind;
 
 /* Strings are owned by the configuration; NULL where the option was not given. */
 typedef struct ib_config {
     /* what may change bits: covered by experiment_sha256 */
-    int model;            /* ib_model_kind */
-    char *dataset;        /* "mnist" */
-    int split;            /* ib_split_choice */
-    int64_t train_size;   /* 0: all */
-    int64_t test_size;    /* 0: all */
-    int64_t epochs;       /* 14 */
-    int64_t batch_size;   /* 64 */
-    int optimizer;        /* ib_optimizer_kind */
-    double lr;            /* default by optimizer: adadelta 1.0, sgd 0.01, adam 0.001 */
-    double gamma;         /* 0.7: lr factor for each epoch of schedule step */
-    int schedule;         /* ib_schedule_kind */
-    double momentum;      /* sgd: 0 */
-    double weight_decay;  /* 0, L2 added to the gradient, as torch.optim */
-    double rho;           /* adadelta: 0.9 */
-    double beta1, beta2;  /* adam: 0.9, 0.999 */
-    double eps;           /* default by optimizer: adadelta 1e-6, adam 1e-8 */
-    int normalize;        /* ib_normalize_kind */
-    uint64_t seed;        /* 1 */
-    char *init_model;     /* start from these weights instead of the seed's; hashed by content */
-    int dry_run;          /* one training and one test batch */
+    int model;           /* ib_model_kind */
+    char *dataset;       /* "mnist" */
+    int split;           /* ib_split_choice */
+    int64_t train_size;  /* 0: all */
+    int64_t test_size;   /* 0: all */
+    int64_t epochs;      /* 14 */
+    int64_t batch_size;  /* 64 */
+    int optimizer;       /* ib_optimizer_kind */
+    double lr;           /* default by optimizer: adadelta 1.0, sgd 0.01, adam 0.001 */
+    double gamma;        /* 0.7: lr factor for each epoch of schedule step */
+    int schedule;        /* ib_schedule_kind */
+    double momentum;     /* sgd: 0 */
+    double weight_decay; /* 0, L2 added to the gradient, as torch.optim */
+    double rho;          /* adadelta: 0.9 */
+    double beta1, beta2; /* adam: 0.9, 0.999 */
+    double eps;          /* default by optimizer: adadelta 1e-6, adam 1e-8 */
+    int normalize;       /* ib_normalize_kind */
+    uint64_t seed;       /* 1 */
+    char *init_model;    /* start from these weights instead of the seed's; hashed by content */
+    int dry_run;         /* one training and one test batch */
 
     /* what must not change bits */
     int64_t test_batch_size; /* 1000 */
     char *data_dir;          /* "data" */
     char *mirror;
-    char *backend;           /* "auto", "cpu", "opencl", "cuda" */
-    char *isa;               /* "auto", "scalar", "avx2", "avx512", "neon" */
-    int64_t threads;         /* 0: every usable CPU */
+    char *backend;   /* "auto", "cpu", "opencl", "cuda" */
+    char *isa;       /* "auto", "scalar", "avx2", "avx512", "neon" */
+    int64_t threads; /* 0: every usable CPU */
     int no_accel;
-    int exact;               /* --math exact: 1 */
-    char *runs_dir;          /* "runs" */
-    int64_t log_interval;    /* 10 */
+    int exact;            /* --math exact: 1 */
+    char *runs_dir;       /* "runs" */
+    int64_t log_interval; /* 10 */
     int save_model;
     int json;
     char *hash_file;      /* "isobit-hashes.json" */

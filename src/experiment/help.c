@@ -133,11 +133,13 @@ void ib_help_program(FILE *out) {
     const ib_command *command;
     for (size_t i = 0; (command = ib_command_at(i)) != NULL; ++i)
         fprintf(out, "  %-12s %s\n", command->name, command->summary);
-    fputs("\n'isobit COMMAND --help' lists a command's options; 'isobit --version' says what this is.\n"
+    fputs("\n'isobit COMMAND --help' lists a command's options; 'isobit --version' says what this "
+          "is.\n"
           "\nStart with:\n"
           "  isobit data prepare --dataset mnist\n"
           "  isobit train --dataset mnist --model cnn --epochs 5\n"
-          "\nExit codes: 0 done, 1 failed, 2 usage, 3 data or model failed verification, 4 diverged,\n"
+          "\nExit codes: 0 done, 1 failed, 2 usage, 3 data or model failed verification, 4 "
+          "diverged,\n"
           "6 backend or instruction set not available, 130 and 143 interrupted.\n",
           out);
 }

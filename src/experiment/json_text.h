@@ -17,10 +17,10 @@ typedef struct ib_json {
 } ib_json;
 
 /* key is NULL for elements of arrays and for the outermost value. */
-void ib_json_open(ib_json *json, const char *key, char bracket); /* '{' or '[' */
-void ib_json_close(ib_json *json, char bracket);                 /* '}' or ']' */
+void ib_json_open(ib_json *json, const char *key, char bracket);        /* '{' or '[' */
+void ib_json_close(ib_json *json, char bracket);                        /* '}' or ']' */
 void ib_json_string(ib_json *json, const char *key, const char *value); /* NULL: null */
-void ib_json_double(ib_json *json, const char *key, double value); /* not finite: a string */
+void ib_json_double(ib_json *json, const char *key, double value);      /* not finite: a string */
 void ib_json_int(ib_json *json, const char *key, int64_t value);
 void ib_json_uint(ib_json *json, const char *key, uint64_t value);
 void ib_json_bool(ib_json *json, const char *key, int value);

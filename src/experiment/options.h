@@ -77,9 +77,9 @@ const char *ib_option_default(const ib_option *option, int optimizer);
 
 typedef struct ib_command {
     const char *name;
-    unsigned bit;            /* IB_FOR_... */
+    unsigned bit;                /* IB_FOR_... */
     const char *const *verbs[2]; /* fixed words after the name, NULL-terminated; NULL: none */
-    const char *operand;     /* a free operand, such as MODEL.safetensors; NULL: none */
+    const char *operand;         /* a free operand, such as MODEL.safetensors; NULL: none */
     int operand_required;
     const char *summary;
     const char *details; /* a paragraph for --help and the manual */

@@ -230,8 +230,8 @@ static ib_status take_option(ib_arguments *parsed, int count, const char *const 
         return ib_fail_memory(err);
     ib_status status = IB_OK;
     if (option->kind == IB_OPTION_FLAG && value != NULL) {
-        status = ib_fail(err, IB_ERROR_USAGE, "%s takes no value, but '%s' was given", given_as,
-                         value);
+        status =
+            ib_fail(err, IB_ERROR_USAGE, "%s takes no value, but '%s' was given", given_as, value);
     } else if (option->kind != IB_OPTION_FLAG && value == NULL) {
         if (*at + 1 >= count || strncmp(arguments[*at + 1], "--", 2) == 0) {
             char *range = ib_option_range(option);
@@ -320,8 +320,10 @@ static ib_status check_together(const ib_arguments *parsed, ib_error *err) {
                            "--%s has no effect with --schedule constant: leave one of them out",
                            option->name);
         char *names = optimizers_with(option);
-        ib_fail(err, IB_ERROR_USAGE, "--%s needs --optimizer %s: leave it out or change the "
-                "optimiser", option->name, names != NULL ? names : "");
+        ib_fail(err, IB_ERROR_USAGE,
+                "--%s needs --optimizer %s: leave it out or change the "
+                "optimiser",
+                option->name, names != NULL ? names : "");
         free(names);
         return IB_ERROR_USAGE;
     }

@@ -38,8 +38,8 @@ static double chosen_deviation(const ib_config *config, double dataset_deviation
 }
 
 ib_status ib_model_open(ib_backend *backend, const ib_config *config, double mean,
-                        double standard_deviation, size_t max_batch, int training, ib_model **result,
-                        ib_error *err) {
+                        double standard_deviation, size_t max_batch, int training,
+                        ib_model **result, ib_error *err) {
     *result = NULL;
     if (max_batch == 0 || max_batch > 65536)
         return ib_fail(err, IB_ERROR_USAGE, "a batch holds 1 to 65536 images, not %zu", max_batch);
@@ -47,10 +47,10 @@ ib_status ib_model_open(ib_backend *backend, const ib_config *config, double mea
     if (model == NULL)
         return ib_fail_memory(err);
     model->config = config;
-    ib_status status =
-        ib_network_open(&model->network, backend, ib_model_entry_of((ib_model_kind)config->model)->layers,
-                        SIDE, CLASSES, (int64_t)max_batch, training,
-                        (ib_optimizer_kind)config->optimizer, config->momentum != 0, err);
+    ib_status status = ib_network_open(
+        &model->network, backend, ib_model_entry_of((ib_model_kind)config->model)->layers, SIDE,
+        CLASSES, (int64_t)max_batch, training, (ib_optimizer_kind)config->optimizer,
+        config->momentum != 0, err);
     ib_normalization_table(chosen_mean(config, mean), chosen_deviation(config, standard_deviation),
                            model->network.table);
     size_t count = 0;
@@ -159,7 +159,8 @@ ib_status ib_model_initialize(ib_model *model, uint64_t seed, ib_error *err) {
     return IB_OK;
 }
 
-/* ---- steps ------------------------------------------------------------------------------------ */
+/* ---- steps ------------------------------------------------------------------------------------
+ */
 
 static ib_status check_count(const ib_model *model, size_t count, ib_error *err) {
     if (count == 0 || (int64_t)count > model->network.capacity)

@@ -24,8 +24,8 @@ const char *ib_model_kind_name(ib_model_kind kind);
  * optimiser state. config gives model kind, optimiser, normalisation; mean and deviation are the
  * data set's. The backend outlives the model. The caller closes *model. */
 ib_status ib_model_open(ib_backend *backend, const ib_config *config, double mean,
-                        double standard_deviation, size_t max_batch, int training,
-                        ib_model **model, ib_error *err);
+                        double standard_deviation, size_t max_batch, int training, ib_model **model,
+                        ib_error *err);
 void ib_model_close(ib_model *model);
 
 /* Initial weights as torch.nn's defaults draw them in distribution; a pure function of the seed. */
@@ -38,7 +38,12 @@ size_t ib_model_parameter_count(const ib_model *model);
 
 /* Which copy of a parameter-shaped tensor. State names: adadelta square_avg, acc_delta; adam
  * exp_avg, exp_avg_sq; sgd momentum_buffer (with momentum only). */
-typedef enum ib_tensor_part { IB_PART_VALUE, IB_PART_GRADIENT, IB_PART_STATE0, IB_PART_STATE1 } ib_tensor_part;
+typedef enum ib_tensor_part {
+    IB_PART_VALUE,
+    IB_PART_GRADIENT,
+    IB_PART_STATE0,
+    IB_PART_STATE1
+} ib_tensor_part;
 
 /* Copies between the backend and elements floats in PyTorch's layout. */
 ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part, float *values,
@@ -56,9 +61,9 @@ ib_status ib_model_gradients(ib_model *model, const uint8_t *const *images, cons
  * tensor. */
 ib_status ib_model_update(ib_model *model, double learning_rate, uint64_t step, ib_error *err);
 /* Both, fused where the backend can. */
-ib_status ib_model_train_step(ib_model *model, const uint8_t *const *images,
-                              const uint8_t *labels, size_t count, uint64_t seed, uint64_t step,
-                              double learning_rate, float *loss, ib_error *err);
+ib_status ib_model_train_step(ib_model *model, const uint8_t *const *images, const uint8_t *labels,
+                              size_t count, uint64_t seed, uint64_t step, double learning_rate,
+                              float *loss, ib_error *err);
 
 /* Forward only, no dropout. logits: count * 10 floats, or NULL. losses: one each (needs labels), or
  * NULL. predictions: the first class with the greatest logit, or NULL. */

@@ -4,7 +4,13 @@
 /* The network of the PyTorch MNIST example: 1,199,882 parameters. */
 static const ib_layer_spec CNN[] = {
     {.kind = IB_LAYER_CONV, .name = "conv1", .out = 32, .kernel = 3, .stride = 1, .relu = 1},
-    {.kind = IB_LAYER_CONV, .name = "conv2", .out = 64, .kernel = 3, .stride = 1, .relu = 1, .pool = 1,
+    {.kind = IB_LAYER_CONV,
+     .name = "conv2",
+     .out = 64,
+     .kernel = 3,
+     .stride = 1,
+     .relu = 1,
+     .pool = 1,
      .dropout = 0.25},
     {.kind = IB_LAYER_LINEAR, .name = "fc1", .out = 128, .relu = 1, .dropout = 0.5},
     {.kind = IB_LAYER_LINEAR, .name = "fc2", .out = 10},

@@ -5,7 +5,8 @@
 
 #include "base/file.h"
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------
+ */
 
 static ib_status open_parameter(ib_network *net, ib_parameter *p, const char *layer,
                                 const char *suffix, ib_shape shape, int64_t fan_in, int64_t floats,
@@ -40,9 +41,18 @@ struct flow {
 static ib_status open_conv(ib_network *net, ib_layer *layer, struct flow *in, ib_error *err) {
     const ib_layer_spec *spec = layer->spec;
     ib_conv *c = &layer->conv;
-    *c = (ib_conv){.n = net->capacity, .h = in->h, .w = in->w, .ci = in->channels, .co = spec->out,
-                   .kh = spec->kernel, .kw = spec->kernel, .stride = spec->stride, .pad = spec->pad,
-                   .relu = spec->relu, .pool = spec->pool, .input_scale = in->scale};
+    *c = (ib_conv){.n = net->capacity,
+                   .h = in->h,
+                   .w = in->w,
+                   .ci = in->channels,
+                   .co = spec->out,
+                   .kh = spec->kernel,
+                   .kw = spec->kernel,
+                   .stride = spec->stride,
+                   .pad = spec->pad,
+                   .relu = spec->relu,
+                   .pool = spec->pool,
+                   .input_scale = in->scale};
     IB_TRY(ib_plan_conv(net->backend, c, err));
     int64_t stored = c->ci == 1 ? 1 : ib_pad16(c->ci), co16 = ib_pad16(c->co);
     int64_t fan_in = c->ci * c->kh * c->kw;
@@ -71,7 +81,10 @@ static ib_status open_conv(ib_network *net, ib_layer *layer, struct flow *in, ib
 static ib_status open_linear(ib_network *net, ib_layer *layer, struct flow *in, ib_error *err) {
     const ib_layer_spec *spec = layer->spec;
     ib_linear *l = &layer->linear;
-    *l = (ib_linear){.n = net->capacity, .in = in->features, .out = spec->out, .relu = spec->relu,
+    *l = (ib_linear){.n = net->capacity,
+                     .in = in->features,
+                     .out = spec->out,
+                     .relu = spec->relu,
                      .input_scale = in->scale};
     IB_TRY(ib_plan_linear(net->backend, l, err));
     int64_t out16 = ib_pad16(l->out);
@@ -90,7 +103,8 @@ static ib_status open_layer(ib_network *net, ib_layer *layer, struct flow *flow,
         return ib_fail(err, IB_ERROR_RUNTIME, "%s: a convolution after flattening", spec->name);
     if (spec->kind == IB_LAYER_LINEAR && flow->h != 0) {
         if (flow->channels != 1)
-            return ib_fail(err, IB_ERROR_RUNTIME, "%s: pool an image before flattening", spec->name);
+            return ib_fail(err, IB_ERROR_RUNTIME, "%s: pool an image before flattening",
+                           spec->name);
         flow->features = flow->h * flow->w;
         flow->h = flow->w = 0;
     }
@@ -110,8 +124,13 @@ static ib_status open_layer(ib_network *net, ib_layer *layer, struct flow *flow,
 ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_layer_spec *specs,
                           int64_t side, int64_t classes, int64_t capacity, int training,
                           ib_optimizer_kind optimizer, int momentum, ib_error *err) {
-    *net = (ib_network){.backend = backend, .side = side, .classes = classes, .capacity = capacity,
-                        .training = training, .optimizer = optimizer, .momentum = momentum};
+    *net = (ib_network){.backend = backend,
+                        .side = side,
+                        .classes = classes,
+                        .capacity = capacity,
+                        .training = training,
+                        .optimizer = optimizer,
+                        .momentum = momentum};
     IB_TRY(open_buffer(net, &net->x, capacity * ib_pad16(side * side) * 4, err));
     struct flow flow = {.h = side, .w = side, .channels = 1, .scale = 1.0f};
     for (; specs[net->layer_count].name != NULL; ++net->layer_count) {
@@ -158,7 +177,8 @@ ib_parameter *ib_network_parameter(const ib_network *net, size_t index) {
     return (ib_parameter *)(index % 2 == 0 ? &layer->weight : &layer->bias);
 }
 
-/* ---- passes ----------------------------------------------------------------------------------- */
+/* ---- passes -----------------------------------------------------------------------------------
+ */
 
 ib_status ib_network_forward(ib_network *net, const uint8_t *const *images, int64_t count,
                              const uint64_t *seed_and_step, ib_error *err) {

@@ -20,16 +20,16 @@ typedef struct ib_layer_spec {
 enum { IB_MAX_LAYERS = 8, IB_PARTS = 4 }; /* parts: value, gradient, two optimiser states */
 
 typedef struct ib_parameter {
-    char *name;           /* "conv1.weight" */
-    ib_shape shape;       /* PyTorch's: OIHW, [out, in], [out] */
-    int64_t fan_in;       /* for the initial distribution */
-    int64_t floats;       /* as stored, padding included */
+    char *name;               /* "conv1.weight" */
+    ib_shape shape;           /* PyTorch's: OIHW, [out, in], [out] */
+    int64_t fan_in;           /* for the initial distribution */
+    int64_t floats;           /* as stored, padding included */
     ib_buffer part[IB_PARTS]; /* a handle of NULL: not needed */
 } ib_parameter;
 
 typedef struct ib_layer {
     const ib_layer_spec *spec;
-    ib_conv conv;     /* by spec->kind; n is the capacity */
+    ib_conv conv; /* by spec->kind; n is the capacity */
     ib_linear linear;
     ib_parameter weight, bias;
     ib_buffer y, dy, argmax;
@@ -46,7 +46,7 @@ typedef struct ib_network {
     int training;
     ib_optimizer_kind optimizer;
     int momentum;
-    ib_buffer x; /* [capacity][pad16(side * side)] */
+    ib_buffer x;      /* [capacity][pad16(side * side)] */
     float table[256]; /* normalised value of each pixel byte */
     int dropped;      /* did the last forward pass drop out? */
 } ib_network;

@@ -61,7 +61,8 @@ void ib_normalization_table(double mean, double deviation, float table[256]) {
         table[v] = (float)(((double)v / 255.0 - mean) / deviation);
 }
 
-/* base^exponent by repeated squaring from the lowest bit: one defined order of binary64 products. */
+/* base^exponent by repeated squaring from the lowest bit: one defined order of binary64 products.
+ */
 static double power(double base, uint64_t exponent) {
     double result = 1.0;
     for (; exponent != 0; exponent >>= 1) {

@@ -16,8 +16,8 @@ struct ib_bench_profile {
     ib_backend *backend;
     ib_profile sink;
     struct row *rows;
-    size_t count;  /* operations of a step */
-    size_t at;     /* next operation of the current step */
+    size_t count; /* operations of a step */
+    size_t at;    /* next operation of the current step */
     size_t steps;
     float *step_milliseconds;
 };
@@ -129,16 +129,16 @@ ib_status ib_bench_profile_report(const ib_bench_profile *profile, const ib_benc
         return ib_bench_print_json(
             json_pack("{s:o, s:f, s:f, s:f, s:f, s:f}", "operations", list, "sum_ms", sum,
                       "step_ms_median", step, "fma_peak_gflops", limits->fma_gflops,
-                      "memory_gb_per_s", limits->memory_gb_s, "cache_gb_per_s",
-                      limits->cache_gb_s),
+                      "memory_gb_per_s", limits->memory_gb_s, "cache_gb_per_s", limits->cache_gb_s),
             out, err);
     json_decref(list);
-    fprintf(out,
-            "%-31s %9.4f  of a step of %.4f ms (%.1f %%), medians of %zu steps\n"
-            "peaks of this run: %.1f GFLOP/s, memory %.1f GB/s, cache %.1f GB/s; GFLOP/s counts the\n"
-            "dense network, so that an operation that skips zeros can pass 100 %%\n",
-            "sum", sum, step, 100 * sum / step, profile->steps, limits->fma_gflops,
-            limits->memory_gb_s, limits->cache_gb_s);
+    fprintf(
+        out,
+        "%-31s %9.4f  of a step of %.4f ms (%.1f %%), medians of %zu steps\n"
+        "peaks of this run: %.1f GFLOP/s, memory %.1f GB/s, cache %.1f GB/s; GFLOP/s counts the\n"
+        "dense network, so that an operation that skips zeros can pass 100 %%\n",
+        "sum", sum, step, 100 * sum / step, profile->steps, limits->fma_gflops, limits->memory_gb_s,
+        limits->cache_gb_s);
     return IB_OK;
 }
 

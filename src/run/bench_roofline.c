@@ -57,7 +57,7 @@ static void stream_item(void *context, size_t item, unsigned thread) {
 
 /* GB/s of a[i] += b[i] over arrays of total_bytes together: 2 reads and 1 write. */
 ib_status ib_bench_stream_rate(unsigned threads, size_t total_bytes, double seconds, double *rate,
-                             ib_error *err) {
+                               ib_error *err) {
     ib_pool *pool = NULL;
     struct stream s = {.floats = total_bytes / 2 / sizeof(float) / threads};
     *rate = 0;
@@ -111,12 +111,11 @@ ib_status ib_bench_roofline(const ib_config *config, double seconds, FILE *out, 
     if (status == IB_OK)
         status = ib_bench_stream_rate(threads, (size_t)1 << 20, seconds / 2, &cache, err);
     if (status == IB_OK && config->json)
-        status = ib_bench_print_json(json_pack("{s:s, s:s, s:i, s:f, s:f, s:f, s:f}", "backend",
-                                      backend->info.name, "isa", backend->info.isa, "threads",
-                                      (int)threads, "fma_peak_gflops_one_thread", one,
-                                      "fma_peak_gflops", all, "memory_gb_per_s", memory,
-                                      "cache_gb_per_s", cache),
-                            out, err);
+        status = ib_bench_print_json(
+            json_pack("{s:s, s:s, s:i, s:f, s:f, s:f, s:f}", "backend", backend->info.name, "isa",
+                      backend->info.isa, "threads", (int)threads, "fma_peak_gflops_one_thread", one,
+                      "fma_peak_gflops", all, "memory_gb_per_s", memory, "cache_gb_per_s", cache),
+            out, err);
     else if (status == IB_OK)
         fprintf(out,
                 "backend %s, isa %s, %u threads\n"
@@ -128,4 +127,3 @@ ib_status ib_bench_roofline(const ib_config *config, double seconds, FILE *out, 
     ib_backend_close(backend);
     return status;
 }
-

@@ -20,7 +20,8 @@ static void make_images(uint8_t *pixels, uint8_t *labels) {
         for (size_t p = 0; p < IB_IMAGE_PIXELS; ++p) {
             size_t y = p / IB_IMAGE_SIDE, x = p % IB_IMAGE_SIDE;
             size_t left = 6 + labels[i] + word % 3, top = 4 + word / 3 % 5;
-            int ink = (x >= left && x < left + 3) || (y >= top + labels[i] && y < top + labels[i] + 3);
+            int ink =
+                (x >= left && x < left + 3) || (y >= top + labels[i] && y < top + labels[i] + 3);
             int inside = x >= 4 && x < 24 && y >= 4 && y < 24;
             pixels[i * IB_IMAGE_PIXELS + p] = (uint8_t)(ink && inside ? 200 + (word + p) % 56 : 0);
         }
@@ -196,8 +197,8 @@ ib_status ib_bench_ops(const ib_config *config, double seconds, FILE *out, ib_er
     ib_model *model = NULL;
     struct source source = {0};
     IB_TRY(ib_bench_open_backend(config, &backend, err));
-    ib_status status = ib_model_open(backend, config, 0.1307, 0.3081, (size_t)config->batch_size, 1,
-                                     &model, err);
+    ib_status status =
+        ib_model_open(backend, config, 0.1307, 0.3081, (size_t)config->batch_size, 1, &model, err);
     if (status == IB_OK)
         status = profile_model(config, backend, model, &source, seconds, out, err);
     source_close(&source);

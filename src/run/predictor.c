@@ -25,8 +25,7 @@ const char *ib_version(void) {
     return IB_VERSION;
 }
 
-static ib_status set_option(const char *name, const char *value, ib_config *config,
-                            ib_error *err) {
+static ib_status set_option(const char *name, const char *value, ib_config *config, ib_error *err) {
     if (value == NULL)
         return IB_OK;
     return ib_option_set(ib_option_find(name, strlen(name)), value, name, config, err);
@@ -76,9 +75,8 @@ ib_status ib_predictor_predict(ib_predictor *predictor, const uint8_t *images, s
         for (size_t i = 0; i < size; ++i)
             batch[i] = images + (first + i) * IB_PREDICTOR_PIXELS;
         IB_TRY(ib_model_predict(predictor->model, batch, NULL, size,
-                                logits == NULL ? NULL : logits + first * IB_PREDICTOR_CLASSES,
-                                NULL, classes == NULL ? NULL : classes + first,
-                                &predictor->err));
+                                logits == NULL ? NULL : logits + first * IB_PREDICTOR_CLASSES, NULL,
+                                classes == NULL ? NULL : classes + first, &predictor->err));
     }
     return IB_OK;
 }

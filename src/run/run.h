@@ -14,8 +14,8 @@ typedef struct ib_run_context {
     FILE *out;
     FILE *log;
     int out_is_terminal;
-    int log_is_terminal; /* a progress bar is drawn on log then */
-    int use_escapes;     /* 0: NO_COLOR or a dumb terminal: the bar is drawn without them */
+    int log_is_terminal;  /* a progress bar is drawn on log then */
+    int use_escapes;      /* 0: NO_COLOR or a dumb terminal: the bar is drawn without them */
     double start_seconds; /* ib_seconds() at the start of the process */
     /* The number of a signal that asks the run to stop, 0 while there is none. May be NULL. */
     const volatile sig_atomic_t *signal_number;

@@ -28,8 +28,7 @@ static void show(const ib_dataset_info *info, const char *data_dir, FILE *out) {
     free(directory);
 }
 
-ib_status ib_run_data(const ib_arguments *arguments, const ib_run_context *context,
-                      ib_error *err) {
+ib_status ib_run_data(const ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
     const ib_config *config = &arguments->config;
     const char *verb = arguments->words[0];
     if (strcmp(verb, "prepare") == 0) {

@@ -35,8 +35,8 @@ static json_t *child(json_t *parent, const char *key, int make) {
 }
 
 static ib_status take_entry(hash_book *book, const hash_entry *entry, ib_error *err) {
-    json_t *named = child(child(book->root, entry->section, book->updating), entry->name,
-                          book->updating);
+    json_t *named =
+        child(child(book->root, entry->section, book->updating), entry->name, book->updating);
     const char *recorded = ib_json_text_at(named, entry->member, NULL);
     ++book->checked;
     if (book->updating) {
@@ -129,7 +129,8 @@ static ib_status hash_record(hash_book *book, const char *directory, const json_
     const char *optimizer = ib_json_text_at(record, "results", "optimizer_sha256");
     if (experiment == NULL || model == NULL || optimizer == NULL)
         return ib_fail(err, IB_ERROR_VERIFY,
-                       "%s holds no finished run: run.json is missing or has no results", directory);
+                       "%s holds no finished run: run.json is missing or has no results",
+                       directory);
     IB_TRY(check_run_file(directory, "model.safetensors", model, err));
     IB_TRY(check_run_file(directory, "optimizer.safetensors", optimizer, err));
     IB_TRY(take_entry(book, &(hash_entry){"result", experiment, "model_sha256", model}, err));
@@ -188,8 +189,7 @@ static ib_status work(hash_book *book, const ib_arguments *arguments, ib_error *
     return IB_OK;
 }
 
-ib_status ib_run_hash(const ib_arguments *arguments, const ib_run_context *context,
-                      ib_error *err) {
+ib_status ib_run_hash(const ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
     hash_book book = {.path = arguments->config.hash_file,
                       .updating = strcmp(arguments->words[0], "update") == 0,
                       .out = context->out};

@@ -148,7 +148,8 @@ ib_status ib_run_test(ib_arguments *arguments, const ib_run_context *context, ib
     if (!ib_path_exists(path))
         return ib_fail(err, IB_ERROR_VERIFY,
                        "there is no model file %s; training writes one: RUN-DIRECTORY/"
-                       "model.safetensors", path);
+                       "model.safetensors",
+                       path);
     IB_TRY(ib_sha256_file(path, sha256, err));
     IB_TRY(adopt_record(path, sha256, arguments, context, err));
     ib_session session = {0};

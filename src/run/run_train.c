@@ -82,8 +82,7 @@ static ib_status on_step(void *context, const ib_step_event *event, ib_error *er
 
 static void print_evaluation(FILE *out, const char *name, const ib_evaluation *evaluation) {
     fprintf(out, "\n%s set: Average loss: %.4f, Accuracy: %zu/%zu (%.0f%%)\n\n", name,
-            evaluation->loss, evaluation->correct, evaluation->count,
-            100.0 * evaluation->accuracy);
+            evaluation->loss, evaluation->correct, evaluation->count, 100.0 * evaluation->accuracy);
 }
 
 static ib_status record_epoch(train_run *run, const ib_epoch_event *event, ib_error *err) {
@@ -161,8 +160,7 @@ static ib_status save(train_run *run, const ib_train_result *trained, ib_run_res
     const ib_model *model = run->session.model;
     if (run->record == NULL) {
         IB_TRY(ib_model_save(model, NULL, results->model_sha256, err));
-        return ib_model_save_optimizer(model, NULL, trained->steps, results->optimizer_sha256,
-                                       err);
+        return ib_model_save_optimizer(model, NULL, trained->steps, results->optimizer_sha256, err);
     }
     char *model_path = ib_record_path(run->record, "model.safetensors");
     char *optimizer_path = ib_record_path(run->record, "optimizer.safetensors");

@@ -34,8 +34,7 @@ size_t ib_session_test_batch(const ib_config *config, const ib_session *session)
 ib_status ib_session_open_model(const ib_config *config, int training, ib_session *session,
                                 ib_error *err) {
     /* In training, evaluation goes through the training batch's memory. */
-    size_t batch =
-        training ? (size_t)config->batch_size : ib_session_test_batch(config, session);
+    size_t batch = training ? (size_t)config->batch_size : ib_session_test_batch(config, session);
     const ib_dataset_info *info = session->dataset.info;
     IB_TRY(ib_model_open(session->backend, config, info->mean, info->standard_deviation, batch,
                          training, &session->model, err));

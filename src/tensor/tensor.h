@@ -16,7 +16,8 @@ typedef struct ib_shape {
     int64_t extent[IB_MAX_RANK];
 } ib_shape;
 
-/* Memory of one backend. The creating backend owns the meaning of handle (on the CPU: the address). */
+/* Memory of one backend. The creating backend owns the meaning of handle (on the CPU: the address).
+ */
 typedef struct ib_buffer {
     void *handle;
     size_t bytes;

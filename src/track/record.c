@@ -201,7 +201,8 @@ static ib_status make_run_directory(ib_record *record, const char *experiment_di
         if (reason != EEXIST)
             ib_fail_errno(err, IB_ERROR_RUNTIME, reason,
                           "cannot create the run directory %s; make it writable or choose another "
-                          "with --runs-dir", path);
+                          "with --runs-dir",
+                          path);
         free(path);
         if (reason != EEXIST)
             return IB_ERROR_RUNTIME;
@@ -217,7 +218,8 @@ static ib_status open_files(ib_record *record, ib_error *err) {
     if (record->metrics == NULL)
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
                              "cannot create %s; make it writable or choose another directory with "
-                             "--runs-dir", record->metrics_path);
+                             "--runs-dir",
+                             record->metrics_path);
     run_state state = {.running = 1};
     return write_run_json(record, &state, err);
 }
@@ -277,8 +279,7 @@ char *ib_record_path(const ib_record *record, const char *name) {
 ib_status ib_record_flush(ib_record *record, ib_error *err) {
     record->flushed_ms = ib_unix_milliseconds();
     if (fflush(record->metrics) != 0 || ferror(record->metrics))
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s",
-                             record->metrics_path);
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s", record->metrics_path);
     return IB_OK;
 }
 

@@ -46,7 +46,8 @@ typedef struct ib_run_results {
 void ib_results_write(const ib_run_results *results, ib_json *json);
 
 /* Makes the run's directory and writes run.json with status "running". A directory that cannot be
- * written is IB_ERROR_RUNTIME and leaves no files. The caller ends the record with ib_record_end. */
+ * written is IB_ERROR_RUNTIME and leaves no files. The caller ends the record with ib_record_end.
+ */
 ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_error *err);
 
 /* The run's directory; owned by the record. */

@@ -32,7 +32,8 @@ static void batch_fill(struct batch *batch, const ib_dataset *dataset, const uin
     }
 }
 
-/* ---- evaluation ------------------------------------------------------------------------------- */
+/* ---- evaluation -------------------------------------------------------------------------------
+ */
 
 static ib_status evaluate_batches(ib_model *model, const ib_dataset *dataset,
                                   const uint32_t *indices, size_t count, size_t batch_size,
@@ -75,7 +76,8 @@ ib_status ib_evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t
     return status;
 }
 
-/* ---- training --------------------------------------------------------------------------------- */
+/* ---- training ---------------------------------------------------------------------------------
+ */
 
 struct run {
     ib_model *model;
@@ -127,7 +129,8 @@ static ib_status evaluate_epoch(struct run *r, size_t epoch, double train_loss, 
     const ib_config *c = r->config;
     /* Evaluation is independent of its batch: the training batch's memory serves, whatever
      * --test-batch-size says. */
-    size_t batch = (size_t)(c->test_batch_size < c->batch_size ? c->test_batch_size : c->batch_size);
+    size_t batch =
+        (size_t)(c->test_batch_size < c->batch_size ? c->test_batch_size : c->batch_size);
     size_t count = r->split->test_count;
     if (c->dry_run && count > (size_t)c->test_batch_size)
         count = (size_t)c->test_batch_size;
@@ -154,7 +157,8 @@ static ib_status train_epochs(struct run *r, ib_error *err) {
     ib_train_plan plan = {.train_count = count,
                           .validation_count = r->split->validation_count,
                           .test_count = r->split->test_count,
-                          .steps_per_epoch = (count + (size_t)c->batch_size - 1) / (size_t)c->batch_size,
+                          .steps_per_epoch =
+                              (count + (size_t)c->batch_size - 1) / (size_t)c->batch_size,
                           .epochs = epochs};
     if (r->observer->begin != NULL)
         IB_TRY(r->observer->begin(r->observer->context, &plan, err));
@@ -175,8 +179,12 @@ ib_status ib_train(ib_model *model, const ib_config *config, const ib_dataset *d
     *result = (ib_train_result){0};
     if (split->train_count == 0 || split->test_count == 0)
         return ib_fail(err, IB_ERROR_USAGE, "nothing to train or test on: the split is empty");
-    struct run r = {.model = model, .config = config, .dataset = dataset, .split = split,
-                    .observer = observer, .result = result};
+    struct run r = {.model = model,
+                    .config = config,
+                    .dataset = dataset,
+                    .split = split,
+                    .observer = observer,
+                    .result = result};
     r.order = malloc(split->train_count * sizeof *r.order);
     ib_status status = r.order == NULL ? ib_fail_memory(err)
                                        : batch_open((size_t)config->batch_size, &r.batch, err);

@@ -37,7 +37,7 @@ typedef struct ib_step_event {
 } ib_step_event;
 
 typedef struct ib_epoch_event {
-    size_t epoch; /* from 1 */
+    size_t epoch;      /* from 1 */
     double train_loss; /* mean over the epoch's samples, as seen during training */
     double learning_rate;
     double train_seconds; /* of training so far, evaluation excluded */

@@ -49,7 +49,8 @@ static ib_status download(ib_backend *self, const ib_buffer *from, size_t offset
     return IB_OK;
 }
 
-/* ---- scratch ---------------------------------------------------------------------------------- */
+/* ---- scratch ----------------------------------------------------------------------------------
+ */
 
 static ib_status grow(float **memory, size_t *floats_now, size_t wanted, ib_error *err) {
     if (wanted <= *floats_now)
@@ -89,7 +90,8 @@ static ib_status plan_linear(ib_backend *self, const ib_linear *linear, ib_error
     return reserve(cpu_of(self), per_thread, shared, err);
 }
 
-/* ---- operations ------------------------------------------------------------------------------- */
+/* ---- operations -------------------------------------------------------------------------------
+ */
 
 static ib_status load_images(ib_backend *self, int64_t n, int64_t pixels, int64_t stride,
                              const uint8_t *const *images, const float *table, ib_buffer *x,
@@ -117,8 +119,12 @@ static ib_status conv_backward(ib_backend *self, const ib_conv *conv, const ib_b
                                const ib_buffer *w, const ib_buffer *dy, const ib_buffer *argmax,
                                ib_buffer *dx, ib_buffer *dw, ib_buffer *db, ib_error *err) {
     (void)err;
-    ib_conv_pointers p = {.x = floats(x), .w = floats(w), .dy = floats(dy), .dx = floats(dx),
-                          .dw = floats(dw), .db = floats(db)};
+    ib_conv_pointers p = {.x = floats(x),
+                          .w = floats(w),
+                          .dy = floats(dy),
+                          .dx = floats(dx),
+                          .dw = floats(dw),
+                          .db = floats(db)};
     p.argmax = argmax == NULL ? NULL : argmax->handle;
     ib_fp_state saved = ib_fp_enter();
     cpu_of(self)->kernels->conv_backward(cpu_of(self), conv, &p);
@@ -141,8 +147,12 @@ static ib_status linear_backward(ib_backend *self, const ib_linear *linear, cons
                                  const ib_buffer *w, const ib_buffer *dy, ib_buffer *dx,
                                  ib_buffer *dw, ib_buffer *db, ib_error *err) {
     (void)err;
-    ib_linear_pointers p = {.x = floats(x), .w = floats(w), .dy = floats(dy), .dx = floats(dx),
-                            .dw = floats(dw), .db = floats(db)};
+    ib_linear_pointers p = {.x = floats(x),
+                            .w = floats(w),
+                            .dy = floats(dy),
+                            .dx = floats(dx),
+                            .dw = floats(dw),
+                            .db = floats(db)};
     ib_fp_state saved = ib_fp_enter();
     cpu_of(self)->kernels->linear_backward(cpu_of(self), linear, &p);
     ib_fp_leave(saved);
@@ -204,7 +214,8 @@ static const ib_backend_ops CPU_OPS = {
     .close = close_cpu,
 };
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------
+ */
 
 static ib_status choose(const char *isa, const ib_cpu_kernels **kernels, ib_error *err) {
     int known = 0;

@@ -7,9 +7,9 @@
 
 /* NUMERICS.md, "Dot products" and "Sums over the batch". */
 enum {
-    IB_SEGMENT = 576,          /* terms of one chain over features */
-    IB_LEAF = 8,               /* samples of one leaf of a batch sum */
-    IB_CHAIN_PIXELS = 1024,    /* a weight-gradient chain covers as many samples as stay within */
+    IB_SEGMENT = 576,       /* terms of one chain over features */
+    IB_LEAF = 8,            /* samples of one leaf of a batch sum */
+    IB_CHAIN_PIXELS = 1024, /* a weight-gradient chain covers as many samples as stay within */
     IB_MAX_LEAF_LEVELS = 32,
 };
 

@@ -17,9 +17,13 @@ extern const ib_cpu_kernels ib_cpu_kernels_neon;
 const ib_cpu_kernels *const *ib_cpu_kernel_tables(void) {
     static const ib_cpu_kernels *const TABLES[] = {
 #if defined(__x86_64__)
-        &ib_cpu_kernels_avx512, &ib_cpu_kernels_avx2, &ib_cpu_kernels_ref, &ib_cpu_kernels_ref_soft,
+        &ib_cpu_kernels_avx512,
+        &ib_cpu_kernels_avx2,
+        &ib_cpu_kernels_ref,
+        &ib_cpu_kernels_ref_soft,
 #elif defined(__aarch64__)
-        &ib_cpu_kernels_neon, &ib_cpu_kernels_ref,
+        &ib_cpu_kernels_neon,
+        &ib_cpu_kernels_ref,
 #endif
         NULL,
     };

@@ -58,8 +58,9 @@ static void data_item(void *context, size_t item, unsigned thread) {
     int64_t image = (int64_t)item;
     float *dense = b->scratch[thread], *frame = dense + s.oh * s.ow * s.co16;
     const float *dy = dense_gradient(&s, b, image, dense);
-    IB_KERNEL(ib_frame_image)(dy, s.oh, s.ow, s.co16, s.stride, s.kh - 1 - s.pad, s.kw - 1 - s.pad,
-                              frame, d.padded_h, d.padded_w);
+    IB_KERNEL(ib_frame_image)
+    (dy, s.oh, s.ow, s.co16, s.stride, s.kh - 1 - s.pad, s.kw - 1 - s.pad, frame, d.padded_h,
+     d.padded_w);
     const float *x = b->p->x + image * s.image_floats;
     float *dx = b->p->dx + image * s.image_floats;
     const vf scale = v_set1(b->conv->input_scale);
@@ -118,7 +119,8 @@ static void weight_tile(const struct conv_shape *s, const struct tile_plan *plan
     }
 }
 
-static void add_tile(const float *out, int rows, int columns, float *to, int64_t to_row, int first) {
+static void add_tile(const float *out, int rows, int columns, float *to, int64_t to_row,
+                     int first) {
     for (int i = 0; i < rows; ++i)
         for (int j = 0; j < columns; j += VL) {
             vf value = v_load(out + i * TILE_STRIDE + j);
@@ -154,8 +156,8 @@ static void weight_item(void *context, size_t item, unsigned thread) {
             scratch += s.oh * s.ow * s.co16;
             x[i] = b->p->x + (from + i) * s.image_floats;
             if (s.pad > 0) {
-                IB_KERNEL(ib_frame_image)(x[i], s.h, s.w, s.ci, 1, s.pad, s.pad, scratch,
-                                          s.padded_h, s.padded_w);
+                IB_KERNEL(ib_frame_image)
+                (x[i], s.h, s.w, s.ci, 1, s.pad, s.pad, scratch, s.padded_h, s.padded_w);
                 x[i] = scratch;
                 scratch += s.padded_h * s.padded_w * s.ci;
             }

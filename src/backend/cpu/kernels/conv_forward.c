@@ -46,8 +46,7 @@ static void pool_cells(const float *top, const float *bottom, int rows, int colu
     for (int i = 0; i + 1 < rows; i += 2)
         for (int j = 0; j < columns; j += VL) {
             const float *at[4] = {top + i * TILE_STRIDE + j, top + (i + 1) * TILE_STRIDE + j,
-                                  bottom + i * TILE_STRIDE + j,
-                                  bottom + (i + 1) * TILE_STRIDE + j};
+                                  bottom + i * TILE_STRIDE + j, bottom + (i + 1) * TILE_STRIDE + j};
             vf best = v_load(at[0]);
             vi position = vi_set1(0);
             for (int q = 1; q < 4; ++q) {
@@ -93,7 +92,8 @@ static void forward_item(void *context, size_t item, unsigned thread) {
     const float *x = f->p->x + image * s.image_floats;
     if (s.pad > 0) {
         float *frame = scratch + s.cells * s.co16;
-        IB_KERNEL(ib_frame_image)(x, s.h, s.w, s.ci, 1, s.pad, s.pad, frame, s.padded_h, s.padded_w);
+        IB_KERNEL(ib_frame_image)
+        (x, s.h, s.w, s.ci, 1, s.pad, s.pad, frame, s.padded_h, s.padded_w);
         x = frame;
     }
     float top[TILE_FLOATS], bottom[TILE_FLOATS];
@@ -113,8 +113,7 @@ static void forward_item(void *context, size_t item, unsigned thread) {
         for (int64_t ox = 0; ox + 1 < s.ow; ox += plan.rows) {
             int rows = (int)smaller(plan.rows, s.ow / 2 * 2 - ox);
             output_pixels(&s, x, packed, &plan, bias, 1, 2 * cy, ox, rows, top, TILE_STRIDE);
-            output_pixels(&s, x, packed, &plan, bias, 1, 2 * cy + 1, ox, rows, bottom,
-                          TILE_STRIDE);
+            output_pixels(&s, x, packed, &plan, bias, 1, 2 * cy + 1, ox, rows, bottom, TILE_STRIDE);
             int64_t cell = cy * (s.ow / 2) + ox / 2;
             pool_cells(top, bottom, rows, plan.columns, s.co16, scratch + cell * s.co16,
                        argmax + cell * s.co16);

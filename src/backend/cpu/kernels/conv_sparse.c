@@ -9,9 +9,9 @@
  * 1 broadcast and 9 FMAs with weights from L1 (one vector of ci at a time: 64 co x 9 taps x 64 B =
  * 36 KB). 9 accumulators cover latency 4 x 2 ports. Work items: images.
  *
- * Weights: a list for every channel co and band of rows of its pixels with a gradient; 9 taps x 1 or
- * 2 vectors of ci stay in registers while the band's input (8 rows x 26 x 128 B = 27 KB) stays in
- * L1. Work items: (group of channels, leaf). */
+ * Weights: a list for every channel co and band of rows of its pixels with a gradient; 9 taps x 1
+ * or 2 vectors of ci stay in registers while the band's input (8 rows x 26 x 128 B = 27 KB) stays
+ * in L1. Work items: (group of channels, leaf). */
 #include <string.h>
 
 #include "conv.h"
@@ -20,7 +20,7 @@
 
 enum {
     TAPS = 9,
-    BAND_CELLS = 3,                  /* rows of pooled cells whose input rows fit L1 together */
+    BAND_CELLS = 3,                /* rows of pooled cells whose input rows fit L1 together */
     CI_VECTORS = VL == 16 ? 2 : 1, /* 18 or 9 accumulators */
 };
 
@@ -32,7 +32,7 @@ struct sparse {
     float *partials; /* [leaf][co][10][ci]: 9 taps, then the bias in every lane */
     float *values;   /* [image][co * cells + slack]: gradients, by band, then channel, then pixel */
     int32_t *offsets; /* input offset of each */
-    int32_t *starts; /* [image][band * co + 1] */
+    int32_t *starts;  /* [image][band * co + 1] */
     int64_t groups;
 };
 
@@ -51,14 +51,15 @@ static int64_t starts_of(const struct conv_shape *s) {
     return bands_of(s) * s->co + 1;
 }
 
-/* ---- lists ------------------------------------------------------------------------------------ */
+/* ---- lists ------------------------------------------------------------------------------------
+ */
 
 struct lists {
-    float *cells;        /* [cell][co]: gradients of one image */
-    int32_t *positions;  /* [co][cell + slack]: argmax */
-    float *values;       /* entries of all pixels, in order */
-    int32_t *channels;   /* weight offset of each: co * TAPS * VL */
-    int32_t *starts;     /* [pixel of the pooled area + 1] */
+    float *cells;       /* [cell][co]: gradients of one image */
+    int32_t *positions; /* [co][cell + slack]: argmax */
+    float *values;      /* entries of all pixels, in order */
+    int32_t *channels;  /* weight offset of each: co * TAPS * VL */
+    int32_t *starts;    /* [pixel of the pooled area + 1] */
 };
 
 static int64_t position_row(const struct conv_shape *s) {
@@ -145,7 +146,8 @@ static void list_by_channel(const struct conv_shape *s, const float *features,
                         vi position = vi_load(lists->positions + c * row + cy * cells_w + cx);
                         vmask left = vi_eq(position, vi_set1(2 * dy));
                         vmask right = vi_eq(position, vi_set1(2 * dy + 1));
-                        vmask inside = vi_lt_unsigned(vi_load(lane), vi_set1((int32_t)(cells_w - cx)));
+                        vmask inside =
+                            vi_lt_unsigned(vi_load(lane), vi_set1((int32_t)(cells_w - cx)));
                         vmask some = v_and(inside, v_ne(value, v_zero()));
                         int32_t base = (int32_t)(((2 * cy + dy) * s->w + 2 * cx) * s->ci);
                         vi offset = vi_add(vi_load(lane_offset), vi_set1(base));
@@ -158,7 +160,8 @@ static void list_by_channel(const struct conv_shape *s, const float *features,
     *starts = count;
 }
 
-/* ---- data ------------------------------------------------------------------------------------- */
+/* ---- data -------------------------------------------------------------------------------------
+ */
 
 /* One vector of ci: slides the window along the rows of one image. */
 static void scatter(const struct conv_shape *s, const struct lists *lists, const float *weights,
@@ -234,7 +237,8 @@ static void weights_by_block(const struct conv_shape *s, const float *w, float *
                     *to++ = w[(tap * s->ci + c + lane) * s->co16 + co];
 }
 
-/* ---- weights ---------------------------------------------------------------------------------- */
+/* ---- weights ----------------------------------------------------------------------------------
+ */
 
 enum { SUM_ROWS = TAPS + 1 }; /* of ci floats: the taps, and the bias */
 
@@ -337,7 +341,8 @@ static void reduce_item(void *context, size_t item, unsigned thread) {
     b->p->db[co] = lanes[0];
 }
 
-/* ---- entry ------------------------------------------------------------------------------------ */
+/* ---- entry ------------------------------------------------------------------------------------
+ */
 
 static size_t shared_layout(const struct conv_shape *s, float *shared, struct sparse *b) {
     size_t leaves = (size_t)((s->n + IB_LEAF - 1) / IB_LEAF), n = (size_t)s->n;

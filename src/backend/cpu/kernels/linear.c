@@ -3,10 +3,10 @@
  * Forward: wide tiles, 6 samples x 64 outputs. Each segment of 576 inputs is a work item of its own
  * (w's part, 576 x 64 floats = 147 KB, passes through L2 once for all samples); a second pass adds
  * the segments in order, then bias, ReLU and dropout.
- * Data: dx = dy w^T. Work items: 64 inputs; their weights are turned once to [out][64] (32 KB for 128
- * outputs, L1), then 6 samples x 64 inputs a tile.
- * Weights: dw = x^T dy. 6 inputs x 64 outputs a tile; the chain of a leaf is 8 FMAs long, then the
- * tile goes on the stack of leaf sums. Work items: 48 inputs. */
+ * Data: dx = dy w^T. Work items: 64 inputs; their weights are turned once to [out][64] (32 KB for
+ * 128 outputs, L1), then 6 samples x 64 inputs a tile. Weights: dw = x^T dy. 6 inputs x 64 outputs
+ * a tile; the chain of a leaf is 8 FMAs long, then the tile goes on the stack of leaf sums. Work
+ * items: 48 inputs. */
 #include "dropout.h"
 #include "leaf_sum.h"
 #include "product.h"
@@ -34,7 +34,8 @@ static struct linear linear_of(const ib_cpu *cpu, const ib_linear *shape,
     };
 }
 
-/* ---- forward ---------------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------------------
+ */
 
 static int64_t wide_blocks(int64_t columns) {
     int64_t blocks = 0;
@@ -102,7 +103,8 @@ void IB_KERNEL(ib_linear_forward)(ib_cpu *cpu, const ib_linear *shape,
     ib_pool_run(cpu->pool, (size_t)shape->n, finish_item, &l);
 }
 
-/* ---- backward, data --------------------------------------------------------------------------- */
+/* ---- backward, data ---------------------------------------------------------------------------
+ */
 
 static void data_item(void *context, size_t item, unsigned thread) {
     const struct linear *l = context;
@@ -141,7 +143,8 @@ static void data_item(void *context, size_t item, unsigned thread) {
     }
 }
 
-/* ---- backward, weights ------------------------------------------------------------------------ */
+/* ---- backward, weights ------------------------------------------------------------------------
+ */
 
 static void weight_item(void *context, size_t item, unsigned thread) {
     (void)thread;

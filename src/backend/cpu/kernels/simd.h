@@ -9,6 +9,7 @@
 
 #include "base/fpenv.h"
 
+/* clang-format off: one line an operation */
 #if defined(IB_ISA_AVX512)
 
 #include <immintrin.h>
@@ -19,40 +20,91 @@ typedef __m512 vf;
 typedef __m512i vi;
 typedef __mmask16 vmask;
 
-static inline vf v_zero(void) { return _mm512_setzero_ps(); }
-static inline vf v_set1(float x) { return _mm512_set1_ps(x); }
-static inline vf v_load(const float *p) { return _mm512_loadu_ps(p); }
-static inline void v_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
-static inline vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
-static inline vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
-static inline vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
-static inline vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
-static inline vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
-static inline vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
-static inline vmask v_gt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
-static inline vmask v_ne(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }
-static inline vf v_select(vmask m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
-static inline vi vi_select(vmask m, vi yes, vi no) { return _mm512_mask_blend_epi32(m, no, yes); }
-static inline vf v_abs(vf a) {
-    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7FFFFFFF)));
+static inline vf v_zero(void) {
+    return _mm512_setzero_ps();
 }
-static inline vmask v_and(vmask a, vmask b) { return (vmask)(a & b); }
-static inline vmask v_or(vmask a, vmask b) { return (vmask)(a | b); }
-static inline int v_any(vmask m) { return m != 0; }
-static inline vi vi_set1(int32_t x) { return _mm512_set1_epi32(x); }
-static inline vi vi_load(const int32_t *p) { return _mm512_loadu_si512((const void *)p); }
-static inline void vi_store(int32_t *p, vi x) { _mm512_storeu_si512((void *)p, x); }
-static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
-static inline vi vi_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
-static inline vmask vi_eq(vi a, vi b) { return _mm512_cmpeq_epi32_mask(a, b); }
-static inline vmask vi_lt_unsigned(vi a, vi b) { return _mm512_cmplt_epu32_mask(a, b); }
+static inline vf v_set1(float x) {
+    return _mm512_set1_ps(x);
+}
+static inline vf v_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+static inline void v_store(float *p, vf x) {
+    _mm512_storeu_ps(p, x);
+}
+static inline vf v_fma(vf a, vf b, vf c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+static inline vf v_add(vf a, vf b) {
+    return _mm512_add_ps(a, b);
+}
+static inline vf v_sub(vf a, vf b) {
+    return _mm512_sub_ps(a, b);
+}
+static inline vf v_mul(vf a, vf b) {
+    return _mm512_mul_ps(a, b);
+}
+static inline vf v_div(vf a, vf b) {
+    return _mm512_div_ps(a, b);
+}
+static inline vf v_sqrt(vf a) {
+    return _mm512_sqrt_ps(a);
+}
+static inline vmask v_gt(vf a, vf b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
+}
+static inline vmask v_ne(vf a, vf b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ);
+}
+static inline vf v_select(vmask m, vf yes, vf no) {
+    return _mm512_mask_blend_ps(m, no, yes);
+}
+static inline vi vi_select(vmask m, vi yes, vi no) {
+    return _mm512_mask_blend_epi32(m, no, yes);
+}
+static inline vf v_abs(vf a) {
+    return _mm512_castsi512_ps(
+        _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7FFFFFFF)));
+}
+static inline vmask v_and(vmask a, vmask b) {
+    return (vmask)(a & b);
+}
+static inline vmask v_or(vmask a, vmask b) {
+    return (vmask)(a | b);
+}
+static inline int v_any(vmask m) {
+    return m != 0;
+}
+static inline vi vi_set1(int32_t x) {
+    return _mm512_set1_epi32(x);
+}
+static inline vi vi_load(const int32_t *p) {
+    return _mm512_loadu_si512((const void *)p);
+}
+static inline void vi_store(int32_t *p, vi x) {
+    _mm512_storeu_si512((void *)p, x);
+}
+static inline vi vi_add(vi a, vi b) {
+    return _mm512_add_epi32(a, b);
+}
+static inline vi vi_xor(vi a, vi b) {
+    return _mm512_xor_si512(a, b);
+}
+static inline vmask vi_eq(vi a, vi b) {
+    return _mm512_cmpeq_epi32_mask(a, b);
+}
+static inline vmask vi_lt_unsigned(vi a, vi b) {
+    return _mm512_cmplt_epu32_mask(a, b);
+}
 static inline vi vi_load_bytes(const uint8_t *p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 static inline void vi_store_bytes(uint8_t *p, vi x) {
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(x));
 }
-static inline vf v_gather(const float *table, vi index) { return _mm512_i32gather_ps(index, table, 4); }
+static inline vf v_gather(const float *table, vi index) {
+    return _mm512_i32gather_ps(index, table, 4);
+}
 /* High and low words of the 32 x 32 -> 64 bit products with a constant. */
 static inline void vi_mul_wide(vi a, uint32_t b, vi *high, vi *low) {
     vi factor = vi_set1((int32_t)b);
@@ -78,34 +130,78 @@ typedef __m256 vf;
 typedef __m256i vi;
 typedef __m256 vmask;
 
-static inline vf v_zero(void) { return _mm256_setzero_ps(); }
-static inline vf v_set1(float x) { return _mm256_set1_ps(x); }
-static inline vf v_load(const float *p) { return _mm256_loadu_ps(p); }
-static inline void v_store(float *p, vf x) { _mm256_storeu_ps(p, x); }
-static inline vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
-static inline vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
-static inline vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
-static inline vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
-static inline vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
-static inline vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
-static inline vmask v_gt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
-static inline vmask v_ne(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
-static inline vf v_select(vmask m, vf yes, vf no) { return _mm256_blendv_ps(no, yes, m); }
+static inline vf v_zero(void) {
+    return _mm256_setzero_ps();
+}
+static inline vf v_set1(float x) {
+    return _mm256_set1_ps(x);
+}
+static inline vf v_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+static inline void v_store(float *p, vf x) {
+    _mm256_storeu_ps(p, x);
+}
+static inline vf v_fma(vf a, vf b, vf c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+static inline vf v_add(vf a, vf b) {
+    return _mm256_add_ps(a, b);
+}
+static inline vf v_sub(vf a, vf b) {
+    return _mm256_sub_ps(a, b);
+}
+static inline vf v_mul(vf a, vf b) {
+    return _mm256_mul_ps(a, b);
+}
+static inline vf v_div(vf a, vf b) {
+    return _mm256_div_ps(a, b);
+}
+static inline vf v_sqrt(vf a) {
+    return _mm256_sqrt_ps(a);
+}
+static inline vmask v_gt(vf a, vf b) {
+    return _mm256_cmp_ps(a, b, _CMP_GT_OQ);
+}
+static inline vmask v_ne(vf a, vf b) {
+    return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ);
+}
+static inline vf v_select(vmask m, vf yes, vf no) {
+    return _mm256_blendv_ps(no, yes, m);
+}
 static inline vi vi_select(vmask m, vi yes, vi no) {
     return _mm256_blendv_epi8(no, yes, _mm256_castps_si256(m));
 }
 static inline vf v_abs(vf a) {
     return _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(0x7FFFFFFF)));
 }
-static inline vmask v_and(vmask a, vmask b) { return _mm256_and_ps(a, b); }
-static inline vmask v_or(vmask a, vmask b) { return _mm256_or_ps(a, b); }
-static inline int v_any(vmask m) { return _mm256_movemask_ps(m) != 0; }
-static inline vi vi_set1(int32_t x) { return _mm256_set1_epi32(x); }
-static inline vi vi_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
-static inline void vi_store(int32_t *p, vi x) { _mm256_storeu_si256((__m256i *)(void *)p, x); }
-static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
-static inline vi vi_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
-static inline vmask vi_eq(vi a, vi b) { return _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)); }
+static inline vmask v_and(vmask a, vmask b) {
+    return _mm256_and_ps(a, b);
+}
+static inline vmask v_or(vmask a, vmask b) {
+    return _mm256_or_ps(a, b);
+}
+static inline int v_any(vmask m) {
+    return _mm256_movemask_ps(m) != 0;
+}
+static inline vi vi_set1(int32_t x) {
+    return _mm256_set1_epi32(x);
+}
+static inline vi vi_load(const int32_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+static inline void vi_store(int32_t *p, vi x) {
+    _mm256_storeu_si256((__m256i *)(void *)p, x);
+}
+static inline vi vi_add(vi a, vi b) {
+    return _mm256_add_epi32(a, b);
+}
+static inline vi vi_xor(vi a, vi b) {
+    return _mm256_xor_si256(a, b);
+}
+static inline vmask vi_eq(vi a, vi b) {
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b));
+}
 static inline vmask vi_lt_unsigned(vi a, vi b) {
     vi flip = vi_set1(INT32_MIN);
     return _mm256_castsi256_ps(_mm256_cmpgt_epi32(vi_xor(b, flip), vi_xor(a, flip)));
@@ -117,7 +213,9 @@ static inline void vi_store_bytes(uint8_t *p, vi x) {
     __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     _mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(words, words));
 }
-static inline vf v_gather(const float *table, vi index) { return _mm256_i32gather_ps(table, index, 4); }
+static inline vf v_gather(const float *table, vi index) {
+    return _mm256_i32gather_ps(table, index, 4);
+}
 static inline void vi_mul_wide(vi a, uint32_t b, vi *high, vi *low) {
     vi factor = vi_set1((int32_t)b);
     vi even = _mm256_mul_epu32(a, factor);
@@ -127,7 +225,7 @@ static inline void vi_mul_wide(vi a, uint32_t b, vi *high, vi *low) {
 }
 /* AVX2 has no compress: the lane numbers to keep are unpacked from the mask by bit deposit. */
 __attribute__((target("bmi2"))) static inline int v_compress(float *p, int32_t *q, vf x, vi y,
-                                                              vmask m) {
+                                                             vmask m) {
     unsigned bits = (unsigned)_mm256_movemask_ps(m);
     uint64_t bytes = _pdep_u64(bits, 0x0101010101010101u) * 0xFFu;
     uint64_t lanes = _pext_u64(0x0706050403020100u, bytes);
@@ -147,30 +245,78 @@ typedef float32x4_t vf;
 typedef int32x4_t vi;
 typedef uint32x4_t vmask;
 
-static inline vf v_zero(void) { return vdupq_n_f32(0.0f); }
-static inline vf v_set1(float x) { return vdupq_n_f32(x); }
-static inline vf v_load(const float *p) { return vld1q_f32(p); }
-static inline void v_store(float *p, vf x) { vst1q_f32(p, x); }
-static inline vf v_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
-static inline vf v_add(vf a, vf b) { return vaddq_f32(a, b); }
-static inline vf v_sub(vf a, vf b) { return vsubq_f32(a, b); }
-static inline vf v_mul(vf a, vf b) { return vmulq_f32(a, b); }
-static inline vf v_div(vf a, vf b) { return vdivq_f32(a, b); }
-static inline vf v_sqrt(vf a) { return vsqrtq_f32(a); }
-static inline vmask v_gt(vf a, vf b) { return vcgtq_f32(a, b); }
-static inline vmask v_ne(vf a, vf b) { return vmvnq_u32(vceqq_f32(a, b)); }
-static inline vf v_select(vmask m, vf yes, vf no) { return vbslq_f32(m, yes, no); }
-static inline vi vi_select(vmask m, vi yes, vi no) { return vbslq_s32(m, yes, no); }
-static inline vf v_abs(vf a) { return vabsq_f32(a); }
-static inline vmask v_and(vmask a, vmask b) { return vandq_u32(a, b); }
-static inline vmask v_or(vmask a, vmask b) { return vorrq_u32(a, b); }
-static inline int v_any(vmask m) { return vmaxvq_u32(m) != 0; }
-static inline vi vi_set1(int32_t x) { return vdupq_n_s32(x); }
-static inline vi vi_load(const int32_t *p) { return vld1q_s32(p); }
-static inline void vi_store(int32_t *p, vi x) { vst1q_s32(p, x); }
-static inline vi vi_add(vi a, vi b) { return vaddq_s32(a, b); }
-static inline vi vi_xor(vi a, vi b) { return veorq_s32(a, b); }
-static inline vmask vi_eq(vi a, vi b) { return vceqq_s32(a, b); }
+static inline vf v_zero(void) {
+    return vdupq_n_f32(0.0f);
+}
+static inline vf v_set1(float x) {
+    return vdupq_n_f32(x);
+}
+static inline vf v_load(const float *p) {
+    return vld1q_f32(p);
+}
+static inline void v_store(float *p, vf x) {
+    vst1q_f32(p, x);
+}
+static inline vf v_fma(vf a, vf b, vf c) {
+    return vfmaq_f32(c, a, b);
+}
+static inline vf v_add(vf a, vf b) {
+    return vaddq_f32(a, b);
+}
+static inline vf v_sub(vf a, vf b) {
+    return vsubq_f32(a, b);
+}
+static inline vf v_mul(vf a, vf b) {
+    return vmulq_f32(a, b);
+}
+static inline vf v_div(vf a, vf b) {
+    return vdivq_f32(a, b);
+}
+static inline vf v_sqrt(vf a) {
+    return vsqrtq_f32(a);
+}
+static inline vmask v_gt(vf a, vf b) {
+    return vcgtq_f32(a, b);
+}
+static inline vmask v_ne(vf a, vf b) {
+    return vmvnq_u32(vceqq_f32(a, b));
+}
+static inline vf v_select(vmask m, vf yes, vf no) {
+    return vbslq_f32(m, yes, no);
+}
+static inline vi vi_select(vmask m, vi yes, vi no) {
+    return vbslq_s32(m, yes, no);
+}
+static inline vf v_abs(vf a) {
+    return vabsq_f32(a);
+}
+static inline vmask v_and(vmask a, vmask b) {
+    return vandq_u32(a, b);
+}
+static inline vmask v_or(vmask a, vmask b) {
+    return vorrq_u32(a, b);
+}
+static inline int v_any(vmask m) {
+    return vmaxvq_u32(m) != 0;
+}
+static inline vi vi_set1(int32_t x) {
+    return vdupq_n_s32(x);
+}
+static inline vi vi_load(const int32_t *p) {
+    return vld1q_s32(p);
+}
+static inline void vi_store(int32_t *p, vi x) {
+    vst1q_s32(p, x);
+}
+static inline vi vi_add(vi a, vi b) {
+    return vaddq_s32(a, b);
+}
+static inline vi vi_xor(vi a, vi b) {
+    return veorq_s32(a, b);
+}
+static inline vmask vi_eq(vi a, vi b) {
+    return vceqq_s32(a, b);
+}
 static inline vmask vi_lt_unsigned(vi a, vi b) {
     return vcltq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b));
 }
@@ -218,7 +364,11 @@ static inline int v_compress(float *p, int32_t *q, vf x, vi y, vmask m) {
 #error "define one of IB_ISA_AVX512, IB_ISA_AVX2, IB_ISA_NEON"
 #endif
 
-static inline vf v_relu(vf x) { return v_select(v_gt(x, v_zero()), x, v_zero()); }
+/* clang-format on */
+
+static inline vf v_relu(vf x) {
+    return v_select(v_gt(x, v_zero()), x, v_zero());
+}
 
 /* Transposes 16 x 16 floats: to[j * to_stride + i] = from[i * from_stride + j]. The inner loop
  * stores whole vectors from strided loads; it runs once per weight and step, never per FMA. */

@@ -19,10 +19,10 @@ TILES_OF_SIX(TILE, 4)
 
 #define ENTRY(rows, vectors) [vectors][rows] = tile_##rows##x##vectors,
 
-static tile_function *const TILES[5][13] = {
-    TILES_OF_SIX(ENTRY, 1) TILES_TO_TWELVE(ENTRY, 1) TILES_OF_SIX(ENTRY, 2)
+static tile_function *const TILES[5][13] = {TILES_OF_SIX(ENTRY, 1) TILES_TO_TWELVE(ENTRY, 1)
+                                                TILES_OF_SIX(ENTRY, 2)
 #if !defined(IB_ISA_AVX2)
-        TILES_TO_TWELVE(ENTRY, 2) TILES_OF_SIX(ENTRY, 4)
+                                                    TILES_TO_TWELVE(ENTRY, 2) TILES_OF_SIX(ENTRY, 4)
 #endif
 };
 

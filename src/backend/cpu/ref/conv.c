@@ -61,7 +61,8 @@ static float input_at(const ib_conv *c, const struct shape *s, const float *x, i
     return x[((n * c->h + y) * c->w + left) * s->ci + ci];
 }
 
-/* ---- forward ---------------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------------------
+ */
 
 /* All channels of one output pixel: terms (ky, kx, ci); +0; bias; ReLU. */
 static void output_pixel(const ib_conv *c, const struct shape *s, const ib_conv_pointers *p,
@@ -94,13 +95,13 @@ static void output_cell(const ib_conv *c, const struct shape *s, const ib_conv_p
                 best = q;
         int64_t feature = co * s->cells + cell;
         p->argmax[(n * s->cells + cell) * s->co16 + co] = (uint8_t)best;
-        p->y[n * s->features + feature] =
-            ref_dropout(&c->dropout, (uint64_t)(n * c->co * s->cells + feature),
-                        four[best * s->co16 + co]);
+        p->y[n * s->features + feature] = ref_dropout(
+            &c->dropout, (uint64_t)(n * c->co * s->cells + feature), four[best * s->co16 + co]);
     }
 }
 
-/* ---- scratch ---------------------------------------------------------------------------------- */
+/* ---- scratch ----------------------------------------------------------------------------------
+ */
 
 struct scratch {
     struct dots dots;
@@ -148,7 +149,8 @@ void IB_REF(ib_conv_forward)(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointe
                              p->y + (n * s.oh * s.ow + pixel) * s.co16);
 }
 
-/* ---- backward --------------------------------------------------------------------------------- */
+/* ---- backward ---------------------------------------------------------------------------------
+ */
 
 /* The gradient of every output pixel: with pooling, that of its cell where it won. */
 static const float *output_gradient(const ib_conv *c, const struct shape *s,
@@ -160,7 +162,8 @@ static const float *output_gradient(const ib_conv *c, const struct shape *s,
         for (int64_t cell = 0; cell < s->cells; ++cell)
             for (int64_t co = 0; co < c->co; ++co) {
                 int q = p->argmax[(n * s->cells + cell) * s->co16 + co];
-                int64_t oy = 2 * (cell / (s->ow / 2)) + q / 2, ox = 2 * (cell % (s->ow / 2)) + q % 2;
+                int64_t oy = 2 * (cell / (s->ow / 2)) + q / 2,
+                        ox = 2 * (cell % (s->ow / 2)) + q % 2;
                 dense[((n * s->oh + oy) * s->ow + ox) * s->co16 + co] =
                     p->dy[n * s->features + co * s->cells + cell];
             }
@@ -168,8 +171,8 @@ static const float *output_gradient(const ib_conv *c, const struct shape *s,
 }
 
 /* All channels of one input pixel's gradient: terms (oy, ox, co) ascending, that is, (ky, kx)
- * descending; absent output pixels count as terms, so that segments fall as in a forward convolution
- * with the flipped kernel. */
+ * descending; absent output pixels count as terms, so that segments fall as in a forward
+ * convolution with the flipped kernel. */
 static void input_pixel(const ib_conv *c, const struct shape *s, const float *gradient,
                         struct scratch *t, int64_t n, int64_t y, int64_t x, const float *input,
                         float *dx) {

@@ -19,8 +19,8 @@ void IB_REF(ib_linear_forward)(ib_cpu *cpu, const ib_linear *l, const ib_linear_
     for (int64_t n = 0; n < l->n; ++n)
         for (int64_t o = 0; o < l->out; ++o) {
             float y = dot(p->x + n * in16, 1, p->w + o, out16, l->in) + p->b[o];
-            p->y[n * out16 + o] = ref_dropout(&l->dropout, (uint64_t)(n * l->out + o),
-                                              l->relu ? ref_relu(y) : y);
+            p->y[n * out16 + o] =
+                ref_dropout(&l->dropout, (uint64_t)(n * l->out + o), l->relu ? ref_relu(y) : y);
         }
 }
 
