@@ -127,18 +127,12 @@ void device_build(struct device *d, int segment, enum spoil spoil) {
 
 cl_mem device_memory(struct device *d, const void *data, size_t bytes) {
     cl_int status;
-    void *zeros = NULL;
-    if (data == NULL) {
-        zeros = calloc(bytes, 1);
-        assert_non_null(zeros);
-    }
     union {
         const void *readable;
         void *pointer;
-    } from = {.readable = data == NULL ? zeros : data}; /* only read */
+    } from = {.readable = data}; /* only read */
     cl_mem memory = clCreateBuffer(d->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, bytes,
                                    from.pointer, &status);
-    free(zeros);
     must(status, "clCreateBuffer");
     return memory;
 }
@@ -150,7 +144,8 @@ void device_read(struct device *d, cl_mem memory, void *to, size_t bytes) {
 
 void device_run(struct device *d, const char *name, const size_t size[3], const size_t *group,
                 const struct argument *arguments, size_t count) {
-    /* Left to itself, PoCL chooses another group for every size, and compiles the kernel for each. */
+    /* Left to itself, PoCL chooses another group for every size, and compiles the kernel for each.
+     */
     const size_t row[3] = {size[0] % ROW == 0 ? ROW : 1, 1, 1};
     cl_int status;
     cl_kernel kernel = clCreateKernel(d->program, name, &status);

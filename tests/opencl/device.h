@@ -27,7 +27,7 @@ void device_close(struct device *d);
 /* Builds kernels.cl, in place of the program before. */
 void device_build(struct device *d, int segment, enum spoil spoil);
 
-/* Device memory with these contents; NULL: zeros. */
+/* Device memory with these contents. */
 cl_mem device_memory(struct device *d, const void *data, size_t bytes);
 void device_read(struct device *d, cl_mem memory, void *to, size_t bytes);
 
@@ -35,8 +35,8 @@ struct argument {
     size_t bytes;
     const void *value;
 };
-#define ARGUMENT(variable) ((struct argument){sizeof(variable), &(variable)})
-#define ARGUMENT_INT(number) ((struct argument){sizeof(cl_int), &(cl_int){(cl_int)(number)}})
+#define ARGUMENT(variable)     ((struct argument){sizeof(variable), &(variable)})
+#define ARGUMENT_INT(number)   ((struct argument){sizeof(cl_int), &(cl_int){(cl_int)(number)}})
 #define ARGUMENT_FLOAT(number) ((struct argument){sizeof(cl_float), &(cl_float){number}})
 
 /* Runs one kernel over size[0] x size[1] x size[2] work-items. group: the same of one

@@ -10,26 +10,8 @@
 
 #include <cmocka.h>
 
+#include "arrays.h"
 #include "backend/cpu/cpu.h"
-#include "device.h"
-
-enum { MAX_ARRAYS = 24, SEED = 28 };
-
-/* The same bytes on both sides. */
-struct array {
-    const char *name;
-    size_t bytes;
-    ib_buffer cpu;
-    cl_mem gpu;
-};
-
-struct test {
-    struct device device;
-    ib_backend *backend;
-    struct array arrays[MAX_ARRAYS]; /* of the running case */
-    size_t count;
-    uint64_t drawn; /* numbers the inputs of the whole program */
-};
 
 /* The test's state; skips it where no device can run the definitions. */
 static struct test *able(void **state) {
@@ -39,143 +21,14 @@ static struct test *able(void **state) {
     return t;
 }
 
-static void must(ib_status status, ib_error *err) {
-    if (status != IB_OK)
-        fail_msg("%s", ib_error_text(err));
-}
-
-/* ---- inputs ------------------------------------------------------------------------------------ */
-
-/* PLAIN looks like training. WILD spreads exponents from denormals to 2^40. TINY makes products
- * denormal or nearly so. VANISH leaves nothing of a product but its sign. STATE is TINY's square
- * root and values around 2^-100, where optimiser states settle. */
-enum fill { PLAIN, WILD, TINY, VANISH, STATE };
-
-static float from_bits(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* A quarter zeros of both signs, some denormals, else magnitudes of the fill. */
-static float draw(struct test *t, enum fill fill) {
-    static const struct {
-        uint32_t lowest, range; /* of the biased exponent */
-    } EXPONENTS[] = {[PLAIN] = {119, 8},
-                     [WILD] = {0, 167},
-                     [TINY] = {51, 16},
-                     [VANISH] = {40, 8},
-                     [STATE] = {75, 5}};
-    ib_rng rng = ib_rng_make(SEED, IB_STREAM_INIT, 0, 0);
-    uint32_t word = ib_rng_word(&rng, t->drawn++), more = ib_rng_word(&rng, t->drawn++);
-    uint32_t kind = more % 16, sign = word & 0x80000000u, mantissa = word & 0x007FFFFFu;
-    if (kind < 4)
-        return kind == 0 ? -0.0f : 0.0f;
-    if (kind == 4 && fill != VANISH)
-        return from_bits(sign | mantissa);
-    if (kind == 5 && fill == STATE)
-        return from_bits(sign | (0x0D800000u - (mantissa & 1))); /* 2^-100 and the float below */
-    if (kind < 10 && fill == STATE)
-        return from_bits(sign | (25u + word % 5) << 23 | mantissa);
-    uint32_t exponent = EXPONENTS[fill].lowest + (more >> 4) % EXPONENTS[fill].range;
-    return from_bits(sign | exponent << 23 | mantissa);
-}
-
-/* ---- arrays ------------------------------------------------------------------------------------ */
-
-static struct array *array_of(struct test *t, const char *name, const void *data, size_t bytes) {
-    ib_error err = {0};
-    assert_in_range(t->count, 0, MAX_ARRAYS - 1);
-    struct array *a = &t->arrays[t->count++];
-    *a = (struct array){.name = name, .bytes = bytes};
-    must(t->backend->ops->buffer_create(t->backend, bytes, &a->cpu, &err), &err);
-    a->gpu = device_memory(&t->device, data, bytes);
-    if (data == NULL) /* zeros, from the device */
-        device_read(&t->device, a->gpu, a->cpu.handle, bytes);
-    else
-        must(t->backend->ops->upload(t->backend, &a->cpu, 0, data, bytes, &err), &err);
-    return a;
-}
-
-static struct array *zeros(struct test *t, const char *name, int64_t floats) {
-    return array_of(t, name, NULL, (size_t)floats * sizeof(float));
-}
-
-/* rows of `filled` drawn floats, each row padded with +0 to `row` floats. */
-static struct array *drawn_as(struct test *t, const char *name, int64_t rows, int64_t filled,
-                              int64_t row, enum fill fill, int positive) {
-    float *data = calloc((size_t)(rows * row), sizeof *data);
-    assert_non_null(data);
-    for (int64_t r = 0; r < rows; ++r)
-        for (int64_t i = 0; i < filled; ++i) {
-            float value = draw(t, fill);
-            data[r * row + i] = positive && value < 0 ? -value : value;
-        }
-    struct array *a = array_of(t, name, data, (size_t)(rows * row) * sizeof *data);
-    free(data);
-    return a;
-}
-
-static struct array *drawn(struct test *t, const char *name, int64_t rows, int64_t filled,
-                           int64_t row, enum fill fill) {
-    return drawn_as(t, name, rows, filled, row, fill, 0);
-}
-
-static void arrays_drop(struct test *t) {
-    for (; t->count > 0; --t->count) {
-        struct array *a = &t->arrays[t->count - 1];
-        t->backend->ops->buffer_destroy(t->backend, &a->cpu);
-        if (a->gpu != NULL)
-            clReleaseMemObject(a->gpu);
-    }
-}
-
-/* How many of the CPU's 32-bit words differ from the device's memory, from an offset on. */
-static size_t differences(struct test *t, const struct array *cpu, cl_mem gpu, size_t offset,
-                          int loud) {
-    uint8_t *mine = malloc(cpu->bytes), *theirs = malloc(offset + cpu->bytes);
-    size_t different = 0;
-    ib_error err = {0};
-    assert_non_null(mine);
-    assert_non_null(theirs);
-    must(t->backend->ops->download(t->backend, &cpu->cpu, 0, mine, cpu->bytes, &err), &err);
-    device_read(&t->device, gpu, theirs, offset + cpu->bytes);
-    if (memcmp(mine, theirs + offset, cpu->bytes) != 0)
-        for (size_t i = 0; i < cpu->bytes; i += 4) {
-            uint32_t a = 0, b = 0;
-            size_t width = cpu->bytes - i < 4 ? cpu->bytes - i : 4;
-            memcpy(&a, mine + i, width);
-            memcpy(&b, theirs + offset + i, width);
-            if (a != b && ++different == 1 && loud)
-                print_error("%s: word %zu: cpu %08x, opencl %08x\n", cpu->name, i / 4, a, b);
-        }
-    free(mine);
-    free(theirs);
-    return different;
-}
-
-static void compare(struct test *t, const struct array *a) {
-    size_t different = differences(t, a, a->gpu, 0, 1);
-    if (different != 0)
-        fail_msg("%s: %zu of %zu words differ", a->name, different, a->bytes / 4);
-}
-
-/* The CPU's array against floats of the device's memory from one on. */
-static void compare_at(struct test *t, const struct array *cpu, const struct array *gpu,
-                       int64_t first) {
-    size_t different = differences(t, cpu, gpu->gpu, (size_t)first * sizeof(float), 1);
-    if (different != 0)
-        fail_msg("%s: %zu of %zu words differ", cpu->name, different, cpu->bytes / 4);
-}
-
-/* ---- pieces shared by layers ------------------------------------------------------------------- */
+/* ---- pieces shared by layers ---------------------------------------------------------------- */
 
 static ib_dropout dropout_of(int percent) {
     return (ib_dropout){.enabled = percent > 0,
                         .threshold = (uint32_t)(percent * 42949672.96),
                         .scale = (float)(1.0 / (1.0 - percent / 100.0)),
-                        .rng = ib_rng_make(0x123456789ABCDEFu, IB_STREAM_DROPOUT, 1,
-                                           0x5000000123u)};
+                        .rng =
+                            ib_rng_make(0x123456789ABCDEFu, IB_STREAM_DROPOUT, 1, 0x5000000123u)};
 }
 
 struct dropout_arguments {
@@ -236,7 +89,7 @@ static void leaf_tree(struct test *t, int64_t weights, int64_t groups, int64_t g
                ARGUMENT_INT(groups_in_leaf), ARGUMENT(partial->gpu), ARGUMENT(sums->gpu));
 }
 
-/* ---- linear layers ----------------------------------------------------------------------------- */
+/* ---- linear layers -------------------------------------------------------------------------- */
 
 struct linear_case {
     int n, in, out, relu, dropout;
@@ -245,7 +98,7 @@ struct linear_case {
 
 static const struct linear_case LINEAR_CASES[] = {
     {64, 9216, 128, 1, 50, PLAIN}, {64, 128, 10, 0, 0, PLAIN}, {17, 1153, 100, 1, 25, WILD},
-    {17, 9216, 20, 0, 0, TINY},    {7, 1153, 33, 0, 0, TINY},  {7, 577, 130, 0, 25, VANISH},
+    {17, 9216, 20, 0, 0, TINY},    {7, 1153, 33, 0, 0, TINY},  {7, 577, 130, 1, 25, VANISH},
     {7, 100, 1153, 1, 0, WILD},    {64, 1153, 10, 0, 0, WILD}, {25, 40, 70, 0, 0, VANISH},
 };
 
@@ -268,14 +121,7 @@ static struct linear linear_on_cpu(struct test *t, const struct linear_case *c) 
                        .leaves = (c->n + IB_LEAF - 1) / IB_LEAF};
     ib_error err = {0};
     l.x = drawn(t, "x", c->n, c->in, l.in16, c->fill);
-    l.w = drawn(t, "w", c->in, c->out, l.out16, c->fill);
-    if (l.in16 > c->in) { /* the weight buffer holds whole blocks of 16 rows */
-        float *padded = calloc((size_t)(l.in16 * l.out16), sizeof *padded);
-        assert_non_null(padded);
-        device_read(&t->device, l.w->gpu, padded, l.w->bytes);
-        l.w = array_of(t, "w", padded, (size_t)(l.in16 * l.out16) * sizeof *padded);
-        free(padded);
-    }
+    l.w = drawn_blocks(t, "w", 1, c->in, l.in16, c->out, l.out16, c->fill);
     l.b = drawn(t, "b", 1, c->out, l.out16, c->fill);
     l.dy = drawn(t, "dy", c->n, c->out, l.out16, c->fill);
     l.y = zeros(t, "linear y", c->n * l.out16);
@@ -337,7 +183,7 @@ static void linear_layers(void **state) {
     }
 }
 
-/* ---- convolutions ------------------------------------------------------------------------------ */
+/* ---- convolutions --------------------------------------------------------------------------- */
 
 struct conv_case {
     int n, size, ci, co, kernel, pad, relu, pool, dropout;
@@ -353,6 +199,7 @@ static const struct conv_case CONV_CASES[] = {
     {64, 8, 16, 32, 3, 1, 1, 0, 0, PLAIN},  {7, 8, 80, 20, 3, 1, 0, 0, 0, WILD},
     {7, 9, 20, 80, 3, 1, 1, 1, 25, TINY},   {17, 6, 64, 70, 3, 0, 0, 0, 0, VANISH},
     {9, 9, 32, 32, 5, 2, 1, 1, 50, PLAIN},  {3, 8, 48, 16, 3, 0, 1, 1, 0, WILD},
+    {3, 7, 32, 80, 3, 0, 1, 1, 25, PLAIN},
 };
 
 /* As in kernels.cl. */
@@ -390,14 +237,7 @@ static struct conv conv_on_cpu(struct test *t, const struct conv_case *c) {
     v.features16 = ib_pad16(v.features);
     v.taps = s->kh * s->kw;
     v.x = drawn(t, "x", s->n * s->h * s->w, s->ci, v.ci16, c->fill);
-    float *weights = calloc((size_t)(v.taps * v.ci16 * v.co16), sizeof *weights);
-    assert_non_null(weights);
-    for (int64_t tap = 0; tap < v.taps; ++tap)
-        for (int64_t i = 0; i < s->ci; ++i)
-            for (int64_t o = 0; o < s->co; ++o)
-                weights[(tap * v.ci16 + i) * v.co16 + o] = draw(t, c->fill);
-    v.w = array_of(t, "w", weights, (size_t)(v.taps * v.ci16 * v.co16) * sizeof *weights);
-    free(weights);
+    v.w = drawn_blocks(t, "w", v.taps, s->ci, v.ci16, s->co, v.co16, c->fill);
     v.b = drawn(t, "b", 1, s->co, v.co16, c->fill);
     if (s->pool) {
         v.dy = drawn(t, "dy", s->n, v.features, v.features16, c->fill);
@@ -406,7 +246,7 @@ static struct conv conv_on_cpu(struct test *t, const struct conv_case *c) {
         v.dy = drawn(t, "dy", s->n * v.pixels, s->co, v.co16, c->fill);
         v.y = zeros(t, "conv y", s->n * v.pixels * v.co16);
     }
-    v.argmax = array_of(t, "argmax", NULL, (size_t)(s->n * v.cells * v.co16));
+    v.argmax = zeros(t, "argmax", s->n * v.cells * v.co16 / 4); /* bytes */
     v.dx = zeros(t, "conv dx", s->n * s->h * s->w * v.ci16);
     v.dw = zeros(t, "conv dw", v.taps * v.ci16 * v.co16);
     v.db = zeros(t, "conv db", v.co16);
@@ -470,8 +310,7 @@ static void conv_forward(struct test *t, const struct conv *v, const struct arra
     const ib_conv *s = &v->shape;
     const ib_dropout none = {0};
     int64_t segments = segments_of(v->taps * v->ci16), rows = s->n * v->pixels;
-    struct array *partial =
-        conv_segments(t, shape, s->n, v->pixels, v->co16, segments, v->x, v->w);
+    struct array *partial = conv_segments(t, shape, s->n, v->pixels, v->co16, segments, v->x, v->w);
     struct array *pixels = s->pool ? zeros(t, "pixels", rows * v->co16) : v->y;
     finish_outputs(t, rows, v->co16, segments, partial, v->b, s->relu || s->pool, &none, pixels,
                    v->co16);
@@ -497,8 +336,7 @@ static struct array *pixel_gradients(struct test *t, const struct conv *v,
 }
 
 static struct array *conv_weight_gradient(struct test *t, const struct conv *v,
-                                          const struct array *shape,
-                                          const struct array *gradient) {
+                                          const struct array *shape, const struct array *gradient) {
     int64_t group = ib_samples_per_chain(v->pixels), groups = (v->shape.n + group - 1) / group;
     int64_t weights = (v->taps * v->ci16 + 1) * v->co16;
     struct array *partial = zeros(t, "partial", groups * weights);
@@ -517,8 +355,8 @@ static void conv_input_gradient(struct test *t, const struct conv *v, const stru
     struct array *turned = zeros(t, "turned", v->taps * v->co16 * v->ci16);
     DEVICE_RUN(&t->device, "turn_weights", NULL, v->ci16, v->co16, v->taps, ARGUMENT(shape->gpu),
                ARGUMENT(v->w->gpu), ARGUMENT(turned->gpu));
-    struct array *partial = conv_segments(t, turned_shape(t, v), s->n, pixels, v->ci16, segments,
-                                          gradient, turned);
+    struct array *partial =
+        conv_segments(t, turned_shape(t, v), s->n, pixels, v->ci16, segments, gradient, turned);
     finish_gradients(t, s->n * pixels, v->ci16, segments, partial, v->x, s->input_scale, v->dx,
                      v->ci16);
 }
@@ -544,7 +382,7 @@ static void convolutions(void **state) {
     }
 }
 
-/* ---- optimisers -------------------------------------------------------------------------------- */
+/* ---- optimisers ----------------------------------------------------------------------------- */
 
 enum { WEIGHTS = 4112, STEPS = 3 };
 
@@ -564,9 +402,8 @@ static void update_on_device(struct test *t, const struct optimiser *o) {
         break;
     case IB_SGD:
         DEVICE_RUN(&t->device, "sgd", NULL, WEIGHTS, 1, 1, ARGUMENT(u->lr),
-                   ARGUMENT(u->weight_decay), ARGUMENT_INT(u->has_momentum),
-                   ARGUMENT(u->momentum), ARGUMENT(o->w->gpu), ARGUMENT(o->dw->gpu),
-                   ARGUMENT(o->state0->gpu));
+                   ARGUMENT(u->weight_decay), ARGUMENT_INT(u->has_momentum), ARGUMENT(u->momentum),
+                   ARGUMENT(o->w->gpu), ARGUMENT(o->dw->gpu), ARGUMENT(o->state0->gpu));
         break;
     case IB_ADAM:
         DEVICE_RUN(&t->device, "adam", NULL, WEIGHTS, 1, 1, ARGUMENT(u->step_size),
@@ -582,24 +419,25 @@ static void optimiser(struct test *t, ib_optimizer_kind kind, int has_momentum, 
                       enum fill fill) {
     int finite = 1;
     ib_error err = {0};
-    struct optimiser o = {
-        .update = {.kind = kind,
-                   .has_momentum = has_momentum,
-                   .lr = 0.7f,
-                   .weight_decay = decay,
-                   .momentum = 0.9f,
-                   .rho = 0.9f,
-                   .one_minus_rho = 0.1f,
-                   .beta1_complement = 0.1f,
-                   .beta2 = 0.999f,
-                   .beta2_complement = 0.001f,
-                   .step_size = 0.001f,
-                   .root_correction = 1.25f,
-                   .eps = kind == IB_ADAM ? 1e-8f : 1e-6f},
-        .w = drawn(t, "w", 1, WEIGHTS, WEIGHTS, fill),
-        .dw = drawn(t, "dw", 1, WEIGHTS, WEIGHTS, fill),
-        .state0 = drawn_as(t, "state 0", 1, WEIGHTS, WEIGHTS, fill, kind == IB_ADADELTA),
-        .state1 = drawn_as(t, "state 1", 1, WEIGHTS, WEIGHTS, fill, 1)};
+    struct optimiser o = {.update = {.kind = kind,
+                                     .has_momentum = has_momentum,
+                                     .lr = 0.7f,
+                                     .weight_decay = decay,
+                                     .momentum = 0.9f,
+                                     .rho = 0.9f,
+                                     .one_minus_rho = 0.1f,
+                                     .beta1_complement = 0.1f,
+                                     .beta2 = 0.999f,
+                                     .beta2_complement = 0.001f,
+                                     .step_size = 0.001f,
+                                     .root_correction = 1.25f,
+                                     .eps = kind == IB_ADAM ? 1e-8f : 1e-6f},
+                          .w = drawn(t, "w", 1, WEIGHTS, WEIGHTS, fill),
+                          .dw = drawn(t, "dw", 1, WEIGHTS, WEIGHTS, fill),
+                          .state0 = kind == IB_ADADELTA
+                                        ? drawn_positive(t, "state 0", WEIGHTS, fill)
+                                        : drawn(t, "state 0", 1, WEIGHTS, WEIGHTS, fill),
+                          .state1 = drawn_positive(t, "state 1", WEIGHTS, fill)};
     for (int step = 0; step < STEPS; ++step) {
         must(ib_update_weights(t->backend, &o.update, WEIGHTS, &o.w->cpu, &o.dw->cpu,
                                &o.state0->cpu, &o.state1->cpu, &finite, &err),
@@ -624,7 +462,7 @@ static void optimisers(void **state) {
         }
 }
 
-/* ---- would we notice? -------------------------------------------------------------------------- */
+/* ---- would we notice? ----------------------------------------------------------------------- */
 
 static const struct linear_case NOTICED = {64, 1153, 64, 0, 0, PLAIN};
 
@@ -633,7 +471,7 @@ static size_t outputs_off(struct test *t, int segment, enum spoil spoil) {
     device_build(&t->device, segment, spoil);
     struct linear l = linear_on_cpu(t, &NOTICED);
     linear_forward(t, &l, segment);
-    size_t different = differences(t, l.y, l.y->gpu, 0, 0);
+    size_t different = differences(t, l.y, l.y, 0, 0);
     arrays_drop(t);
     return different;
 }
@@ -643,7 +481,7 @@ static size_t weight_gradients_off(struct test *t, enum spoil spoil) {
     struct linear l = linear_on_cpu(t, &NOTICED);
     struct array *sums = linear_weight_gradient(t, &l);
     l.dw->bytes = (size_t)(l.shape.in * l.out16) * sizeof(float);
-    size_t different = differences(t, l.dw, sums->gpu, 0, 0);
+    size_t different = differences(t, l.dw, sums, 0, 0);
     arrays_drop(t);
     return different;
 }
@@ -660,7 +498,7 @@ static void wrong_orders_are_noticed(void **state) {
     assert_int_not_equal(weight_gradients_off(t, SPOIL_NO_TREE), 0);
 }
 
-/* ---- fixtures ---------------------------------------------------------------------------------- */
+/* ---- fixtures ------------------------------------------------------------------------------- */
 
 static int group_open(void **state) {
     const ib_backend_options options = {"cpu", "auto", 2};

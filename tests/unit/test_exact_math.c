@@ -105,6 +105,19 @@ static double ulps(float got, long double exact) {
     return (double)(fabsl((long double)got - exact) * ldexpl(1, 24 - exponent));
 }
 
+/* The same in binary64, for finite normal floats well inside the range; < 0: use ulps. */
+static double quick_ulps(float got, double exact) {
+    uint64_t bits, spacing;
+    memcpy(&bits, &exact, sizeof bits);
+    int exponent = (int)(bits >> 52 & 0x7FF) - 1023;
+    if (exponent < -126 || exponent > 126 || isinf(got))
+        return -1;
+    spacing = (uint64_t)(1023 + 23 - exponent) << 52; /* its inverse */
+    double scale;
+    memcpy(&scale, &spacing, sizeof scale);
+    return fabs((double)got - exact) * scale;
+}
+
 struct worst {
     double error;
     uint32_t input;
@@ -127,10 +140,13 @@ static void check_input(struct slice *s, uint32_t bits, int hardware) {
     }
     ++s->checked;
     /* binary64 first: its error is below 1e-8 ulp of binary32; then the winner in more digits */
-    if (fabsf(x) > 120.0f)
-        s->exp.error = fmax(s->exp.error, x > 0 ? (isinf(e) ? 0 : 1e9) : x < 0 ? (e == 0 ? 0 : 1e9) : 0);
-    else {
-        double error = ulps(e, exp((double)x));
+    if (fabsf(x) > 120.0f) {
+        if (x > 0 ? !isinf(e) : e != 0)
+            s->exp = (struct worst){1e9, bits};
+    } else if (!isnan(x)) {
+        double exact = exp((double)x), error = quick_ulps(e, exact);
+        if (error < 0)
+            error = ulps(e, exact);
         s->rounded_wrong += error > 0.5 && error < 1e8;
         if (error > s->exp.error * 0.999 && (error = ulps(e, expl((long double)x))) > s->exp.error)
             s->exp = (struct worst){error, bits};
@@ -140,7 +156,9 @@ static void check_input(struct slice *s, uint32_t bits, int hardware) {
             s->log = (struct worst){1e9, bits};
         return;
     }
-    double error = ulps(l, log((double)x));
+    double exact = log((double)x), error = quick_ulps(l, exact);
+    if (error < 0)
+        error = ulps(l, exact);
     s->rounded_wrong += error > 0.5 && error < 1e8;
     if (error > s->log.error * 0.999 && (error = ulps(l, logl((long double)x))) > s->log.error)
         s->log = (struct worst){error, bits};
