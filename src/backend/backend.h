@@ -17,6 +17,7 @@
 
 #include "base/philox.h"
 #include "base/status.h"
+#include "base/threads.h"
 #include "experiment/config.h"
 #include "tensor/tensor.h"
 
@@ -140,6 +141,9 @@ typedef struct ib_backend_ops {
 
     /* One thread's greatest rate of independent FMAs, for the roofline; returns the FLOPs done. */
     double (*fma_probe)(ib_backend *self, int64_t iterations);
+
+    /* Runs work for items 0..items-1 on the threads that compute, for measurements. */
+    void (*run_on_threads)(ib_backend *self, size_t items, ib_work *work, void *context);
 
     void (*close)(ib_backend *self);
 } ib_backend_ops;

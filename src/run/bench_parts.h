@@ -11,11 +11,11 @@
 ib_status ib_bench_open_backend(const ib_config *config, ib_backend **backend, ib_error *err);
 
 /* GFLOP/s of independent FMAs on `threads` threads at once, the best of 10 runs. */
-ib_status ib_bench_fma_peak(ib_backend *backend, unsigned threads, double *gflops, ib_error *err);
+double ib_bench_fma_peak(ib_backend *backend, unsigned threads);
 
 /* GB/s of a[i] += b[i] over arrays of total_bytes together: 2 reads and 1 write. */
-ib_status ib_bench_stream_rate(unsigned threads, size_t total_bytes, double seconds, double *rate,
-                               ib_error *err);
+ib_status ib_bench_stream_rate(ib_backend *backend, size_t total_bytes, double seconds,
+                               double *rate, ib_error *err);
 
 /* Prints object as one line and releases it. */
 ib_status ib_bench_print_json(json_t *object, FILE *out, ib_error *err);

@@ -132,9 +132,9 @@ static ib_status bench_model(const ib_config *config, ib_backend *backend, ib_mo
     unsigned threads = backend->info.threads;
     IB_TRY(ib_model_initialize(model, config->seed, err));
     IB_TRY(source_open(source, (size_t)config->batch_size, err));
-    IB_TRY(ib_bench_fma_peak(backend, threads, &before, err));
+    before = ib_bench_fma_peak(backend, threads);
     IB_TRY(time_steps(model, config, source, seconds, timing, err));
-    IB_TRY(ib_bench_fma_peak(backend, threads, &after, err));
+    after = ib_bench_fma_peak(backend, threads);
     return report_steps(config, backend, model, timing, before > after ? before : after, out, err);
 }
 
@@ -145,9 +145,9 @@ static ib_status profile_model(const ib_config *config, ib_backend *backend, ib_
     double ignored;
     IB_TRY(ib_model_initialize(model, config->seed, err));
     IB_TRY(source_open(source, (size_t)config->batch_size, err));
-    IB_TRY(ib_bench_fma_peak(backend, threads, &limits.fma_gflops, err));
-    IB_TRY(ib_bench_stream_rate(threads, (size_t)512 << 20, 0.5, &limits.memory_gb_s, err));
-    IB_TRY(ib_bench_stream_rate(threads, (size_t)1 << 20, 0.2, &limits.cache_gb_s, err));
+    limits.fma_gflops = ib_bench_fma_peak(backend, threads);
+    IB_TRY(ib_bench_stream_rate(backend, (size_t)512 << 20, 0.5, &limits.memory_gb_s, err));
+    IB_TRY(ib_bench_stream_rate(backend, (size_t)1 << 20, 0.2, &limits.cache_gb_s, err));
     uint64_t step = 0;
     for (; step < WARM_UP; ++step)
         IB_TRY(one_step(model, config, source, step, &ignored, err));

@@ -274,6 +274,7 @@ static void random_cases(void **state) {
         struct linear_case l = {roll(&dice, 1, 70), roll(&dice, 1, 700), roll(&dice, 1, 150),
                                 roll(&dice, 0, 1), roll(&dice, 0, 2) * 25,
                                 (enum fill)roll(&dice, 0, 2)};
+        l.relu |= l.dropout != 0;
         describe(name, sizeof name, OP_CONV, (size_t)i, &c, NULL);
         check_case(&tally, name, conv_case_macs(&c), run_conv_item, &c, 0xAB00000000u + (uint64_t)i);
         describe(name, sizeof name, OP_LINEAR, (size_t)i, NULL, &l);

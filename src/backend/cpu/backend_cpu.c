@@ -185,6 +185,10 @@ static double fma_rate(ib_backend *self, int64_t iterations) {
     return cpu_of(self)->kernels->fma_probe(iterations);
 }
 
+static void run_on_threads(ib_backend *self, size_t items, ib_work *work, void *context) {
+    ib_pool_run(cpu_of(self)->pool, items, work, context);
+}
+
 static void close_cpu(ib_backend *self) {
     ib_cpu *cpu = cpu_of(self);
     ib_pool_close(cpu->pool);
@@ -211,6 +215,7 @@ static const ib_backend_ops CPU_OPS = {
     .softmax_nll = softmax_nll,
     .update = update,
     .fma_probe = fma_rate,
+    .run_on_threads = run_on_threads,
     .close = close_cpu,
 };
 

@@ -1,0 +1,244 @@
+/* Whole training runs of 50 steps (two epochs, each ending in a partial batch) of every model and
+ * optimiser: model, optimiser state and test results must be those of tests/golden/train-*.txt on
+ * every vector instruction set of this machine, with 1, 2, 3 and 7 threads.
+ *
+ * Data: digits, generated where ISOBIT_TEST_DATA (or a temporary directory) lacks it; MNIST from
+ * ISOBIT_DATA_DIR or ISOBIT_MIRROR, else skipped.
+ * ISOBIT_TRAINING_SCALAR=1 adds the scalar reference (minutes).
+ * ISOBIT_WRITE_GOLDEN=1 writes the golden lines of the data sets at hand instead of comparing; only
+ * after a change of NUMERICS.md, and never by one instruction set alone (it needs two that agree). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../unit/temp_dir.h"
+#include "base/numerics_version.h"
+#include "data/dataset.h"
+#include "data/split.h"
+#include "model/model.h"
+#include "train/trainer.h"
+
+enum { BATCH = 64, STEPS = 50, TRAIN_SIZE = 24 * BATCH + 57, TEST_SIZE = 300, LINE = 400 };
+
+struct recipe {
+    const char *name;
+    ib_config config;
+};
+
+#define RUN                                                                                        \
+    .train_size = TRAIN_SIZE, .test_size = TEST_SIZE, .epochs = 2, .batch_size = BATCH,           \
+    .test_batch_size = 100, .gamma = 0.7, .seed = 1
+
+static const struct recipe RECIPES[] = {
+    {"cnn adadelta",
+     {RUN, .model = IB_MODEL_CNN, .optimizer = IB_ADADELTA, .lr = 1.0, .rho = 0.9, .eps = 1e-6}},
+    {"cnn sgd",
+     {RUN, .model = IB_MODEL_CNN, .optimizer = IB_SGD, .lr = 0.01, .momentum = 0.9,
+      .weight_decay = 5e-4}},
+    {"cnn adam",
+     {RUN, .model = IB_MODEL_CNN, .optimizer = IB_ADAM, .lr = 0.001, .beta1 = 0.9, .beta2 = 0.999,
+      .eps = 1e-8, .schedule = IB_SCHEDULE_CONSTANT}},
+    {"mlp adadelta",
+     {RUN, .model = IB_MODEL_MLP, .optimizer = IB_ADADELTA, .lr = 1.0, .rho = 0.9, .eps = 1e-6,
+      .weight_decay = 1e-5}},
+    {"mlp sgd", {RUN, .model = IB_MODEL_MLP, .optimizer = IB_SGD, .lr = 0.05}},
+    {"mlp adam",
+     {RUN, .model = IB_MODEL_MLP, .optimizer = IB_ADAM, .lr = 0.001, .beta1 = 0.9, .beta2 = 0.999,
+      .eps = 1e-8, .weight_decay = 1e-4, .normalize = IB_NORMALIZE_HALF}},
+};
+
+enum { RECIPE_COUNT = sizeof RECIPES / sizeof RECIPES[0] };
+static const unsigned THREADS[] = {1, 2, 3, 7};
+
+static int asked(const char *name) {
+    const char *value = getenv(name);
+    return value != NULL && strcmp(value, "1") == 0;
+}
+
+/* ---- one run ------------------------------------------------------------------------------------ */
+
+#define CHECK(call)                                                                                \
+    do {                                                                                           \
+        ib_error error_ = {0};                                                                     \
+        if ((call) != IB_OK)                                                                       \
+            fail_msg("%s: %s", #call, ib_error_text(&error_));                                     \
+    } while (0)
+#define ERR (&error_)
+
+/* "digits cnn adadelta MODEL OPTIMIZER correct loss" */
+static void train_once(const struct recipe *recipe, const ib_dataset *dataset, const char *isa,
+                       unsigned threads, char line[LINE]) {
+    ib_backend_options options = {"cpu", isa, threads};
+    ib_train_observer observer = {0};
+    ib_train_result result;
+    ib_backend *backend;
+    ib_model *model;
+    ib_split split;
+    char model_hex[IB_SHA256_HEX_SIZE], optimizer_hex[IB_SHA256_HEX_SIZE];
+    const ib_config *c = &recipe->config;
+    CHECK(ib_backend_open(&options, &backend, ERR));
+    CHECK(ib_split_make(IB_SPLIT_OFFICIAL, dataset->train_count, dataset->test_count, c->seed,
+                        (size_t)c->train_size, (size_t)c->test_size, &split, ERR));
+    CHECK(ib_model_open(backend, c, dataset->info->mean, dataset->info->standard_deviation, BATCH, 1,
+                        &model, ERR));
+    CHECK(ib_model_initialize(model, c->seed, ERR));
+    CHECK(ib_train(model, c, dataset, &split, &observer, &result, ERR));
+    assert_int_equal(result.steps, STEPS);
+    CHECK(ib_model_save(model, NULL, model_hex, ERR));
+    CHECK(ib_model_save_optimizer(model, NULL, result.steps, optimizer_hex, ERR));
+    snprintf(line, LINE, "%s %s %s %s %zu %a", dataset->info->name, recipe->name, model_hex,
+             optimizer_hex, result.test.correct, result.test.loss);
+    ib_model_close(model);
+    ib_split_close(&split);
+    ib_backend_close(backend);
+}
+
+/* ---- the golden file ----------------------------------------------------------------------------- */
+
+static char *golden_path(void) {
+    const char *root = getenv("SOURCE_DIR");
+    return ib_format("%s/tests/golden/train-" IB_NUMERICS_VERSION ".txt", root != NULL ? root : ".");
+}
+
+/* 1 and the line of this data set and recipe, or 0. */
+static int golden_line(const char *dataset, const char *recipe, char line[LINE]) {
+    char *path = golden_path(), *start = ib_format("%s %s ", dataset, recipe);
+    FILE *stream = fopen(path, "r");
+    int found = 0;
+    while (stream != NULL && !found && fgets(line, LINE, stream) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        found = strncmp(line, start, strlen(start)) == 0;
+    }
+    if (stream != NULL)
+        fclose(stream);
+    free(path);
+    free(start);
+    return found;
+}
+
+/* Replaces the lines of one data set. */
+static void write_golden(const char *dataset, char lines[RECIPE_COUNT][LINE]) {
+    char *path = golden_path(), *start = ib_format("%s ", dataset), line[LINE];
+    char *text = ib_format("# NUMERICS %s: tests/backend/test_training_hash.c: data set, model, "
+                           "optimizer, model_sha256, optimizer_sha256, correct of %d, test loss\n",
+                           IB_NUMERICS_VERSION, TEST_SIZE);
+    FILE *stream = fopen(path, "r");
+    while (stream != NULL && fgets(line, LINE, stream) != NULL)
+        if (line[0] != '#' && strncmp(line, start, strlen(start)) != 0) {
+            char *longer = ib_format("%s%s", text, line);
+            free(text);
+            text = longer;
+        }
+    if (stream != NULL)
+        fclose(stream);
+    for (int i = 0; i < RECIPE_COUNT; ++i) {
+        char *longer = ib_format("%s%s\n", text, lines[i]);
+        free(text);
+        text = longer;
+    }
+    CHECK(ib_write_file_atomic(path, text, strlen(text), ERR));
+    free(text);
+    free(start);
+    free(path);
+}
+
+/* ---- every instruction set and thread count ------------------------------------------------------ */
+
+static void check_dataset(const ib_dataset *dataset) {
+    unsigned runs = 0, equal = 0, isas = 0;
+    int supported, vector = 0, writing = asked("ISOBIT_WRITE_GOLDEN");
+    static char golden[RECIPE_COUNT][LINE];
+    for (int i = 0; i < RECIPE_COUNT; ++i)
+        if (!golden_line(dataset->info->name, RECIPES[i].name, golden[i])) {
+            golden[i][0] = '\0';
+            if (!writing) {
+                print_error("no golden line for %s %s\n", dataset->info->name, RECIPES[i].name);
+                ++runs;
+            }
+        }
+    if (writing)
+        memset(golden, 0, sizeof golden);
+    for (size_t k = 0; ib_backend_isa_at(k, &supported) != NULL; ++k) {
+        const char *isa = ib_backend_isa_at(k, &supported);
+        int scalar = strcmp(isa, "scalar") == 0;
+        if (!supported || (scalar && vector && !asked("ISOBIT_TRAINING_SCALAR")))
+            continue;
+        vector |= !scalar;
+        ++isas;
+        for (size_t t = 0; t < (scalar ? 1 : sizeof THREADS / sizeof THREADS[0]); ++t)
+            for (int i = 0; i < RECIPE_COUNT; ++i) {
+                char line[LINE];
+                train_once(&RECIPES[i], dataset, isa, THREADS[t], line);
+                if (golden[i][0] == '\0' && writing)
+                    memcpy(golden[i], line, sizeof line);
+                ++runs;
+                equal += strcmp(line, golden[i]) == 0;
+                if (strcmp(line, golden[i]) != 0)
+                    print_error("%s, %u threads: %s\nwanted %s\n", isa, THREADS[t], line,
+                                golden[i][0] != '\0' ? golden[i] : "a golden line");
+            }
+    }
+    print_message("%s: %u of %u runs of %d steps equal, %u instruction sets\n", dataset->info->name,
+                  equal, runs, STEPS, isas);
+    assert_true(runs >= RECIPE_COUNT);
+    assert_int_equal(equal, runs);
+    if (writing) {
+        assert_true(isas >= 2);
+        write_golden(dataset->info->name, golden);
+    }
+}
+
+static void digits(void **state) {
+    (void)state;
+    const char *shared = getenv("ISOBIT_TEST_DATA");
+    char *temporary = shared == NULL ? temp_dir_make() : NULL;
+    const char *directory = shared != NULL ? shared : temporary;
+    ib_dataset dataset;
+    CHECK(ib_dataset_prepare(directory, "digits", NULL, NULL, ERR));
+    CHECK(ib_dataset_open(directory, "digits", &dataset, ERR));
+    check_dataset(&dataset);
+    ib_dataset_close(&dataset);
+    if (temporary != NULL)
+        temp_dir_remove(temporary);
+}
+
+static void mnist(void **state) {
+    (void)state;
+    const char *given = getenv("ISOBIT_DATA_DIR"), *mirror = getenv("ISOBIT_MIRROR");
+    ib_dataset dataset;
+    ib_error err = {0};
+    if (given != NULL && ib_dataset_open(given, "mnist", &dataset, &err) == IB_OK) {
+        check_dataset(&dataset);
+        ib_dataset_close(&dataset);
+        return;
+    }
+    if (mirror == NULL || mirror[0] == '\0') {
+        print_message("skipped: no MNIST in ISOBIT_DATA_DIR, and no ISOBIT_MIRROR\n");
+        skip();
+    }
+    char *temporary = temp_dir_make();
+    ib_status status = ib_dataset_prepare(temporary, "mnist", mirror, NULL, &err);
+    if (status == IB_OK)
+        status = ib_dataset_open(temporary, "mnist", &dataset, &err);
+    if (status == IB_OK) {
+        check_dataset(&dataset);
+        ib_dataset_close(&dataset);
+    }
+    temp_dir_remove(temporary);
+    if (status != IB_OK) {
+        print_message("skipped: no MNIST from ISOBIT_MIRROR: %s\n", ib_error_text(&err));
+        ib_error_clear(&err);
+        skip();
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(digits),
+        cmocka_unit_test(mnist),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
