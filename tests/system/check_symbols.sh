@@ -37,8 +37,9 @@ fused() {
     objdump -d "$1" | grep -c -E '\svfn?m(add|sub)|\sf(n?madd|n?msub|mla|mls)\s' || true
 }
 count() { # count NAME: FMA instructions in the objects of kernels_NAME, or "absent"
+    objects=$(find "$BUILD_DIR" -path "*kernels_$1.dir/*.o")
     total=absent
-    for object in $(find "$BUILD_DIR" -path "*kernels_$1.dir/*.o"); do
+    for object in $objects; do
         [ "$total" = absent ] && total=0
         total=$((total + $(fused "$object")))
     done

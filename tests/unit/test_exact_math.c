@@ -197,7 +197,9 @@ static void exp_and_log_within_an_ulp(void **state) {
                                   -104.0f,    -104.000008f, -105.0f,       0.34657359f, -0.34657359f,
                                   0.70710678f, 1.41421356f, 0.5f,          2.0f,       0x1p-149f,
                                   0x1p-126f,  0x1.FFFFFEp127f, 0x1p-25f,   -0x1p-25f,  1.0000001f,
-                                  0.99999994f};
+                                  0.99999994f,
+                                  /* among the worst of all 2^32 */
+                                  -0x1.790924p+2f, 0x1.F31712p+3f, 0x1.67CC32p+0f};
     pthread_t threads[MAX_THREADS];
     struct slice slices[MAX_THREADS], all = {.step = 1};
     unsigned count = ib_usable_cpus() < MAX_THREADS ? ib_usable_cpus() : MAX_THREADS;
