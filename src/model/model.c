@@ -220,9 +220,9 @@ ib_status ib_model_predict(ib_model *model, const uint8_t *const *images, const 
     for (size_t i = 0; i < count; ++i) {
         const float *z = model->logits + 16 * i;
         uint8_t best = 0;
-        for (uint8_t j = 1; j < CLASSES; ++j)
+        for (int j = 1; j < CLASSES; ++j)
             if (z[j] > z[best])
-                best = j;
+                best = (uint8_t)j;
         if (predictions != NULL)
             predictions[i] = best;
         if (logits != NULL)

@@ -66,7 +66,7 @@ static inline struct guarded take_floats(int64_t count) {
 
 static inline float random_float(uint32_t kind, uint32_t word, enum fill fill, int positive) {
     uint32_t sign = positive ? 0 : word & 0x80000000u, mantissa = word & 0x7FFFFFu, bits;
-    if (kind % 100 < 36)
+    if (kind % 100 < (fill == VANISH ? 15 : 36))
         return 0.0f;
     if (kind % 100 < 42) {
         bits = 0x80000000u; /* -0 */

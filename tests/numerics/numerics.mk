@@ -31,8 +31,11 @@ avx512_flags := -DIB_ISA_AVX512=1 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mf
                 -mprefer-vector-width=512 -mtune=skylake-avx512
 neon_flags := -DIB_ISA_NEON=1
 
-numerics: $(ROOT)/tests/numerics/numerics.c $(objects)
-	$(CC) $(CFLAGS) $(filter %.c,$^) $(objects) $(LDFLAGS) -pthread -lm -o $@
+numerics: numerics.o $(objects)
+	$(CC) $(OPT) $^ $(LDFLAGS) -pthread -lm -o $@
+
+numerics.o: $(ROOT)/tests/numerics/numerics.c
+	$(CC) $(CFLAGS) -c $< -o $@
 
 common/%.o: $(SRC)/%.c
 	@mkdir -p $(@D)
