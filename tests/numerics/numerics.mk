@@ -32,7 +32,7 @@ avx512_flags := -DIB_ISA_AVX512=1 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mf
 neon_flags := -DIB_ISA_NEON=1
 
 numerics: numerics.o $(objects)
-	$(CC) $(OPT) $^ $(LDFLAGS) -pthread -lm -o $@
+	$(CC) $(OPT) $(filter %.o,$^) $(LDFLAGS) -pthread -lm -o $@
 
 numerics.o: $(ROOT)/tests/numerics/numerics.c
 	$(CC) $(CFLAGS) -c $< -o $@
