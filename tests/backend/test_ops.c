@@ -12,10 +12,14 @@
 
 #include "base/fpenv.h"
 #include "op_run.h"
+#include "oracle.h"
 
 static const unsigned THREADS[] = {1, 2, 3, 7};
 
 enum { MAX_MESSAGES = 40 };
+
+/* The oracle takes smaller cases only. */
+static const double ORACLE_MACS = 1.5e6;
 
 /* The slow reference runs every case once; what repeats it stays below these. */
 static const double SOFT_MACS = 6e7, REFERENCE_THREADS_MACS = 4e6;
@@ -219,6 +223,77 @@ static void image_loads(void **state) {
     check_table(OP_LOAD);
 }
 
+/* ---- the reference itself ------------------------------------------------------------------------ */
+
+/* Scratch for nothing: the oracle needs none. */
+static void no_conv_scratch(const ib_conv *conv, size_t *per_thread, size_t *shared) {
+    (void)conv;
+    *per_thread = *shared = 0;
+}
+static void no_linear_scratch(const ib_linear *linear, size_t *per_thread, size_t *shared) {
+    (void)linear;
+    *per_thread = *shared = 0;
+}
+static void oracle_conv_forward_kernel(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {
+    struct oracle_tensors t = {.x = p->x, .w = p->w, .b = p->b, .y = p->y, .argmax = p->argmax};
+    (void)cpu;
+    oracle_conv_forward(c, &t);
+}
+static void oracle_conv_backward_kernel(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {
+    struct oracle_tensors t = {.x = p->x, .w = p->w, .dy = p->dy, .dx = p->dx, .dw = p->dw,
+                               .db = p->db, .argmax = p->argmax};
+    (void)cpu;
+    oracle_conv_backward(c, &t);
+}
+static const float *kept_bias; /* the oracle does a linear layer at once, on the backward call */
+static float *kept_output;
+static void oracle_linear_forward_kernel(ib_cpu *cpu, const ib_linear *l,
+                                         const ib_linear_pointers *p) {
+    (void)cpu, (void)l;
+    kept_bias = p->b;
+    kept_output = p->y;
+}
+static void oracle_linear_backward_kernel(ib_cpu *cpu, const ib_linear *l,
+                                          const ib_linear_pointers *p) {
+    struct oracle_tensors t = {.x = p->x, .w = p->w, .b = kept_bias, .y = kept_output, .dy = p->dy,
+                               .dx = p->dx, .dw = p->dw, .db = p->db};
+    (void)cpu;
+    oracle_linear(l, &t);
+}
+
+static const ib_cpu_kernels ORACLE = {.isa = "oracle",
+                                      .conv_scratch = no_conv_scratch,
+                                      .linear_scratch = no_linear_scratch,
+                                      .conv_forward = oracle_conv_forward_kernel,
+                                      .conv_backward = oracle_conv_backward_kernel,
+                                      .linear_forward = oracle_linear_forward_kernel,
+                                      .linear_backward = oracle_linear_backward_kernel};
+
+/* The page NUMERICS.md, written down a second time, agrees with the reference. */
+static void reference_follows_the_definition(void **state) {
+    (void)state;
+    struct tally tally;
+    char name[200];
+    tally_open(&tally);
+    for (int op = OP_CONV; op <= OP_LINEAR; ++op)
+        for (size_t i = 0; i < op_case_count((enum op_kind)op); ++i) {
+            struct op_run want, got;
+            if (op_case_macs((enum op_kind)op, i) > ORACLE_MACS)
+                continue;
+            describe(name, sizeof name, (enum op_kind)op, i, &CONV_CASES[i % COUNT_OF(CONV_CASES)],
+                     &LINEAR_CASES[i % COUNT_OF(LINEAR_CASES)]);
+            run_op((enum op_kind)op, i, &ORACLE, tally.pools[0], &want);
+            run_op((enum op_kind)op, i, reference(), tally.pools[0], &got);
+            check_meaningful(name, &got, &tally);
+            differs(name, "the reference against the definition", 1, &want, &got, &tally.failures);
+            run_close(&want);
+            run_close(&got);
+            ++tally.cases;
+            ++tally.comparisons;
+        }
+    tally_close(&tally, "definition");
+}
+
 /* ---- random cases ------------------------------------------------------------------------------- */
 
 struct dice {
@@ -399,7 +474,8 @@ static void caller_environment_is_kept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(comparison_can_fail), cmocka_unit_test(convolutions),
+        cmocka_unit_test(comparison_can_fail), cmocka_unit_test(reference_follows_the_definition),
+        cmocka_unit_test(convolutions),
         cmocka_unit_test(linear_layers),       cmocka_unit_test(softmaxes),
         cmocka_unit_test(updates),             cmocka_unit_test(image_loads),
         cmocka_unit_test(random_cases),        cmocka_unit_test(bad_weights_are_reported),
