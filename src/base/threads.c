@@ -12,7 +12,8 @@
 
 enum {
     CACHE_LINE = 64,
-    SPINS_BEFORE_SLEEP = 20000, /* roughly 100 us: longer than the gaps inside a training step */
+    SPINS = 4000,       /* roughly 100 us: longer than the gaps inside a training step */
+    SPINS_CROWDED = 20, /* with more threads than CPUs, spinning keeps others from working */
 };
 
 struct ib_pool {
@@ -21,6 +22,7 @@ struct ib_pool {
     pthread_t *workers;
     struct worker *arguments;
     int pin;
+    int spins; /* before a waiting thread sleeps or yields */
     cpu_set_t caller_affinity;
 
     ib_work *work;
@@ -61,7 +63,7 @@ static void take_items(ib_pool *pool, unsigned thread) {
 }
 
 static unsigned wait_for_generation(ib_pool *pool, unsigned seen) {
-    for (int spin = 0; spin < SPINS_BEFORE_SLEEP; ++spin) {
+    for (int spin = 0; spin < pool->spins; ++spin) {
         unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);
         if (now != seen)
             return now;
@@ -122,10 +124,12 @@ void ib_pool_run(ib_pool *pool, size_t items, ib_work *work, void *context) {
     atomic_store_explicit(&pool->busy, pool->size - 1, memory_order_relaxed);
     announce_generation(pool);
     take_items(pool, 0);
-    for (unsigned spin = 0; atomic_load_explicit(&pool->busy, memory_order_acquire) > 0; ++spin) {
+    for (int spin = 0; atomic_load_explicit(&pool->busy, memory_order_acquire) > 0; ++spin) {
         spin_pause();
-        if (spin > SPINS_BEFORE_SLEEP)
-            sched_yield(); /* more threads than CPUs: let the last worker run */
+        if (spin >= pool->spins) {
+            sched_yield(); /* let the last worker run if it shares this CPU */
+            spin = pool->spins;
+        }
     }
 }
 
@@ -171,6 +175,7 @@ ib_status ib_pool_open(unsigned threads, ib_pool **result, ib_error *err) {
     CPU_ZERO(&pool->caller_affinity);
     int known = sched_getaffinity(0, sizeof pool->caller_affinity, &pool->caller_affinity) == 0;
     pool->pin = known && threads > 1 && threads <= (unsigned)CPU_COUNT(&pool->caller_affinity);
+    pool->spins = pool->pin ? SPINS : SPINS_CROWDED;
     int cpu = -1;
     for (unsigned i = 0; i < threads; ++i) {
         if (pool->pin)
