@@ -1,5 +1,5 @@
-/* Runs one operation case on one kernel table: inputs from the case's number alone, guarded buffers,
- * outputs to compare or hash. Used by test_ops.c and numerics/numerics.c. */
+/* Runs one operation case on one kernel table: inputs from the case's number alone, guarded
+ * buffers, outputs to compare or hash. Used by test_ops.c and numerics/numerics.c. */
 #ifndef TESTS_BACKEND_OP_RUN_H
 #define TESTS_BACKEND_OP_RUN_H
 
@@ -13,7 +13,8 @@
 #include "base/philox.h"
 #include "op_cases.h"
 
-/* ---- guarded memory ---------------------------------------------------------------------------- */
+/* ---- guarded memory ----------------------------------------------------------------------------
+ */
 
 enum { GUARD = 64, PAGE = 4096 }; /* kernels may read, not write, one vector past the end */
 
@@ -62,14 +63,15 @@ static inline struct guarded take_floats(int64_t count) {
     return guarded_take((size_t)count * sizeof(float));
 }
 
-/* ---- inputs ------------------------------------------------------------------------------------ */
+/* ---- inputs ------------------------------------------------------------------------------------
+ */
 
 static inline float random_float(uint32_t kind, uint32_t word, enum fill fill, int positive) {
     uint32_t sign = positive ? 0 : word & 0x80000000u, mantissa = word & 0x7FFFFFu, bits;
     if (kind % 100 < (fill == VANISH ? 15 : 36))
         return 0.0f;
     if (kind % 100 < 42) {
-        bits = 0x80000000u; /* -0 */
+        bits = 0x80000000u;      /* -0 */
     } else if (fill == VANISH) { /* 2^-95: products underflow */
         bits = sign | 32u << 23 | mantissa;
     } else if (fill == PLAIN || kind % 100 < 85) { /* 2^-7 to 1 */
@@ -126,7 +128,8 @@ static inline ib_dropout make_dropout(int percent, uint64_t salt, uint64_t eleme
     return d;
 }
 
-/* ---- results ----------------------------------------------------------------------------------- */
+/* ---- results -----------------------------------------------------------------------------------
+ */
 
 enum { MAX_OUTPUTS = 6, MAX_BUFFERS = 16 };
 
@@ -177,7 +180,8 @@ static inline void run_close(struct op_run *run) {
     *run = (struct op_run){0};
 }
 
-/* ---- machines: a kernel table with a pool and exactly the scratch it asks for ------------------- */
+/* ---- machines: a kernel table with a pool and exactly the scratch it asks for -------------------
+ */
 
 struct machine {
     ib_cpu cpu;
@@ -222,11 +226,21 @@ static inline void run_check_buffers(struct op_run *run, int scratch_intact) {
         run->intact &= guarded_intact(&run->buffers[i]);
 }
 
-/* ---- operations -------------------------------------------------------------------------------- */
+/* ---- operations --------------------------------------------------------------------------------
+ */
 
 static inline ib_conv conv_of_case(const struct conv_case *k, uint64_t salt) {
-    ib_conv c = {.n = k->n, .h = k->h, .w = k->w, .ci = k->ci, .co = k->co, .kh = k->kh,
-                 .kw = k->kw, .stride = k->stride, .pad = k->pad, .relu = k->relu, .pool = k->pool};
+    ib_conv c = {.n = k->n,
+                 .h = k->h,
+                 .w = k->w,
+                 .ci = k->ci,
+                 .co = k->co,
+                 .kh = k->kh,
+                 .kw = k->kw,
+                 .stride = k->stride,
+                 .pad = k->pad,
+                 .relu = k->relu,
+                 .pool = k->pool};
     c.input_scale = salt % 2 == 0 ? 1.0f : (float)(1.0 / 0.75);
     c.dropout = make_dropout(k->dropout, salt,
                              k->pool ? (uint64_t)(k->n * ib_conv_pooled_features(&c)) : 0);
@@ -288,8 +302,8 @@ static inline void run_conv(const struct conv_case *k, uint64_t salt, const ib_c
     machine_open(&m, kernels, pool, per_thread, shared);
     ib_conv_pointers forward = {.x = x, .w = w, .b = b, .y = y, .argmax = argmax};
     kernels->conv_forward(&m.cpu, &c, &forward);
-    ib_conv_pointers back = {.x = x, .w = w, .dy = dy, .dx = dx, .dw = dw, .db = db,
-                             .argmax = argmax};
+    ib_conv_pointers back = {
+        .x = x, .w = w, .dy = dy, .dx = dx, .dw = dw, .db = db, .argmax = argmax};
     kernels->conv_backward(&m.cpu, &c, &back);
     run_check_buffers(run, machine_close(&m));
 }
@@ -429,7 +443,8 @@ static inline void run_load(const struct load_case *k, uint64_t salt, const ib_c
     run_check_buffers(run, machine_close(&m));
 }
 
-/* ---- every case, by one number ------------------------------------------------------------------ */
+/* ---- every case, by one number ------------------------------------------------------------------
+ */
 
 enum op_kind { OP_CONV, OP_LINEAR, OP_SOFTMAX, OP_UPDATE, OP_LOAD, OP_KINDS };
 

@@ -1,6 +1,6 @@
-/* Convolution and linear layers straight from NUMERICS.md, sections 2 to 6: one output after another,
- * each by its own list of terms. Shares nothing with src/backend but the shapes; fma is libm's. Slow:
- * what checks the reference that all else is compared with. */
+/* Convolution and linear layers straight from NUMERICS.md, sections 2 to 6: one output after
+ * another, each by its own list of terms. Shares nothing with src/backend but the shapes; fma is
+ * libm's. Slow: what checks the reference that all else is compared with. */
 #ifndef TESTS_BACKEND_ORACLE_H
 #define TESTS_BACKEND_ORACLE_H
 
@@ -79,7 +79,8 @@ struct oracle_tensors {
     uint8_t *argmax;
 };
 
-/* ---- convolution --------------------------------------------------------------------------------- */
+/* ---- convolution
+ * --------------------------------------------------------------------------------- */
 
 static inline int64_t oracle_stored(int64_t ci) {
     return ci == 1 ? 1 : ib_pad16(ci);
@@ -138,8 +139,8 @@ static inline float oracle_gradient(const ib_conv *c, const struct oracle_tensor
     return t->dy[n * ib_pad16(c->co * ph * pw) + co * ph * pw + cell];
 }
 
-static inline float oracle_input_gradient(const ib_conv *c, const struct oracle_tensors *t, int64_t n,
-                                          int64_t y, int64_t x, int64_t ci) {
+static inline float oracle_input_gradient(const ib_conv *c, const struct oracle_tensors *t,
+                                          int64_t n, int64_t y, int64_t x, int64_t ci) {
     struct oracle_dot dot = {0};
     int64_t channels = oracle_stored(c->ci);
     for (int64_t up = 0; up < c->kh; ++up)
@@ -169,7 +170,7 @@ static inline float oracle_weight_gradient(const ib_conv *c, const struct oracle
             int64_t y = i / ow * c->stride + ky - c->pad, x = i % ow * c->stride + kx - c->pad;
             int inside = y >= 0 && y < c->h && x >= 0 && x < c->w;
             float g = oracle_gradient(c, t, n, i / ow, i % ow, co);
-            float from = ci < 0    ? 1.0f
+            float from = ci < 0   ? 1.0f
                          : inside ? t->x[((n * c->h + y) * c->w + x) * oracle_stored(c->ci) + ci]
                                   : 0.0f;
             oracle_batch_term(&sum, from, g);
@@ -183,11 +184,10 @@ static inline void oracle_conv_backward(const ib_conv *c, const struct oracle_te
     int64_t channels = oracle_stored(c->ci), co16 = ib_pad16(c->co);
     for (int64_t i = 0; t->dx != NULL && i < c->n * c->h * c->w; ++i)
         for (int64_t ci = 0; ci < channels; ++ci)
-            t->dx[i * channels + ci] =
-                oracle_mask(t->x[i * channels + ci],
-                            oracle_input_gradient(c, t, i / (c->h * c->w), i / c->w % c->h,
-                                                  i % c->w, ci),
-                            c->input_scale);
+            t->dx[i * channels + ci] = oracle_mask(
+                t->x[i * channels + ci],
+                oracle_input_gradient(c, t, i / (c->h * c->w), i / c->w % c->h, i % c->w, ci),
+                c->input_scale);
     for (int64_t co = 0; co < c->co; ++co) {
         t->db[co] = oracle_weight_gradient(c, t, 0, 0, -1, co);
         for (int64_t tap = 0; tap < c->kh * c->kw; ++tap)
@@ -197,7 +197,8 @@ static inline void oracle_conv_backward(const ib_conv *c, const struct oracle_te
     }
 }
 
-/* ---- linear --------------------------------------------------------------------------------------- */
+/* ---- linear
+ * --------------------------------------------------------------------------------------- */
 
 static inline void oracle_linear(const ib_linear *l, const struct oracle_tensors *t) {
     int64_t in16 = ib_pad16(l->in), out16 = ib_pad16(l->out);

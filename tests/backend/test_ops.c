@@ -1,6 +1,6 @@
-/* Every operation case on every instruction set of this machine, with 1, 2, 3 and 7 threads, against
- * the scalar reference: all outputs bit for bit, nothing written outside a buffer or the planned
- * scratch. The reference itself by hardware and by software fma.
+/* Every operation case on every instruction set of this machine, with 1, 2, 3 and 7 threads,
+ * against the scalar reference: all outputs bit for bit, nothing written outside a buffer or the
+ * planned scratch. The reference itself by hardware and by software fma.
  *
  * ISOBIT_RANDOM_CASES=N adds N random convolutions and N random linear layers (default 40). */
 #include <setjmp.h>
@@ -223,7 +223,8 @@ static void image_loads(void **state) {
     check_table(OP_LOAD);
 }
 
-/* ---- the reference itself ------------------------------------------------------------------------ */
+/* ---- the reference itself
+ * ------------------------------------------------------------------------ */
 
 /* Scratch for nothing: the oracle needs none. */
 static void no_conv_scratch(const ib_conv *conv, size_t *per_thread, size_t *shared) {
@@ -240,8 +241,13 @@ static void oracle_conv_forward_kernel(ib_cpu *cpu, const ib_conv *c, const ib_c
     oracle_conv_forward(c, &t);
 }
 static void oracle_conv_backward_kernel(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {
-    struct oracle_tensors t = {.x = p->x, .w = p->w, .dy = p->dy, .dx = p->dx, .dw = p->dw,
-                               .db = p->db, .argmax = p->argmax};
+    struct oracle_tensors t = {.x = p->x,
+                               .w = p->w,
+                               .dy = p->dy,
+                               .dx = p->dx,
+                               .dw = p->dw,
+                               .db = p->db,
+                               .argmax = p->argmax};
     (void)cpu;
     oracle_conv_backward(c, &t);
 }
@@ -255,8 +261,14 @@ static void oracle_linear_forward_kernel(ib_cpu *cpu, const ib_linear *l,
 }
 static void oracle_linear_backward_kernel(ib_cpu *cpu, const ib_linear *l,
                                           const ib_linear_pointers *p) {
-    struct oracle_tensors t = {.x = p->x, .w = p->w, .b = kept_bias, .y = kept_output, .dy = p->dy,
-                               .dx = p->dx, .dw = p->dw, .db = p->db};
+    struct oracle_tensors t = {.x = p->x,
+                               .w = p->w,
+                               .b = kept_bias,
+                               .y = kept_output,
+                               .dy = p->dy,
+                               .dx = p->dx,
+                               .dw = p->dw,
+                               .db = p->db};
     (void)cpu;
     oracle_linear(l, &t);
 }
@@ -294,7 +306,8 @@ static void reference_follows_the_definition(void **state) {
     tally_close(&tally, "definition");
 }
 
-/* ---- random cases ------------------------------------------------------------------------------- */
+/* ---- random cases -------------------------------------------------------------------------------
+ */
 
 struct dice {
     ib_rng rng;
@@ -311,12 +324,18 @@ static struct conv_case random_conv(struct dice *dice) {
     static const int N[] = {1, 2, 3, 7, 8, 9, 17, 25, 33};
     for (;;) {
         int listed = roll(dice, 0, 2) == 0; /* a third on the list path */
-        struct conv_case c = {.n = N[roll(dice, 0, 8)], .h = roll(dice, 1, 24),
-                              .w = roll(dice, 1, 24), .ci = CI[roll(dice, 0, 9)],
-                              .co = CO[roll(dice, 0, 9)], .kh = roll(dice, 1, 7),
-                              .kw = roll(dice, 1, 7), .stride = roll(dice, 1, 3),
-                              .pad = roll(dice, 0, 3), .relu = roll(dice, 0, 1),
-                              .pool = roll(dice, 0, 1), .fill = (enum fill)roll(dice, 0, 2)};
+        struct conv_case c = {.n = N[roll(dice, 0, 8)],
+                              .h = roll(dice, 1, 24),
+                              .w = roll(dice, 1, 24),
+                              .ci = CI[roll(dice, 0, 9)],
+                              .co = CO[roll(dice, 0, 9)],
+                              .kh = roll(dice, 1, 7),
+                              .kw = roll(dice, 1, 7),
+                              .stride = roll(dice, 1, 3),
+                              .pad = roll(dice, 0, 3),
+                              .relu = roll(dice, 0, 1),
+                              .pool = roll(dice, 0, 1),
+                              .fill = (enum fill)roll(dice, 0, 2)};
         c.dropout = c.pool ? roll(dice, 0, 2) * 25 : 0;
         if (listed) {
             c.kh = c.kw = 3;
@@ -338,20 +357,20 @@ static void random_cases(void **state) {
     (void)state;
     const char *wanted = getenv("ISOBIT_RANDOM_CASES"), *seed = getenv("ISOBIT_RANDOM_SEED");
     int count = wanted != NULL ? atoi(wanted) : 40;
-    struct dice dice = {ib_rng_make(seed != NULL ? (uint64_t)atoi(seed) : 1, (enum ib_stream)0xED,
-                                    0, 0),
-                        0};
+    struct dice dice = {
+        ib_rng_make(seed != NULL ? (uint64_t)atoi(seed) : 1, (enum ib_stream)0xED, 0, 0), 0};
     struct tally tally;
     char name[200];
     tally_open(&tally);
     for (int i = 0; i < count; ++i) {
         struct conv_case c = random_conv(&dice);
-        struct linear_case l = {roll(&dice, 1, 70), roll(&dice, 1, 700), roll(&dice, 1, 150),
-                                roll(&dice, 0, 1), roll(&dice, 0, 2) * 25,
-                                (enum fill)roll(&dice, 0, 2)};
+        struct linear_case l = {roll(&dice, 1, 70),     roll(&dice, 1, 700),
+                                roll(&dice, 1, 150),    roll(&dice, 0, 1),
+                                roll(&dice, 0, 2) * 25, (enum fill)roll(&dice, 0, 2)};
         l.relu |= l.dropout != 0;
         describe(name, sizeof name, OP_CONV, (size_t)i, &c, NULL);
-        check_case(&tally, name, conv_case_macs(&c), run_conv_item, &c, 0xAB00000000u + (uint64_t)i);
+        check_case(&tally, name, conv_case_macs(&c), run_conv_item, &c,
+                   0xAB00000000u + (uint64_t)i);
         describe(name, sizeof name, OP_LINEAR, (size_t)i, NULL, &l);
         check_case(&tally, name, linear_case_macs(&l), run_linear_item, &l,
                    0xAC00000000u + (uint64_t)i);
@@ -359,7 +378,8 @@ static void random_cases(void **state) {
     tally_close(&tally, "random");
 }
 
-/* ---- what the comparison rests on ---------------------------------------------------------------- */
+/* ---- what the comparison rests on
+ * ---------------------------------------------------------------- */
 
 /* One flipped bit anywhere in the outputs, and one byte outside, must be seen. */
 static void comparison_can_fail(void **state) {
@@ -444,7 +464,8 @@ static void caller_environment_is_kept(void **state) {
             ib_backend_options options = {"cpu", ib_backend_isa_at(isa, &supported), 3};
             assert_int_equal(ib_backend_open(&options, &backend, NULL), IB_OK);
             const ib_backend_ops *ops = backend->ops;
-            assert_int_equal(ops->buffer_create(backend, sizeof(float) * N * IN16, &x, NULL), IB_OK);
+            assert_int_equal(ops->buffer_create(backend, sizeof(float) * N * IN16, &x, NULL),
+                             IB_OK);
             assert_int_equal(ops->buffer_create(backend, sizeof values, &w, NULL), IB_OK);
             assert_int_equal(ops->buffer_create(backend, sizeof(float) * OUT16, &b, NULL), IB_OK);
             assert_int_equal(ops->buffer_create(backend, sizeof(float) * N * OUT16, &y, NULL),
@@ -474,11 +495,15 @@ static void caller_environment_is_kept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(comparison_can_fail), cmocka_unit_test(reference_follows_the_definition),
+        cmocka_unit_test(comparison_can_fail),
+        cmocka_unit_test(reference_follows_the_definition),
         cmocka_unit_test(convolutions),
-        cmocka_unit_test(linear_layers),       cmocka_unit_test(softmaxes),
-        cmocka_unit_test(updates),             cmocka_unit_test(image_loads),
-        cmocka_unit_test(random_cases),        cmocka_unit_test(bad_weights_are_reported),
+        cmocka_unit_test(linear_layers),
+        cmocka_unit_test(softmaxes),
+        cmocka_unit_test(updates),
+        cmocka_unit_test(image_loads),
+        cmocka_unit_test(random_cases),
+        cmocka_unit_test(bad_weights_are_reported),
 #if defined(__x86_64__)
         cmocka_unit_test(caller_environment_is_kept),
 #endif

@@ -6,7 +6,8 @@
  * ISOBIT_DATA_DIR or ISOBIT_MIRROR, else skipped.
  * ISOBIT_TRAINING_SCALAR=1 adds the scalar reference (minutes).
  * ISOBIT_WRITE_GOLDEN=1 writes the golden lines of the data sets at hand instead of comparing; only
- * after a change of NUMERICS.md, and never by one instruction set alone (it needs two that agree). */
+ * after a change of NUMERICS.md, and never by one instruction set alone (it needs two that agree).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +30,7 @@ struct recipe {
 };
 
 #define RUN                                                                                        \
-    .train_size = TRAIN_SIZE, .test_size = TEST_SIZE, .epochs = 2, .batch_size = BATCH,           \
+    .train_size = TRAIN_SIZE, .test_size = TEST_SIZE, .epochs = 2, .batch_size = BATCH,            \
     .test_batch_size = 100, .gamma = 0.7, .seed = 1
 
 static const struct recipe RECIPES[] = {
@@ -58,7 +59,8 @@ static int asked(const char *name) {
     return value != NULL && strcmp(value, "1") == 0;
 }
 
-/* ---- one run ------------------------------------------------------------------------------------ */
+/* ---- one run ------------------------------------------------------------------------------------
+ */
 
 #define CHECK(call)                                                                                \
     do {                                                                                           \
@@ -82,8 +84,8 @@ static void train_once(const struct recipe *recipe, const ib_dataset *dataset, c
     CHECK(ib_backend_open(&options, &backend, ERR));
     CHECK(ib_split_make(IB_SPLIT_OFFICIAL, dataset->train_count, dataset->test_count, c->seed,
                         (size_t)c->train_size, (size_t)c->test_size, &split, ERR));
-    CHECK(ib_model_open(backend, c, dataset->info->mean, dataset->info->standard_deviation, BATCH, 1,
-                        &model, ERR));
+    CHECK(ib_model_open(backend, c, dataset->info->mean, dataset->info->standard_deviation, BATCH,
+                        1, &model, ERR));
     CHECK(ib_model_initialize(model, c->seed, ERR));
     CHECK(ib_train(model, c, dataset, &split, &observer, &result, ERR));
     assert_int_equal(result.steps, STEPS);
@@ -96,11 +98,13 @@ static void train_once(const struct recipe *recipe, const ib_dataset *dataset, c
     ib_backend_close(backend);
 }
 
-/* ---- the golden file ----------------------------------------------------------------------------- */
+/* ---- the golden file
+ * ----------------------------------------------------------------------------- */
 
 static char *golden_path(void) {
     const char *root = getenv("SOURCE_DIR");
-    return ib_format("%s/tests/golden/train-" IB_NUMERICS_VERSION ".txt", root != NULL ? root : ".");
+    return ib_format("%s/tests/golden/train-" IB_NUMERICS_VERSION ".txt",
+                     root != NULL ? root : ".");
 }
 
 /* 1 and the line of this data set and recipe, or 0. */
@@ -145,7 +149,8 @@ static void write_golden(const char *dataset, char lines[RECIPE_COUNT][LINE]) {
     free(path);
 }
 
-/* ---- every instruction set and thread count ------------------------------------------------------ */
+/* ---- every instruction set and thread count
+ * ------------------------------------------------------ */
 
 static void check_dataset(const ib_dataset *dataset) {
     unsigned runs = 0, equal = 0, isas = 0;

@@ -7,7 +7,8 @@
  *                                        number of samples a batch after a colon (cnn:2), ops
  *   numerics cases ISA THREADS           as ops, one line for each case
  *
- * exit: 0 done, 1 failure, 2 usage. system/test_one_hash.sh compares the lines with the golden file.
+ * exit: 0 done, 1 failure, 2 usage. system/test_one_hash.sh compares the lines with the golden
+ * file.
  */
 #include <inttypes.h>
 
@@ -24,7 +25,8 @@ static int fail(const char *what, const ib_error *err) {
     return 1;
 }
 
-/* ---- kernel tables ------------------------------------------------------------------------------ */
+/* ---- kernel tables ------------------------------------------------------------------------------
+ */
 
 /* "scalar-soft" is the second table called "scalar": with our own fma. */
 static void table_name(const ib_cpu_kernels *kernels, char name[32]) {
@@ -54,7 +56,8 @@ static int list_tables(void) {
     return 0;
 }
 
-/* ---- images like digits, by integer arithmetic ---------------------------------------------------- */
+/* ---- images like digits, by integer arithmetic
+ * ---------------------------------------------------- */
 
 static uint32_t mix(uint32_t x) {
     x = (x ^ x >> 16) * 0x7FEB352Du;
@@ -64,10 +67,12 @@ static uint32_t mix(uint32_t x) {
 
 /* Seven segments, shifted, of some thickness, soft at the edges, with a little noise. */
 static void draw(uint32_t number, uint8_t image[PIXELS], uint8_t *label) {
-    static const uint8_t SEGMENTS[10] = {0x77, 0x24, 0x5D, 0x6D, 0x2E, 0x6B, 0x7B, 0x25, 0x7F, 0x6F};
+    static const uint8_t SEGMENTS[10] = {0x77, 0x24, 0x5D, 0x6D, 0x2E,
+                                         0x6B, 0x7B, 0x25, 0x7F, 0x6F};
     /* top, upper left, upper right, middle, lower left, lower right, bottom: x0, y0, x1, y1 */
-    static const int LINES[7][4] = {{9, 5, 18, 5},    {9, 5, 9, 14},   {18, 5, 18, 14}, {9, 14, 18, 14},
-                                    {9, 14, 9, 23}, {18, 14, 18, 23}, {9, 23, 18, 23}};
+    static const int LINES[7][4] = {{9, 5, 18, 5},   {9, 5, 9, 14},  {18, 5, 18, 14},
+                                    {9, 14, 18, 14}, {9, 14, 9, 23}, {18, 14, 18, 23},
+                                    {9, 23, 18, 23}};
     uint32_t r = mix(number * 2654435761u + 12345u);
     int digit = (int)(r % 10), dx = (int)(r >> 8) % 7 - 3, dy = (int)(r >> 12) % 5 - 2;
     int width = 1 + (int)(r >> 16) % 2, slant = (int)(r >> 20) % 3 - 1;
@@ -94,7 +99,8 @@ static void draw(uint32_t number, uint8_t image[PIXELS], uint8_t *label) {
         }
 }
 
-/* ---- training ------------------------------------------------------------------------------------- */
+/* ---- training
+ * ------------------------------------------------------------------------------------- */
 
 struct recipe {
     const char *name;
@@ -104,9 +110,17 @@ struct recipe {
 static const struct recipe RECIPES[] = {
     {"cnn", {.model = IB_MODEL_CNN, .optimizer = IB_ADADELTA, .lr = 1.0, .rho = 0.9, .eps = 1e-6}},
     {"mlp-sgd",
-     {.model = IB_MODEL_MLP, .optimizer = IB_SGD, .lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4}},
+     {.model = IB_MODEL_MLP,
+      .optimizer = IB_SGD,
+      .lr = 0.01,
+      .momentum = 0.9,
+      .weight_decay = 5e-4}},
     {"mlp-adam",
-     {.model = IB_MODEL_MLP, .optimizer = IB_ADAM, .lr = 0.001, .beta1 = 0.9, .beta2 = 0.999,
+     {.model = IB_MODEL_MLP,
+      .optimizer = IB_ADAM,
+      .lr = 0.001,
+      .beta1 = 0.9,
+      .beta2 = 0.999,
       .eps = 1e-8}},
 };
 
@@ -143,7 +157,8 @@ static ib_status train(ib_model *model, const ib_config *config, size_t batch,
             pointers[i] = images[i];
         }
         float loss;
-        IB_TRY(ib_model_train_step(model, pointers, labels, batch, 1, step, config->lr, &loss, err));
+        IB_TRY(
+            ib_model_train_step(model, pointers, labels, batch, 1, step, config->lr, &loss, err));
         sha256_small_add(hash, &loss, sizeof loss);
         if (step == 0)
             *first = loss;
@@ -165,7 +180,8 @@ static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_ke
     sha256_small_begin(&hash);
     char hex[65];
     float first = 0, last = 0;
-    ib_status status = ib_model_open(backend, &recipe->config, 0.1307, 0.3081, batch, 1, &model, &err);
+    ib_status status =
+        ib_model_open(backend, &recipe->config, 0.1307, 0.3081, batch, 1, &model, &err);
     if (status == IB_OK)
         status = train(model, &recipe->config, batch, &hash, &first, &last, &err);
     int states = recipe->config.optimizer == IB_SGD ? 1 : 2;
@@ -183,7 +199,8 @@ static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_ke
     return 0;
 }
 
-/* ---- operations ----------------------------------------------------------------------------------- */
+/* ---- operations
+ * ----------------------------------------------------------------------------------- */
 
 static void add_run(struct sha256_small *hash, const struct op_run *run) {
     for (int i = 0; i < run->output_count; ++i)
@@ -233,7 +250,8 @@ static int run_ops(const ib_cpu_kernels *kernels, unsigned threads, int each) {
     return wrong;
 }
 
-/* ---- entry ---------------------------------------------------------------------------------------- */
+/* ---- entry
+ * ---------------------------------------------------------------------------------------- */
 
 static int usage(void) {
     fprintf(stderr, "usage: numerics list | version | cnn[:BATCH]|mlp-sgd[:BATCH]|mlp-adam[:BATCH]|"

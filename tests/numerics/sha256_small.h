@@ -48,12 +48,12 @@ static inline void sha256_small_block(struct sha256_small *s) {
     memcpy(v, s->state, sizeof v);
     for (int i = 0; i < 64; ++i) {
         uint32_t e = v[4], a = v[0];
-        uint32_t t1 = v[7] + K[i] + w[i] + ((e & v[5]) ^ (~e & v[6])) +
-                      (sha256_small_rotate(e, 6) ^ sha256_small_rotate(e, 11) ^
-                       sha256_small_rotate(e, 25));
-        uint32_t t2 = ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2])) +
-                      (sha256_small_rotate(a, 2) ^ sha256_small_rotate(a, 13) ^
-                       sha256_small_rotate(a, 22));
+        uint32_t t1 =
+            v[7] + K[i] + w[i] + ((e & v[5]) ^ (~e & v[6])) +
+            (sha256_small_rotate(e, 6) ^ sha256_small_rotate(e, 11) ^ sha256_small_rotate(e, 25));
+        uint32_t t2 =
+            ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2])) +
+            (sha256_small_rotate(a, 2) ^ sha256_small_rotate(a, 13) ^ sha256_small_rotate(a, 22));
         memmove(v + 1, v, 7 * sizeof *v);
         v[4] += t1;
         v[0] = t1 + t2;
