@@ -63,8 +63,11 @@ static inline float exact_power_of_two(int n) {
     return n >= -126 ? exact_float((uint32_t)(n + 127) << 23) : exact_float(1u << (n + 149));
 }
 
-/* e^x within 1 ulp: x = n ln2 + r, |r| <= ln2 / 2, a polynomial in r, scaled in two exact steps
- * (only the last can round, when the result is denormal). */
+/* e^x within 1 ulp: x = n ln2 + r, |r| <= ln2 / 2. n ln2 is subtracted in two parts, of which the
+ * first is exact (its constant has 15 bits, n at most 8); `tail` carries what the second rounds
+ * away. e^r = 1 + r + r^2 P(r), P a minimax polynomial of degree 5, summed from the greatest term
+ * with the error of each addition kept. Scaled in two exact steps (only the last can round, when
+ * the result is denormal). */
 static inline float exact_exp(float x) {
     if (!(x == x))
         return x;
@@ -74,15 +77,18 @@ static inline float exact_exp(float x) {
         return 0.0f;
     const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
     float n = exact_fma(x, 1.44269504f, magic) - magic;
-    float r = exact_fma(n, -0.693145752f, x); /* ln2 in two parts; the first has 15 bits */
-    r = exact_fma(n, -1.42860677e-6f, r);
-    float p = 1.98412698e-4f; /* Taylor to r^7: the remainder is below 2^-31 */
-    p = exact_fma(p, r, 1.38888889e-3f);
-    p = exact_fma(p, r, 8.33333377e-3f);
-    p = exact_fma(p, r, 4.16666679e-2f);
-    p = exact_fma(p, r, 1.66666672e-1f);
+    float high = exact_fma(n, -0.693145752f, x);
+    float low = n * 1.42860677e-6f;
+    float r = high - low;
+    float p = 1.97394824e-4f;
+    p = exact_fma(p, r, 1.39350875e-3f);
+    p = exact_fma(p, r, 8.33357126e-3f);
+    p = exact_fma(p, r, 4.1666463e-2f);
+    p = exact_fma(p, r, 1.66666657e-1f);
     p = exact_fma(p, r, 0.5f);
-    float y = 1.0f + exact_fma(exact_fma(p, r, 0.0f), r, r);
+    float tail = exact_fma(p * r, r, -low);
+    float sum = 1.0f + high;
+    float y = sum + ((high - (sum - 1.0f)) + tail);
     int k = (int)n, half = k / 2;
     return y * exact_power_of_two(half) * exact_power_of_two(k - half);
 }
