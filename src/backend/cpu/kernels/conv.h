@@ -32,6 +32,8 @@ static inline struct conv_shape conv_shape_of(const ib_conv *c) {
 
 void IB_KERNEL(ib_conv_forward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
 void IB_KERNEL(ib_conv_backward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
+/* Floats of scratch a thread of the forward pass needs. */
+size_t IB_KERNEL(ib_conv_forward_scratch)(const ib_conv *conv);
 void IB_KERNEL(ib_conv_scratch)(const ib_conv *conv, size_t *per_thread, size_t *shared);
 
 /* The backward pass of a 3x3, stride 1, unpadded convolution before a 2x2 pool, by lists of what

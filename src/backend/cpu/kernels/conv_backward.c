@@ -210,8 +210,7 @@ static size_t larger(size_t a, size_t b) {
 void IB_KERNEL(ib_conv_scratch)(const ib_conv *conv, size_t *per_thread, size_t *shared) {
     struct conv_shape s = conv_shape_of(conv), d = data_shape(&s);
     size_t framed = (size_t)(s.padded_h * s.padded_w * s.ci);
-    size_t forward = (size_t)(s.cells * s.co16) + framed;
-    *per_thread = forward;
+    *per_thread = IB_KERNEL(ib_conv_forward_scratch)(conv);
     *shared = (size_t)(s.k * s.co16);
     if (IB_KERNEL(ib_conv_is_sparse)(conv)) {
         size_t thread_floats, shared_floats;
