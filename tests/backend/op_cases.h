@@ -4,13 +4,14 @@
  *
  * Fills: PLAIN looks like training (half zeros, some of them -0); WILD spreads exponents from
  * denormals to 2^40; VANISH makes every product underflow, so that only signs of zeros are left
- * (what the +0 at the end of each chain is for). */
+ * (what the +0 at the end of each chain is for). FLAT is PLAIN with an input image of rectangles of
+ * one value, whose zeros differ in sign (convolutions only): outputs repeat. */
 #ifndef TESTS_BACKEND_OP_CASES_H
 #define TESTS_BACKEND_OP_CASES_H
 
 #include "backend/backend.h"
 
-enum fill { PLAIN, WILD, VANISH };
+enum fill { PLAIN, WILD, VANISH, FLAT };
 
 /* Dropout of a case: probability in percent; AT_WORD sets the threshold to the very word of one
  * element, which must be kept. */
@@ -118,6 +119,17 @@ static const struct conv_case CONV_CASES[] = {
     {1, 37, 7, 16, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
     {2, 6, 6, 32, 32, 3, 3, 1, 0, 1, 1, AT_WORD, PLAIN},
     {9, 6, 6, 32, 32, 3, 3, 1, 0, 1, 1, 25, VANISH},
+    /* pooled, with pixels that repeat: also wider than 64, padded, strided, with odd outputs */
+    {1, 26, 26, 32, 64, 3, 3, 1, 0, 1, 1, 25, FLAT},
+    {8, 12, 13, 16, 16, 3, 3, 1, 0, 1, 1, 0, FLAT},
+    {2, 10, 11, 20, 48, 3, 3, 1, 1, 1, 1, 25, FLAT},
+    {1, 7, 66, 16, 16, 3, 3, 1, 0, 1, 1, 0, FLAT},
+    {1, 7, 64, 16, 32, 3, 2, 1, 0, 1, 1, 0, FLAT},
+    {2, 11, 11, 16, 80, 5, 5, 1, 2, 1, 1, 25, FLAT},
+    {9, 12, 9, 16, 16, 1, 1, 1, 0, 1, 1, 0, FLAT},
+    {1, 10, 10, 16, 16, 3, 3, 2, 1, 1, 1, 0, FLAT},
+    {1, 10, 10, 80, 16, 3, 3, 1, 0, 1, 1, 0, FLAT},
+    {2, 12, 12, 1, 16, 3, 3, 1, 0, 1, 1, 0, FLAT},
     /* batches: partial leaves, trees of 3, 4, 5, 7 and 8 leaves */
     {7, 5, 5, 16, 16, 3, 3, 1, 1, 1, 0, 0, PLAIN},
     {8, 5, 5, 16, 16, 3, 3, 1, 1, 1, 0, 0, WILD},
@@ -195,6 +207,10 @@ static const struct linear_case LINEAR_CASES[] = {
     {64, 60, 70, 1, 50, PLAIN},
     {117, 30, 20, 0, 0, PLAIN},
     {256, 20, 20, 1, 25, PLAIN},
+    {130, 70, 24, 1, 50, PLAIN},
+    {191, 33, 20, 1, 0, PLAIN},
+    {200, 65, 40, 0, 0, WILD},
+    {67, 40, 600, 1, 50, PLAIN},
     /* dropout of more than one group of 64 words a row, at one very word */
     {5, 16, 200, 1, 50, PLAIN},
     {9, 16, 64, 1, 50, PLAIN},

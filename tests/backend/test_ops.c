@@ -335,7 +335,7 @@ static struct conv_case random_conv(struct dice *dice) {
                               .pad = roll(dice, 0, 3),
                               .relu = roll(dice, 0, 1),
                               .pool = roll(dice, 0, 1),
-                              .fill = (enum fill)roll(dice, 0, 2)};
+                              .fill = (enum fill)roll(dice, 0, 3)};
         c.dropout = c.pool ? roll(dice, 0, 2) * 25 : 0;
         if (listed) {
             c.kh = c.kw = 3;
