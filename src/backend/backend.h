@@ -114,7 +114,8 @@ typedef struct ib_backend_ops {
                               ib_buffer *argmax, ib_error *err);
     /* dy: gradient before the output's ReLU and dropout; with pool: of the features, placed by
      * argmax. dx (NULL for the first layer) comes out as the gradient before the activation that
-     * made x: x > 0 ? dx * input_scale : +0. dw, db: leaf-tree sums over the batch. */
+     * made x: x > 0 ? dx * input_scale : +0. dw, db: leaf-tree sums over the batch. An x that is
+     * not finite may be reported as IB_ERROR_DIVERGED, naming the layer. */
     ib_status (*conv_backward)(ib_backend *self, const ib_conv *conv, const ib_buffer *x,
                                const ib_buffer *w, const ib_buffer *dy, const ib_buffer *argmax,
                                ib_buffer *dx, ib_buffer *dw, ib_buffer *db, ib_error *err);

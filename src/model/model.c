@@ -195,14 +195,25 @@ ib_status ib_model_update(ib_model *model, double learning_rate, uint64_t step, 
 ib_status ib_model_train_step(ib_model *model, const uint8_t *const *images, const uint8_t *labels,
                               size_t count, uint64_t seed, uint64_t step, double learning_rate,
                               float *loss, ib_error *err) {
-    IB_TRY(ib_model_gradients(model, images, labels, count, seed, step, loss, err));
-    if (isfinite(*loss))
+    ib_error found = {0};
+    ib_status status = ib_model_gradients(model, images, labels, count, seed, step, loss, &found);
+    if (status == IB_OK && isfinite(*loss))
         return ib_model_update(model, learning_rate, step, err);
     const char *bad = NULL;
-    IB_TRY(ib_network_find_bad(&model->network, &bad, err));
-    return ib_fail(err, IB_ERROR_DIVERGED,
-                   "step %llu: %s is not finite any more; lower --lr or check the data",
-                   (unsigned long long)step + 1, bad != NULL ? bad : "the loss");
+    if (status == IB_OK || status == IB_ERROR_DIVERGED) {
+        status = ib_network_find_bad(&model->network, &bad, err);
+        if (status == IB_OK)
+            status = ib_fail(err, IB_ERROR_DIVERGED,
+                             "step %llu: %s is not finite any more; lower --lr or check the data",
+                             (unsigned long long)step + 1,
+                             bad != NULL             ? bad
+                             : found.status == IB_OK ? "the loss"
+                                                     : ib_error_text(&found));
+    } else {
+        ib_fail(err, status, "%s", ib_error_text(&found));
+    }
+    ib_error_clear(&found);
+    return status;
 }
 
 ib_status ib_model_predict(ib_model *model, const uint8_t *const *images, const uint8_t *labels,

@@ -134,7 +134,8 @@ static ib_status evaluate(const char *path, const char *sha256, ib_arguments *ar
     }
     ib_evaluation test = {0};
     IB_TRY(ib_evaluate(session->model, &session->dataset, session->split.test,
-                       session->split.test_count, (size_t)config->test_batch_size, &test, err));
+                       session->split.test_count, ib_session_test_batch(config, session), &test,
+                       err));
     if (config->json)
         print_json(config, session, &test, path, sha256, context->out);
     else

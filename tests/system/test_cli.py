@@ -251,6 +251,12 @@ def test_test_command(directory):
     assert tested["model"] == "cnn" and tested["dataset"] == "digits"
     done = run("test", model, "--data-dir", DATA, cwd=directory)
     assert "Test set: Average loss" in done.out and "accuracy" in done.out
+    whole = run("test", model, "--data-dir", DATA, "--test-size", "0", "--json", cwd=directory)
+    expect(whole, 0)  # more images than any batch
+    few = run("test", model, "--data-dir", DATA, "--test-size", "0", "--test-batch-size", "7",
+              "--json", cwd=directory)
+    for key in ("test_accuracy", "test_loss"):
+        assert json.loads(whole.out.splitlines()[-1])[key] == json.loads(few.out.splitlines()[-1])[key]
     expect(run("test", model, "--data-dir", DATA, "--model", "mlp", cwd=directory), 3)
     expect(run("test", "nothing", "--data-dir", DATA, cwd=directory), 3, "no model file")
     with open(os.path.join(directory, model), "r+b") as stream:

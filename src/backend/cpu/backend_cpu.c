@@ -115,10 +115,20 @@ static ib_status conv_forward(ib_backend *self, const ib_conv *conv, const ib_bu
     return IB_OK;
 }
 
+/* Zero terms may be skipped while operands are finite (NUMERICS.md, section 1). */
+static ib_status check_operands(ib_backend *self, ib_error *err) {
+    ib_cpu *cpu = cpu_of(self);
+    int unbounded = cpu->unbounded_operand;
+    cpu->unbounded_operand = 0;
+    if (unbounded)
+        return ib_fail(err, IB_ERROR_DIVERGED, "the input of %s",
+                       self->label != NULL ? self->label : "a layer");
+    return IB_OK;
+}
+
 static ib_status conv_backward(ib_backend *self, const ib_conv *conv, const ib_buffer *x,
                                const ib_buffer *w, const ib_buffer *dy, const ib_buffer *argmax,
                                ib_buffer *dx, ib_buffer *dw, ib_buffer *db, ib_error *err) {
-    (void)err;
     ib_conv_pointers p = {.x = floats(x),
                           .w = floats(w),
                           .dy = floats(dy),
@@ -129,7 +139,7 @@ static ib_status conv_backward(ib_backend *self, const ib_conv *conv, const ib_b
     ib_fp_state saved = ib_fp_enter();
     cpu_of(self)->kernels->conv_backward(cpu_of(self), conv, &p);
     ib_fp_leave(saved);
-    return IB_OK;
+    return check_operands(self, err);
 }
 
 static ib_status linear_forward(ib_backend *self, const ib_linear *linear, const ib_buffer *x,
@@ -146,7 +156,6 @@ static ib_status linear_forward(ib_backend *self, const ib_linear *linear, const
 static ib_status linear_backward(ib_backend *self, const ib_linear *linear, const ib_buffer *x,
                                  const ib_buffer *w, const ib_buffer *dy, ib_buffer *dx,
                                  ib_buffer *dw, ib_buffer *db, ib_error *err) {
-    (void)err;
     ib_linear_pointers p = {.x = floats(x),
                             .w = floats(w),
                             .dy = floats(dy),
@@ -156,7 +165,7 @@ static ib_status linear_backward(ib_backend *self, const ib_linear *linear, cons
     ib_fp_state saved = ib_fp_enter();
     cpu_of(self)->kernels->linear_backward(cpu_of(self), linear, &p);
     ib_fp_leave(saved);
-    return IB_OK;
+    return check_operands(self, err);
 }
 
 static ib_status softmax_nll(ib_backend *self, int64_t n, int64_t classes, float inverse_n,

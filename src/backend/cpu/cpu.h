@@ -26,7 +26,14 @@ typedef struct ib_cpu {
     size_t thread_block_floats;
     float *shared_scratch;
     size_t shared_scratch_floats;
+    /* Set by a backward kernel that skips zero terms and found an operand that is not finite. */
+    int unbounded_operand;
 } ib_cpu;
+
+/* May be called by several threads. */
+static inline void ib_cpu_report_unbounded(ib_cpu *cpu) {
+    __atomic_store_n(&cpu->unbounded_operand, 1, __ATOMIC_RELAXED);
+}
 
 /* The raw pointers of one convolution. Layouts: backend.h. dx and argmax may be NULL. */
 typedef struct ib_conv_pointers {

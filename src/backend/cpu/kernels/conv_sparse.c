@@ -25,9 +25,9 @@ enum {
 };
 
 struct sparse {
+    ib_cpu *cpu;
     const ib_conv *conv;
     const ib_conv_pointers *p;
-    float **scratch;
     float *by_block; /* weights as [vector of ci][co][tap][VL] */
     float *partials; /* [leaf][co][10][ci]: 9 taps, then the bias in every lane */
     float *values;   /* [image][co * cells + slack]: gradients, by band, then channel, then pixel */
@@ -207,7 +207,7 @@ static void data_item(void *context, size_t item, unsigned thread) {
     struct conv_shape s = conv_shape_of(b->conv);
     int64_t image = (int64_t)item;
     struct lists lists;
-    lists_layout(&s, b->scratch[thread], &lists);
+    lists_layout(&s, b->cpu->thread_scratch[thread], &lists);
     const float *features = b->p->dy + image * ib_pad16(s.co * s.cells);
     const uint8_t *argmax = b->p->argmax + image * s.cells * s.co16;
     turn(&s, features, argmax, &lists);
@@ -222,10 +222,14 @@ static void data_item(void *context, size_t item, unsigned thread) {
     for (int64_t c = 0; c < s.ci; c += VL)
         scatter(&s, &lists, b->by_block + c * s.co * TAPS, dx + c);
     const vf scale = v_set1(b->conv->input_scale);
+    vf bad = v_zero();
     for (int64_t i = 0; i < s.image_floats; i += VL) {
-        vf g = v_mul(v_add(v_load(dx + i), v_zero()), scale);
-        v_store(dx + i, v_select(v_gt(v_load(x + i), v_zero()), g, v_zero()));
+        vf g = v_mul(v_add(v_load(dx + i), v_zero()), scale), received = v_load(x + i);
+        v_store(dx + i, v_select(v_gt(received, v_zero()), g, v_zero()));
+        bad = v_fma(received, v_zero(), bad); /* NaN for an infinite or NaN value only */
     }
+    if (v_any(v_ne(bad, v_zero())))
+        ib_cpu_report_unbounded(b->cpu);
 }
 
 /* w[tap][ci][co16] to [vector of ci][co][tap][VL]. */
@@ -301,7 +305,7 @@ static void weight_item(void *context, size_t item, unsigned thread) {
     int64_t begin = leaf * IB_LEAF, end = smaller(begin + IB_LEAF, s.n);
     int64_t group = ib_samples_per_chain(s.oh * s.ow), bands = bands_of(&s);
     int64_t channel_floats = SUM_ROWS * s.ci;
-    float *sums = b->scratch[thread];
+    float *sums = b->cpu->thread_scratch[thread];
     float *partial = b->partials + (leaf * s.co + first) * channel_floats;
     size_t floats = (size_t)((last - first) * channel_floats);
     for (int64_t from = begin; from < end; from += group) {
@@ -368,7 +372,7 @@ void IB_KERNEL(ib_conv_sparse_scratch)(const ib_conv *conv, size_t *per_thread, 
 void IB_KERNEL(ib_conv_backward_sparse)(ib_cpu *cpu, const ib_conv *conv,
                                         const ib_conv_pointers *p) {
     struct conv_shape s = conv_shape_of(conv);
-    struct sparse b = {.conv = conv, .p = p, .scratch = cpu->thread_scratch};
+    struct sparse b = {.cpu = cpu, .conv = conv, .p = p};
     shared_layout(&s, cpu->shared_scratch, &b);
     if (p->dx != NULL)
         weights_by_block(&s, p->w, b.by_block);

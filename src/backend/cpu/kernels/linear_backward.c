@@ -27,9 +27,9 @@ enum {
 };
 
 struct backward {
+    ib_cpu *cpu;
     const ib_linear *shape;
     const ib_linear_pointers *p;
-    float **scratch;
     int64_t in16, out16, segments, groups;
     /* By sample and segment: values and outputs, padded with zeros to the partner's length. */
     float *data_values;    /* [n][out16] */
@@ -284,19 +284,31 @@ static void turn_weights(const struct backward *b, int64_t first, int64_t width,
                         COLUMNS);
 }
 
+/* x[64 samples][64] of inputs [first, first + width). */
+static void copy_inputs(const struct backward *b, int64_t begin, int64_t end, int64_t first,
+                        int64_t width, float *x) {
+    vf bad = v_zero();
+    for (int64_t i = begin; i < end; ++i, x += COLUMNS)
+        for (int64_t c = 0; c < width; c += VL) {
+            vf value = v_load(b->p->x + i * b->in16 + first + c);
+            bad = v_fma(value, v_zero(), bad); /* NaN for an infinite or NaN value only */
+            v_store(x + c, value);
+        }
+    if (v_any(v_ne(bad, v_zero())))
+        ib_cpu_report_unbounded(b->cpu);
+}
+
 static void backward_item(void *context, size_t item, unsigned thread) {
     const struct backward *b = context;
     int64_t n = b->shape->n, first = (int64_t)item * COLUMNS;
     int64_t width = smaller(COLUMNS, b->in16 - first);
-    float *x = b->scratch[thread], *turned = x + GROUP * COLUMNS;
+    float *x = b->cpu->thread_scratch[thread], *turned = x + GROUP * COLUMNS;
     float *tiles = turned + b->out16 * COLUMNS;
     if (b->p->dx != NULL)
         turn_weights(b, first, width, turned);
     for (int64_t group = 0; group < b->groups; ++group) {
         int64_t begin = group * GROUP, end = smaller(begin + GROUP, n);
-        for (int64_t i = begin; i < end; ++i)
-            memcpy(x + (i - begin) * COLUMNS, b->p->x + i * b->in16 + first,
-                   sizeof(float) * (size_t)width);
+        copy_inputs(b, begin, end, first, width, x);
         if (b->p->dx != NULL)
             group_data(b, turned, x, begin, end, first, width);
         group_weights(b, group, x, tiles);
@@ -329,9 +341,9 @@ void IB_KERNEL(ib_linear_backward)(ib_cpu *cpu, const ib_linear *shape,
 void IB_KERNEL(ib_linear_backward)(ib_cpu *cpu, const ib_linear *shape,
                                    const ib_linear_pointers *p) {
     struct backward b = {
+        .cpu = cpu,
         .shape = shape,
         .p = p,
-        .scratch = cpu->thread_scratch,
         .in16 = ib_pad16(shape->in),
         .out16 = ib_pad16(shape->out),
         .segments = (shape->out + IB_SEGMENT - 1) / IB_SEGMENT,
