@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Times isobit's training step beside PyTorch's, interleaved, and writes a table.
 
-Every cell runs `rounds` rounds; a round runs isobit and each peer once, one after the other, so that
-a noisy machine disturbs all alike. A peer's ratio is the median over rounds of its median step time
-over isobit's in the same round."""
+A cell (optimiser, threads, batch) takes `rounds` rounds; in each, isobit and every peer are timed once,
+one after the other, so that a noisy machine disturbs all alike. A ratio is a peer's median step time
+over isobit's of the same round; the table has its median and extremes over the rounds."""
 
 import argparse
 import json
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -24,57 +25,93 @@ def parse():
     p.add_argument("--model", default="cnn")
     p.add_argument("--batch-sizes", default="16,32,64,128,512")
     p.add_argument("--threads", default="1,2")
-    p.add_argument("--optimizers", default="adadelta")
+    p.add_argument("--optimizers", default="adadelta,adam,sgd")
     p.add_argument("--isa", default="auto")
     p.add_argument("--rounds", type=int, default=3)
-    p.add_argument("--seconds", type=float, default=2.0)
+    p.add_argument("--seconds", type=float, default=1.0)
     p.add_argument("-o", "--output", help="write PREFIX.md and PREFIX.json")
     return p.parse_args()
 
 
-def measure(command):
+class Peer:
+    """A torch_step.py that answers requests; one that dies answers with an error from then on."""
+
+    def __init__(self, spec, threads):
+        python, mode = spec.rsplit(":", 1)
+        self.name, self.error = spec, None
+        self.process = subprocess.Popen(
+            [python, os.path.join(HERE, "peers", "torch_step.py"), "--mode", mode,
+             "--threads", str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+        started = self.answer()
+        self.name = started.get("peer", spec)
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        message = self.process.stderr.read().strip().splitlines()
+        self.error = message[-1] if message else f"exit {self.process.wait()}"
+        return {"error": self.error}
+
+    def measure(self, request):
+        if self.error is None:
+            try:
+                self.process.stdin.write(json.dumps(request) + "\n")
+                self.process.stdin.flush()
+                return self.answer()
+            except BrokenPipeError:
+                return self.answer()
+        return {"error": self.error}
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.stdin.close()
+            self.process.wait()
+
+
+def measure_isobit(args, request, threads):
+    command = [args.isobit, "bench", "step", "--json", "--isa", args.isa, "--threads", str(threads),
+               "--model", request["model"], "--batch-size", str(request["batch_size"]),
+               "--optimizer", request["optimizer"], "--seconds", str(request["seconds"])]
+    if request["optimizer"] == "sgd":
+        command += ["--momentum", "0.9"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        return {"error": lines[-1] if lines else f"exit {done.returncode}"}
+        sys.exit(f"{shlex.join(command)}: {done.stderr.strip()}")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def run_cell(args, batch, threads, optimizer):
-    common = ["--model", args.model, "--batch-size", str(batch), "--threads", str(threads),
-              "--optimizer", optimizer, "--seconds", str(args.seconds)]
+def run_cell(args, peers, threads, optimizer, batch):
+    request = {"model": args.model, "batch_size": batch, "optimizer": optimizer,
+               "seconds": args.seconds}
     rounds = []
     for _ in range(args.rounds):
-        results = {"isobit": measure([args.isobit, "bench", "step", "--json", "--isa", args.isa]
-                                     + common)}
-        for peer in args.peer:
-            python, mode = peer.rsplit(":", 1)
-            found = measure([python, os.path.join(HERE, "peers", "torch_step.py"), "--mode", mode]
-                            + common)
-            results[found.get("peer", peer)] = found
-        rounds.append(results)
-    return rounds
+        own = measure_isobit(args, request, threads)
+        rounds.append((own, [peer.measure(request) for peer in peers]))
+    return {"optimizer": optimizer, "threads": threads, "batch": batch,
+            "isobit": summary([own for own, _ in rounds]) | {
+                "fma_peak_fraction": statistics.median(o["fma_peak_fraction"] for o, _ in rounds),
+                "isa": rounds[0][0]["isa"]},
+            "peers": [peer_summary(peer.name, [(own, found[i]) for own, found in rounds])
+                      for i, peer in enumerate(peers)]}
 
 
-def summarise(rounds):
-    rows = []
-    own = [r["isobit"].get("step_ms_median") for r in rounds]
-    for name in dict.fromkeys(key for r in rounds for key in r):
-        found = [r.get(name, {"error": "not run"}) for r in rounds]
-        if any("error" in f for f in found):
-            errors = [f["error"] for f in found if "error" in f]
-            rows.append({"name": name, "error": errors[0]})
-            continue
-        medians = [f["step_ms_median"] for f in found]
-        ratios = [m / o for m, o in zip(medians, own)] if all(own) else [float("nan")]
-        row = {"name": name, "median_ms": statistics.median(medians), "min_ms": min(medians),
-               "max_ms": max(medians), "ratio": statistics.median(ratios),
-               "ratio_min": min(ratios), "ratio_max": max(ratios)}
-        if name == "isobit":
-            row["fma_peak_fraction"] = statistics.median(f["fma_peak_fraction"] for f in found)
-            row["isa"] = found[0]["isa"]
-        rows.append(row)
-    return rows
+def summary(results):
+    medians = [r["step_ms_median"] for r in results]
+    return {"median_ms": statistics.median(medians), "min_ms": min(medians),
+            "max_ms": max(medians),
+            "peak_rss_bytes": max(r["peak_rss_bytes"] for r in results)}
+
+
+def peer_summary(name, pairs):
+    errors = [found["error"] for _, found in pairs if "error" in found]
+    if errors:
+        return {"name": name, "error": errors[0]}
+    ratios = [found["step_ms_median"] / own["step_ms_median"] for own, found in pairs]
+    return summary([found for _, found in pairs]) | {
+        "name": name, "ratio": statistics.median(ratios), "ratio_min": min(ratios),
+        "ratio_max": max(ratios)}
 
 
 def machine():
@@ -87,42 +124,69 @@ def machine():
     return f"{model}, {os.cpu_count()} CPUs, {platform.system()} {platform.release().split('-')[0]}"
 
 
+def is_half(name):
+    return name.endswith("bf16")
+
+
+def ratio_text(row):
+    if "error" in row:
+        return "not run"
+    return f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f})"
+
+
 def table(cells):
-    lines = ["| batch | threads | optimizer | program | median ms | min | max | time / isobit's "
-             "(min to max) | of FMA peak |", "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
+    names = [row["name"] for row in cells[0]["peers"]]
+    head = ["optimiser", "threads", "batch", "isobit ms (min to max)", "of FMA peak",
+            "best float32 peer / isobit", *names]
+    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
     for cell in cells:
-        for row in cell["rows"]:
-            head = f"| {cell['batch']} | {cell['threads']} | {cell['optimizer']} | {row['name']} | "
-            if "error" in row:
-                lines.append(head + f"not run: {row['error']} | | | | |")
-                continue
-            share = f"{100 * row['fma_peak_fraction']:.0f} %" if "fma_peak_fraction" in row else ""
-            ratio = "1" if row["name"] == "isobit" else (
-                f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f})")
-            lines.append(head + f"{row['median_ms']:.2f} | {row['min_ms']:.2f} | "
-                         f"{row['max_ms']:.2f} | {ratio} | {share} |")
+        own = cell["isobit"]
+        exact = [p for p in cell["peers"] if "error" not in p and not is_half(p["name"])]
+        best = min(exact, key=lambda p: p["median_ms"], default=None)
+        lines.append("| " + " | ".join([
+            cell["optimizer"], str(cell["threads"]), str(cell["batch"]),
+            f"{own['median_ms']:.2f} ({own['min_ms']:.2f} to {own['max_ms']:.2f})",
+            f"{100 * own['fma_peak_fraction']:.0f} %",
+            "none" if best is None else f"**{best['ratio']:.2f}**",
+            *map(ratio_text, cell["peers"])]) + " |")
     return "\n".join(lines)
+
+
+def failures(cells):
+    found = {p["name"]: p["error"] for cell in cells for p in cell["peers"] if "error" in p}
+    return "".join(f"\nNot run: {name}: {error}\n" for name, error in found.items())
+
+
+def write(args, cells):
+    text = (f"Machine: {machine()}. Model: {args.model}. {args.rounds} rounds of {args.seconds:g} s "
+            "each, interleaved; isobit's data is the generated digits. Columns after the sixth: a "
+            "peer's step time over isobit's, median (least to greatest) over the rounds. \"Of FMA "
+            "peak\" counts the dense network; bf16 is another precision.\n\n"
+            + table(cells) + "\n" + failures(cells))
+    if args.output is None:
+        print(text)
+        return
+    with open(args.output + ".md", "w", encoding="utf-8") as out:
+        out.write("# Training steps beside PyTorch's\n\n" + text)
+    with open(args.output + ".json", "w", encoding="utf-8") as out:
+        json.dump({"machine": machine(), "cells": cells}, out, indent=1)
+        out.write("\n")
 
 
 def main():
     args = parse()
     cells = []
-    for optimizer in args.optimizers.split(","):
-        for threads in args.threads.split(","):
-            for batch in args.batch_sizes.split(","):
-                rows = summarise(run_cell(args, batch, threads, optimizer))
-                cells.append({"batch": int(batch), "threads": int(threads),
-                              "optimizer": optimizer, "rows": rows})
-                print(table(cells[-1:]), file=sys.stderr, flush=True)
-    text = (f"Machine: {machine()}. {args.rounds} rounds of {args.seconds:g} s each, interleaved.\n\n"
-            + table(cells) + "\n")
-    if args.output:
-        with open(args.output + ".md", "w", encoding="utf-8") as out:
-            out.write(f"Command: `{' '.join(['bench/compare.py'] + sys.argv[1:])}`\n\n" + text)
-        with open(args.output + ".json", "w", encoding="utf-8") as out:
-            json.dump({"machine": machine(), "cells": cells}, out, indent=1)
-    else:
-        print(text)
+    for threads in map(int, args.threads.split(",")):
+        peers = [Peer(spec, threads) for spec in args.peer]
+        for batch in map(int, args.batch_sizes.split(",")):
+            for optimizer in args.optimizers.split(","):
+                cells.append(run_cell(args, peers, threads, optimizer, batch))
+                print(table(cells[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+        for peer in peers:
+            peer.close()
+    cells.sort(key=lambda c: (args.optimizers.split(",").index(c["optimizer"]), c["threads"],
+                              c["batch"]))
+    write(args, cells)
 
 
 if __name__ == "__main__":
