@@ -115,7 +115,7 @@ static void pad_lists(struct backward *b) {
 /* dx of `rows` samples from `sample` on, 64 inputs from `first` on; x: their masks' rows. */
 ALWAYS_INLINE void data_rows(const int rows, const struct backward *b, const float *turned,
                              const float *x, int64_t sample, int64_t first, int64_t width) {
-    vf total[2][ROW_VECTORS]; /* from +0: a sum of -0 is ended by +0 anyway */
+    vf total[2][ROW_VECTORS]; /* from +0 instead of ended by it: never -0 either way */
 #pragma GCC unroll 2
     for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 16
@@ -154,7 +154,7 @@ ALWAYS_INLINE void data_rows(const int rows, const struct backward *b, const flo
         float *dx = b->p->dx + (sample + r) * b->in16 + first;
 #pragma GCC unroll 16
         for (int v = 0; v < ROW_VECTORS; ++v) {
-            vf g = v_mul(v_add(total[r][v], v_zero()), scale);
+            vf g = v_mul(total[r][v], scale);
             g = v_select(v_gt(v_load(x + r * COLUMNS + v * VL), v_zero()), g, v_zero());
             if (v * VL < width)
                 v_store(dx + v * VL, g);
