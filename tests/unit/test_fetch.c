@@ -201,28 +201,35 @@ typedef struct server {
     pthread_t thread;
 } server;
 
-/* The whole answer to each path. */
+/* The whole answer to each path. The client must not count on the connection for a redirect. */
+#define CLOSE "Connection: close\r\n"
 static const struct {
     const char *path, *answer;
 } ANSWERS[] = {
-    {"GET /good ", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"},
-    {"GET /moved ", "HTTP/1.1 302 Found\r\nLocation: /good\r\nContent-Length: 0\r\n\r\n"},
-    {"GET /loop ", "HTTP/1.1 302 Found\r\nLocation: /loop\r\nContent-Length: 0\r\n\r\n"},
+    {"GET /good ", "HTTP/1.1 200 OK\r\n" CLOSE "Content-Length: 5\r\n\r\nhello"},
+    {"GET /moved ", "HTTP/1.1 302 Found\r\n" CLOSE "Location: /good\r\nContent-Length: 0\r\n\r\n"},
+    {"GET /loop ", "HTTP/1.1 302 Found\r\n" CLOSE "Location: /loop\r\nContent-Length: 0\r\n\r\n"},
     {"GET /escape ",
-     "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n"},
-    {"GET /short ", "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello"},
-    {"GET /broken ", "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"},
-    {"GET /empty ", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
-    {"GET ", "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone"},
+     "HTTP/1.1 302 Found\r\n" CLOSE "Location: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n"},
+    {"GET /short ", "HTTP/1.1 200 OK\r\n" CLOSE "Content-Length: 50\r\n\r\nhello"},
+    {"GET /broken ", "HTTP/1.1 503 Busy\r\n" CLOSE "Content-Length: 4\r\n\r\nbusy"},
+    {"GET /empty ", "HTTP/1.1 200 OK\r\n" CLOSE "Content-Length: 0\r\n\r\n"},
+    {"GET ", "HTTP/1.1 404 Not Found\r\n" CLOSE "Content-Length: 4\r\n\r\nnone"},
 };
 
 static void *serve(void *context) {
     server *s = context;
     int client;
     while ((client = accept(s->listener, NULL, NULL)) >= 0) {
-        char request[4096];
-        ssize_t got = recv(client, request, sizeof request - 1, 0);
-        request[got > 0 ? got : 0] = '\0';
+        char request[4096] = "";
+        size_t length = 0;
+        while (length + 1 < sizeof request && strstr(request, "\r\n\r\n") == NULL) {
+            ssize_t got = recv(client, request + length, sizeof request - 1 - length, 0);
+            if (got <= 0)
+                break;
+            length += (size_t)got;
+            request[length] = '\0';
+        }
         for (size_t i = 0; i < sizeof ANSWERS / sizeof ANSWERS[0]; ++i)
             if (strncmp(request, ANSWERS[i].path, strlen(ANSWERS[i].path)) == 0) {
                 send(client, ANSWERS[i].answer, strlen(ANSWERS[i].answer), MSG_NOSIGNAL);
