@@ -55,13 +55,15 @@ typedef struct ib_conv {
     int64_t kh, kw, stride, pad;
     int relu, pool;
     ib_dropout dropout;
-    float input_scale; /* of the dropout that made x; 1 without */
+    int mask_input; /* 1: dx is masked by the activation that made x; 0: it is the plain gradient */
+    float input_scale; /* of the dropout that made x; 1 without. Used with mask_input only */
 } ib_conv;
 
 typedef struct ib_linear {
     int64_t n, in, out;
     int relu;
     ib_dropout dropout;
+    int mask_input;
     float input_scale;
 } ib_linear;
 
@@ -108,13 +110,15 @@ typedef struct ib_backend_ops {
                              const uint8_t *const *images, const float *table, ib_buffer *x,
                              ib_error *err);
 
-    /* argmax (pool only): [n][cell][C16] bytes, position 0..3 of the first greatest. */
+    /* b NULL: no bias is added (not with pool). argmax (pool only): [n][cell][C16] bytes, position
+     * 0..3 of the first greatest. */
     ib_status (*conv_forward)(ib_backend *self, const ib_conv *conv, const ib_buffer *x,
                               const ib_buffer *w, const ib_buffer *b, ib_buffer *y,
                               ib_buffer *argmax, ib_error *err);
     /* dy: gradient before the output's ReLU and dropout; with pool: of the features, placed by
-     * argmax. dx (NULL for the first layer) comes out as the gradient before the activation that
-     * made x: x > 0 ? dx * input_scale : +0. dw, db: leaf-tree sums over the batch. */
+     * argmax. dx (NULL for the first layer) with mask_input comes out as the gradient before the
+     * activation that made x: x > 0 ? dx * input_scale : +0. dw, db: leaf-tree sums over the batch;
+     * db NULL: no bias (not with pool). */
     ib_status (*conv_backward)(ib_backend *self, const ib_conv *conv, const ib_buffer *x,
                                const ib_buffer *w, const ib_buffer *dy, const ib_buffer *argmax,
                                ib_buffer *dx, ib_buffer *dw, ib_buffer *db, ib_error *err);

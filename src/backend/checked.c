@@ -68,6 +68,10 @@ static int64_t conv_outputs(const ib_conv *c) {
 static int64_t conv_weights(const ib_conv *c) {
     return c->kh * c->kw * stored_channels(c->ci) * ib_pad16(c->co);
 }
+/* A convolution may do without a bias, a pooled one not. */
+static int has_bias(const ib_conv *c, const ib_buffer *bias) {
+    return bias == NULL ? !c->pool : has_floats(bias, ib_pad16(c->co));
+}
 static double conv_macs(const ib_conv *c) {
     return (double)(c->n * ib_conv_out_h(c) * ib_conv_out_w(c)) *
            (double)(c->co * c->kh * c->kw * c->ci);
@@ -103,9 +107,8 @@ ib_status ib_conv_forward(ib_backend *backend, const ib_conv *c, const ib_buffer
                           ib_error *err) {
     if (!conv_is_sound(c))
         return refuse(err, "convolution forward", "shape out of range");
-    if (!has_floats(x, conv_inputs(c)) || !has_floats(w, conv_weights(c)) ||
-        !has_floats(b, ib_pad16(c->co)) || !has_floats(y, conv_outputs(c)) ||
-        (c->pool && !has(argmax, conv_positions(c), 1)))
+    if (!has_floats(x, conv_inputs(c)) || !has_floats(w, conv_weights(c)) || !has_bias(c, b) ||
+        !has_floats(y, conv_outputs(c)) || (c->pool && !has(argmax, conv_positions(c), 1)))
         return refuse(err, "convolution forward", "buffer too small");
     double start = profile_start(backend);
     ib_status status = backend->ops->conv_forward(backend, c, x, w, b, y, argmax, err);
@@ -122,7 +125,7 @@ ib_status ib_conv_backward(ib_backend *backend, const ib_conv *c, const ib_buffe
         return refuse(err, "convolution backward", "no gradient for a one-channel input");
     if (!has_floats(x, conv_inputs(c)) || !has_floats(w, conv_weights(c)) ||
         !has_floats(dy, conv_outputs(c)) || (dx != NULL && !has_floats(dx, conv_inputs(c))) ||
-        !has_floats(dw, conv_weights(c)) || !has_floats(db, ib_pad16(c->co)) ||
+        !has_floats(dw, conv_weights(c)) || !has_bias(c, db) ||
         (c->pool && !has(argmax, conv_positions(c), 1)))
         return refuse(err, "convolution backward", "buffer too small");
     double start = profile_start(backend);

@@ -52,6 +52,7 @@ static ib_status open_conv(ib_network *net, ib_layer *layer, struct flow *in, ib
                    .pad = spec->pad,
                    .relu = spec->relu,
                    .pool = spec->pool,
+                   .mask_input = 1,
                    .input_scale = in->scale};
     IB_TRY(ib_plan_conv(net->backend, c, err));
     int64_t stored = c->ci == 1 ? 1 : ib_pad16(c->ci), co16 = ib_pad16(c->co);
@@ -85,6 +86,7 @@ static ib_status open_linear(ib_network *net, ib_layer *layer, struct flow *in, 
                      .in = in->features,
                      .out = spec->out,
                      .relu = spec->relu,
+                     .mask_input = 1,
                      .input_scale = in->scale};
     IB_TRY(ib_plan_linear(net->backend, l, err));
     int64_t out16 = ib_pad16(l->out);

@@ -150,6 +150,23 @@ static const struct conv_case CONV_CASES[] = {
     {9, 20, 20, 16, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
 };
 
+/* Without bias and mask: the convolutions of a ResNet, at few channels where they are large. */
+static const struct conv_case BARE_CONV_CASES[] = {
+    {2, 28, 28, 1, 64, 7, 7, 2, 3, 0, 0, 0, PLAIN},
+    {2, 7, 7, 64, 64, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {2, 7, 7, 64, 128, 3, 3, 2, 1, 0, 0, 0, WILD},
+    {2, 7, 7, 64, 128, 1, 1, 2, 0, 0, 0, 0, PLAIN},
+    {9, 4, 4, 32, 64, 3, 3, 2, 1, 0, 0, 0, PLAIN},
+    {9, 2, 2, 64, 48, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {17, 2, 2, 48, 64, 3, 3, 2, 1, 0, 0, 0, WILD},
+    {9, 1, 1, 128, 64, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {17, 1, 1, 64, 256, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {2, 7, 7, 256, 64, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {2, 4, 4, 20, 10, 3, 3, 1, 1, 1, 0, 0, PLAIN},
+    {24, 2, 2, 16, 32, 3, 3, 1, 1, 0, 0, 0, VANISH},
+    {32, 1, 1, 512, 16, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+};
+
 struct linear_case {
     int n, in, out, relu, dropout;
     enum fill fill;

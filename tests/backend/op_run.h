@@ -241,6 +241,7 @@ static inline ib_conv conv_of_case(const struct conv_case *k, uint64_t salt) {
                  .pad = k->pad,
                  .relu = k->relu,
                  .pool = k->pool};
+    c.mask_input = 1;
     c.input_scale = salt % 2 == 0 ? 1.0f : (float)(1.0 / 0.75);
     c.dropout = make_dropout(k->dropout, salt,
                              k->pool ? (uint64_t)(k->n * ib_conv_pooled_features(&c)) : 0);
@@ -256,9 +257,11 @@ static inline double conv_case_macs(const struct conv_case *k) {
     return (2 * outputs + inputs) * (double)(c.kh * c.kw) * ci * (double)ib_pad16(c.co);
 }
 
-static inline void run_conv(const struct conv_case *k, uint64_t salt, const ib_cpu_kernels *kernels,
-                            ib_pool *pool, struct op_run *run) {
+/* bare: without bias and without the mask of what made x, as between batch normalisations. */
+static inline void run_conv(const struct conv_case *k, int bare, uint64_t salt,
+                            const ib_cpu_kernels *kernels, ib_pool *pool, struct op_run *run) {
     ib_conv c = conv_of_case(k, salt);
+    c.mask_input = !bare;
     int64_t ci = c.ci == 1 ? 1 : ib_pad16(c.ci), co = ib_pad16(c.co), taps = c.kh * c.kw;
     int64_t inputs = c.n * c.h * c.w, outputs = c.n * ib_conv_out_h(&c) * ib_conv_out_w(&c);
     int64_t features = c.pool ? ib_conv_pooled_features(&c) : 0;
@@ -276,10 +279,11 @@ static inline void run_conv(const struct conv_case *k, uint64_t salt, const ib_c
     run_seal_inputs(run);
 
     float *y = run_floats(run, rows * stride), *dx = NULL;
-    float *dw = run_floats(run, taps * ci * co), *db = run_floats(run, co);
+    float *dw = run_floats(run, taps * ci * co), *db = bare ? NULL : run_floats(run, co);
     fill_garbage(y, 1, rows, rows, columns, stride);
     fill_garbage(dw, taps, c.ci, ci, c.co, co);
-    fill_garbage(db, 1, 1, 1, c.co, co);
+    if (!bare)
+        fill_garbage(db, 1, 1, 1, c.co, co);
     run_output(run, "y", y, 1);
     uint8_t *argmax = NULL;
     if (c.pool) {
@@ -294,13 +298,14 @@ static inline void run_conv(const struct conv_case *k, uint64_t salt, const ib_c
         run_output(run, "dx", dx, 1);
     }
     run_output(run, "dw", dw, 1);
-    run_output(run, "db", db, 1);
+    if (!bare)
+        run_output(run, "db", db, 1);
 
     size_t per_thread, shared;
     struct machine m;
     kernels->conv_scratch(&c, &per_thread, &shared);
     machine_open(&m, kernels, pool, per_thread, shared);
-    ib_conv_pointers forward = {.x = x, .w = w, .b = b, .y = y, .argmax = argmax};
+    ib_conv_pointers forward = {.x = x, .w = w, .b = bare ? NULL : b, .y = y, .argmax = argmax};
     kernels->conv_forward(&m.cpu, &c, &forward);
     ib_conv_pointers back = {
         .x = x, .w = w, .dy = dy, .dx = dx, .dw = dw, .db = db, .argmax = argmax};
@@ -315,6 +320,7 @@ static inline double linear_case_macs(const struct linear_case *k) {
 static inline void run_linear(const struct linear_case *k, uint64_t salt,
                               const ib_cpu_kernels *kernels, ib_pool *pool, struct op_run *run) {
     ib_linear l = {.n = k->n, .in = k->in, .out = k->out, .relu = k->relu};
+    l.mask_input = 1;
     l.input_scale = salt % 2 == 0 ? 1.0f : (float)(1.0 / 0.75);
     l.dropout = make_dropout(k->dropout, salt, (uint64_t)(l.n * l.out));
     int64_t in = ib_pad16(l.in), out = ib_pad16(l.out);
@@ -446,24 +452,27 @@ static inline void run_load(const struct load_case *k, uint64_t salt, const ib_c
 /* ---- every case, by one number ------------------------------------------------------------------
  */
 
-enum op_kind { OP_CONV, OP_LINEAR, OP_SOFTMAX, OP_UPDATE, OP_LOAD, OP_KINDS };
+/* Never renumbered: a case's inputs come from its number. */
+enum op_kind { OP_CONV, OP_LINEAR, OP_SOFTMAX, OP_UPDATE, OP_LOAD, OP_BARE_CONV, OP_KINDS };
 
 static inline const char *op_name(enum op_kind op) {
-    static const char *const NAMES[OP_KINDS] = {"conv", "linear", "softmax", "update", "load"};
+    static const char *const NAMES[OP_KINDS] = {"conv",   "linear", "softmax",
+                                                "update", "load",   "bare-conv"};
     return NAMES[op];
 }
 
 static inline size_t op_case_count(enum op_kind op) {
-    const size_t counts[OP_KINDS] = {COUNT_OF(CONV_CASES), COUNT_OF(LINEAR_CASES),
+    const size_t counts[OP_KINDS] = {COUNT_OF(CONV_CASES),    COUNT_OF(LINEAR_CASES),
                                      COUNT_OF(SOFTMAX_CASES), COUNT_OF(UPDATE_CASES),
-                                     COUNT_OF(LOAD_CASES)};
+                                     COUNT_OF(LOAD_CASES),    COUNT_OF(BARE_CONV_CASES)};
     return counts[op];
 }
 
 static inline double op_case_macs(enum op_kind op, size_t index) {
-    return op == OP_CONV     ? conv_case_macs(&CONV_CASES[index])
-           : op == OP_LINEAR ? linear_case_macs(&LINEAR_CASES[index])
-                             : 0;
+    return op == OP_CONV        ? conv_case_macs(&CONV_CASES[index])
+           : op == OP_BARE_CONV ? conv_case_macs(&BARE_CONV_CASES[index])
+           : op == OP_LINEAR    ? linear_case_macs(&LINEAR_CASES[index])
+                                : 0;
 }
 
 /* The caller closes the run. */
@@ -472,7 +481,7 @@ static inline void run_op(enum op_kind op, size_t index, const ib_cpu_kernels *k
     uint64_t salt = (uint64_t)op << 32 | index;
     switch (op) {
     case OP_CONV:
-        run_conv(&CONV_CASES[index], salt, kernels, pool, run);
+        run_conv(&CONV_CASES[index], 0, salt, kernels, pool, run);
         break;
     case OP_LINEAR:
         run_linear(&LINEAR_CASES[index], salt, kernels, pool, run);
@@ -482,6 +491,9 @@ static inline void run_op(enum op_kind op, size_t index, const ib_cpu_kernels *k
         break;
     case OP_UPDATE:
         run_update(&UPDATE_CASES[index], salt, kernels, pool, run);
+        break;
+    case OP_BARE_CONV:
+        run_conv(&BARE_CONV_CASES[index], 1, salt, kernels, pool, run);
         break;
     case OP_LOAD:
     case OP_KINDS:

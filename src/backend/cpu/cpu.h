@@ -28,7 +28,7 @@ typedef struct ib_cpu {
     size_t shared_scratch_floats;
 } ib_cpu;
 
-/* The raw pointers of one convolution. Layouts: backend.h. dx and argmax may be NULL. */
+/* The raw pointers of one convolution. Layouts: backend.h. dx, argmax, b and db may be NULL. */
 typedef struct ib_conv_pointers {
     const float *x, *w, *b, *dy;
     float *y, *dx, *dw, *db;

@@ -25,14 +25,15 @@ void IB_KERNEL(ib_frame_image)(const float *image, int64_t h, int64_t w, int64_t
                    sizeof(float) * (size_t)c);
 }
 
-/* conv_pixels, then bias and ReLU; pixel i goes to `to + i * to_row`. */
+/* conv_pixels, then bias and ReLU; pixel i goes to `to + i * to_row`. A bias of +0 is no bias: what
+ * it is added to is never -0. */
 static void output_pixels(const struct conv_shape *s, const float *image, const float *packed,
                           const struct tile_plan *plan, const float *bias, int relu, int64_t oy,
                           int64_t ox, int rows, float *to, int64_t to_row) {
     float out[TILE_FLOATS];
     conv_pixels(s, image, packed, plan, oy, ox, rows, out);
     for (int j = 0; j < plan->columns; j += VL) {
-        vf b = v_load(bias + j);
+        vf b = bias != NULL ? v_load(bias + j) : v_zero();
         for (int i = 0; i < rows; ++i) {
             vf y = v_add(v_add(v_load(out + i * TILE_STRIDE + j), v_zero()), b);
             v_store(to + i * to_row + j, relu ? v_relu(y) : y);
@@ -87,7 +88,7 @@ static void forward_item(void *context, size_t item, unsigned thread) {
     int64_t image = (int64_t)item % conv->n, first;
     struct tile_plan plan = column_block(s.co16, (int64_t)item / conv->n, &first);
     const float *packed = f->packed + first * s.k;
-    const float *bias = f->p->b + first;
+    const float *bias = f->p->b != NULL ? f->p->b + first : NULL;
     float *scratch = f->scratch[thread];
     const float *x = f->p->x + image * s.image_floats;
     if (s.pad > 0) {

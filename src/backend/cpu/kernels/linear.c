@@ -115,7 +115,7 @@ static void data_item(void *context, size_t item, unsigned thread) {
         for (int64_t o = 0; o < l->out16; o += 16)
             transpose16(l->p->w + (first + i) * l->out16 + o, l->out16, turned + o * TURNED + i,
                         TURNED);
-    const vf scale = v_set1(l->shape->input_scale);
+    const vf scale = v_set1(l->shape->mask_input ? l->shape->input_scale : 1.0f);
     float out[TILE_FLOATS];
     for (int64_t column = 0; column < inputs;) {
         struct tile_plan plan = tile_plan_for(inputs - column, 0);
@@ -135,8 +135,9 @@ static void data_item(void *context, size_t item, unsigned thread) {
                 for (int j = 0; j < plan.columns; j += VL) {
                     int64_t at = (sample + i) * l->in16 + first + column + j;
                     vf g = v_mul(v_add(v_load(out + i * TILE_STRIDE + j), v_zero()), scale);
-                    v_store(l->p->dx + at,
-                            v_select(v_gt(v_load(l->p->x + at), v_zero()), g, v_zero()));
+                    if (l->shape->mask_input)
+                        g = v_select(v_gt(v_load(l->p->x + at), v_zero()), g, v_zero());
+                    v_store(l->p->dx + at, g);
                 }
         }
         column += plan.columns;

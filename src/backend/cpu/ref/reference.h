@@ -36,6 +36,11 @@ static inline float ref_mask(float x, float gradient, float scale) {
     return x > 0.0f ? (gradient + 0.0f) * scale : 0.0f;
 }
 
+/* What a layer hands back: masked, or the plain sum. */
+static inline float ref_input_gradient(int mask, float x, float gradient, float scale) {
+    return mask ? ref_mask(x, gradient, scale) : gradient + 0.0f;
+}
+
 static inline float ref_dropout(const ib_dropout *dropout, uint64_t element, float y) {
     if (!dropout->enabled)
         return y;
