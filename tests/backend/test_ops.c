@@ -218,6 +218,14 @@ static void linear_layers(void **state) {
     (void)state;
     check_table(OP_LINEAR);
 }
+static void normalisations(void **state) {
+    (void)state;
+    check_table(OP_NORM);
+}
+static void pools(void **state) {
+    (void)state;
+    check_table(OP_POOL);
+}
 static void softmaxes(void **state) {
     (void)state;
     check_table(OP_SOFTMAX);
@@ -510,6 +518,8 @@ int main(void) {
         cmocka_unit_test(convolutions),
         cmocka_unit_test(bare_convolutions),
         cmocka_unit_test(linear_layers),
+        cmocka_unit_test(normalisations),
+        cmocka_unit_test(pools),
         cmocka_unit_test(softmaxes),
         cmocka_unit_test(updates),
         cmocka_unit_test(image_loads),
