@@ -11,8 +11,8 @@ static const char LATER[] = "is not in this version";
 static const ib_choice MODELS[] = {
     {.name = "cnn", .value = IB_MODEL_CNN},
     {.name = "mlp", .value = IB_MODEL_MLP},
-    {.name = "resnet18", .refusal = LATER, .refusal_status = IB_ERROR_USAGE},
-    {.name = "resnet50", .refusal = LATER, .refusal_status = IB_ERROR_USAGE},
+    {.name = "resnet18", .value = IB_MODEL_RESNET18},
+    {.name = "resnet50", .value = IB_MODEL_RESNET50},
     {.name = "svm", .refusal = LATER, .refusal_status = IB_ERROR_USAGE},
     {.name = NULL},
 };
