@@ -1,12 +1,13 @@
 /* Batch normalisation of images [n][pixels][C16], vectorised over channels.
  *
  * Bound by memory: a work item is one block of 16 channels (one line of 64 B a pixel) through all
- * of its passes, so that only the first pass reads x from afar: for batch 32 a block is 401 KB
- * after the stem, 100 KB in the first stage, 2 KB in the last. Forward: sums, squares, then y in
- * one pass with the addition and the ReLU. Backward: both sums in one pass, then dx.
+ * of its passes, so that only the first reads x from afar: for batch 32 a block is 401 KB after the
+ * stem, 100 KB in the first stage, 2 KB in the last. Forward: the mean; its rest and the variance
+ * in one pass; y with the addition and the ReLU in one. Backward: g and both of its sums in one
+ * pass, then dx.
  *
- * A chain of additions waits for each addition (4 cycles); so four groups of samples, whose chains
- * the definition keeps apart, advance side by side. */
+ * A chain of additions waits for each addition (4 cycles); so the chains of four samples advance
+ * side by side. */
 #include "leaf_sum.h"
 #include "product.h"
 #include "tile.h"
@@ -19,78 +20,115 @@ struct norm {
     int64_t c16;
 };
 
-/* What one sum over the batch adds up, at one vector of channels. */
-struct terms {
-    const float *x, *g;
-    vf mean;
+/* Forward: x alone, or x - mean and its square. Backward: g and g (x - mean). */
+enum sum_kind { SUM_X, SUM_DEVIATIONS, SUM_GRADIENTS };
+
+/* One vector of channels of one pass over the batch. */
+struct column {
+    const struct norm *norm;
+    int64_t c;
+    vf mean, scale, shift; /* scale, shift: for the ReLU's mask */
+    float *g;              /* backward: where the gradient before the ReLU goes */
 };
 
-enum sum_kind { SUM_X, SUM_SQUARES, SUM_G, SUM_PRODUCTS };
+/* The sums of a pass; SUM_X has the first only. */
+struct sums {
+    vf first, second;
+};
 
-ALWAYS_INLINE vf add_term(const enum sum_kind kind, const struct terms *t, int64_t at, vf chain) {
-    if (kind == SUM_X)
-        return v_add(chain, v_load(t->x + at));
-    if (kind == SUM_G)
-        return v_add(chain, v_load(t->g + at));
-    vf d = v_sub(v_load(t->x + at), t->mean);
-    return v_fma(kind == SUM_SQUARES ? d : v_load(t->g + at), d, chain);
+/* The gradient before the ReLU. */
+ALWAYS_INLINE vf masked_gradient(const struct column *k, int64_t at, vf x) {
+    const ib_norm_pointers *p = k->norm->p;
+    vf g = v_load(p->dy + at);
+    if (p->second != NULL)
+        g = v_add(g, v_load(p->second + at));
+    if (!k->norm->shape->relu)
+        return g;
+    vf y = p->y_kept != NULL ? v_load(p->y_kept + at) : v_fma(x, k->scale, k->shift);
+    return v_select(v_gt(y, v_zero()), g, v_zero());
 }
 
-/* Chains of `count` groups of `rows` pixels each, one behind the other. */
-ALWAYS_INLINE void chains(const enum sum_kind kind, const int count, const struct terms *t,
-                          int64_t first, int64_t rows, int64_t c16, vf *sums) {
-    vf chain[SIDE_BY_SIDE];
+ALWAYS_INLINE void add_terms(const enum sum_kind kind, const struct column *k, int64_t at,
+                             struct sums *chain) {
+    vf x = v_load(k->norm->p->x + at);
+    if (kind == SUM_X) {
+        chain->first = v_add(chain->first, x);
+        return;
+    }
+    vf d = v_sub(x, k->mean), term = d;
+    if (kind == SUM_GRADIENTS) {
+        term = masked_gradient(k, at, x);
+        v_store(k->g + at, term);
+    }
+    chain->first = v_add(chain->first, term);
+    chain->second = v_fma(term, d, chain->second);
+}
+
+/* The chains of `count` samples from `first` on. */
+ALWAYS_INLINE void chains(const enum sum_kind kind, const int count, const struct column *k,
+                          int64_t first, struct sums *sums) {
+    int64_t pixels = k->norm->shape->pixels, c16 = k->norm->c16;
+    struct sums chain[SIDE_BY_SIDE];
     for (int i = 0; i < count; ++i)
-        chain[i] = v_zero();
-    for (int64_t row = first; row < first + rows; ++row)
+        chain[i] = (struct sums){v_zero(), v_zero()};
+    for (int64_t pixel = first * pixels; pixel < (first + 1) * pixels; ++pixel)
 #pragma GCC unroll 4
         for (int i = 0; i < count; ++i)
-            chain[i] = add_term(kind, t, (row + i * rows) * c16, chain[i]);
+            add_terms(kind, k, (pixel + i * pixels) * c16 + k->c, &chain[i]);
     for (int i = 0; i < count; ++i)
         sums[i] = chain[i];
 }
 
-/* Section 3: groups of samples, leaves, tree. */
-ALWAYS_INLINE vf batch_sum(const enum sum_kind kind, const struct norm *b, const struct terms *t) {
-    int64_t n = b->shape->n, pixels = b->shape->pixels, group = ib_samples_per_chain(pixels);
-    int64_t rows = group * pixels, groups = (n + group - 1) / group, leaves = 0;
-    vf stack[IB_MAX_LEAF_LEVELS], leaf = v_zero(), sums[SIDE_BY_SIDE];
-    for (int64_t first = 0; first < groups; first += SIDE_BY_SIDE) {
-        int64_t count = smaller(SIDE_BY_SIDE, groups - first);
-        if ((first + SIDE_BY_SIDE) * group <= n)
-            chains(kind, SIDE_BY_SIDE, t, first * rows, rows, b->c16, sums);
-        else
-            for (int64_t i = 0; i < count; ++i) {
-                int64_t from = (first + i) * rows;
-                chains(kind, 1, t, from, smaller(rows, n * pixels - from), b->c16, sums + i);
-            }
-        for (int64_t i = first; i < first + count; ++i) {
-            leaf = i * group % IB_LEAF == 0 ? sums[i - first] : v_add(leaf, sums[i - first]);
-            if ((i + 1) * group % IB_LEAF == 0 || i + 1 == groups)
-                leaf_push(stack, leaves++, leaf);
+/* A chain a sample; a leaf's samples in order; the tree. */
+ALWAYS_INLINE struct sums batch_sums(const enum sum_kind kind, const struct column *k) {
+    int64_t n = k->norm->shape->n, leaves = (n + IB_LEAF - 1) / IB_LEAF;
+    vf first[IB_MAX_LEAF_LEVELS], second[IB_MAX_LEAF_LEVELS];
+    int64_t leaf = 0;
+    do {
+        int64_t begin = leaf * IB_LEAF, count = smaller(IB_LEAF, n - begin), done = 0;
+        struct sums sample[IB_LEAF];
+        for (; done + SIDE_BY_SIDE <= count; done += SIDE_BY_SIDE)
+            chains(kind, SIDE_BY_SIDE, k, begin + done, sample + done);
+        for (; done < count; ++done)
+            chains(kind, 1, k, begin + done, sample + done);
+        struct sums sum = sample[0];
+        for (int64_t i = 1; i < count; ++i) {
+            sum.first = v_add(sum.first, sample[i].first);
+            sum.second = v_add(sum.second, sample[i].second);
         }
-    }
-    return leaf_total(stack, leaves);
+        leaf_push(first, leaf, sum.first);
+        leaf_push(second, leaf, sum.second);
+    } while (++leaf < leaves);
+    return (struct sums){leaf_total(first, leaves), leaf_total(second, leaves)};
 }
 
 /* ---- forward ----------------------------------------------------------------------------------
  */
 
+/* Mean and variance of the batch; moves the running ones. */
+static void batch_statistics(const struct norm *b, int64_t c, vf *mean, vf *variance) {
+    const ib_norm *s = b->shape;
+    float *running_mean = b->p->running + c, *running_variance = b->p->running + b->c16 + c;
+    struct column k = {.norm = b, .c = c};
+    vf count = v_set1(s->inverse_count), momentum = v_set1(s->momentum);
+    k.mean = v_mul(batch_sums(SUM_X, &k).first, count);
+    struct sums rests = batch_sums(SUM_DEVIATIONS, &k);
+    vf rest = v_mul(rests.first, count);
+    *mean = v_add(k.mean, rest);
+    *variance = v_relu(v_fma(v_sub(v_set1(-0.0f), rest), rest, v_mul(rests.second, count)));
+    vf old = v_load(running_mean);
+    v_store(running_mean, v_fma(momentum, v_sub(*mean, old), old));
+    old = v_load(running_variance);
+    vf unbiased = v_mul(*variance, v_set1(s->unbiased));
+    v_store(running_variance, v_fma(momentum, v_sub(unbiased, old), old));
+}
+
 static void forward_vector(const struct norm *b, int64_t c) {
     const ib_norm *s = b->shape;
     const ib_norm_pointers *p = b->p;
     vf mean = v_load(p->running + c), variance = v_load(p->running + b->c16 + c);
-    if (s->training) {
-        struct terms t = {.x = p->x + c};
-        vf count = v_set1(s->inverse_count), momentum = v_set1(s->momentum);
-        vf running_mean = mean, running_variance = variance;
-        t.mean = mean = v_mul(batch_sum(SUM_X, b, &t), count);
-        variance = v_mul(batch_sum(SUM_SQUARES, b, &t), count);
-        v_store(p->running + c, v_fma(momentum, v_sub(mean, running_mean), running_mean));
-        vf unbiased = v_mul(variance, v_set1(s->unbiased));
-        v_store(p->running + b->c16 + c,
-                v_fma(momentum, v_sub(unbiased, running_variance), running_variance));
-    }
+    if (s->training)
+        batch_statistics(b, c, &mean, &variance);
     vf inverse = v_div(v_set1(1.0f), v_sqrt(v_add(variance, v_set1(s->eps))));
     vf scale = v_mul(v_load(p->gamma + c), inverse);
     vf shift = v_fma(v_sub(v_set1(-0.0f), mean), scale, v_load(p->beta + c));
@@ -129,24 +167,6 @@ void IB_KERNEL(ib_norm_forward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_
 /* ---- backward ---------------------------------------------------------------------------------
  */
 
-/* The gradient before the ReLU of every pixel, to g: it is read twice more, and where it is needed
- * elsewhere it stays there. */
-static void mask_vector(const struct norm *b, int64_t c, vf scale, vf shift, float *g) {
-    const ib_norm_pointers *p = b->p;
-    int64_t end = b->shape->n * b->shape->pixels * b->c16;
-    for (int64_t at = c; at < end; at += b->c16) {
-        vf value = v_load(p->dy + at);
-        if (p->second != NULL)
-            value = v_add(value, v_load(p->second + at));
-        if (b->shape->relu) {
-            vf y =
-                p->y_kept != NULL ? v_load(p->y_kept + at) : v_fma(v_load(p->x + at), scale, shift);
-            value = v_select(v_gt(y, v_zero()), value, v_zero());
-        }
-        v_store(g + at, value);
-    }
-}
-
 static void backward_vector(const struct norm *b, int64_t c) {
     const ib_norm_pointers *p = b->p;
     vf scale = v_load(p->saved + IB_SAVED_SCALE * b->c16 + c);
@@ -154,10 +174,9 @@ static void backward_vector(const struct norm *b, int64_t c) {
     vf mean = v_load(p->saved + IB_SAVED_MEAN * b->c16 + c);
     vf shift = v_load(p->saved + IB_SAVED_SHIFT * b->c16 + c);
     float *g = p->g != NULL ? p->g : p->dx;
-    mask_vector(b, c, scale, shift, g);
-    struct terms t = {.x = p->x + c, .g = g + c, .mean = mean};
-    vf sum = batch_sum(SUM_G, b, &t);
-    vf dgamma = v_mul(batch_sum(SUM_PRODUCTS, b, &t), inverse);
+    struct column k = {b, c, mean, scale, shift, g};
+    struct sums sums = batch_sums(SUM_GRADIENTS, &k);
+    vf sum = sums.first, dgamma = v_mul(sums.second, inverse);
     v_store(p->dbeta + c, sum);
     v_store(p->dgamma + c, dgamma);
     vf count = v_set1(b->shape->inverse_count), minus = v_set1(-0.0f);

@@ -14,8 +14,8 @@ static int64_t at(const struct channel *k, int64_t row) {
     return row * k->c16 + k->c;
 }
 
-/* Sums over the batch: of x; of (x - mean)^2; of g; of g (x - mean). */
-enum sum_kind { SUM_X, SUM_SQUARES, SUM_G, SUM_PRODUCTS };
+/* Sums over the batch: of x; of d = x - mean; of d^2; of g; of g d. */
+enum sum_kind { SUM_X, SUM_D, SUM_SQUARES, SUM_G, SUM_PRODUCTS };
 
 static float add_term(const struct channel *k, enum sum_kind kind, float mean, const float *g,
                       int64_t row, float chain) {
@@ -23,6 +23,8 @@ static float add_term(const struct channel *k, enum sum_kind kind, float mean, c
     switch (kind) {
     case SUM_X:
         return chain + x;
+    case SUM_D:
+        return chain + d;
     case SUM_SQUARES:
         return exact_fma(d, d, chain);
     case SUM_G:
@@ -33,20 +35,19 @@ static float add_term(const struct channel *k, enum sum_kind kind, float mean, c
     return exact_fma(g[at(k, row)], d, chain);
 }
 
-/* Section 3: groups of samples, leaves, tree. */
+/* A chain a sample; a leaf's samples in order; the tree. */
 static float batch_sum(const struct channel *k, enum sum_kind kind, float mean, const float *g) {
     const ib_norm *norm = k->norm;
-    int64_t leaves = (norm->n + IB_LEAF - 1) / IB_LEAF, group = ib_samples_per_chain(norm->pixels);
+    int64_t leaves = (norm->n + IB_LEAF - 1) / IB_LEAF;
     float stack[IB_MAX_LEAF_LEVELS] = {0};
     for (int64_t leaf = 0; leaf < leaves; ++leaf) {
         int64_t begin = leaf * IB_LEAF, end = begin + IB_LEAF < norm->n ? begin + IB_LEAF : norm->n;
         float sum = 0.0f;
-        for (int64_t from = begin; from < end; from += group) {
-            int64_t to = from + group < end ? from + group : end;
+        for (int64_t sample = begin; sample < end; ++sample) {
             float chain = 0.0f;
-            for (int64_t row = from * norm->pixels; row < to * norm->pixels; ++row)
-                chain = add_term(k, kind, mean, g, row, chain);
-            sum = from == begin ? chain : sum + chain;
+            for (int64_t pixel = 0; pixel < norm->pixels; ++pixel)
+                chain = add_term(k, kind, mean, g, sample * norm->pixels + pixel, chain);
+            sum = sample == begin ? chain : sum + chain;
         }
         int rest = ib_leaf_rest_level(leaf);
         for (int level = 0; level < rest; ++level)
@@ -69,8 +70,12 @@ static void forward_channel(const struct channel *k) {
     float *running_mean = p->running + k->c, *running_variance = p->running + k->c16 + k->c;
     float mean = *running_mean, variance = *running_variance;
     if (norm->training) {
-        mean = batch_sum(k, SUM_X, 0.0f, NULL) * norm->inverse_count;
-        variance = batch_sum(k, SUM_SQUARES, mean, NULL) * norm->inverse_count;
+        float first = batch_sum(k, SUM_X, 0.0f, NULL) * norm->inverse_count;
+        float rest = batch_sum(k, SUM_D, first, NULL) * norm->inverse_count;
+        float squares = batch_sum(k, SUM_SQUARES, first, NULL) * norm->inverse_count;
+        mean = first + rest;
+        variance = exact_fma(-rest, rest, squares);
+        variance = variance > 0.0f ? variance : 0.0f;
         *running_mean = exact_fma(norm->momentum, mean - *running_mean, *running_mean);
         *running_variance = exact_fma(norm->momentum, variance * norm->unbiased - *running_variance,
                                       *running_variance);
