@@ -80,7 +80,7 @@ typedef struct ib_norm {
 } ib_norm;
 
 /* What a normalisation keeps from its forward to its backward pass, each [C16]. */
-enum { IB_SAVED_MEAN, IB_SAVED_INVERSE, IB_SAVED_SCALE, IB_SAVED_SHIFT, IB_SAVED_COUNT };
+enum { IB_SAVED_MEAN, IB_SAVED_INVERSE, IB_SAVED_SCALE, IB_SAVED_BETA, IB_SAVED_COUNT };
 
 /* Overlapping max-pool of images: 3x3, stride 2, padding 1. x: [n][h][w][C16]. */
 typedef struct ib_pool3 {

@@ -61,6 +61,7 @@ typedef struct ib_config {
     char *hash_file;      /* "isobit-hashes.json" */
     double bench_seconds; /* 5 */
     char *profile;        /* bench: where the trace goes */
+    int measure;          /* describe: the floor of a step on this machine too */
 } ib_config;
 
 #endif

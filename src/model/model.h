@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "base/sha256.h"
 #include "experiment/config.h"
+#include "nn/network.h"
 #include "tensor/tensor.h"
 
 typedef struct ib_model ib_model;
@@ -91,5 +92,21 @@ ib_status ib_model_save_optimizer(const ib_model *model, const char *path, uint6
 /* Dense multiply-adds of one image: forward, and forward + backward as a training step needs. */
 uint64_t ib_model_macs_forward(const ib_model *model);
 uint64_t ib_model_macs_step(const ib_model *model);
+
+/* One row of the model's table. */
+typedef struct ib_row_info {
+    const char *name, *operation; /* "layer1.0.conv1", "conv" */
+    ib_shape output;              /* of one image: channels, height, width; or features */
+    size_t parameters;
+    uint64_t macs;       /* multiply-adds of one image, forward */
+    uint64_t counted;    /* the same as tools count it that add normalisations and means */
+    size_t output_bytes; /* of one image, as stored */
+} ib_row_info;
+
+size_t ib_model_row_count(const ib_model *model);
+ib_row_info ib_model_row(const ib_model *model, size_t index);
+ib_network_memory ib_model_memory(const ib_model *model);
+/* What an optimiser step reads and writes at least once. */
+uint64_t ib_model_update_bytes(const ib_model *model);
 
 #endif

@@ -27,7 +27,7 @@ static const ib_layer_spec MLP[] = {
     {.name = 0},
 };
 
-/* He et al. 2015 as torchvision builds them: 11,175,370 and 23,519,690 parameters with one channel
+/* He et al. 2015 as torchvision builds them: 11,175,370 and 23,522,250 parameters with one channel
  * in and ten classes. */
 static const ib_resnet RESNET18 = {{2, 2, 2, 2}, 0};
 static const ib_resnet RESNET50 = {{3, 4, 6, 3}, 1};

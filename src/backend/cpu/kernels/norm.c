@@ -27,8 +27,8 @@ enum sum_kind { SUM_X, SUM_DEVIATIONS, SUM_GRADIENTS };
 struct column {
     const struct norm *norm;
     int64_t c;
-    vf mean, scale, shift; /* scale, shift: for the ReLU's mask */
-    float *g;              /* backward: where the gradient before the ReLU goes */
+    vf mean, scale, beta; /* scale, beta: for the ReLU's mask */
+    float *g;             /* backward: where the gradient before the ReLU goes */
 };
 
 /* The sums of a pass; SUM_X has the first only. */
@@ -37,14 +37,14 @@ struct sums {
 };
 
 /* The gradient before the ReLU. */
-ALWAYS_INLINE vf masked_gradient(const struct column *k, int64_t at, vf x) {
+ALWAYS_INLINE vf masked_gradient(const struct column *k, int64_t at, vf d) {
     const ib_norm_pointers *p = k->norm->p;
     vf g = v_load(p->dy + at);
     if (p->second != NULL)
         g = v_add(g, v_load(p->second + at));
     if (!k->norm->shape->relu)
         return g;
-    vf y = p->y_kept != NULL ? v_load(p->y_kept + at) : v_fma(x, k->scale, k->shift);
+    vf y = p->y_kept != NULL ? v_load(p->y_kept + at) : v_fma(d, k->scale, k->beta);
     return v_select(v_gt(y, v_zero()), g, v_zero());
 }
 
@@ -57,7 +57,7 @@ ALWAYS_INLINE void add_terms(const enum sum_kind kind, const struct column *k, i
     }
     vf d = v_sub(x, k->mean), term = d;
     if (kind == SUM_GRADIENTS) {
-        term = masked_gradient(k, at, x);
+        term = masked_gradient(k, at, d);
         v_store(k->g + at, term);
     }
     chain->first = v_add(chain->first, term);
@@ -131,22 +131,23 @@ static void forward_vector(const struct norm *b, int64_t c) {
         batch_statistics(b, c, &mean, &variance);
     vf inverse = v_div(v_set1(1.0f), v_sqrt(v_add(variance, v_set1(s->eps))));
     vf scale = v_mul(v_load(p->gamma + c), inverse);
-    vf shift = v_fma(v_sub(v_set1(-0.0f), mean), scale, v_load(p->beta + c));
+    vf beta = v_load(p->beta + c);
     if (s->training) {
         v_store(p->saved + IB_SAVED_MEAN * b->c16 + c, mean);
         v_store(p->saved + IB_SAVED_INVERSE * b->c16 + c, inverse);
         v_store(p->saved + IB_SAVED_SCALE * b->c16 + c, scale);
-        v_store(p->saved + IB_SAVED_SHIFT * b->c16 + c, shift);
+        v_store(p->saved + IB_SAVED_BETA * b->c16 + c, beta);
     }
     int64_t end = s->n * s->pixels * b->c16;
     if (p->add != NULL)
         for (int64_t at = c; at < end; at += b->c16) {
-            vf y = v_add(v_fma(v_load(p->x + at), scale, shift), v_load(p->add + at));
+            vf d = v_sub(v_load(p->x + at), mean);
+            vf y = v_add(v_fma(d, scale, beta), v_load(p->add + at));
             v_store(p->y + at, s->relu ? v_relu(y) : y);
         }
     else
         for (int64_t at = c; at < end; at += b->c16) {
-            vf y = v_fma(v_load(p->x + at), scale, shift);
+            vf y = v_fma(v_sub(v_load(p->x + at), mean), scale, beta);
             v_store(p->y + at, s->relu ? v_relu(y) : y);
         }
 }
@@ -172,9 +173,9 @@ static void backward_vector(const struct norm *b, int64_t c) {
     vf scale = v_load(p->saved + IB_SAVED_SCALE * b->c16 + c);
     vf inverse = v_load(p->saved + IB_SAVED_INVERSE * b->c16 + c);
     vf mean = v_load(p->saved + IB_SAVED_MEAN * b->c16 + c);
-    vf shift = v_load(p->saved + IB_SAVED_SHIFT * b->c16 + c);
+    vf beta = v_load(p->saved + IB_SAVED_BETA * b->c16 + c);
     float *g = p->g != NULL ? p->g : p->dx;
-    struct column k = {b, c, mean, scale, shift, g};
+    struct column k = {b, c, mean, scale, beta, g};
     struct sums sums = batch_sums(SUM_GRADIENTS, &k);
     vf sum = sums.first, dgamma = v_mul(sums.second, inverse);
     v_store(p->dbeta + c, sum);

@@ -82,15 +82,15 @@ static void forward_channel(const struct channel *k) {
     }
     float inverse = 1.0f / exact_sqrt(variance + norm->eps);
     float scale = p->gamma[k->c] * inverse;
-    float shift = exact_fma(-mean, scale, p->beta[k->c]);
+    float beta = p->beta[k->c];
     if (norm->training) {
         p->saved[IB_SAVED_MEAN * k->c16 + k->c] = mean;
         p->saved[IB_SAVED_INVERSE * k->c16 + k->c] = inverse;
         p->saved[IB_SAVED_SCALE * k->c16 + k->c] = scale;
-        p->saved[IB_SAVED_SHIFT * k->c16 + k->c] = shift;
+        p->saved[IB_SAVED_BETA * k->c16 + k->c] = beta;
     }
     for (int64_t row = 0; row < norm->n * norm->pixels; ++row) {
-        float y = exact_fma(p->x[at(k, row)], scale, shift);
+        float y = exact_fma(p->x[at(k, row)] - mean, scale, beta);
         if (p->add != NULL)
             y = y + p->add[at(k, row)];
         p->y[at(k, row)] = norm->relu ? ref_relu(y) : y;
@@ -105,10 +105,11 @@ static float masked(const struct channel *k, int64_t row) {
         g = g + p->second[at(k, row)];
     if (!k->norm->relu)
         return g;
-    float y = p->y_kept != NULL
-                  ? p->y_kept[at(k, row)]
-                  : exact_fma(p->x[at(k, row)], p->saved[IB_SAVED_SCALE * k->c16 + k->c],
-                              p->saved[IB_SAVED_SHIFT * k->c16 + k->c]);
+    if (p->y_kept != NULL)
+        return p->y_kept[at(k, row)] > 0.0f ? g : 0.0f;
+    const float *saved = p->saved + k->c;
+    float d = p->x[at(k, row)] - saved[IB_SAVED_MEAN * k->c16];
+    float y = exact_fma(d, saved[IB_SAVED_SCALE * k->c16], saved[IB_SAVED_BETA * k->c16]);
     return y > 0.0f ? g : 0.0f;
 }
 
