@@ -55,15 +55,37 @@ typedef struct ib_conv {
     int64_t kh, kw, stride, pad;
     int relu, pool;
     ib_dropout dropout;
-    float input_scale; /* of the dropout that made x; 1 without */
+    int mask_input; /* 1: dx is masked by the activation that made x; 0: it is the plain gradient */
+    float input_scale; /* of the dropout that made x; 1 without. Used with mask_input only */
 } ib_conv;
 
 typedef struct ib_linear {
     int64_t n, in, out;
     int relu;
     ib_dropout dropout;
+    int mask_input;
     float input_scale;
 } ib_linear;
+
+/* Batch normalisation of images x [n][pixels][C16], one mean and variance a channel; then an image
+ * of the same shape may be added, then a ReLU. The scalars are those of n * pixels values
+ * (ib_norm_scalars). */
+typedef struct ib_norm {
+    int64_t n, pixels, channels;
+    int training; /* statistics of this batch; 0: the running ones */
+    int relu;
+    float inverse_count; /* 1 / (n * pixels) */
+    float unbiased;      /* n * pixels / (n * pixels - 1): what the running variance takes */
+    float momentum, eps;
+} ib_norm;
+
+/* What a normalisation keeps from its forward to its backward pass, each [C16]. */
+enum { IB_SAVED_MEAN, IB_SAVED_INVERSE, IB_SAVED_SCALE, IB_SAVED_BETA, IB_SAVED_COUNT };
+
+/* Overlapping max-pool of images: 3x3, stride 2, padding 1. x: [n][h][w][C16]. */
+typedef struct ib_pool3 {
+    int64_t n, h, w, channels;
+} ib_pool3;
 
 /* Scalars of one optimiser step, computed in binary64 and rounded once (NUMERICS.md). */
 typedef struct ib_update {
@@ -84,6 +106,16 @@ static inline int64_t ib_conv_out_h(const ib_conv *c) {
 static inline int64_t ib_conv_out_w(const ib_conv *c) {
     return (c->w + 2 * c->pad - c->kw) / c->stride + 1;
 }
+static inline int64_t ib_pool3_out(int64_t in) {
+    return (in - 1) / 2 + 1;
+}
+/* The scalars that depend on the batch; a single value has variance 0, whatever it is scaled by. */
+static inline void ib_norm_scalars(ib_norm *norm, int64_t n) {
+    double count = (double)(n * norm->pixels);
+    norm->n = n;
+    norm->inverse_count = (float)(1.0 / count);
+    norm->unbiased = count > 1 ? (float)(count / (count - 1.0)) : 1.0f;
+}
 /* Features a pooled convolution writes for each image. */
 static inline int64_t ib_conv_pooled_features(const ib_conv *c) {
     return c->co * (ib_conv_out_h(c) / 2) * (ib_conv_out_w(c) / 2);
@@ -94,6 +126,10 @@ static inline int64_t ib_conv_pooled_features(const ib_conv *c) {
 typedef struct ib_backend_ops {
     ib_status (*buffer_create)(ib_backend *self, size_t bytes, ib_buffer *buffer, ib_error *err);
     void (*buffer_destroy)(ib_backend *self, ib_buffer *buffer);
+    /* A part of a buffer, which keeps owning it: never destroyed itself. offset: a multiple of 64.
+     */
+    ib_buffer (*buffer_slice)(ib_backend *self, const ib_buffer *whole, size_t offset,
+                              size_t bytes);
     ib_status (*upload)(ib_backend *self, ib_buffer *to, size_t offset, const void *from,
                         size_t bytes, ib_error *err);
     ib_status (*download)(ib_backend *self, const ib_buffer *from, size_t offset, void *to,
@@ -108,14 +144,16 @@ typedef struct ib_backend_ops {
                              const uint8_t *const *images, const float *table, ib_buffer *x,
                              ib_error *err);
 
-    /* argmax (pool only): [n][cell][C16] bytes, position 0..3 of the first greatest. */
+    /* b NULL: no bias is added (not with pool). argmax (pool only): [n][cell][C16] bytes, position
+     * 0..3 of the first greatest. */
     ib_status (*conv_forward)(ib_backend *self, const ib_conv *conv, const ib_buffer *x,
                               const ib_buffer *w, const ib_buffer *b, ib_buffer *y,
                               ib_buffer *argmax, ib_error *err);
     /* dy: gradient before the output's ReLU and dropout; with pool: of the features, placed by
-     * argmax. dx (NULL for the first layer) comes out as the gradient before the activation that
-     * made x: x > 0 ? dx * input_scale : +0. dw, db: leaf-tree sums over the batch. An x that is
-     * not finite may be reported as IB_ERROR_DIVERGED, naming the layer. */
+     * argmax. dx (NULL for the first layer) with mask_input comes out as the gradient before the
+     * activation that made x: x > 0 ? dx * input_scale : +0. dw, db: leaf-tree sums over the batch;
+     * db NULL: no bias (not with pool). An x that is not finite may be reported as
+     * IB_ERROR_DIVERGED, naming the layer. */
     ib_status (*conv_backward)(ib_backend *self, const ib_conv *conv, const ib_buffer *x,
                                const ib_buffer *w, const ib_buffer *dy, const ib_buffer *argmax,
                                ib_buffer *dx, ib_buffer *dw, ib_buffer *db, ib_error *err);
@@ -127,6 +165,33 @@ typedef struct ib_backend_ops {
     ib_status (*linear_backward)(ib_backend *self, const ib_linear *linear, const ib_buffer *x,
                                  const ib_buffer *w, const ib_buffer *dy, ib_buffer *dx,
                                  ib_buffer *dw, ib_buffer *db, ib_error *err);
+
+    /* running: [2][C16], mean and variance: read in evaluation, updated in training. saved:
+     * [IB_SAVED_COUNT][C16], written in training. add: NULL, or as x. y may be x in evaluation. */
+    ib_status (*norm_forward)(ib_backend *self, const ib_norm *norm, const ib_buffer *x,
+                              const ib_buffer *gamma, const ib_buffer *beta, ib_buffer *running,
+                              ib_buffer *saved, const ib_buffer *add, ib_buffer *y, ib_error *err);
+    /* The gradient of y is dy, or dy + second where y has two readers. g receives the gradient
+     * before the ReLU, which is also that of what was added; it must be given with `second` and
+     * where something was added (then y too, whose sign is the mask), and may be dy or second.
+     * dx may be dy where g is not. */
+    ib_status (*norm_backward)(ib_backend *self, const ib_norm *norm, const ib_buffer *x,
+                               const ib_buffer *saved, const ib_buffer *y, const ib_buffer *dy,
+                               const ib_buffer *second, ib_buffer *g, ib_buffer *dx,
+                               ib_buffer *dgamma, ib_buffer *dbeta, ib_error *err);
+
+    /* argmax: [n][oh][ow][C16] bytes, tap 0..8 of the first greatest in scan order. */
+    ib_status (*pool_forward)(ib_backend *self, const ib_pool3 *pool, const ib_buffer *x,
+                              ib_buffer *y, ib_buffer *argmax, ib_error *err);
+    ib_status (*pool_backward)(ib_backend *self, const ib_pool3 *pool, const ib_buffer *argmax,
+                               const ib_buffer *dy, const ib_buffer *second, ib_buffer *dx,
+                               ib_error *err);
+    /* Means over pixels: x [n][pixels][C16] to features y [n][C16], and back. inverse: 1 / pixels.
+     */
+    ib_status (*mean_forward)(ib_backend *self, int64_t n, int64_t pixels, int64_t channels,
+                              float inverse, const ib_buffer *x, ib_buffer *y, ib_error *err);
+    ib_status (*mean_backward)(ib_backend *self, int64_t n, int64_t pixels, int64_t channels,
+                               float inverse, const ib_buffer *dy, ib_buffer *dx, ib_error *err);
 
     /* losses[n] = -log softmax(logits)[label]; dlogits (may be NULL) = (softmax - onehot) *
      * inverse_n; *total (may be NULL) = leaf-tree sum of losses. logits: [n][C16]. Host arrays. */
@@ -195,6 +260,22 @@ ib_status ib_linear_forward(ib_backend *backend, const ib_linear *linear, const 
 ib_status ib_linear_backward(ib_backend *backend, const ib_linear *linear, const ib_buffer *x,
                              const ib_buffer *w, const ib_buffer *dy, ib_buffer *dx, ib_buffer *dw,
                              ib_buffer *db, ib_error *err);
+ib_status ib_norm_forward(ib_backend *backend, const ib_norm *norm, const ib_buffer *x,
+                          const ib_buffer *gamma, const ib_buffer *beta, ib_buffer *running,
+                          ib_buffer *saved, const ib_buffer *add, ib_buffer *y, ib_error *err);
+ib_status ib_norm_backward(ib_backend *backend, const ib_norm *norm, const ib_buffer *x,
+                           const ib_buffer *saved, const ib_buffer *y, const ib_buffer *dy,
+                           const ib_buffer *second, ib_buffer *g, ib_buffer *dx, ib_buffer *dgamma,
+                           ib_buffer *dbeta, ib_error *err);
+ib_status ib_pool_forward(ib_backend *backend, const ib_pool3 *pool, const ib_buffer *x,
+                          ib_buffer *y, ib_buffer *argmax, ib_error *err);
+ib_status ib_pool_backward(ib_backend *backend, const ib_pool3 *pool, const ib_buffer *argmax,
+                           const ib_buffer *dy, const ib_buffer *second, ib_buffer *dx,
+                           ib_error *err);
+ib_status ib_mean_forward(ib_backend *backend, int64_t n, int64_t pixels, int64_t channels,
+                          float inverse, const ib_buffer *x, ib_buffer *y, ib_error *err);
+ib_status ib_mean_backward(ib_backend *backend, int64_t n, int64_t pixels, int64_t channels,
+                           float inverse, const ib_buffer *dy, ib_buffer *dx, ib_error *err);
 ib_status ib_softmax_nll(ib_backend *backend, int64_t n, int64_t classes, float inverse_n,
                          const ib_buffer *logits, const uint8_t *labels, float *losses,
                          ib_buffer *dlogits, float *total, ib_error *err);

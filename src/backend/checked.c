@@ -68,6 +68,10 @@ static int64_t conv_outputs(const ib_conv *c) {
 static int64_t conv_weights(const ib_conv *c) {
     return c->kh * c->kw * stored_channels(c->ci) * ib_pad16(c->co);
 }
+/* A convolution may do without a bias, a pooled one not. */
+static int has_bias(const ib_conv *c, const ib_buffer *bias) {
+    return bias == NULL ? !c->pool : has_floats(bias, ib_pad16(c->co));
+}
 static double conv_macs(const ib_conv *c) {
     return (double)(c->n * ib_conv_out_h(c) * ib_conv_out_w(c)) *
            (double)(c->co * c->kh * c->kw * c->ci);
@@ -103,9 +107,8 @@ ib_status ib_conv_forward(ib_backend *backend, const ib_conv *c, const ib_buffer
                           ib_error *err) {
     if (!conv_is_sound(c))
         return refuse(err, "convolution forward", "shape out of range");
-    if (!has_floats(x, conv_inputs(c)) || !has_floats(w, conv_weights(c)) ||
-        !has_floats(b, ib_pad16(c->co)) || !has_floats(y, conv_outputs(c)) ||
-        (c->pool && !has(argmax, conv_positions(c), 1)))
+    if (!has_floats(x, conv_inputs(c)) || !has_floats(w, conv_weights(c)) || !has_bias(c, b) ||
+        !has_floats(y, conv_outputs(c)) || (c->pool && !has(argmax, conv_positions(c), 1)))
         return refuse(err, "convolution forward", "buffer too small");
     double start = profile_start(backend);
     ib_status status = backend->ops->conv_forward(backend, c, x, w, b, y, argmax, err);
@@ -122,7 +125,7 @@ ib_status ib_conv_backward(ib_backend *backend, const ib_conv *c, const ib_buffe
         return refuse(err, "convolution backward", "no gradient for a one-channel input");
     if (!has_floats(x, conv_inputs(c)) || !has_floats(w, conv_weights(c)) ||
         !has_floats(dy, conv_outputs(c)) || (dx != NULL && !has_floats(dx, conv_inputs(c))) ||
-        !has_floats(dw, conv_weights(c)) || !has_floats(db, ib_pad16(c->co)) ||
+        !has_floats(dw, conv_weights(c)) || !has_bias(c, db) ||
         (c->pool && !has(argmax, conv_positions(c), 1)))
         return refuse(err, "convolution backward", "buffer too small");
     double start = profile_start(backend);
@@ -164,6 +167,121 @@ ib_status ib_linear_backward(ib_backend *backend, const ib_linear *l, const ib_b
     double macs = (double)l->n * (double)(l->in * l->out);
     return profiled(backend, "linear backward", start, passes * macs,
                     (double)(l->n * (passes * l->in + l->out) + passes * l->in * l->out), status);
+}
+
+static int64_t norm_floats(const ib_norm *norm) {
+    return norm->n * norm->pixels * ib_pad16(norm->channels);
+}
+
+static int norm_is_sound(const ib_norm *norm) {
+    const int64_t limit = 1 << 16;
+    return norm->n >= 1 && norm->pixels >= 1 && norm->channels >= 1 && norm->n <= limit &&
+           norm->pixels <= limit * limit && norm->channels <= limit && norm->eps > 0;
+}
+
+ib_status ib_norm_forward(ib_backend *backend, const ib_norm *norm, const ib_buffer *x,
+                          const ib_buffer *gamma, const ib_buffer *beta, ib_buffer *running,
+                          ib_buffer *saved, const ib_buffer *add, ib_buffer *y, ib_error *err) {
+    if (!norm_is_sound(norm))
+        return refuse(err, "normalisation forward", "shape out of range");
+    int64_t count = norm_floats(norm), c16 = ib_pad16(norm->channels);
+    if (!has_floats(x, count) || !has_floats(gamma, c16) || !has_floats(beta, c16) ||
+        !has_floats(running, 2 * c16) ||
+        (norm->training && !has_floats(saved, IB_SAVED_COUNT * c16)) ||
+        (add != NULL && !has_floats(add, count)) || !has_floats(y, count))
+        return refuse(err, "normalisation forward", "buffer too small");
+    double start = profile_start(backend);
+    ib_status status =
+        backend->ops->norm_forward(backend, norm, x, gamma, beta, running, saved, add, y, err);
+    return profiled(backend, "norm forward", start, 0, (add != NULL ? 3.0 : 2.0) * (double)count,
+                    status);
+}
+
+ib_status ib_norm_backward(ib_backend *backend, const ib_norm *norm, const ib_buffer *x,
+                           const ib_buffer *saved, const ib_buffer *y, const ib_buffer *dy,
+                           const ib_buffer *second, ib_buffer *g, ib_buffer *dx, ib_buffer *dgamma,
+                           ib_buffer *dbeta, ib_error *err) {
+    if (!norm_is_sound(norm))
+        return refuse(err, "normalisation backward", "shape out of range");
+    int64_t count = norm_floats(norm), c16 = ib_pad16(norm->channels);
+    if (!has_floats(x, count) || !has_floats(saved, IB_SAVED_COUNT * c16) ||
+        !has_floats(dy, count) || !has_floats(dx, count) || !has_floats(dgamma, c16) ||
+        !has_floats(dbeta, c16) || (y != NULL && !has_floats(y, count)) ||
+        (second != NULL && !has_floats(second, count)) || (g != NULL && !has_floats(g, count)))
+        return refuse(err, "normalisation backward", "buffer too small");
+    if (g == NULL ? second != NULL || y != NULL : g->handle == dx->handle)
+        return refuse(err, "normalisation backward", "no place for the gradient before the ReLU");
+    double start = profile_start(backend);
+    ib_status status = backend->ops->norm_backward(backend, norm, x, saved, y, dy, second, g, dx,
+                                                   dgamma, dbeta, err);
+    int tensors = 3 + (y != NULL) + (second != NULL) + (g != NULL);
+    return profiled(backend, "norm backward", start, 0, (double)(tensors * count), status);
+}
+
+static int pool3_is_sound(const ib_pool3 *p) {
+    const int64_t limit = 1 << 16;
+    return p->n >= 1 && p->h >= 1 && p->w >= 1 && p->channels >= 1 && p->n <= limit &&
+           p->h <= limit && p->w <= limit && p->channels <= limit;
+}
+static int64_t pool3_inputs(const ib_pool3 *p) {
+    return p->n * p->h * p->w * ib_pad16(p->channels);
+}
+static int64_t pool3_outputs(const ib_pool3 *p) {
+    return p->n * ib_pool3_out(p->h) * ib_pool3_out(p->w) * ib_pad16(p->channels);
+}
+
+ib_status ib_pool_forward(ib_backend *backend, const ib_pool3 *pool, const ib_buffer *x,
+                          ib_buffer *y, ib_buffer *argmax, ib_error *err) {
+    if (!pool3_is_sound(pool) || !has_floats(x, pool3_inputs(pool)) ||
+        !has_floats(y, pool3_outputs(pool)) || !has(argmax, pool3_outputs(pool), 1))
+        return refuse(err, "max-pool forward", "buffer too small");
+    double start = profile_start(backend);
+    ib_status status = backend->ops->pool_forward(backend, pool, x, y, argmax, err);
+    return profiled(backend, "pool forward", start, 0,
+                    (double)pool3_inputs(pool) + 1.25 * (double)pool3_outputs(pool), status);
+}
+
+ib_status ib_pool_backward(ib_backend *backend, const ib_pool3 *pool, const ib_buffer *argmax,
+                           const ib_buffer *dy, const ib_buffer *second, ib_buffer *dx,
+                           ib_error *err) {
+    if (!pool3_is_sound(pool) || !has_floats(dx, pool3_inputs(pool)) ||
+        !has_floats(dy, pool3_outputs(pool)) || !has(argmax, pool3_outputs(pool), 1) ||
+        (second != NULL && !has_floats(second, pool3_outputs(pool))))
+        return refuse(err, "max-pool backward", "buffer too small");
+    double start = profile_start(backend);
+    ib_status status = backend->ops->pool_backward(backend, pool, argmax, dy, second, dx, err);
+    double outputs = (double)pool3_outputs(pool) * (second != NULL ? 2.25 : 1.25);
+    return profiled(backend, "pool backward", start, 0, (double)pool3_inputs(pool) + outputs,
+                    status);
+}
+
+static int mean_fits(int64_t n, int64_t pixels, int64_t channels, const ib_buffer *image,
+                     const ib_buffer *features) {
+    const int64_t limit = 1 << 16;
+    return n >= 1 && pixels >= 1 && channels >= 1 && n <= limit && pixels <= limit &&
+           channels <= limit && has_floats(image, n * pixels * ib_pad16(channels)) &&
+           has_floats(features, n * ib_pad16(channels));
+}
+
+ib_status ib_mean_forward(ib_backend *backend, int64_t n, int64_t pixels, int64_t channels,
+                          float inverse, const ib_buffer *x, ib_buffer *y, ib_error *err) {
+    if (!mean_fits(n, pixels, channels, x, y))
+        return refuse(err, "mean over pixels", "buffer too small");
+    double start = profile_start(backend);
+    ib_status status = backend->ops->mean_forward(backend, n, pixels, channels, inverse, x, y, err);
+    return profiled(backend, "mean forward", start, 0, (double)(n * (pixels + 1) * channels),
+                    status);
+}
+
+ib_status ib_mean_backward(ib_backend *backend, int64_t n, int64_t pixels, int64_t channels,
+                           float inverse, const ib_buffer *dy, ib_buffer *dx, ib_error *err) {
+    if (!mean_fits(n, pixels, channels, dx, dy))
+        return refuse(err, "mean over pixels, backward", "buffer too small");
+    double start = profile_start(backend);
+    ib_status status =
+        backend->ops->mean_backward(backend, n, pixels, channels, inverse, dy, dx, err);
+    return profiled(backend, "mean backward", start, 0, (double)(n * (pixels + 1) * channels),
+                    status);
 }
 
 ib_status ib_softmax_nll(ib_backend *backend, int64_t n, int64_t classes, float inverse_n,

@@ -14,6 +14,7 @@ ib_cli_command ib_cli_train;
 ib_cli_command ib_cli_test;
 ib_cli_command ib_cli_hash;
 ib_cli_command ib_cli_bench;
+ib_cli_command ib_cli_describe;
 ib_cli_command ib_cli_devices;
 ib_cli_command ib_cli_completion;
 ib_cli_command ib_cli_manual;

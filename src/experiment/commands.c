@@ -52,6 +52,13 @@ static const ib_command COMMANDS[] = {
      .details = "roofline: the greatest rate of fused multiply-adds, and memory. step: time of a "
                 "training step and its share of that peak. ops: the same for each operation of "
                 "the step, against its own bound."},
+    {.name = "describe",
+     .bit = IB_FOR_DESCRIBE,
+     .summary = "print what a model consists of and costs",
+     .details = "Each layer's output, parameters, multiply-adds and bytes; the totals, also as "
+                "counting tools print them; the memory of training. --measure adds the floor of "
+                "a training step on this machine: its multiply-adds at the measured peak and the "
+                "optimiser's bytes at the measured memory bandwidth."},
     {.name = "devices",
      .bit = IB_FOR_DEVICES,
      .summary = "list what can compute here",
@@ -68,9 +75,8 @@ static const ib_command COMMANDS[] = {
      .details = "Read it with: isobit manual | man -l -"},
 };
 
-static const char *const LATER_COMMANDS[] = {"describe", "experiment", "sweep", "report",
-                                             "compare",  "reproduce",  "soak",  "sync",
-                                             "export",   NULL};
+static const char *const LATER_COMMANDS[] = {
+    "experiment", "sweep", "report", "compare", "reproduce", "soak", "sync", "export", NULL};
 
 const ib_command *ib_command_at(size_t index) {
     return index < sizeof COMMANDS / sizeof COMMANDS[0] ? &COMMANDS[index] : NULL;

@@ -6,7 +6,12 @@
 
 #include "base/status.h"
 
-typedef enum ib_model_kind { IB_MODEL_CNN, IB_MODEL_MLP } ib_model_kind;
+typedef enum ib_model_kind {
+    IB_MODEL_CNN,
+    IB_MODEL_MLP,
+    IB_MODEL_RESNET18,
+    IB_MODEL_RESNET50
+} ib_model_kind;
 typedef enum ib_split_choice { IB_CHOOSE_OFFICIAL, IB_CHOOSE_70_10_20 } ib_split_choice;
 typedef enum ib_optimizer_kind { IB_ADADELTA, IB_SGD, IB_ADAM } ib_optimizer_kind;
 typedef enum ib_schedule_kind { IB_SCHEDULE_STEP, IB_SCHEDULE_CONSTANT } ib_schedule_kind;
@@ -56,6 +61,7 @@ typedef struct ib_config {
     char *hash_file;      /* "isobit-hashes.json" */
     double bench_seconds; /* 5 */
     char *profile;        /* bench: where the trace goes */
+    int measure;          /* describe: the floor of a step on this machine too */
 } ib_config;
 
 #endif

@@ -38,6 +38,7 @@ enum {
     IB_FOR_DEVICES = 1 << 5,
     IB_FOR_COMPLETION = 1 << 6,
     IB_FOR_MANUAL = 1 << 7,
+    IB_FOR_DESCRIBE = 1 << 8,
 };
 
 enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 48, IB_MAX_WORDS = 4 };

@@ -21,15 +21,14 @@ static const char *state_name(const ib_model *model, int state) {
 
 struct gathered {
     ib_named_tensor *tensors;
-    size_t count;
+    size_t count, copied; /* the first of them hold copies of the model's tensors */
     int names_owned;
 };
 
 static void release(struct gathered *g) {
-    for (size_t i = 0; i < g->count; ++i) {
-        if (g->tensors[i].dtype == IB_F32)
-            free((void *)g->tensors[i].data);
-        if (g->names_owned && g->tensors[i].dtype == IB_F32)
+    for (size_t i = 0; i < g->copied; ++i) {
+        free((void *)g->tensors[i].data);
+        if (g->names_owned)
             free((void *)g->tensors[i].name);
     }
     free(g->tensors);
@@ -37,13 +36,14 @@ static void release(struct gathered *g) {
 
 static ib_status gather(const ib_model *model, struct gathered *g, const char *name, size_t index,
                         ib_tensor_part part, ib_error *err) {
-    const ib_shape *shape = &model->tensors[index].shape;
-    float *values = malloc((size_t)ib_shape_elements(shape) * sizeof *values);
+    const ib_tensor_info *info = &model->tensors[index];
+    void *values = malloc((size_t)ib_shape_elements(&info->shape) * ib_dtype_size(info->dtype));
     if (values == NULL || name == NULL) {
         free(values);
         return ib_fail_memory(err);
     }
-    g->tensors[g->count++] = (ib_named_tensor){name, IB_F32, *shape, values};
+    g->tensors[g->count++] = (ib_named_tensor){name, info->dtype, info->shape, values};
+    g->copied = g->count;
     return ib_model_read(model, index, part, values, err);
 }
 
@@ -69,7 +69,7 @@ ib_status ib_model_save_optimizer(const ib_model *model, const char *path, uint6
     for (size_t i = 0; status == IB_OK && i < model->tensor_count; ++i)
         for (int state = 0; status == IB_OK && state < 2; ++state) {
             const char *suffix = state_name(model, state);
-            if (suffix == NULL)
+            if (suffix == NULL || !model->tensors[i].trained)
                 continue;
             char *name = ib_format("%s.%s", model->tensors[i].name, suffix);
             size_t before = g.count;
@@ -104,14 +104,14 @@ ib_status ib_model_load(ib_model *model, const char *path, ib_error *err) {
         const ib_named_tensor *found = ib_safetensors_find(&file, want->name);
         if (found == NULL)
             status = ib_fail(err, IB_ERROR_VERIFY, "%s has no tensor %s", path, want->name);
-        else if (found->dtype != IB_F32 || !same_shape(&found->shape, &want->shape))
+        else if (found->dtype != want->dtype || !same_shape(&found->shape, &want->shape))
             status = ib_fail(err, IB_ERROR_VERIFY,
                              "%s: tensor %s has another type or shape than model %s wants", path,
                              want->name, ib_model_kind_name((ib_model_kind)model->config->model));
         else {
-            /* The file gives no alignment: copy before reading floats. */
-            size_t bytes = (size_t)ib_shape_elements(&want->shape) * sizeof(float);
-            float *values = malloc(bytes);
+            /* The file gives no alignment: copy before reading values. */
+            size_t bytes = (size_t)ib_shape_elements(&want->shape) * ib_dtype_size(want->dtype);
+            void *values = malloc(bytes);
             if (values == NULL)
                 status = ib_fail_memory(err);
             else {

@@ -47,10 +47,11 @@ ib_status ib_model_open(ib_backend *backend, const ib_config *config, double mea
     if (model == NULL)
         return ib_fail_memory(err);
     model->config = config;
-    ib_status status = ib_network_open(
-        &model->network, backend, ib_model_entry_of((ib_model_kind)config->model)->layers, SIDE,
-        CLASSES, (int64_t)max_batch, training, (ib_optimizer_kind)config->optimizer,
-        config->momentum != 0, err);
+    ib_status status = ib_model_rows((ib_model_kind)config->model, &model->rows, err);
+    if (status == IB_OK)
+        status = ib_network_open(&model->network, backend, model->rows.rows, SIDE, CLASSES,
+                                 (int64_t)max_batch, training, (ib_optimizer_kind)config->optimizer,
+                                 config->momentum != 0, err);
     ib_normalization_table(chosen_mean(config, mean), chosen_deviation(config, standard_deviation),
                            model->network.table);
     size_t count = 0;
@@ -68,7 +69,7 @@ ib_status ib_model_open(ib_backend *backend, const ib_config *config, double mea
     }
     for (size_t i = 0; i < count; ++i) {
         const ib_parameter *p = ib_network_parameter(&model->network, i);
-        model->tensors[i] = (ib_tensor_info){p->name, p->shape};
+        model->tensors[i] = (ib_tensor_info){p->name, p->shape, p->dtype, p->trained};
     }
     *result = model;
     return IB_OK;
@@ -78,6 +79,7 @@ void ib_model_close(ib_model *model) {
     if (model == NULL)
         return;
     ib_network_close(&model->network);
+    ib_model_rows_free(&model->rows);
     free(model->tensors);
     free(model->losses);
     free(model->logits);
@@ -95,7 +97,8 @@ const ib_tensor_info *ib_model_tensor(const ib_model *model, size_t index) {
 size_t ib_model_parameter_count(const ib_model *model) {
     size_t total = 0;
     for (size_t i = 0; i < model->tensor_count; ++i)
-        total += (size_t)ib_shape_elements(&model->tensors[i].shape);
+        if (model->tensors[i].trained)
+            total += (size_t)ib_shape_elements(&model->tensors[i].shape);
     return total;
 }
 
@@ -108,15 +111,21 @@ uint64_t ib_model_macs_step(const ib_model *model) {
 }
 
 static ib_status check_part(const ib_parameter *p, ib_tensor_part part, ib_error *err) {
-    if (p == NULL || part < IB_PART_VALUE || part > IB_PART_STATE1 || p->part[part].handle == NULL)
+    int integer = p != NULL && p->dtype == IB_I64 && part == IB_PART_VALUE;
+    if (p == NULL || part < IB_PART_VALUE || part > IB_PART_STATE1 ||
+        (p->part[part].handle == NULL && !integer))
         return ib_fail(err, IB_ERROR_RUNTIME, "this model has no such tensor, gradient or state");
     return IB_OK;
 }
 
-ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part, float *values,
+ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part, void *values,
                         ib_error *err) {
     const ib_parameter *p = ib_network_parameter(&model->network, index);
     IB_TRY(check_part(p, part, err));
+    if (p->dtype == IB_I64) {
+        memcpy(values, &p->counter, sizeof p->counter);
+        return IB_OK;
+    }
     size_t bytes = (size_t)p->floats * sizeof(float);
     float *stored = malloc(bytes);
     if (stored == NULL)
@@ -129,10 +138,14 @@ ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part
     return status;
 }
 
-ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, const float *values,
+ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, const void *values,
                          ib_error *err) {
     ib_parameter *p = ib_network_parameter(&model->network, index);
     IB_TRY(check_part(p, part, err));
+    if (p->dtype == IB_I64) {
+        memcpy(&p->counter, values, sizeof p->counter);
+        return IB_OK;
+    }
     size_t bytes = (size_t)p->floats * sizeof(float);
     float *stored = malloc(bytes);
     if (stored == NULL)
@@ -145,13 +158,19 @@ ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, con
 }
 
 ib_status ib_model_initialize(ib_model *model, uint64_t seed, ib_error *err) {
+    uint32_t number = 0; /* of the trained tensor */
     for (size_t i = 0; i < model->tensor_count; ++i) {
-        const ib_parameter *p = ib_network_parameter(&model->network, i);
-        int64_t elements = ib_shape_elements(&p->shape);
-        float *values = malloc((size_t)elements * sizeof *values);
+        ib_parameter *p = ib_network_parameter(&model->network, i);
+        p->counter = 0;
+        if (p->dtype == IB_I64)
+            continue;
+        if (number > UINT8_MAX)
+            return ib_fail(err, IB_ERROR_RUNTIME, "more than 256 tensors to initialise");
+        float *values = malloc((size_t)ib_shape_elements(&p->shape) * sizeof *values);
         if (values == NULL)
             return ib_fail_memory(err);
-        ib_initialize_uniform(seed, (uint32_t)i, p->fan_in, elements, values);
+        ib_initialize(seed, number, p, values);
+        number += (uint32_t)p->trained;
         ib_status status = ib_model_write(model, i, IB_PART_VALUE, values, err);
         free(values);
         IB_TRY(status);
@@ -176,7 +195,7 @@ ib_status ib_model_gradients(ib_model *model, const uint8_t *const *images, cons
     if (!model->network.training)
         return ib_fail(err, IB_ERROR_RUNTIME, "this model was opened without training memory");
     uint64_t seed_and_step[2] = {seed, step};
-    IB_TRY(ib_network_forward(&model->network, images, (int64_t)count,
+    IB_TRY(ib_network_forward(&model->network, images, (int64_t)count, 1,
                               model->no_dropout ? NULL : seed_and_step, err));
     return ib_network_backward(&model->network, labels, (int64_t)count, model->losses, loss, err);
 }
@@ -221,7 +240,7 @@ ib_status ib_model_predict(ib_model *model, const uint8_t *const *images, const 
                            ib_error *err) {
     IB_TRY(check_count(model, count, err));
     ib_network *net = &model->network;
-    IB_TRY(ib_network_forward(net, images, (int64_t)count, NULL, err));
+    IB_TRY(ib_network_forward(net, images, (int64_t)count, 0, NULL, err));
     const ib_layer *last = &net->layers[net->layer_count - 1];
     if (losses != NULL)
         IB_TRY(ib_softmax_nll(net->backend, (int64_t)count, CLASSES, 1.0f, &last->y, labels, losses,

@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "base/sha256.h"
 #include "experiment/config.h"
+#include "nn/network.h"
 #include "tensor/tensor.h"
 
 typedef struct ib_model ib_model;
@@ -15,9 +16,11 @@ typedef struct ib_model ib_model;
 typedef struct ib_tensor_info {
     const char *name; /* PyTorch's: "conv1.weight" */
     ib_shape shape;   /* PyTorch's: OIHW, [out, in], [out] */
+    ib_dtype dtype;   /* F32; I64 for num_batches_tracked */
+    int trained;      /* 0: kept by a normalisation; has a value, but no gradient or state */
 } ib_tensor_info;
 
-/* The name used on the command line and in file names: "cnn", "mlp". */
+/* The name used on the command line and in file names: "cnn", "resnet18". */
 const char *ib_model_kind_name(ib_model_kind kind);
 
 /* Plans all memory for batches of up to max_batch images. training 0 leaves out gradients and
@@ -31,9 +34,10 @@ void ib_model_close(ib_model *model);
 /* Initial weights as torch.nn's defaults draw them in distribution; a pure function of the seed. */
 ib_status ib_model_initialize(ib_model *model, uint64_t seed, ib_error *err);
 
-/* Parameters in PyTorch's order. */
+/* The model's tensors, those that are not trained included, in PyTorch's order. */
 size_t ib_model_tensor_count(const ib_model *model);
 const ib_tensor_info *ib_model_tensor(const ib_model *model, size_t index);
+/* Trained values. */
 size_t ib_model_parameter_count(const ib_model *model);
 
 /* Which copy of a parameter-shaped tensor. State names: adadelta square_avg, acc_delta; adam
@@ -45,10 +49,10 @@ typedef enum ib_tensor_part {
     IB_PART_STATE1
 } ib_tensor_part;
 
-/* Copies between the backend and elements floats in PyTorch's layout. */
-ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part, float *values,
+/* Copies between the backend and elements of the tensor's type in PyTorch's layout. */
+ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part, void *values,
                         ib_error *err);
-ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, const float *values,
+ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, const void *values,
                          ib_error *err);
 
 /* One batch: images[i] are 784 bytes each, labels 0..9; position in the batch is the sample's
@@ -65,8 +69,9 @@ ib_status ib_model_train_step(ib_model *model, const uint8_t *const *images, con
                               size_t count, uint64_t seed, uint64_t step, double learning_rate,
                               float *loss, ib_error *err);
 
-/* Forward only, no dropout. logits: count * 10 floats, or NULL. losses: one each (needs labels), or
- * NULL. predictions: the first class with the greatest logit, or NULL. */
+/* Forward only: no dropout, and running statistics where there are such. logits: count * 10 floats,
+ * or NULL. losses: one each (needs labels), or NULL. predictions: the first class with the greatest
+ * logit, or NULL. */
 ib_status ib_model_predict(ib_model *model, const uint8_t *const *images, const uint8_t *labels,
                            size_t count, float *logits, float *losses, uint8_t *predictions,
                            ib_error *err);
@@ -87,5 +92,21 @@ ib_status ib_model_save_optimizer(const ib_model *model, const char *path, uint6
 /* Dense multiply-adds of one image: forward, and forward + backward as a training step needs. */
 uint64_t ib_model_macs_forward(const ib_model *model);
 uint64_t ib_model_macs_step(const ib_model *model);
+
+/* One row of the model's table. */
+typedef struct ib_row_info {
+    const char *name, *operation; /* "layer1.0.conv1", "conv" */
+    ib_shape output;              /* of one image: channels, height, width; or features */
+    size_t parameters;
+    uint64_t macs;       /* multiply-adds of one image, forward */
+    uint64_t counted;    /* the same as tools count it that add normalisations and means */
+    size_t output_bytes; /* of one image, as stored */
+} ib_row_info;
+
+size_t ib_model_row_count(const ib_model *model);
+ib_row_info ib_model_row(const ib_model *model, size_t index);
+ib_network_memory ib_model_memory(const ib_model *model);
+/* What an optimiser step reads and writes at least once. */
+uint64_t ib_model_update_bytes(const ib_model *model);
 
 #endif

@@ -1,6 +1,8 @@
 /* The models as tables of layers. */
 #include "model/registry.h"
 
+#include <stdlib.h>
+
 /* The network of the PyTorch MNIST example: 1,199,882 parameters. */
 static const ib_layer_spec CNN[] = {
     {.kind = IB_LAYER_CONV, .name = "conv1", .out = 32, .kernel = 3, .stride = 1, .relu = 1},
@@ -25,11 +27,35 @@ static const ib_layer_spec MLP[] = {
     {.name = 0},
 };
 
+/* He et al. 2015 as torchvision builds them: 11,175,370 and 23,522,250 parameters with one channel
+ * in and ten classes. */
+static const ib_resnet RESNET18 = {{2, 2, 2, 2}, 0};
+static const ib_resnet RESNET50 = {{3, 4, 6, 3}, 1};
+
 static const ib_model_entry MODELS[] = {
-    [IB_MODEL_CNN] = {"cnn", CNN},
-    [IB_MODEL_MLP] = {"mlp", MLP},
+    [IB_MODEL_CNN] = {"cnn", CNN, NULL},
+    [IB_MODEL_MLP] = {"mlp", MLP, NULL},
+    [IB_MODEL_RESNET18] = {"resnet18", NULL, &RESNET18},
+    [IB_MODEL_RESNET50] = {"resnet50", NULL, &RESNET50},
 };
 
 const ib_model_entry *ib_model_entry_of(ib_model_kind kind) {
     return &MODELS[kind];
+}
+
+ib_status ib_model_rows(ib_model_kind kind, ib_rows *rows, ib_error *err) {
+    const ib_model_entry *entry = ib_model_entry_of(kind);
+    *rows = (ib_rows){.rows = entry->layers};
+    if (entry->resnet == NULL)
+        return IB_OK;
+    ib_status status = ib_resnet_rows(entry->resnet, &rows->owned, err);
+    rows->rows = rows->owned;
+    return status;
+}
+
+void ib_model_rows_free(ib_rows *rows) {
+    for (size_t i = 0; rows->owned != NULL && rows->owned[i].name != NULL; ++i)
+        free((void *)rows->owned[i].name);
+    free(rows->owned);
+    *rows = (ib_rows){0};
 }

@@ -3,10 +3,12 @@
 #define IB_MODEL_STATE_H
 
 #include "model/model.h"
+#include "model/registry.h"
 #include "nn/network.h"
 
 struct ib_model {
     const ib_config *config;
+    ib_rows rows;
     ib_network network;
     ib_tensor_info *tensors;
     size_t tensor_count;

@@ -41,18 +41,58 @@ void ib_parameter_from_torch(const ib_parameter *p, const float *torch, float *s
     copy_parameter(p, stored, (float *)torch, 0);
 }
 
-void ib_initialize_uniform(uint64_t seed, uint32_t tensor, int64_t fan_in, int64_t elements,
-                           float *values) {
+/* ---- initial values ---------------------------------------------------------------------------
+ */
+
+/* ln x for x in (0, 1), binary64: x = 2^-k m, m in [1, 2); ln m = 2 artanh(s), s = (m - 1) / (m +
+ * 1), by its series up to s^23 (the next term is below 1e-13). */
+static double logarithm(double x) {
+    double k = 0;
+    for (; x < 1.0; k += 1.0)
+        x = x * 2.0;
+    double s = (x - 1.0) / (x + 1.0), z = s * s, sum = 0;
+    for (int n = 23; n > 0; n -= 2)
+        sum = sum * z + 1.0 / n;
+    return 2.0 * s * sum - k * 0.69314718055994530942;
+}
+
+/* Wichura's algorithm AS 241 (Applied Statistics 37, 1988), its seven-figure rational functions. */
+double ib_normal_quantile(double p) {
+    double q = p - 0.5, a = q < 0 ? -q : q;
+    if (a <= 0.425) {
+        double r = 0.180625 - q * q;
+        return q * (((59.109374720 * r + 159.29113202) * r + 50.434271938) * r + 3.3871327179) /
+               (((67.187563600 * r + 78.757757664) * r + 17.895169469) * r + 1.0);
+    }
+    double r = sqrt(-logarithm(0.5 - a)) - 1.6;
+    double z = (((0.17023821103 * r + 1.3067284816) * r + 2.7568153900) * r + 1.4234372777) /
+               ((0.12021132975 * r + 0.73700164250) * r + 1.0);
+    return q < 0 ? -z : z;
+}
+
+/* One element from its word. */
+static float initial_value(const ib_parameter *p, double scale, float bound, uint32_t word) {
+    if (p->initial == IB_INIT_NORMAL)
+        return (float)(ib_normal_quantile(((double)(word >> 8) + 0.5) * 0x1p-24) * scale);
+    return ((float)((int32_t)(word >> 8) - (1 << 23)) * 0x1p-23f) * bound;
+}
+
+void ib_initialize(uint64_t seed, uint32_t tensor, const ib_parameter *p, float *values) {
+    int64_t elements = ib_shape_elements(&p->shape);
+    if (p->initial == IB_INIT_ZERO || p->initial == IB_INIT_ONE) {
+        for (int64_t i = 0; i < elements; ++i)
+            values[i] = p->initial == IB_INIT_ONE ? 1.0f : 0.0f;
+        return;
+    }
     ib_rng rng = ib_rng_make(seed, IB_STREAM_INIT, tensor, 0);
-    float bound = (float)(1.0 / sqrt((double)fan_in));
+    double scale = sqrt(2.0 / (double)p->fan);
+    float bound = (float)(1.0 / sqrt((double)p->fan));
     for (int64_t first = 0; first < elements; first += 64)
         for (int64_t lane = 0; lane < 16; ++lane) {
             uint32_t words[4];
             ib_philox_block(&rng, (uint64_t)(first / 4 + lane), words);
-            for (int64_t j = 0; j < 4 && first + 16 * j + lane < elements; ++j) {
-                int32_t t = (int32_t)(words[j] >> 8) - (1 << 23);
-                values[first + 16 * j + lane] = ((float)t * 0x1p-23f) * bound;
-            }
+            for (int64_t j = 0; j < 4 && first + 16 * j + lane < elements; ++j)
+                values[first + 16 * j + lane] = initial_value(p, scale, bound, words[j]);
         }
 }
 

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "run/bench_parts.h"
 
-enum { MAX_OPERATIONS = 64, MAX_STEPS = 4096 };
+enum { MAX_OPERATIONS = 1024, MAX_STEPS = 4096 };
 
 struct row {
     ib_profile_event event; /* of the last step */
@@ -105,7 +105,7 @@ ib_status ib_bench_profile_report(const ib_bench_profile *profile, const ib_benc
     double sum = 0, step = median(profile->step_milliseconds, profile->steps);
     json_t *list = json_array();
     if (!json)
-        fprintf(out, "%-14s %-16s %9s %9s %9s %8s  %s\n", "layer", "operation", "ms", "GFLOP/s",
+        fprintf(out, "%-21s %-16s %9s %9s %9s %8s  %s\n", "layer", "operation", "ms", "GFLOP/s",
                 "GB/s", "% bound", "bound");
     for (size_t i = 0; i < profile->count; ++i) {
         const struct row *row = &profile->rows[i];
@@ -122,7 +122,7 @@ ib_status ib_bench_profile_report(const ib_bench_profile *profile, const ib_benc
                                 event->operation, "ms", ms, "gflops", gflops, "gb_per_s", gb,
                                 "bound_fraction", bound / ms, "bound", bound_name));
         else
-            fprintf(out, "%-14s %-16s %9.4f %9.1f %9.1f %8.1f  %s\n", label, event->operation, ms,
+            fprintf(out, "%-21s %-16s %9.4f %9.1f %9.1f %8.1f  %s\n", label, event->operation, ms,
                     gflops, gb, 100 * bound / ms, bound_name);
     }
     if (json)
@@ -134,7 +134,7 @@ ib_status ib_bench_profile_report(const ib_bench_profile *profile, const ib_benc
     json_decref(list);
     fprintf(
         out,
-        "%-31s %9.4f  of a step of %.4f ms (%.1f %%), medians of %zu steps\n"
+        "%-38s %9.4f  of a step of %.4f ms (%.1f %%), medians of %zu steps\n"
         "peaks of this run: %.1f GFLOP/s, memory %.1f GB/s, cache %.1f GB/s; GFLOP/s counts the\n"
         "dense network, so that an operation that skips zeros can pass 100 %%\n",
         "sum", sum, step, 100 * sum / step, profile->steps, limits->fma_gflops, limits->memory_gb_s,

@@ -26,6 +26,8 @@ ib_status ib_run_train(const ib_config *config, const ib_run_context *context, i
 ib_status ib_run_test(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 ib_status ib_run_hash(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 ib_status ib_run_data(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
+/* With config->measure also the floor of a training step on this machine. */
+ib_status ib_run_describe(const ib_config *config, const ib_run_context *context, ib_error *err);
 ib_status ib_run_devices(const ib_config *config, const ib_run_context *context, ib_error *err);
 
 #endif

@@ -162,6 +162,23 @@ static const struct conv_case CONV_CASES[] = {
     {9, 20, 20, 16, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
 };
 
+/* Without bias and mask: the convolutions of a ResNet, at few channels where they are large. */
+static const struct conv_case BARE_CONV_CASES[] = {
+    {2, 28, 28, 1, 64, 7, 7, 2, 3, 0, 0, 0, PLAIN},
+    {2, 7, 7, 64, 64, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {2, 7, 7, 64, 128, 3, 3, 2, 1, 0, 0, 0, WILD},
+    {2, 7, 7, 64, 128, 1, 1, 2, 0, 0, 0, 0, PLAIN},
+    {9, 4, 4, 32, 64, 3, 3, 2, 1, 0, 0, 0, PLAIN},
+    {9, 2, 2, 64, 48, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {17, 2, 2, 48, 64, 3, 3, 2, 1, 0, 0, 0, WILD},
+    {9, 1, 1, 128, 64, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {17, 1, 1, 64, 256, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {2, 7, 7, 256, 64, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {2, 4, 4, 20, 10, 3, 3, 1, 1, 1, 0, 0, PLAIN},
+    {24, 2, 2, 16, 32, 3, 3, 1, 1, 0, 0, 0, VANISH},
+    {32, 1, 1, 512, 16, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+};
+
 struct linear_case {
     int n, in, out, relu, dropout;
     enum fill fill;
@@ -276,6 +293,34 @@ struct load_case {
 
 static const struct load_case LOAD_CASES[] = {
     {9, 784, 784}, {2, 784, 800}, {1, 1, 1}, {7, 7, 16}, {3, 49, 64}, {17, 17, 17}, {2, 15, 16},
+};
+
+/* add: another image is added; second: the output has two readers. Training, then evaluation. */
+struct norm_case {
+    int n, pixels, channels, relu, add, second;
+    enum fill fill;
+};
+
+static const struct norm_case NORM_CASES[] = {
+    {2, 196, 64, 1, 0, 0, PLAIN},  {8, 49, 64, 1, 1, 1, PLAIN},   {9, 49, 48, 0, 0, 0, WILD},
+    {17, 4, 128, 1, 1, 0, PLAIN},  {32, 1, 512, 1, 0, 0, PLAIN},  {33, 1, 80, 0, 1, 1, WILD},
+    {1, 1, 16, 1, 0, 0, PLAIN},    {1, 7, 20, 1, 1, 0, PLAIN},    {3, 5, 10, 1, 0, 1, PLAIN},
+    {25, 16, 32, 1, 0, 0, WILD},   {64, 4, 16, 1, 1, 1, PLAIN},   {52, 9, 33, 0, 0, 1, PLAIN},
+    {24, 6, 16, 1, 0, 0, VANISH},  {117, 1, 16, 1, 1, 0, PLAIN},  {9, 128, 16, 1, 0, 0, PLAIN},
+    {9, 129, 16, 1, 0, 0, PLAIN},  {9, 257, 16, 1, 1, 0, PLAIN},  {9, 513, 16, 1, 0, 0, WILD},
+    {3, 1025, 16, 0, 0, 0, PLAIN}, {12, 300, 32, 1, 0, 1, PLAIN}, {256, 1, 32, 1, 0, 0, PLAIN},
+};
+
+/* Max-pool 3x3 of stride 2, then the mean over pixels. second: as above. */
+struct pool_case {
+    int n, h, w, channels, second;
+    enum fill fill;
+};
+
+static const struct pool_case POOL_CASES[] = {
+    {2, 14, 14, 64, 0, PLAIN}, {9, 14, 14, 64, 1, WILD}, {1, 1, 1, 16, 0, PLAIN},
+    {2, 1, 2, 16, 1, PLAIN},   {2, 2, 2, 20, 1, PLAIN},  {3, 3, 2, 10, 0, PLAIN},
+    {2, 5, 7, 48, 1, WILD},    {7, 8, 9, 80, 0, PLAIN},  {2, 6, 6, 16, 1, VANISH},
 };
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))

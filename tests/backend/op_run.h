@@ -253,6 +253,7 @@ static inline ib_conv conv_of_case(const struct conv_case *k, uint64_t salt) {
                  .pad = k->pad,
                  .relu = k->relu,
                  .pool = k->pool};
+    c.mask_input = 1;
     c.input_scale = salt % 2 == 0 ? 1.0f : (float)(1.0 / 0.75);
     c.dropout = make_dropout(k->dropout, salt,
                              k->pool ? (uint64_t)(k->n * ib_conv_pooled_features(&c)) : 0);
@@ -268,9 +269,11 @@ static inline double conv_case_macs(const struct conv_case *k) {
     return (2 * outputs + inputs) * (double)(c.kh * c.kw) * ci * (double)ib_pad16(c.co);
 }
 
-static inline void run_conv(const struct conv_case *k, uint64_t salt, const ib_cpu_kernels *kernels,
-                            ib_pool *pool, struct op_run *run) {
+/* bare: without bias and without the mask of what made x, as between batch normalisations. */
+static inline void run_conv(const struct conv_case *k, int bare, uint64_t salt,
+                            const ib_cpu_kernels *kernels, ib_pool *pool, struct op_run *run) {
     ib_conv c = conv_of_case(k, salt);
+    c.mask_input = !bare;
     int64_t ci = c.ci == 1 ? 1 : ib_pad16(c.ci), co = ib_pad16(c.co), taps = c.kh * c.kw;
     int64_t inputs = c.n * c.h * c.w, outputs = c.n * ib_conv_out_h(&c) * ib_conv_out_w(&c);
     int64_t features = c.pool ? ib_conv_pooled_features(&c) : 0;
@@ -290,10 +293,11 @@ static inline void run_conv(const struct conv_case *k, uint64_t salt, const ib_c
     run_seal_inputs(run);
 
     float *y = run_floats(run, rows * stride), *dx = NULL;
-    float *dw = run_floats(run, taps * ci * co), *db = run_floats(run, co);
+    float *dw = run_floats(run, taps * ci * co), *db = bare ? NULL : run_floats(run, co);
     fill_garbage(y, 1, rows, rows, columns, stride);
     fill_garbage(dw, taps, c.ci, ci, c.co, co);
-    fill_garbage(db, 1, 1, 1, c.co, co);
+    if (!bare)
+        fill_garbage(db, 1, 1, 1, c.co, co);
     run_output(run, "y", y, 1);
     uint8_t *argmax = NULL;
     if (c.pool) {
@@ -308,13 +312,14 @@ static inline void run_conv(const struct conv_case *k, uint64_t salt, const ib_c
         run_output(run, "dx", dx, 1);
     }
     run_output(run, "dw", dw, 1);
-    run_output(run, "db", db, 1);
+    if (!bare)
+        run_output(run, "db", db, 1);
 
     size_t per_thread, shared;
     struct machine m;
     kernels->conv_scratch(&c, &per_thread, &shared);
     machine_open(&m, kernels, pool, per_thread, shared);
-    ib_conv_pointers forward = {.x = x, .w = w, .b = b, .y = y, .argmax = argmax};
+    ib_conv_pointers forward = {.x = x, .w = w, .b = bare ? NULL : b, .y = y, .argmax = argmax};
     kernels->conv_forward(&m.cpu, &c, &forward);
     ib_conv_pointers back = {
         .x = x, .w = w, .dy = dy, .dx = dx, .dw = dw, .db = db, .argmax = argmax};
@@ -329,6 +334,7 @@ static inline double linear_case_macs(const struct linear_case *k) {
 static inline void run_linear(const struct linear_case *k, uint64_t salt,
                               const ib_cpu_kernels *kernels, ib_pool *pool, struct op_run *run) {
     ib_linear l = {.n = k->n, .in = k->in, .out = k->out, .relu = k->relu};
+    l.mask_input = 1;
     l.input_scale = salt % 2 == 0 ? 1.0f : (float)(1.0 / 0.75);
     l.dropout = make_dropout(k->dropout, salt, (uint64_t)(l.n * l.out));
     int64_t in = ib_pad16(l.in), out = ib_pad16(l.out);
@@ -457,27 +463,146 @@ static inline void run_load(const struct load_case *k, uint64_t salt, const ib_c
     run_check_buffers(run, machine_close(&m));
 }
 
+static inline void run_norm(const struct norm_case *k, uint64_t salt, const ib_cpu_kernels *kernels,
+                            ib_pool *pool, struct op_run *run) {
+    ib_norm s = {.pixels = k->pixels,
+                 .channels = k->channels,
+                 .training = 1,
+                 .relu = k->relu,
+                 .momentum = 0.1f,
+                 .eps = 1e-5f};
+    ib_norm_scalars(&s, k->n);
+    int64_t rows = s.n * s.pixels, c = s.channels, c16 = ib_pad16(c);
+    *run = (struct op_run){0};
+    float *x = run_floats(run, rows * c16), *gamma = run_floats(run, c16);
+    float *beta = run_floats(run, c16), *dy = run_floats(run, rows * c16);
+    float *add = k->add ? run_floats(run, rows * c16) : NULL;
+    float *second = k->second ? run_floats(run, rows * c16) : NULL;
+    fill_floats(x, 1, rows, rows, c, c16, salt * 16 + 1, k->fill, 0);
+    fill_floats(gamma, 1, 1, 1, c, c16, salt * 16 + 2, k->fill, 0);
+    fill_floats(beta, 1, 1, 1, c, c16, salt * 16 + 3, k->fill, 0);
+    fill_floats(dy, 1, rows, rows, c, c16, salt * 16 + 4, k->fill, 0);
+    if (add != NULL)
+        fill_floats(add, 1, rows, rows, c, c16, salt * 16 + 5, k->fill, 0);
+    if (second != NULL)
+        fill_floats(second, 1, rows, rows, c, c16, salt * 16 + 6, k->fill, 0);
+    run_seal_inputs(run);
+
+    float *running = run_floats(run, 2 * c16), *saved = run_floats(run, IB_SAVED_COUNT * c16);
+    float *y = run_floats(run, rows * c16), *tested = run_floats(run, rows * c16);
+    float *g = k->add || k->second ? run_floats(run, rows * c16) : NULL;
+    float *dx = run_floats(run, rows * c16);
+    float *gradients = run_floats(run, 2 * c16); /* of gamma, of beta */
+    fill_floats(running, 1, 2, 2, c, c16, salt * 16 + 7, k->fill, 1);
+    fill_garbage(saved, 1, IB_SAVED_COUNT, IB_SAVED_COUNT, c, c16);
+    fill_garbage(y, 1, rows, rows, c, c16);
+    fill_garbage(dx, 1, rows, rows, c, c16);
+    fill_garbage(gradients, 1, 2, 2, c, c16);
+    run_output(run, "y", y, 1);
+    run_output(run, "running", running, 1);
+    run_output(run, "evaluated y", tested, 1);
+    run_output(run, "dx", dx, 1);
+    run_output(run, "dgamma, dbeta", gradients, 1);
+    if (g != NULL)
+        run_output(run, "g", g, 1);
+    struct machine m;
+    machine_open(&m, kernels, pool, 0, 0);
+    ib_norm_pointers p = {.x = x,
+                          .gamma = gamma,
+                          .beta = beta,
+                          .add = add,
+                          .running = running,
+                          .saved = saved,
+                          .y = y};
+    kernels->norm_forward(&m.cpu, &s, &p);
+    ib_norm_pointers back = {.x = x,
+                             .saved = saved,
+                             .y_kept = k->add ? y : NULL,
+                             .dy = dy,
+                             .second = second,
+                             .g = g,
+                             .dx = dx,
+                             .dgamma = gradients,
+                             .dbeta = gradients + c16};
+    kernels->norm_backward(&m.cpu, &s, &back);
+    s.training = 0;
+    p.y = tested;
+    kernels->norm_forward(&m.cpu, &s, &p);
+    run_check_buffers(run, machine_close(&m));
+}
+
+static inline void run_pool(const struct pool_case *k, uint64_t salt, const ib_cpu_kernels *kernels,
+                            ib_pool *pool, struct op_run *run) {
+    ib_pool3 s = {k->n, k->h, k->w, k->channels};
+    int64_t c = s.channels, c16 = ib_pad16(c), inputs = s.n * s.h * s.w;
+    int64_t pixels = ib_pool3_out(s.h) * ib_pool3_out(s.w), outputs = s.n * pixels;
+    float inverse = (float)(1.0 / (double)pixels);
+    *run = (struct op_run){0};
+    float *x = run_floats(run, inputs * c16), *second = NULL;
+    float *dmean = run_floats(run, s.n * c16);
+    fill_floats(x, 1, inputs, inputs, c, c16, salt * 16 + 1, k->fill, 0);
+    fill_floats(dmean, 1, s.n, s.n, c, c16, salt * 16 + 2, k->fill, 0);
+    if (k->second) {
+        second = run_floats(run, outputs * c16);
+        fill_floats(second, 1, outputs, outputs, c, c16, salt * 16 + 3, k->fill, 0);
+    }
+    run_seal_inputs(run);
+    float *y = run_floats(run, outputs * c16), *mean = run_floats(run, s.n * c16);
+    float *dy = run_floats(run, outputs * c16), *dx = run_floats(run, inputs * c16);
+    uint8_t *argmax = run_take(run, (size_t)(outputs * c16))->data;
+    fill_garbage(y, 1, outputs, outputs, c, c16);
+    fill_garbage(mean, 1, s.n, s.n, c, c16);
+    fill_garbage(dy, 1, outputs, outputs, c, c16);
+    fill_garbage(dx, 1, inputs, inputs, c, c16);
+    run_output(run, "y", y, 1);
+    run_output(run, "argmax", argmax, 0);
+    run_output(run, "mean", mean, 1);
+    run_output(run, "dy", dy, 1);
+    run_output(run, "dx", dx, 1);
+    struct machine m;
+    machine_open(&m, kernels, pool, 0, 0);
+    kernels->pool_forward(&m.cpu, &s, x, y, argmax);
+    kernels->mean_forward(&m.cpu, s.n, pixels, c, inverse, y, mean);
+    kernels->mean_backward(&m.cpu, s.n, pixels, c, inverse, dmean, dy);
+    kernels->pool_backward(&m.cpu, &s, argmax, dy, second, dx);
+    run_check_buffers(run, machine_close(&m));
+}
+
 /* ---- every case, by one number ------------------------------------------------------------------
  */
 
-enum op_kind { OP_CONV, OP_LINEAR, OP_SOFTMAX, OP_UPDATE, OP_LOAD, OP_KINDS };
+/* Never renumbered: a case's inputs come from its number. */
+enum op_kind {
+    OP_CONV,
+    OP_LINEAR,
+    OP_SOFTMAX,
+    OP_UPDATE,
+    OP_LOAD,
+    OP_BARE_CONV,
+    OP_NORM,
+    OP_POOL,
+    OP_KINDS
+};
 
 static inline const char *op_name(enum op_kind op) {
-    static const char *const NAMES[OP_KINDS] = {"conv", "linear", "softmax", "update", "load"};
+    static const char *const NAMES[OP_KINDS] = {"conv", "linear",    "softmax", "update",
+                                                "load", "bare-conv", "norm",    "pool"};
     return NAMES[op];
 }
 
 static inline size_t op_case_count(enum op_kind op) {
-    const size_t counts[OP_KINDS] = {COUNT_OF(CONV_CASES), COUNT_OF(LINEAR_CASES),
+    const size_t counts[OP_KINDS] = {COUNT_OF(CONV_CASES),    COUNT_OF(LINEAR_CASES),
                                      COUNT_OF(SOFTMAX_CASES), COUNT_OF(UPDATE_CASES),
-                                     COUNT_OF(LOAD_CASES)};
+                                     COUNT_OF(LOAD_CASES),    COUNT_OF(BARE_CONV_CASES),
+                                     COUNT_OF(NORM_CASES),    COUNT_OF(POOL_CASES)};
     return counts[op];
 }
 
 static inline double op_case_macs(enum op_kind op, size_t index) {
-    return op == OP_CONV     ? conv_case_macs(&CONV_CASES[index])
-           : op == OP_LINEAR ? linear_case_macs(&LINEAR_CASES[index])
-                             : 0;
+    return op == OP_CONV        ? conv_case_macs(&CONV_CASES[index])
+           : op == OP_BARE_CONV ? conv_case_macs(&BARE_CONV_CASES[index])
+           : op == OP_LINEAR    ? linear_case_macs(&LINEAR_CASES[index])
+                                : 0;
 }
 
 /* The caller closes the run. */
@@ -486,7 +611,7 @@ static inline void run_op(enum op_kind op, size_t index, const ib_cpu_kernels *k
     uint64_t salt = (uint64_t)op << 32 | index;
     switch (op) {
     case OP_CONV:
-        run_conv(&CONV_CASES[index], salt, kernels, pool, run);
+        run_conv(&CONV_CASES[index], 0, salt, kernels, pool, run);
         break;
     case OP_LINEAR:
         run_linear(&LINEAR_CASES[index], salt, kernels, pool, run);
@@ -496,6 +621,15 @@ static inline void run_op(enum op_kind op, size_t index, const ib_cpu_kernels *k
         break;
     case OP_UPDATE:
         run_update(&UPDATE_CASES[index], salt, kernels, pool, run);
+        break;
+    case OP_BARE_CONV:
+        run_conv(&BARE_CONV_CASES[index], 1, salt, kernels, pool, run);
+        break;
+    case OP_NORM:
+        run_norm(&NORM_CASES[index], salt, kernels, pool, run);
+        break;
+    case OP_POOL:
+        run_pool(&POOL_CASES[index], salt, kernels, pool, run);
         break;
     case OP_LOAD:
     case OP_KINDS:

@@ -69,7 +69,9 @@ static inline float oracle_dropout(const ib_dropout *d, int64_t element, float y
         return 0.0f;
     return d->enabled ? y * d->scale : y;
 }
-static inline float oracle_mask(float x, float g, float scale) {
+static inline float oracle_mask(int mask, float x, float g, float scale) {
+    if (!mask)
+        return g + 0.0f;
     return x > 0 ? (g + 0.0f) * scale : 0.0f;
 }
 
@@ -98,7 +100,9 @@ static inline float oracle_pixel(const ib_conv *c, const struct oracle_tensors *
                 oracle_term(&dot, inside ? t->x[((n * c->h + y) * c->w + x) * channels + ci] : 0.0f,
                             t->w[((ky * c->kw + kx) * channels + ci) * ib_pad16(c->co) + co]);
             }
-    float y = oracle_dot_end(&dot) + t->b[co];
+    float y = oracle_dot_end(&dot);
+    if (t->b != NULL)
+        y = y + t->b[co];
     return c->relu && !(y > 0) ? 0.0f : y;
 }
 
@@ -185,11 +189,12 @@ static inline void oracle_conv_backward(const ib_conv *c, const struct oracle_te
     for (int64_t i = 0; t->dx != NULL && i < c->n * c->h * c->w; ++i)
         for (int64_t ci = 0; ci < channels; ++ci)
             t->dx[i * channels + ci] = oracle_mask(
-                t->x[i * channels + ci],
+                c->mask_input, t->x[i * channels + ci],
                 oracle_input_gradient(c, t, i / (c->h * c->w), i / c->w % c->h, i % c->w, ci),
                 c->input_scale);
     for (int64_t co = 0; co < c->co; ++co) {
-        t->db[co] = oracle_weight_gradient(c, t, 0, 0, -1, co);
+        if (t->db != NULL)
+            t->db[co] = oracle_weight_gradient(c, t, 0, 0, -1, co);
         for (int64_t tap = 0; tap < c->kh * c->kw; ++tap)
             for (int64_t ci = 0; ci < c->ci; ++ci)
                 t->dw[(tap * channels + ci) * co16 + co] =
@@ -215,8 +220,8 @@ static inline void oracle_linear(const ib_linear *l, const struct oracle_tensors
             struct oracle_dot dot = {0};
             for (int64_t o = 0; o < l->out; ++o)
                 oracle_term(&dot, t->dy[n * out16 + o], t->w[i * out16 + o]);
-            t->dx[n * in16 + i] =
-                oracle_mask(t->x[n * in16 + i], oracle_dot_end(&dot), l->input_scale);
+            t->dx[n * in16 + i] = oracle_mask(l->mask_input, t->x[n * in16 + i],
+                                              oracle_dot_end(&dot), l->input_scale);
         }
     }
     for (int64_t o = 0; o < l->out; ++o)

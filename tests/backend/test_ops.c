@@ -50,12 +50,12 @@ static const char *label(const ib_cpu_kernels *kernels) {
 
 static void describe(char *text, size_t size, enum op_kind op, size_t index,
                      const struct conv_case *c, const struct linear_case *l) {
-    if (op == OP_CONV)
+    if (op == OP_CONV || op == OP_BARE_CONV)
         snprintf(text, size,
-                 "conv %zu (n=%d %dx%d ci=%d co=%d kernel=%dx%d stride=%d pad=%d relu=%d pool=%d "
+                 "%s %zu (n=%d %dx%d ci=%d co=%d kernel=%dx%d stride=%d pad=%d relu=%d pool=%d "
                  "dropout=%d fill=%d)",
-                 index, c->n, c->h, c->w, c->ci, c->co, c->kh, c->kw, c->stride, c->pad, c->relu,
-                 c->pool, c->dropout, (int)c->fill);
+                 op_name(op), index, c->n, c->h, c->w, c->ci, c->co, c->kh, c->kw, c->stride,
+                 c->pad, c->relu, c->pool, c->dropout, (int)c->fill);
     else if (op == OP_LINEAR)
         snprintf(text, size, "linear %zu (n=%d in=%d out=%d relu=%d dropout=%d fill=%d)", index,
                  l->n, l->in, l->out, l->relu, l->dropout, (int)l->fill);
@@ -164,7 +164,7 @@ static void run_numbered(const void *item, uint64_t salt, const ib_cpu_kernels *
 }
 static void run_conv_item(const void *item, uint64_t salt, const ib_cpu_kernels *kernels,
                           ib_pool *pool, struct op_run *run) {
-    run_conv(item, salt, kernels, pool, run);
+    run_conv(item, 0, salt, kernels, pool, run);
 }
 static void run_linear_item(const void *item, uint64_t salt, const ib_cpu_kernels *kernels,
                             ib_pool *pool, struct op_run *run) {
@@ -189,13 +189,17 @@ static void tally_close(struct tally *tally, const char *what) {
     assert_int_equal(tally->failures, 0);
 }
 
+static const struct conv_case *conv_case_at(enum op_kind op, size_t index) {
+    return op == OP_BARE_CONV ? &BARE_CONV_CASES[index] : &CONV_CASES[index % COUNT_OF(CONV_CASES)];
+}
+
 static void check_table(enum op_kind op) {
     struct tally tally;
     char name[200];
     tally_open(&tally);
     for (size_t i = 0; i < op_case_count(op); ++i) {
         struct numbered item = {op, i};
-        describe(name, sizeof name, op, i, &CONV_CASES[i % COUNT_OF(CONV_CASES)],
+        describe(name, sizeof name, op, i, conv_case_at(op, i),
                  &LINEAR_CASES[i % COUNT_OF(LINEAR_CASES)]);
         check_case(&tally, name, op_case_macs(op, i), run_numbered, &item, 0);
     }
@@ -206,9 +210,21 @@ static void convolutions(void **state) {
     (void)state;
     check_table(OP_CONV);
 }
+static void bare_convolutions(void **state) {
+    (void)state;
+    check_table(OP_BARE_CONV);
+}
 static void linear_layers(void **state) {
     (void)state;
     check_table(OP_LINEAR);
+}
+static void normalisations(void **state) {
+    (void)state;
+    check_table(OP_NORM);
+}
+static void pools(void **state) {
+    (void)state;
+    check_table(OP_POOL);
 }
 static void softmaxes(void **state) {
     (void)state;
@@ -287,15 +303,17 @@ static void reference_follows_the_definition(void **state) {
     struct tally tally;
     char name[200];
     tally_open(&tally);
-    for (int op = OP_CONV; op <= OP_LINEAR; ++op)
-        for (size_t i = 0; i < op_case_count((enum op_kind)op); ++i) {
+    static const enum op_kind KNOWN[] = {OP_CONV, OP_LINEAR, OP_BARE_CONV};
+    for (size_t k = 0; k < COUNT_OF(KNOWN); ++k)
+        for (size_t i = 0; i < op_case_count(KNOWN[k]); ++i) {
+            enum op_kind op = KNOWN[k];
             struct op_run want, got;
-            if (op_case_macs((enum op_kind)op, i) > ORACLE_MACS)
+            if (op_case_macs(op, i) > ORACLE_MACS)
                 continue;
-            describe(name, sizeof name, (enum op_kind)op, i, &CONV_CASES[i % COUNT_OF(CONV_CASES)],
+            describe(name, sizeof name, op, i, conv_case_at(op, i),
                      &LINEAR_CASES[i % COUNT_OF(LINEAR_CASES)]);
-            run_op((enum op_kind)op, i, &ORACLE, tally.pools[0], &want);
-            run_op((enum op_kind)op, i, reference(), tally.pools[0], &got);
+            run_op(op, i, &ORACLE, tally.pools[0], &want);
+            run_op(op, i, reference(), tally.pools[0], &got);
             check_meaningful(name, &got, &tally);
             differs(name, "the reference against the definition", 1, &want, &got, &tally.failures);
             run_close(&want);
@@ -457,7 +475,7 @@ static void caller_environment_is_kept(void **state) {
         for (size_t mode = 0; mode < COUNT_OF(MODES); ++mode) {
             ib_backend *backend;
             ib_buffer x, w, b, y;
-            ib_linear l = {.n = N, .in = IN, .out = OUT, .input_scale = 1};
+            ib_linear l = {.n = N, .in = IN, .out = OUT, .mask_input = 1, .input_scale = 1};
             static float values[IN16 * OUT16];
             /* before the pool's threads start: they inherit it */
             __builtin_ia32_ldmxcsr(MODES[mode]);
@@ -498,7 +516,10 @@ int main(void) {
         cmocka_unit_test(comparison_can_fail),
         cmocka_unit_test(reference_follows_the_definition),
         cmocka_unit_test(convolutions),
+        cmocka_unit_test(bare_convolutions),
         cmocka_unit_test(linear_layers),
+        cmocka_unit_test(normalisations),
+        cmocka_unit_test(pools),
         cmocka_unit_test(softmaxes),
         cmocka_unit_test(updates),
         cmocka_unit_test(image_loads),

@@ -128,17 +128,19 @@ static const struct recipe RECIPES[] = {
 static ib_status hash_model(const ib_model *model, int states, struct sha256_small *hash,
                             ib_error *err) {
     for (size_t i = 0; i < ib_model_tensor_count(model); ++i) {
-        int64_t elements = ib_shape_elements(&ib_model_tensor(model, i)->shape);
-        float *values = malloc((size_t)elements * sizeof *values);
+        const ib_tensor_info *info = ib_model_tensor(model, i);
+        size_t bytes = (size_t)ib_shape_elements(&info->shape) * ib_dtype_size(info->dtype);
+        void *values = malloc(bytes);
         if (values == NULL)
             return ib_fail_memory(err);
-        for (int part = IB_PART_VALUE; part < IB_PART_STATE0 + states; ++part) {
+        int parts = info->trained ? IB_PART_STATE0 + states : 1;
+        for (int part = IB_PART_VALUE; part < parts; ++part) {
             ib_status status = ib_model_read(model, i, (ib_tensor_part)part, values, err);
             if (status != IB_OK) {
                 free(values);
                 return status;
             }
-            sha256_small_add(hash, values, (size_t)elements * sizeof *values);
+            sha256_small_add(hash, values, bytes);
         }
         free(values);
     }

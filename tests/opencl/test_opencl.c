@@ -115,6 +115,7 @@ static struct linear linear_on_cpu(struct test *t, const struct linear_case *c) 
                                  .out = c->out,
                                  .relu = c->relu,
                                  .dropout = dropout_of(c->dropout),
+                                 .mask_input = 1,
                                  .input_scale = 1.25f},
                        .in16 = ib_pad16(c->in),
                        .out16 = ib_pad16(c->out),
@@ -226,6 +227,7 @@ static struct conv conv_on_cpu(struct test *t, const struct conv_case *c) {
                                .relu = c->relu,
                                .pool = c->pool,
                                .dropout = dropout_of(c->dropout),
+                               .mask_input = 1,
                                .input_scale = 1.0f}};
     ib_conv *s = &v.shape;
     ib_error err = {0};

@@ -32,7 +32,7 @@
 #include "tensor/safetensors.h"
 #include "train/trainer.h"
 
-enum { MAX_TENSORS = 2 * IB_MAX_LAYERS, MAX_ARGUMENTS = 8, LINE = 4096 };
+enum { MAX_TENSORS = 512, MAX_ARGUMENTS = 8, LINE = 16384 };
 
 struct tool {
     ib_config config;
@@ -71,15 +71,19 @@ static ib_status take_batch(struct tool *t, const char *first, const char *count
 
 static ib_status read_part(struct tool *t, ib_tensor_part part, const char *path, ib_error *err) {
     ib_named_tensor tensors[MAX_TENSORS];
-    float *values[MAX_TENSORS] = {0};
-    size_t count = ib_model_tensor_count(t->model);
+    void *values[MAX_TENSORS] = {0};
+    size_t count = 0;
     ib_status status = IB_OK;
-    for (size_t i = 0; status == IB_OK && i < count; ++i) {
+    for (size_t i = 0; status == IB_OK && i < ib_model_tensor_count(t->model); ++i) {
         const ib_tensor_info *info = ib_model_tensor(t->model, i);
-        values[i] = malloc((size_t)ib_shape_elements(&info->shape) * sizeof(float));
-        tensors[i] = (ib_named_tensor){info->name, IB_F32, info->shape, values[i]};
-        status = values[i] == NULL ? ib_fail_memory(err)
-                                   : ib_model_read(t->model, i, part, values[i], err);
+        if (part != IB_PART_VALUE && !info->trained)
+            continue;
+        values[count] =
+            malloc((size_t)ib_shape_elements(&info->shape) * ib_dtype_size(info->dtype));
+        tensors[count] = (ib_named_tensor){info->name, info->dtype, info->shape, values[count]};
+        status = values[count] == NULL ? ib_fail_memory(err)
+                                       : ib_model_read(t->model, i, part, values[count], err);
+        ++count;
     }
     if (status == IB_OK)
         status = ib_safetensors_write(path, tensors, count, NULL, 0, NULL, err);
@@ -95,6 +99,8 @@ static ib_status feed(struct tool *t, const char *path, ib_error *err) {
     for (size_t i = 0; status == IB_OK && i < ib_model_tensor_count(t->model); ++i) {
         const ib_tensor_info *info = ib_model_tensor(t->model, i);
         const ib_named_tensor *found = ib_safetensors_find(&file, info->name);
+        if (!info->trained)
+            continue;
         if (found == NULL || found->dtype != IB_F32 ||
             ib_shape_elements(&found->shape) != ib_shape_elements(&info->shape))
             status = ib_fail(err, IB_ERROR_VERIFY, "%s: no tensor like %s", path, info->name);
@@ -317,11 +323,18 @@ static int set_option(ib_config *c, const char *key, const char *text) {
     return 0;
 }
 
+static int model_of(const char *name) {
+    int kind = IB_MODEL_CNN;
+    while (kind < IB_MODEL_RESNET50 && strcmp(ib_model_kind_name((ib_model_kind)kind), name) != 0)
+        ++kind;
+    return kind;
+}
+
 static ib_status open_tool(struct tool *t, int argc, char **argv, ib_error *err) {
     const char *optimizer = argv[2];
     int adadelta = strcmp(optimizer, "adadelta") == 0, adam = strcmp(optimizer, "adam") == 0;
     t->config = (ib_config){
-        .model = strcmp(argv[1], "cnn") == 0 ? IB_MODEL_CNN : IB_MODEL_MLP,
+        .model = model_of(argv[1]),
         .optimizer = adadelta ? IB_ADADELTA : (adam ? IB_ADAM : IB_SGD),
         .lr = adadelta ? 1.0 : (adam ? 0.001 : 0.01), .eps = adadelta ? 1e-6 : 1e-8,
         .gamma = 0.7, .rho = 0.9, .beta1 = 0.9, .beta2 = 0.999, .schedule = IB_SCHEDULE_STEP,

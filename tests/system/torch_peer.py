@@ -40,18 +40,19 @@ def read_safetensors(path):
 
 
 def write_safetensors(path, arrays):
-    """F32 arrays only."""
-    header, offset = {}, 0
-    for name, array in arrays.items():
-        header[name] = {"dtype": "F32", "shape": list(array.shape),
-                        "data_offsets": [offset, offset + 4 * array.size]}
-        offset += 4 * array.size
+    """F32 and I64 arrays; the wider first, so that all are aligned."""
+    header, offset, ordered = {}, 0, sorted(arrays.items(), key=lambda item: item[1].itemsize < 8)
+    for name, array in ordered:
+        size = array.itemsize * array.size
+        header[name] = {"dtype": {"<i8": "I64", "<f4": "F32"}[array.dtype.newbyteorder("<").str],
+                        "shape": list(array.shape), "data_offsets": [offset, offset + size]}
+        offset += size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as stream:
         stream.write(struct.pack("<Q", len(text)) + text)
-        for array in arrays.values():
-            stream.write(np.ascontiguousarray(array, "<f4").tobytes())
+        for _, array in ordered:
+            stream.write(np.ascontiguousarray(array).tobytes())
 
 
 def scratch_directory():

@@ -310,6 +310,7 @@ static void test_conv(void **state) {
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; ++i) {
         ib_conv conv = CASES[i].conv;
+        conv.mask_input = 1;
         if (conv.input_scale == 0)
             conv.input_scale = 1.0f;
         check_layer(CASES[i].name, &conv, NULL);
@@ -341,6 +342,7 @@ static void test_pooled_conv(void **state) {
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; ++i)
         for (int dropout = 0; dropout < 2; ++dropout) {
             ib_conv conv = CASES[i].conv;
+        conv.mask_input = 1;
             conv.relu = conv.pool = 1;
             conv.input_scale = 1.0f;
             if (dropout)
@@ -366,6 +368,7 @@ static void test_linear(void **state) {
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; ++i) {
         ib_linear linear = CASES[i].linear;
+        linear.mask_input = 1;
         if (linear.input_scale == 0)
             linear.input_scale = 1.0f;
         check_layer(CASES[i].name, NULL, &linear);

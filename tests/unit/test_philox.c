@@ -126,7 +126,7 @@ static unsigned check_mask(struct device *d, int64_t n, int64_t out, ib_dropout 
     float ones[MAX_OUT] = {0};
     static float y[MAX_N * MAX_OUT];
     int64_t stride = ib_pad16(out);
-    ib_linear l = {.n = n, .in = 1, .out = out, .relu = 1, .input_scale = 1, .dropout = dropout};
+    ib_linear l = {.n = n, .in = 1, .out = out, .relu = 1, .mask_input = 1, .input_scale = 1, .dropout = dropout};
     for (int64_t i = 0; i < out; ++i)
         ones[i] = 1.0f;
     const ib_backend_ops *ops = d->backend->ops;

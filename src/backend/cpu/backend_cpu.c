@@ -35,6 +35,12 @@ static void buffer_destroy(ib_backend *self, ib_buffer *buffer) {
     *buffer = (ib_buffer){0};
 }
 
+static ib_buffer buffer_slice(ib_backend *self, const ib_buffer *whole, size_t offset,
+                              size_t bytes) {
+    (void)self;
+    return (ib_buffer){(char *)whole->handle + offset, bytes};
+}
+
 static ib_status upload(ib_backend *self, ib_buffer *to, size_t offset, const void *from,
                         size_t bytes, ib_error *err) {
     (void)self, (void)err;
@@ -168,6 +174,83 @@ static ib_status linear_backward(ib_backend *self, const ib_linear *linear, cons
     return check_operands(self, err);
 }
 
+static ib_status norm_forward(ib_backend *self, const ib_norm *norm, const ib_buffer *x,
+                              const ib_buffer *gamma, const ib_buffer *beta, ib_buffer *running,
+                              ib_buffer *saved, const ib_buffer *add, ib_buffer *y, ib_error *err) {
+    (void)err;
+    ib_norm_pointers p = {.x = floats(x),
+                          .gamma = floats(gamma),
+                          .beta = floats(beta),
+                          .running = floats(running),
+                          .saved = floats(saved),
+                          .add = floats(add),
+                          .y = floats(y)};
+    ib_fp_state before = ib_fp_enter();
+    cpu_of(self)->kernels->norm_forward(cpu_of(self), norm, &p);
+    ib_fp_leave(before);
+    return IB_OK;
+}
+
+static ib_status norm_backward(ib_backend *self, const ib_norm *norm, const ib_buffer *x,
+                               const ib_buffer *saved, const ib_buffer *y, const ib_buffer *dy,
+                               const ib_buffer *second, ib_buffer *g, ib_buffer *dx,
+                               ib_buffer *dgamma, ib_buffer *dbeta, ib_error *err) {
+    (void)err;
+    ib_norm_pointers p = {.x = floats(x),
+                          .saved = floats(saved),
+                          .y_kept = floats(y),
+                          .dy = floats(dy),
+                          .second = floats(second),
+                          .g = floats(g),
+                          .dx = floats(dx),
+                          .dgamma = floats(dgamma),
+                          .dbeta = floats(dbeta)};
+    ib_fp_state before = ib_fp_enter();
+    cpu_of(self)->kernels->norm_backward(cpu_of(self), norm, &p);
+    ib_fp_leave(before);
+    return IB_OK;
+}
+
+static ib_status pool_forward(ib_backend *self, const ib_pool3 *pool, const ib_buffer *x,
+                              ib_buffer *y, ib_buffer *argmax, ib_error *err) {
+    (void)err;
+    ib_fp_state saved = ib_fp_enter();
+    cpu_of(self)->kernels->pool_forward(cpu_of(self), pool, floats(x), floats(y), argmax->handle);
+    ib_fp_leave(saved);
+    return IB_OK;
+}
+
+static ib_status pool_backward(ib_backend *self, const ib_pool3 *pool, const ib_buffer *argmax,
+                               const ib_buffer *dy, const ib_buffer *second, ib_buffer *dx,
+                               ib_error *err) {
+    (void)err;
+    ib_fp_state saved = ib_fp_enter();
+    cpu_of(self)->kernels->pool_backward(cpu_of(self), pool, argmax->handle, floats(dy),
+                                         floats(second), floats(dx));
+    ib_fp_leave(saved);
+    return IB_OK;
+}
+
+static ib_status mean_forward(ib_backend *self, int64_t n, int64_t pixels, int64_t channels,
+                              float inverse, const ib_buffer *x, ib_buffer *y, ib_error *err) {
+    (void)err;
+    ib_fp_state saved = ib_fp_enter();
+    cpu_of(self)->kernels->mean_forward(cpu_of(self), n, pixels, channels, inverse, floats(x),
+                                        floats(y));
+    ib_fp_leave(saved);
+    return IB_OK;
+}
+
+static ib_status mean_backward(ib_backend *self, int64_t n, int64_t pixels, int64_t channels,
+                               float inverse, const ib_buffer *dy, ib_buffer *dx, ib_error *err) {
+    (void)err;
+    ib_fp_state saved = ib_fp_enter();
+    cpu_of(self)->kernels->mean_backward(cpu_of(self), n, pixels, channels, inverse, floats(dy),
+                                         floats(dx));
+    ib_fp_leave(saved);
+    return IB_OK;
+}
+
 static ib_status softmax_nll(ib_backend *self, int64_t n, int64_t classes, float inverse_n,
                              const ib_buffer *logits, const uint8_t *labels, float *losses,
                              ib_buffer *dlogits, float *total, ib_error *err) {
@@ -212,6 +295,7 @@ static void close_cpu(ib_backend *self) {
 static const ib_backend_ops CPU_OPS = {
     .buffer_create = buffer_create,
     .buffer_destroy = buffer_destroy,
+    .buffer_slice = buffer_slice,
     .upload = upload,
     .download = download,
     .plan_conv = plan_conv,
@@ -221,6 +305,12 @@ static const ib_backend_ops CPU_OPS = {
     .conv_backward = conv_backward,
     .linear_forward = linear_forward,
     .linear_backward = linear_backward,
+    .norm_forward = norm_forward,
+    .norm_backward = norm_backward,
+    .pool_forward = pool_forward,
+    .pool_backward = pool_backward,
+    .mean_forward = mean_forward,
+    .mean_backward = mean_backward,
     .softmax_nll = softmax_nll,
     .update = update,
     .fma_probe = fma_rate,

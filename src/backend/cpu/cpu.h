@@ -35,7 +35,7 @@ static inline void ib_cpu_report_unbounded(ib_cpu *cpu) {
     __atomic_store_n(&cpu->unbounded_operand, 1, __ATOMIC_RELAXED);
 }
 
-/* The raw pointers of one convolution. Layouts: backend.h. dx and argmax may be NULL. */
+/* The raw pointers of one convolution. Layouts: backend.h. dx, argmax, b and db may be NULL. */
 typedef struct ib_conv_pointers {
     const float *x, *w, *b, *dy;
     float *y, *dx, *dw, *db;
@@ -46,6 +46,14 @@ typedef struct ib_linear_pointers {
     const float *x, *w, *b, *dy;
     float *y, *dx, *dw, *db;
 } ib_linear_pointers;
+
+typedef struct ib_norm_pointers {
+    const float *x, *gamma, *beta, *add, *dy, *second;
+    const float *y_kept; /* backward: y as the forward pass left it */
+    float *running;      /* [2][C16] */
+    float *saved;        /* [IB_SAVED_COUNT][C16] */
+    float *y, *g, *dx, *dgamma, *dbeta;
+} ib_norm_pointers;
 
 /* Every slot is filled for every instruction set. None can fail: arguments are checked, and scratch
  * is planned, before they are called. */
@@ -60,6 +68,16 @@ struct ib_cpu_kernels {
     void (*conv_backward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
     void (*linear_forward)(ib_cpu *cpu, const ib_linear *linear, const ib_linear_pointers *p);
     void (*linear_backward)(ib_cpu *cpu, const ib_linear *linear, const ib_linear_pointers *p);
+    void (*norm_forward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p);
+    void (*norm_backward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p);
+    void (*pool_forward)(ib_cpu *cpu, const ib_pool3 *pool, const float *x, float *y,
+                         uint8_t *argmax);
+    void (*pool_backward)(ib_cpu *cpu, const ib_pool3 *pool, const uint8_t *argmax, const float *dy,
+                          const float *second, float *dx);
+    void (*mean_forward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t channels, float inverse,
+                         const float *x, float *y);
+    void (*mean_backward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t channels, float inverse,
+                          const float *dy, float *dx);
     void (*softmax_nll)(int64_t n, int64_t classes, float inverse_n, const float *logits,
                         const uint8_t *labels, float *losses, float *dlogits, float *total);
     void (*update)(ib_cpu *cpu, const ib_update *update, int64_t count, float *w, const float *dw,

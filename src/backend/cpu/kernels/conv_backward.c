@@ -76,8 +76,9 @@ static void data_item(void *context, size_t item, unsigned thread) {
                     for (int j = 0; j < plan.columns; j += VL) {
                         int64_t at = (y * d.ow + left + i) * d.co16 + first + j;
                         vf g = v_add(v_load(out + i * TILE_STRIDE + j), v_zero());
-                        v_store(dx + at, v_select(v_gt(v_load(x + at), v_zero()), v_mul(g, scale),
-                                                  v_zero()));
+                        if (b->conv->mask_input)
+                            g = v_select(v_gt(v_load(x + at), v_zero()), v_mul(g, scale), v_zero());
+                        v_store(dx + at, g);
                     }
             }
     }
@@ -174,7 +175,8 @@ static void weight_item(void *context, size_t item, unsigned thread) {
                 }
             column += plan.columns;
         }
-        bias_chain(&s, dy, samples, partial + s.k * s.co16, from == begin);
+        if (b->p->db != NULL)
+            bias_chain(&s, dy, samples, partial + s.k * s.co16, from == begin);
     }
 }
 
@@ -200,7 +202,7 @@ void IB_KERNEL(ib_conv_backward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv
         ib_pool_run(cpu->pool, (size_t)s.n, data_item, &b);
     }
     ib_pool_run(cpu->pool, (size_t)((s.n + IB_LEAF - 1) / IB_LEAF), weight_item, &b);
-    ib_pool_run(cpu->pool, (size_t)(s.k + 1), reduce_item, &b);
+    ib_pool_run(cpu->pool, (size_t)(s.k + (p->db != NULL)), reduce_item, &b);
 }
 
 static size_t larger(size_t a, size_t b) {

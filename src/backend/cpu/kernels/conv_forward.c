@@ -31,11 +31,17 @@ void IB_KERNEL(ib_frame_image)(const float *image, int64_t h, int64_t w, int64_t
                    sizeof(float) * (size_t)c);
 }
 
-/* A tile's products, then bias and ReLU; row i goes to `to + i * to_row`. */
+/* The biases from a channel on; NULL: none. */
+static const float *bias_of(const struct forward *f, int64_t channel) {
+    return f->p->b != NULL ? f->p->b + channel : NULL;
+}
+
+/* A tile's products, then bias and ReLU; row i goes to `to + i * to_row`. A bias of +0 is no bias:
+ * what it is added to is never -0. */
 static void finish_tile(const float *out, const float *bias, int relu, int rows, int columns,
                         float *to, int64_t to_row) {
     for (int j = 0; j < columns; j += VL) {
-        vf b = v_load(bias + j);
+        vf b = bias != NULL ? v_load(bias + j) : v_zero();
         for (int i = 0; i < rows; ++i) {
             vf y = v_add(v_add(v_load(out + i * TILE_STRIDE + j), v_zero()), b);
             v_store(to + i * to_row + j, relu ? v_relu(y) : y);
@@ -154,7 +160,7 @@ static void compute_distinct(const struct conv_shape *s, const struct forward *f
                 .run_length = s->k,
             };
             dot_products(IB_KERNEL(ib_tile)(rows, plan.vectors), rows, plan.columns, &tile, out);
-            finish_tile(out, f->p->b + first, 1, rows, plan.columns,
+            finish_tile(out, bias_of(f, first), 1, rows, plan.columns,
                         d->values + at * s->co16 + first, s->co16);
         }
     }
@@ -217,7 +223,7 @@ static void plain_image(const struct conv_shape *s, const struct forward *f, int
             for (int64_t ox = 0; ox < s->ow; ox += plan.rows) {
                 int rows = (int)smaller(plan.rows, s->ow - ox);
                 conv_pixels(s, x, f->packed + first * s->k, &plan, oy, ox, rows, out);
-                finish_tile(out, f->p->b + first, f->conv->relu, rows, plan.columns,
+                finish_tile(out, bias_of(f, first), f->conv->relu, rows, plan.columns,
                             y + (oy * s->ow + ox) * s->co16, s->co16);
             }
     }

@@ -37,8 +37,9 @@ struct sparse {
 };
 
 int IB_KERNEL(ib_conv_is_sparse)(const ib_conv *c) {
-    return c->pool && c->kh == 3 && c->kw == 3 && c->stride == 1 && c->pad == 0 && c->ci > 1 &&
-           c->co % 16 == 0 && TAPS * c->co <= IB_SEGMENT; /* one chain an input gradient */
+    return c->pool && c->mask_input && c->kh == 3 && c->kw == 3 && c->stride == 1 && c->pad == 0 &&
+           c->ci > 1 && c->co % 16 == 0 &&
+           TAPS * c->co <= IB_SEGMENT; /* one chain an input gradient */
 }
 
 static int64_t list_capacity(const struct conv_shape *s) {

@@ -148,14 +148,16 @@ ALWAYS_INLINE void data_rows(const int rows, const struct backward *b, const flo
             for (int v = 0; v < ROW_VECTORS; ++v)
                 total[r][v] = v_add(total[r][v], acc[r][v]);
     }
-    const vf scale = v_set1(b->shape->input_scale);
+    const int masked = b->shape->mask_input;
+    const vf scale = v_set1(masked ? b->shape->input_scale : 1.0f);
 #pragma GCC unroll 2
     for (int r = 0; r < rows; ++r) {
         float *dx = b->p->dx + (sample + r) * b->in16 + first;
 #pragma GCC unroll 16
         for (int v = 0; v < ROW_VECTORS; ++v) {
             vf g = v_mul(total[r][v], scale);
-            g = v_select(v_gt(v_load(x + r * COLUMNS + v * VL), v_zero()), g, v_zero());
+            if (masked)
+                g = v_select(v_gt(v_load(x + r * COLUMNS + v * VL), v_zero()), g, v_zero());
             if (v * VL < width)
                 v_store(dx + v * VL, g);
         }

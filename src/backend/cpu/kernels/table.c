@@ -16,6 +16,16 @@ void IB_KERNEL(ib_linear_forward)(ib_cpu *cpu, const ib_linear *linear,
                                   const ib_linear_pointers *p);
 void IB_KERNEL(ib_linear_backward)(ib_cpu *cpu, const ib_linear *linear,
                                    const ib_linear_pointers *p);
+void IB_KERNEL(ib_norm_forward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p);
+void IB_KERNEL(ib_norm_backward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p);
+void IB_KERNEL(ib_pool_forward)(ib_cpu *cpu, const ib_pool3 *pool, const float *x, float *y,
+                                uint8_t *argmax);
+void IB_KERNEL(ib_pool_backward)(ib_cpu *cpu, const ib_pool3 *pool, const uint8_t *argmax,
+                                 const float *dy, const float *second, float *dx);
+void IB_KERNEL(ib_mean_forward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t channels,
+                                float inverse, const float *x, float *y);
+void IB_KERNEL(ib_mean_backward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t channels,
+                                 float inverse, const float *dy, float *dx);
 void IB_KERNEL(ib_update)(ib_cpu *cpu, const ib_update *u, int64_t count, float *w, const float *dw,
                           float *state0, float *state1, int *finite);
 double IB_KERNEL(ib_fma_probe)(int64_t iterations);
@@ -34,6 +44,12 @@ const ib_cpu_kernels IB_KERNEL(ib_cpu_kernels) = {
     .conv_backward = IB_KERNEL(ib_conv_backward),
     .linear_forward = IB_KERNEL(ib_linear_forward),
     .linear_backward = IB_KERNEL(ib_linear_backward),
+    .norm_forward = IB_KERNEL(ib_norm_forward),
+    .norm_backward = IB_KERNEL(ib_norm_backward),
+    .pool_forward = IB_KERNEL(ib_pool_forward),
+    .pool_backward = IB_KERNEL(ib_pool_backward),
+    .mean_forward = IB_KERNEL(ib_mean_forward),
+    .mean_backward = IB_KERNEL(ib_mean_backward),
     .softmax_nll = ib_softmax_nll_ref,
     .update = IB_KERNEL(ib_update),
     .fma_probe = IB_KERNEL(ib_fma_probe),

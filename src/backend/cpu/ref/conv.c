@@ -77,7 +77,9 @@ static void output_pixel(const ib_conv *c, const struct shape *s, const ib_conv_
                           p->w + ((ky * c->kw + kx) * s->ci + ci) * s->co16);
     const float *sum = dots_end(dots);
     for (int64_t co = 0; co < s->co16; ++co) {
-        float value = (sum[co] + 0.0f) + p->b[co];
+        float value = sum[co] + 0.0f;
+        if (p->b != NULL)
+            value = value + p->b[co];
         y[co] = c->relu || c->pool ? ref_relu(value) : value;
     }
 }
@@ -192,7 +194,7 @@ static void input_pixel(const ib_conv *c, const struct shape *s, const float *gr
         }
     const float *sum = dots_end(&t->dots);
     for (int64_t ci = 0; ci < s->ci; ++ci)
-        dx[ci] = ref_mask(input[ci], sum[ci], c->input_scale);
+        dx[ci] = ref_input_gradient(c->mask_input, input[ci], sum[ci], c->input_scale);
 }
 
 /* One row of weight gradients, all channels, of one leaf: a chain over the output pixels
@@ -246,5 +248,6 @@ void IB_REF(ib_conv_backward)(ib_cpu *cpu, const ib_conv *c, const ib_conv_point
     for (int64_t tap = 0; tap < taps; ++tap)
         for (int64_t ci = 0; ci < s.ci; ++ci)
             weight_row(c, &s, p, gradient, &t, tap, ci, p->dw + (tap * s.ci + ci) * s.co16);
-    weight_row(c, &s, p, gradient, &t, -1, 0, p->db);
+    if (p->db != NULL)
+        weight_row(c, &s, p, gradient, &t, -1, 0, p->db);
 }

@@ -44,7 +44,8 @@ void IB_REF(ib_linear_backward)(ib_cpu *cpu, const ib_linear *l, const ib_linear
         for (int64_t n = 0; n < l->n; ++n)
             for (int64_t i = 0; i < l->in; ++i) {
                 float g = dot(p->dy + n * out16, 1, p->w + i * out16, 1, l->out);
-                p->dx[n * in16 + i] = ref_mask(p->x[n * in16 + i], g, l->input_scale);
+                p->dx[n * in16 + i] =
+                    ref_input_gradient(l->mask_input, p->x[n * in16 + i], g, l->input_scale);
             }
     for (int64_t o = 0; o < l->out; ++o) {
         for (int64_t i = 0; i < l->in; ++i)

@@ -19,6 +19,16 @@ void IB_REF(ib_linear_forward)(ib_cpu *cpu, const ib_linear *l, const ib_linear_
 void IB_REF(ib_linear_backward)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p);
 void IB_REF(ib_load_images)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t stride,
                             const uint8_t *const *images, const float *table, float *x);
+void IB_REF(ib_norm_forward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p);
+void IB_REF(ib_norm_backward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p);
+void IB_REF(ib_pool_forward)(ib_cpu *cpu, const ib_pool3 *pool, const float *x, float *y,
+                             uint8_t *argmax);
+void IB_REF(ib_pool_backward)(ib_cpu *cpu, const ib_pool3 *pool, const uint8_t *argmax,
+                              const float *dy, const float *second, float *dx);
+void IB_REF(ib_mean_forward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t channels,
+                             float inverse, const float *x, float *y);
+void IB_REF(ib_mean_backward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t channels,
+                              float inverse, const float *dy, float *dx);
 void IB_REF(ib_softmax_nll)(int64_t n, int64_t classes, float inverse_n, const float *logits,
                             const uint8_t *labels, float *losses, float *dlogits, float *total);
 void IB_REF(ib_update)(ib_cpu *cpu, const ib_update *u, int64_t count, float *w, const float *dw,
@@ -34,6 +44,11 @@ static inline float ref_relu(float x) {
 /* The gradient before the activation that made x. */
 static inline float ref_mask(float x, float gradient, float scale) {
     return x > 0.0f ? (gradient + 0.0f) * scale : 0.0f;
+}
+
+/* What a layer hands back: masked, or the plain sum. */
+static inline float ref_input_gradient(int mask, float x, float gradient, float scale) {
+    return mask ? ref_mask(x, gradient, scale) : gradient + 0.0f;
 }
 
 static inline float ref_dropout(const ib_dropout *dropout, uint64_t element, float y) {
