@@ -28,6 +28,7 @@ static const ib_layer_spec MLP[] = {
 static const ib_model_entry MODELS[] = {
     [IB_MODEL_CNN] = {"cnn", CNN},
     [IB_MODEL_MLP] = {"mlp", MLP},
+    [IB_MODEL_SVM] = {"svm", NULL}, /* svm/ */
 };
 
 const ib_model_entry *ib_model_entry_of(ib_model_kind kind) {

@@ -7,7 +7,7 @@
 
 typedef struct ib_model_entry {
     const char *name;
-    const ib_layer_spec *layers; /* ended by a name of NULL */
+    const ib_layer_spec *layers; /* ended by a name of NULL; NULL: no network */
 } ib_model_entry;
 
 const ib_model_entry *ib_model_entry_of(ib_model_kind kind);
