@@ -100,6 +100,75 @@ typedef struct ib_update {
     float eps;
 } ib_update;
 
+/* ---- support vector machines (NUMERICS.md, section 15) ---- */
+
+/* A kernel function of two images. With scale = square of a grey level's step between features and
+ * mean = the grey level of feature 0, the features' dot product is
+ * scale * ((p - mean * (sx + sz)) + centre), p, sx, sz the bytes' dot product and sums. */
+typedef struct ib_svm_kernel {
+    ib_svm_kernel_kind kind;
+    int degree;
+    double gamma, coef0;
+    double scale, mean, centre; /* centre = width * (mean * mean) */
+    double factor;              /* gamma * scale, for rbf */
+} ib_svm_kernel;
+
+enum { IB_SVM_PANEL = 32, IB_SVM_MAX_WIDTH = 1024 };
+
+/* Images as bytes. panels: the same bytes, [count / 32 rounded up][width / 4][32][4], zeros beyond
+ * count; sums, squares: of the bytes, with room for whole panels, zeros beyond count. width is a
+ * multiple of 4 of at most IB_SVM_MAX_WIDTH. */
+typedef struct ib_svm_images {
+    size_t count, width;
+    const uint8_t *const *rows;
+    const uint8_t *panels;
+    const int32_t *sums, *squares;
+} ib_svm_images;
+
+/* Some rows against all columns: out[r][c], rows of stride floats, a multiple of 32 that covers the
+ * columns; what lies beyond the columns is finite and means nothing. turned (may be NULL) receives
+ * the same values as turned[c][r]. */
+typedef struct ib_svm_block {
+    const ib_svm_images *rows, *columns;
+    size_t first_row, row_count;
+    float *out;
+    size_t stride;
+    float *turned;
+    size_t turned_stride;
+} ib_svm_block;
+
+/* The unknowns of one class of a two-class problem, count of them, a multiple of 16. Where beta is
+ * NaN there is none. */
+typedef struct ib_svm_part {
+    size_t count;
+    double *f, *beta;
+    const float *diagonal;
+    double lower, upper; /* beta's bounds */
+} ib_svm_part;
+
+typedef struct ib_svm_extremes {
+    double high, low; /* the greatest f with beta < upper, the least f with beta > lower */
+    size_t high_index;
+} ib_svm_extremes;
+
+typedef struct ib_svm_partner {
+    double gain;
+    size_t index;
+} ib_svm_partner;
+
+/* What one thread computes. Arguments are host memory; different threads may call at once. */
+typedef struct ib_svm_ops {
+    void (*kernel_block)(const ib_svm_kernel *kernel, const ib_svm_block *block);
+    /* f -= t * (ki - kj), then the extremes: -infinity, +infinity and index 0 where there is none.
+     */
+    void (*step)(const ib_svm_part *part, double t, const float *ki, const float *kj,
+                 ib_svm_extremes *extremes);
+    /* Among beta > lower and f < high: the first greatest (high - f)^2 / a, a = kii + kkk - 2 kik,
+     * 1e-12 where that is not positive. Gain -1 and index 0 where there is none. */
+    void (*partner)(const ib_svm_part *part, double high, float kii, const float *ki,
+                    ib_svm_partner *partner);
+} ib_svm_ops;
+
 static inline int64_t ib_conv_out_h(const ib_conv *c) {
     return (c->h + 2 * c->pad - c->kh) / c->stride + 1;
 }
@@ -208,7 +277,10 @@ typedef struct ib_backend_ops {
     /* One thread's greatest rate of independent FMAs, for the roofline; returns the FLOPs done. */
     double (*fma_probe)(ib_backend *self, int64_t iterations);
 
-    /* Runs work for items 0..items-1 on the threads that compute, for measurements. */
+    /* Support vector machines: never NULL, owned by the backend. */
+    const ib_svm_ops *(*svm)(ib_backend *self);
+
+    /* Runs work for items 0..items-1 on the threads that compute. */
     void (*run_on_threads)(ib_backend *self, size_t items, ib_work *work, void *context);
 
     void (*close)(ib_backend *self);
@@ -282,5 +354,9 @@ ib_status ib_softmax_nll(ib_backend *backend, int64_t n, int64_t classes, float 
 ib_status ib_update_weights(ib_backend *backend, const ib_update *update, int64_t count,
                             ib_buffer *w, const ib_buffer *dw, ib_buffer *state0, ib_buffer *state1,
                             int *finite, ib_error *err);
+
+/* The operations of a support vector machine, for use in items of ib_run_on_threads. */
+const ib_svm_ops *ib_backend_svm(ib_backend *backend);
+void ib_run_on_threads(ib_backend *backend, size_t items, ib_work *work, void *context);
 
 #endif

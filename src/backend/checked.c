@@ -311,3 +311,11 @@ ib_status ib_update_weights(ib_backend *backend, const ib_update *u, int64_t cou
     return profiled(backend, "update", start, 0, (3 + 2 * wants0 + 2 * wants1) * (double)count,
                     status);
 }
+
+const ib_svm_ops *ib_backend_svm(ib_backend *backend) {
+    return backend->ops->svm(backend);
+}
+
+void ib_run_on_threads(ib_backend *backend, size_t items, ib_work *work, void *context) {
+    backend->ops->run_on_threads(backend, items, work, context);
+}

@@ -12,6 +12,7 @@ typedef ib_status ib_cli_command(ib_arguments *arguments, const ib_run_context *
 ib_cli_command ib_cli_data;
 ib_cli_command ib_cli_train;
 ib_cli_command ib_cli_test;
+ib_cli_command ib_cli_export;
 ib_cli_command ib_cli_hash;
 ib_cli_command ib_cli_bench;
 ib_cli_command ib_cli_describe;

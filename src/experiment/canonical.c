@@ -48,6 +48,7 @@ void ib_option_write(const ib_option *option, const ib_config *config, const cha
     case IB_OPTION_NAME:
         ib_json_string(json, key, ib_option_choice_name(option, config));
         break;
+    case IB_OPTION_NAME_OR_DOUBLE:
     case IB_OPTION_STRING:
         ib_json_string(json, key, *(char *const *)at);
         break;

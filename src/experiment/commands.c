@@ -35,7 +35,15 @@ static const ib_command COMMANDS[] = {
      .summary = "evaluate a trained model on the test images",
      .details = "Where run.json of the model's run lies beside it, data set, split, seed, test "
                 "size and normalisation are taken from there unless given, and the file must have "
-                "the hash recorded there."},
+                "the hash recorded there. LIBSVM's model files (c_svc, features normalised by "
+                "--normalize) are read too."},
+    {.name = "export",
+     .bit = IB_FOR_EXPORT,
+     .operand = "MODEL.safetensors",
+     .operand_required = 1,
+     .summary = "write a trained model in another program's format",
+     .details = "--libsvm: a support vector machine as LIBSVM's model file; its features are the "
+                "normalised pixels. isobit test reads such files too."},
     {.name = "hash",
      .bit = IB_FOR_HASH,
      .verbs = {HASH_VERBS, HASH_OBJECTS},
@@ -75,8 +83,8 @@ static const ib_command COMMANDS[] = {
      .details = "Read it with: isobit manual | man -l -"},
 };
 
-static const char *const LATER_COMMANDS[] = {
-    "experiment", "sweep", "report", "compare", "reproduce", "soak", "sync", "export", NULL};
+static const char *const LATER_COMMANDS[] = {"experiment", "sweep", "report", "compare",
+                                             "reproduce",  "soak",  "sync",   NULL};
 
 const ib_command *ib_command_at(size_t index) {
     return index < sizeof COMMANDS / sizeof COMMANDS[0] ? &COMMANDS[index] : NULL;

@@ -10,7 +10,8 @@ typedef enum ib_model_kind {
     IB_MODEL_CNN,
     IB_MODEL_MLP,
     IB_MODEL_RESNET18,
-    IB_MODEL_RESNET50
+    IB_MODEL_RESNET50,
+    IB_MODEL_SVM
 } ib_model_kind;
 typedef enum ib_split_choice { IB_CHOOSE_OFFICIAL, IB_CHOOSE_70_10_20 } ib_split_choice;
 typedef enum ib_optimizer_kind { IB_ADADELTA, IB_SGD, IB_ADAM } ib_optimizer_kind;
@@ -20,6 +21,13 @@ typedef enum ib_normalize_kind {
     IB_NORMALIZE_UNIT,
     IB_NORMALIZE_HALF
 } ib_normalize_kind;
+
+typedef enum ib_svm_kernel_kind {
+    IB_SVM_LINEAR,
+    IB_SVM_POLY,
+    IB_SVM_RBF,
+    IB_SVM_SIGMOID
+} ib_svm_kernel_kind;
 
 /* Strings are owned by the configuration; NULL where the option was not given. */
 typedef struct ib_config {
@@ -44,19 +52,28 @@ typedef struct ib_config {
     uint64_t seed;       /* 1 */
     char *init_model;    /* start from these weights instead of the seed's; hashed by content */
     int dry_run;         /* one training and one test batch */
+    int svm_kernel;      /* ib_svm_kernel_kind; this and the next six: model svm only */
+    double svm_c;        /* 1 */
+    char *svm_gamma;     /* "scale", "auto" or a number */
+    int64_t svm_degree;  /* poly: 3 */
+    double svm_coef0;    /* poly, sigmoid: 0 */
+    double tolerance;    /* 0.001: greatest violation of the optimality conditions left */
 
     /* what must not change bits */
     int64_t test_batch_size; /* 1000 */
     char *data_dir;          /* "data" */
     char *mirror;
-    char *backend;   /* "auto", "cpu", "opencl", "cuda" */
-    char *isa;       /* "auto", "scalar", "avx2", "avx512", "neon" */
-    int64_t threads; /* 0: every usable CPU */
+    char *backend;    /* "auto", "cpu", "opencl", "cuda" */
+    char *isa;        /* "auto", "scalar", "avx2", "avx512", "neon" */
+    int64_t threads;  /* 0: every usable CPU */
+    int64_t cache_mb; /* svm: 2048, MiB of kernel values */
     int no_accel;
     int exact;            /* --math exact: 1 */
     char *runs_dir;       /* "runs" */
     int64_t log_interval; /* 10 */
     int save_model;
+    int libsvm;   /* export: LIBSVM's format */
+    char *output; /* export: the file to write */
     int json;
     char *hash_file;      /* "isobit-hashes.json" */
     double bench_seconds; /* 5 */

@@ -11,13 +11,14 @@
 #include "experiment/config.h"
 
 typedef enum ib_option_kind {
-    IB_OPTION_FLAG,   /* int, 1 when given */
-    IB_OPTION_INT,    /* int64_t */
-    IB_OPTION_UINT64, /* uint64_t */
-    IB_OPTION_DOUBLE, /* double */
-    IB_OPTION_CHOICE, /* int, the chosen row's value */
-    IB_OPTION_NAME,   /* char *, one of the choices */
-    IB_OPTION_STRING, /* char *, anything but the empty string */
+    IB_OPTION_FLAG,           /* int, 1 when given */
+    IB_OPTION_INT,            /* int64_t */
+    IB_OPTION_UINT64,         /* uint64_t */
+    IB_OPTION_DOUBLE,         /* double */
+    IB_OPTION_CHOICE,         /* int, the chosen row's value */
+    IB_OPTION_NAME,           /* char *, one of the choices */
+    IB_OPTION_STRING,         /* char *, anything but the empty string */
+    IB_OPTION_NAME_OR_DOUBLE, /* char *, one of the choices or a number, in its shortest form */
 } ib_option_kind;
 
 /* One value of a choice. A choice with a refusal is known, but this version does not offer it. */
@@ -39,13 +40,17 @@ enum {
     IB_FOR_COMPLETION = 1 << 6,
     IB_FOR_MANUAL = 1 << 7,
     IB_FOR_DESCRIBE = 1 << 8,
+    IB_FOR_EXPORT = 1 << 9,
 };
 
 enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 48, IB_MAX_WORDS = 4 };
 
+typedef enum ib_option_models { IB_ALL_MODELS, IB_NETWORKS_ONLY, IB_SVM_ONLY } ib_option_models;
+
 typedef struct ib_option {
     const char *name; /* without "--" */
     const char *aliases[IB_MAX_ALIASES];
+    char letter; /* 'o' where -o means the same */
     ib_option_kind kind;
     size_t offset;            /* in ib_config */
     const char *default_text; /* NULL: off, or not given */
@@ -53,9 +58,11 @@ typedef struct ib_option {
      * that optimiser's. */
     const char *optimizer_defaults[IB_OPTIMIZERS];
     double minimum, maximum; /* inclusive; for INT and DOUBLE */
-    int maximum_excluded;
+    int minimum_excluded, maximum_excluded;
     const ib_choice *choices; /* for CHOICE and NAME */
     unsigned commands;        /* IB_FOR_... */
+    ib_option_models models;  /* which models it means something for */
+    unsigned svm_kernels;     /* with models IB_SVM_ONLY: bits of ib_svm_kernel_kind; 0: all */
     int only_with_step;       /* means something with --schedule step only */
     int arithmetic;           /* may change bits: enters experiment_sha256 */
     const char *environment;  /* a variable that replaces the default, or NULL */
@@ -69,7 +76,7 @@ const ib_option *ib_option_at(size_t index);
 /* By name or alias, NULL when there is none. */
 const ib_option *ib_option_find(const char *name, size_t length);
 size_t ib_option_index(const ib_option *option);
-/* Whether the option means anything for this optimiser and schedule. */
+/* Whether the option means anything for this model, optimiser, schedule and kernel. */
 int ib_option_applies(const ib_option *option, const ib_config *config);
 /* Whether name belongs to an option of DESIGN's command line that this version does not have. */
 int ib_option_is_later(const char *name, size_t length);

@@ -47,14 +47,24 @@ char *ib_option_range(const ib_option *option) {
     case IB_OPTION_DOUBLE:
         print_bound(option->minimum, low);
         print_bound(option->maximum, high);
+        if (!bounded && option->minimum <= -1e30)
+            return ib_format("a number");
         if (!bounded)
-            return ib_format("a number of at least %s", low);
+            return ib_format("a number %s %s", option->minimum_excluded ? "above" : "of at least",
+                             low);
         return ib_format("a number from %s to %s%s", low, option->maximum_excluded ? "below " : "",
                          high);
     case IB_OPTION_CHOICE:
     case IB_OPTION_NAME: {
         char *names = choice_list(option->choices, ", ");
         char *text = names == NULL ? NULL : ib_format("one of %s", names);
+        free(names);
+        return text;
+    }
+    case IB_OPTION_NAME_OR_DOUBLE: {
+        char *names = choice_list(option->choices, ", ");
+        print_bound(option->minimum, low);
+        char *text = names == NULL ? NULL : ib_format("%s or a number above %s", names, low);
         free(names);
         return text;
     }
@@ -76,6 +86,8 @@ static ib_status bad_value(const ib_option *option, const char *text, const char
 
 static int in_range(const ib_option *option, double value) {
     if (value < option->minimum || value > option->maximum)
+        return 0;
+    if (option->minimum_excluded && value == option->minimum)
         return 0;
     return !(option->maximum_excluded && value == option->maximum);
 }
@@ -109,6 +121,20 @@ static ib_status set_choice(const ib_option *option, const char *text, const cha
     return bad_value(option, text, given_as, err);
 }
 
+/* One of the choices as it is, or a number in its shortest form: one experiment, one text. */
+static ib_status set_name_or_double(const ib_option *option, const char *text, const char *given_as,
+                                    ib_config *config, ib_error *err) {
+    char shortest[IB_DOUBLE_TEXT];
+    double value = 0;
+    for (const ib_choice *choice = option->choices; choice->name != NULL; ++choice)
+        if (strcmp(choice->name, text) == 0)
+            return set_string(member(option, config), text, err);
+    if (ib_parse_double(text, &value) != 0 || !in_range(option, value))
+        return bad_value(option, text, given_as, err);
+    ib_print_double(value, shortest);
+    return set_string(member(option, config), shortest, err);
+}
+
 ib_status ib_option_set(const ib_option *option, const char *text, const char *given_as,
                         ib_config *config, ib_error *err) {
     int64_t integer = 0;
@@ -136,6 +162,8 @@ ib_status ib_option_set(const ib_option *option, const char *text, const char *g
     case IB_OPTION_CHOICE:
     case IB_OPTION_NAME:
         return set_choice(option, text, given_as, config, err);
+    case IB_OPTION_NAME_OR_DOUBLE:
+        return set_name_or_double(option, text, given_as, config, err);
     case IB_OPTION_STRING:
         if (text[0] == '\0')
             return bad_value(option, text, given_as, err);
@@ -163,7 +191,8 @@ ib_status ib_config_defaults(ib_config *config, ib_error *err) {
 void ib_config_free(ib_config *config) {
     const ib_option *option;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
-        if (option->kind == IB_OPTION_STRING || option->kind == IB_OPTION_NAME)
+        if (option->kind == IB_OPTION_STRING || option->kind == IB_OPTION_NAME ||
+            option->kind == IB_OPTION_NAME_OR_DOUBLE)
             free(*(char **)member(option, config));
     *config = (ib_config){0};
 }
@@ -249,6 +278,31 @@ static ib_status take_option(ib_arguments *parsed, int count, const char *const 
     return status;
 }
 
+/* The option that "-x" stands for, NULL when there is none. */
+static const ib_option *letter_option(const char *word) {
+    const ib_option *option;
+    for (size_t i = 0;
+         word[0] == '-' && word[1] != '\0' && word[2] == '\0' && (option = ib_option_at(i)) != NULL;
+         ++i)
+        if (option->letter == word[1])
+            return option;
+    return NULL;
+}
+
+static ib_status take_letter(ib_arguments *parsed, int count, const char *const *arguments, int *at,
+                             ib_error *err) {
+    const ib_option *option = letter_option(arguments[*at]);
+    char *spelled = ib_format("--%s", option->name);
+    if (spelled == NULL)
+        return ib_fail_memory(err);
+    const char *words[2] = {spelled, *at + 1 < count ? arguments[*at + 1] : NULL};
+    int used = 0;
+    ib_status status = take_option(parsed, *at + 1 < count ? 2 : 1, words, &used, err);
+    *at += used;
+    free(spelled);
+    return status;
+}
+
 static const char *verb_name(const void *context, size_t i) {
     const char *const *verbs = context;
     return verbs[i];
@@ -315,6 +369,17 @@ static ib_status check_together(const ib_arguments *parsed, ib_error *err) {
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
         if (parsed->sources[i] != IB_FROM_FLAG || ib_option_applies(option, config))
             continue;
+        if (option->models == IB_NETWORKS_ONLY && config->model == IB_MODEL_SVM)
+            return ib_fail(err, IB_ERROR_USAGE, "--%s has no effect with --model svm: leave it out",
+                           option->name);
+        if (option->models == IB_SVM_ONLY && config->model != IB_MODEL_SVM)
+            return ib_fail(err, IB_ERROR_USAGE, "--%s needs --model svm: leave one of them out",
+                           option->name);
+        if (option->models == IB_SVM_ONLY)
+            return ib_fail(err, IB_ERROR_USAGE,
+                           "--%s has no effect with this --kernel: leave it out or change the "
+                           "kernel",
+                           option->name);
         if (option->only_with_step)
             return ib_fail(err, IB_ERROR_USAGE,
                            "--%s has no effect with --schedule constant: leave one of them out",
@@ -372,6 +437,8 @@ ib_status ib_arguments_parse(const ib_command *command, int count, const char *c
             options_ended = 1;
         } else if (!options_ended && strncmp(word, "--", 2) == 0) {
             IB_TRY(take_option(parsed, count, arguments, &i, err));
+        } else if (!options_ended && letter_option(word) != NULL) {
+            IB_TRY(take_letter(parsed, count, arguments, &i, err));
         } else if (!options_ended && word[0] == '-' && word[1] != '\0') {
             return ib_fail(err, IB_ERROR_USAGE,
                            "unknown option %s; options are written --name, see isobit %s --help",

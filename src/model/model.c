@@ -37,12 +37,26 @@ static double chosen_deviation(const ib_config *config, double dataset_deviation
     return dataset_deviation;
 }
 
+void ib_chosen_normalization(const ib_config *config, double dataset_mean, double dataset_deviation,
+                             double *mean, double *deviation) {
+    *mean = chosen_mean(config, dataset_mean);
+    *deviation = chosen_deviation(config, dataset_deviation);
+}
+
+int ib_model_is_network(ib_model_kind kind) {
+    const ib_model_entry *entry = ib_model_entry_of(kind);
+    return entry->layers != NULL || entry->resnet != NULL;
+}
+
 ib_status ib_model_open(ib_backend *backend, const ib_config *config, double mean,
                         double standard_deviation, size_t max_batch, int training,
                         ib_model **result, ib_error *err) {
     *result = NULL;
     if (max_batch == 0 || max_batch > 65536)
         return ib_fail(err, IB_ERROR_USAGE, "a batch holds 1 to 65536 images, not %zu", max_batch);
+    if (!ib_model_is_network((ib_model_kind)config->model))
+        return ib_fail(err, IB_ERROR_USAGE, "%s is no network: only isobit train and test know it",
+                       ib_model_kind_name((ib_model_kind)config->model));
     ib_model *model = calloc(1, sizeof *model);
     if (model == NULL)
         return ib_fail_memory(err);

@@ -23,6 +23,12 @@ typedef struct ib_tensor_info {
 /* The name used on the command line and in file names: "cnn", "resnet18". */
 const char *ib_model_kind_name(ib_model_kind kind);
 
+/* Whether ib_model_open knows it; a support vector machine is of svm/. */
+int ib_model_is_network(ib_model_kind kind);
+/* What --normalize makes of the data set's mean and deviation. */
+void ib_chosen_normalization(const ib_config *config, double dataset_mean, double dataset_deviation,
+                             double *mean, double *deviation);
+
 /* Plans all memory for batches of up to max_batch images. training 0 leaves out gradients and
  * optimiser state. config gives model kind, optimiser, normalisation; mean and deviation are the
  * data set's. The backend outlives the model. The caller closes *model. */

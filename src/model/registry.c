@@ -37,6 +37,7 @@ static const ib_model_entry MODELS[] = {
     [IB_MODEL_MLP] = {"mlp", MLP, NULL},
     [IB_MODEL_RESNET18] = {"resnet18", NULL, &RESNET18},
     [IB_MODEL_RESNET50] = {"resnet50", NULL, &RESNET50},
+    [IB_MODEL_SVM] = {"svm", NULL, NULL}, /* svm/ */
 };
 
 const ib_model_entry *ib_model_entry_of(ib_model_kind kind) {

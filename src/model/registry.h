@@ -14,7 +14,7 @@ typedef struct ib_resnet {
 typedef struct ib_model_entry {
     const char *name;
     const ib_layer_spec *layers; /* a table ended by a name of NULL, or */
-    const ib_resnet *resnet;     /* what its rows follow from */
+    const ib_resnet *resnet;     /* what its rows follow from; neither: no network */
 } ib_model_entry;
 
 const ib_model_entry *ib_model_entry_of(ib_model_kind kind);

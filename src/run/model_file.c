@@ -26,7 +26,7 @@ static ib_status find_kind(const ib_safetensors *file, ib_backend *backend, ib_c
                            ib_model **model, ib_error *err) {
     const ib_option *option = ib_option_find("model", strlen("model"));
     for (const ib_choice *kind = option->choices; kind->name != NULL; ++kind) {
-        if (kind->refusal != NULL)
+        if (kind->refusal != NULL || !ib_model_is_network((ib_model_kind)kind->value))
             continue;
         config->model = kind->value;
         IB_TRY(ib_model_open(backend, config, mean, standard_deviation, max_batch, 0, model, err));

@@ -24,6 +24,8 @@ typedef struct ib_run_context {
 ib_status ib_run_train(const ib_config *config, const ib_run_context *context, ib_error *err);
 /* Takes options that were not given from the model's run record where there is one beside it. */
 ib_status ib_run_test(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
+ib_status ib_run_export(const ib_arguments *arguments, const ib_run_context *context,
+                        ib_error *err);
 ib_status ib_run_hash(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 ib_status ib_run_data(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 /* With config->measure also the floor of a training step on this machine. */

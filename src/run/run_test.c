@@ -5,9 +5,12 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "run/metrics_text.h"
 #include "run/model_file.h"
 #include "run/record_file.h"
+#include "run/run_svm.h"
 #include "run/session.h"
+#include "track/metrics_json.h"
 #include "train/trainer.h"
 
 /* <directory of path>/run.json; fresh memory. */
@@ -70,32 +73,31 @@ static ib_status adopt_record(const char *model_path, const char *sha256, ib_arg
     return status;
 }
 
-static void print_text(const ib_evaluation *test, const char *sha256, FILE *out) {
-    fprintf(out, "\nTest set: Average loss: %.4f, Accuracy: %zu/%zu (%.0f%%)\n\n", test->loss,
-            test->correct, test->count, 100.0 * test->accuracy);
-    fputs("class  images  correct  accuracy\n", out);
-    for (int label = 0; label < IB_CLASSES; ++label) {
-        unsigned long images = 0;
-        for (int predicted = 0; predicted < IB_CLASSES; ++predicted)
-            images += test->confusion[label][predicted];
-        unsigned long correct = test->confusion[label][label];
-        fprintf(out, "%5d  %6lu  %7lu  ", label, images, correct);
-        if (images > 0)
-            fprintf(out, "%6.2f %%\n", 100.0 * (double)correct / (double)images);
-        else
-            fputs("       -\n", out);
-    }
+static void print_text(const ib_evaluation *test, int has_loss, const char *sha256, FILE *out) {
+    fputs("\nTest set: ", out);
+    if (has_loss)
+        fprintf(out, "Average loss: %.4f, ", test->loss);
+    fprintf(out, "Accuracy: %zu/%zu (%.0f%%)\n\n", test->correct, test->count,
+            100.0 * test->accuracy);
+    ib_metrics_print(test, out);
     fprintf(out, "\nmodel_sha256  %s\n", sha256);
 }
 
+/* vectors: of a support vector machine, which has no loss; 0 for a network. */
 static void print_json(const ib_config *config, const ib_session *session,
-                       const ib_evaluation *test, const char *path, const char *sha256, FILE *out) {
+                       const ib_evaluation *test, size_t vectors, const char *path,
+                       const char *sha256, FILE *out) {
+    ib_metrics metrics;
+    ib_metrics_compute(&test->confusion[0][0], &metrics);
     const ib_backend_info *backend = &session->backend->info;
     ib_json json = {.out = out};
     ib_json_open(&json, NULL, '{');
     ib_json_string(&json, "model_sha256", sha256);
     ib_json_double(&json, "test_accuracy", test->accuracy);
-    ib_json_double(&json, "test_loss", test->loss);
+    if (vectors == 0)
+        ib_json_double(&json, "test_loss", test->loss);
+    else
+        ib_json_string(&json, "test_loss", NULL);
     ib_json_uint(&json, "test_correct", test->correct);
     ib_json_uint(&json, "test_count", test->count);
     ib_json_double(&json, "test_seconds", test->seconds);
@@ -107,6 +109,9 @@ static void print_json(const ib_config *config, const ib_session *session,
     ib_json_string(&json, "isa", backend->isa);
     ib_json_uint(&json, "threads", backend->threads);
     ib_json_bool(&json, "exact", config->exact);
+    if (vectors > 0)
+        ib_json_uint(&json, "support_vectors", vectors);
+    ib_metrics_write(&metrics, "metrics", &json);
     ib_json_open(&json, "confusion", '[');
     for (int label = 0; label < IB_CLASSES; ++label) {
         ib_json_open(&json, NULL, '[');
@@ -119,10 +124,9 @@ static void print_json(const ib_config *config, const ib_session *session,
     fputc('\n', out);
 }
 
-static ib_status evaluate(const char *path, const char *sha256, ib_arguments *arguments,
-                          ib_session *session, const ib_run_context *context, ib_error *err) {
+static ib_status evaluate_network(const char *path, ib_arguments *arguments, ib_session *session,
+                                  ib_evaluation *test, ib_error *err) {
     ib_config *config = &arguments->config;
-    IB_TRY(ib_session_open(config, session, err));
     if (ib_arguments_source(arguments, "model") == IB_FROM_DEFAULT) {
         const ib_dataset_info *info = session->dataset.info;
         IB_TRY(ib_open_model_file(path, session->backend, config, info->mean,
@@ -132,14 +136,42 @@ static ib_status evaluate(const char *path, const char *sha256, ib_arguments *ar
         IB_TRY(ib_session_open_model(config, 0, session, err));
         IB_TRY(ib_model_load(session->model, path, err));
     }
+    return ib_evaluate(session->model, &session->dataset, session->split.test,
+                       session->split.test_count, ib_session_test_batch(config, session), test,
+                       err);
+}
+
+/* --model decides, or what is in the file. */
+static ib_status kind_of(const char *path, const ib_arguments *arguments, ib_svm_file_kind *kind,
+                         ib_error *err) {
+    int given = ib_arguments_source(arguments, "model") != IB_FROM_DEFAULT;
+    *kind = IB_NO_SVM;
+    if (given && arguments->config.model != IB_MODEL_SVM)
+        return IB_OK;
+    IB_TRY(ib_svm_file_kind_of(path, kind, err));
+    if (given && *kind == IB_NO_SVM)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s is no support vector machine", path);
+    return IB_OK;
+}
+
+static ib_status evaluate(const char *path, const char *sha256, ib_arguments *arguments,
+                          ib_session *session, const ib_run_context *context, ib_error *err) {
+    ib_config *config = &arguments->config;
     ib_evaluation test = {0};
-    IB_TRY(ib_evaluate(session->model, &session->dataset, session->split.test,
-                       session->split.test_count, ib_session_test_batch(config, session), &test,
-                       err));
+    ib_svm_file_kind kind;
+    size_t vectors = 0;
+    IB_TRY(kind_of(path, arguments, &kind, err));
+    IB_TRY(ib_session_open(config, session, err));
+    if (kind != IB_NO_SVM) {
+        config->model = IB_MODEL_SVM;
+        IB_TRY(ib_svm_test_file(path, kind, config, session, &test, &vectors, err));
+    } else {
+        IB_TRY(evaluate_network(path, arguments, session, &test, err));
+    }
     if (config->json)
-        print_json(config, session, &test, path, sha256, context->out);
+        print_json(config, session, &test, vectors, path, sha256, context->out);
     else
-        print_text(&test, sha256, context->out);
+        print_text(&test, kind == IB_NO_SVM, sha256, context->out);
     return IB_OK;
 }
 

@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/threads.h"
+#include "run/metrics_text.h"
 #include "run/progress.h"
+#include "run/run_svm.h"
 #include "run/session.h"
 #include "track/record.h"
 #include "train/trainer.h"
@@ -118,28 +120,6 @@ static ib_status on_epoch(void *context, const ib_epoch_event *event, ib_error *
     return run->record == NULL ? IB_OK : record_epoch(run, event, err);
 }
 
-/* experiment_sha256 of what is about to run. */
-static ib_status identify(train_run *run, ib_error *err) {
-    const ib_config *config = run->config;
-    const char *model = ib_model_kind_name((ib_model_kind)config->model);
-    run->experiment = ib_format("%s-%s", config->dataset, model);
-    if (run->experiment == NULL)
-        return ib_fail_memory(err);
-    ib_experiment_inputs inputs = {.train_count = run->session.split.train_count,
-                                   .test_count = run->session.split.test_count};
-    for (int role = 0; role < IB_FILE_ROLES; ++role)
-        inputs.data_sha256[role] = run->session.dataset.sha256[role];
-    char init_sha256[IB_SHA256_HEX_SIZE];
-    if (config->init_model != NULL) {
-        if (!ib_path_exists(config->init_model))
-            return ib_fail(err, IB_ERROR_VERIFY, "--init-model: there is no file %s",
-                           config->init_model);
-        IB_TRY(ib_sha256_file(config->init_model, init_sha256, err));
-        inputs.init_model_sha256 = init_sha256;
-    }
-    return ib_canonical(config, &inputs, &run->canonical, run->experiment_sha256, err);
-}
-
 static ib_status begin_record(train_run *run, ib_error *err) {
     if (run->config->dry_run)
         return IB_OK;
@@ -197,7 +177,8 @@ static void fill_results(const train_run *run, const ib_train_result *trained,
 static void print_summary(const train_run *run, const ib_train_result *trained,
                           const ib_run_results *results) {
     FILE *out = run->context->out;
-    fprintf(out, "Experiment         %s, seed %llu, %zu epoch%s\n", run->experiment,
+    ib_metrics_print(&trained->test, out);
+    fprintf(out, "\nExperiment         %s, seed %llu, %zu epoch%s\n", run->experiment,
             (unsigned long long)run->config->seed, run->plan.epochs,
             run->plan.epochs == 1 ? "" : "s");
     fprintf(out, "Test accuracy      %.2f %% (%zu of %zu)\n", 100 * results->test_accuracy,
@@ -234,15 +215,18 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
     ib_train_result *trained = calloc(1, sizeof *trained);
     if (trained == NULL)
         return ib_fail_memory(err);
-    ib_run_results results = {0};
+    ib_metrics metrics = {0};
+    ib_run_results results = {.metrics = &metrics};
     ib_status status = ib_train(run->session.model, run->config, &run->session.dataset,
                                 &run->session.split, &observer, trained, err);
     ib_progress_clear(&run->progress);
     ib_dataset_release_pixels(&run->session.dataset); /* saving copies tensors: do not add up */
     if (status == IB_OK)
         status = save(run, trained, &results, err);
-    if (status == IB_OK)
+    if (status == IB_OK) {
+        ib_metrics_compute(&trained->test.confusion[0][0], &metrics);
         fill_results(run, trained, &results);
+    }
     if (status == IB_OK && run->record != NULL)
         status = ib_record_finish(run->record, IB_OK, NULL, &results, &trained->test, err);
     else if (run->record != NULL) /* the first error is the one to tell */
@@ -263,6 +247,8 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
 }
 
 ib_status ib_run_train(const ib_config *config, const ib_run_context *context, ib_error *err) {
+    if (config->model == IB_MODEL_SVM)
+        return ib_run_train_svm(config, context, err);
     if (config->save_model && access(".", W_OK) != 0)
         return ib_fail(err, IB_ERROR_RUNTIME,
                        "--save-model writes to the current directory, which is not writable: go "
@@ -272,7 +258,8 @@ ib_status ib_run_train(const ib_config *config, const ib_run_context *context, i
     run.progress.use_escapes = context->use_escapes;
     ib_status status = ib_session_open(config, &run.session, err);
     if (status == IB_OK)
-        status = identify(&run, err);
+        status = ib_identify(config, &run.session, &run.experiment, &run.canonical,
+                             run.experiment_sha256, err);
     if (status == IB_OK)
         status = ib_session_open_model(config, 1, &run.session, err);
     if (status == IB_OK)

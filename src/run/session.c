@@ -6,6 +6,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
+
 _Static_assert((int)IB_CHOOSE_OFFICIAL == (int)IB_SPLIT_OFFICIAL &&
                    (int)IB_CHOOSE_70_10_20 == (int)IB_SPLIT_70_10_20,
                "the option's values are the split's");
@@ -53,6 +55,27 @@ void ib_session_close(ib_session *session) {
     if (session->backend != NULL)
         ib_backend_close(session->backend);
     *session = (ib_session){0};
+}
+
+ib_status ib_identify(const ib_config *config, const ib_session *session, char **experiment,
+                      char **canonical, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+    *experiment =
+        ib_format("%s-%s", config->dataset, ib_model_kind_name((ib_model_kind)config->model));
+    if (*experiment == NULL)
+        return ib_fail_memory(err);
+    ib_experiment_inputs inputs = {.train_count = session->split.train_count,
+                                   .test_count = session->split.test_count};
+    for (int role = 0; role < IB_FILE_ROLES; ++role)
+        inputs.data_sha256[role] = session->dataset.sha256[role];
+    char init_sha256[IB_SHA256_HEX_SIZE];
+    if (config->init_model != NULL) {
+        if (!ib_path_exists(config->init_model))
+            return ib_fail(err, IB_ERROR_VERIFY, "--init-model: there is no file %s",
+                           config->init_model);
+        IB_TRY(ib_sha256_file(config->init_model, init_sha256, err));
+        inputs.init_model_sha256 = init_sha256;
+    }
+    return ib_canonical(config, &inputs, canonical, hex, err);
 }
 
 /* VmHWM, because ru_maxrss keeps the peak of the process that called exec. */

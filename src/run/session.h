@@ -29,6 +29,11 @@ ib_status ib_session_open_model(const ib_config *config, int training, ib_sessio
 size_t ib_session_test_batch(const ib_config *config, const ib_session *session);
 void ib_session_close(ib_session *session);
 
+/* Names the experiment ("mnist-cnn") and computes its canonical form and experiment_sha256. The
+ * caller frees both texts, also after a failure. */
+ib_status ib_identify(const ib_config *config, const ib_session *session, char **experiment,
+                      char **canonical, char hex[IB_SHA256_HEX_SIZE], ib_error *err);
+
 /* Greatest resident memory of this process so far, in bytes. */
 uint64_t ib_peak_rss_bytes(void);
 /* The size of a file, 0 when it cannot be told. */

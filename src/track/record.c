@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "experiment/canonical.h"
 #include "track/environment.h"
+#include "track/metrics_json.h"
 
 enum { RECORD_FORMAT = 1, FLUSH_MILLISECONDS = 1000, RUN_ID_TRIES = 16 };
 
@@ -53,12 +54,27 @@ static const char *or_null(const char *text) {
     return text == NULL || text[0] == '\0' ? NULL : text;
 }
 
+static void write_svm(const ib_svm_results *svm, ib_json *json) {
+    ib_json_uint(json, "support_vectors", svm->support_vectors);
+    ib_json_double(json, "predict_seconds", svm->predict_seconds);
+    ib_json_double(json, "svm_gamma", svm->gamma);
+    ib_json_uint(json, "iterations", svm->iterations);
+    ib_json_double(json, "objective", svm->objective);
+    ib_json_open(json, "objectives", '[');
+    for (size_t p = 0; p < svm->pair_count; ++p)
+        ib_json_double(json, NULL, svm->objectives[p]);
+    ib_json_close(json, ']');
+}
+
 void ib_results_write(const ib_run_results *results, ib_json *json) {
     ib_json_string(json, "model_sha256", or_null(results->model_sha256));
     ib_json_string(json, "optimizer_sha256", or_null(results->optimizer_sha256));
     ib_json_string(json, "experiment_sha256", results->experiment_sha256);
     ib_json_double(json, "test_accuracy", results->test_accuracy);
-    ib_json_double(json, "test_loss", results->test_loss);
+    if (results->svm == NULL)
+        ib_json_double(json, "test_loss", results->test_loss);
+    else
+        ib_json_string(json, "test_loss", NULL);
     ib_json_double(json, "train_seconds", results->train_seconds);
     ib_json_double(json, "total_seconds", results->total_seconds);
     ib_json_double(json, "images_per_second", results->images_per_second);
@@ -72,6 +88,9 @@ void ib_results_write(const ib_run_results *results, ib_json *json) {
     ib_json_uint(json, "threads", results->backend->threads);
     ib_json_bool(json, "exact", results->exact);
     ib_json_string(json, "run_dir", results->run_dir);
+    ib_metrics_write(results->metrics, "metrics", json);
+    if (results->svm != NULL)
+        write_svm(results->svm, json);
 }
 
 static void write_data(const ib_record *record, ib_json *json) {

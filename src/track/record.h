@@ -13,6 +13,7 @@
 #include "data/split.h"
 #include "experiment/config.h"
 #include "experiment/json_text.h"
+#include "train/metrics.h"
 #include "train/trainer.h"
 
 typedef struct ib_record ib_record;
@@ -29,6 +30,15 @@ typedef struct ib_record_start {
     unsigned usable_cpus; /* before the backend pinned its threads */
 } ib_record_start;
 
+/* What a support vector machine has besides. */
+typedef struct ib_svm_results {
+    uint64_t support_vectors, iterations;
+    double gamma, objective; /* the sum over all pairs */
+    double predict_seconds;
+    size_t pair_count;
+    const double *objectives; /* by pair: (0,1), (0,2) ... */
+} ib_svm_results;
+
 /* The keys of `isobit train --json`. An empty hash or zero model_bytes is written as null. */
 typedef struct ib_run_results {
     char model_sha256[IB_SHA256_HEX_SIZE];
@@ -39,7 +49,9 @@ typedef struct ib_run_results {
     uint64_t model_bytes, peak_rss_bytes;
     const ib_backend_info *backend;
     int exact;
-    const char *run_dir; /* NULL: no record */
+    const char *run_dir;       /* NULL: no record */
+    const ib_metrics *metrics; /* of the test images */
+    const ib_svm_results *svm; /* NULL for networks, which have a loss instead */
 } ib_run_results;
 
 /* Writes the results as members of the object that is open in json. */

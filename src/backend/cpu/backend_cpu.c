@@ -273,6 +273,10 @@ static ib_status update(ib_backend *self, const ib_update *u, int64_t count, ib_
     return IB_OK;
 }
 
+static const ib_svm_ops *svm(ib_backend *self) {
+    return cpu_of(self)->kernels->svm;
+}
+
 static double fma_rate(ib_backend *self, int64_t iterations) {
     return cpu_of(self)->kernels->fma_probe(iterations);
 }
@@ -313,6 +317,7 @@ static const ib_backend_ops CPU_OPS = {
     .mean_backward = mean_backward,
     .softmax_nll = softmax_nll,
     .update = update,
+    .svm = svm,
     .fma_probe = fma_rate,
     .run_on_threads = run_on_threads,
     .close = close_cpu,

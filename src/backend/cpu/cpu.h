@@ -82,6 +82,7 @@ struct ib_cpu_kernels {
                         const uint8_t *labels, float *losses, float *dlogits, float *total);
     void (*update)(ib_cpu *cpu, const ib_update *update, int64_t count, float *w, const float *dw,
                    float *state0, float *state1, int *finite);
+    const ib_svm_ops *svm;
     /* Measures: the greatest rate of independent FMAs on one thread; returns FLOPs done. */
     double (*fma_probe)(int64_t iterations);
 };

@@ -29,6 +29,7 @@ void IB_KERNEL(ib_mean_backward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t
 void IB_KERNEL(ib_update)(ib_cpu *cpu, const ib_update *u, int64_t count, float *w, const float *dw,
                           float *state0, float *state1, int *finite);
 double IB_KERNEL(ib_fma_probe)(int64_t iterations);
+extern const ib_svm_ops IB_KERNEL(ib_svm_ops);
 extern const ib_cpu_kernels IB_KERNEL(ib_cpu_kernels);
 
 /* Ten classes a sample leave nothing to vectorise: softmax is the reference's. */
@@ -52,5 +53,6 @@ const ib_cpu_kernels IB_KERNEL(ib_cpu_kernels) = {
     .mean_backward = IB_KERNEL(ib_mean_backward),
     .softmax_nll = ib_softmax_nll_ref,
     .update = IB_KERNEL(ib_update),
+    .svm = &IB_KERNEL(ib_svm_ops),
     .fma_probe = IB_KERNEL(ib_fma_probe),
 };

@@ -24,6 +24,7 @@ static double fma_probe(int64_t iterations) {
     return 16.0 * (double)iterations;
 }
 
+extern const ib_svm_ops IB_REF(ib_svm_ops);
 extern const ib_cpu_kernels IB_REF(ib_cpu_kernels);
 
 const ib_cpu_kernels IB_REF(ib_cpu_kernels) = {
@@ -43,5 +44,6 @@ const ib_cpu_kernels IB_REF(ib_cpu_kernels) = {
     .mean_backward = IB_REF(ib_mean_backward),
     .softmax_nll = IB_REF(ib_softmax_nll),
     .update = IB_REF(ib_update),
+    .svm = &IB_REF(ib_svm_ops),
     .fma_probe = fma_probe,
 };

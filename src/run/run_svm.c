@@ -1,0 +1,306 @@
+#include "run/run_svm.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/number.h"
+#include "base/threads.h"
+#include "run/metrics_text.h"
+#include "tensor/safetensors.h"
+#include "track/record.h"
+
+/* One training run while it goes on. */
+typedef struct svm_run {
+    const ib_config *config;
+    const ib_run_context *context;
+    ib_session session;
+    unsigned usable_cpus;
+    ib_record *record;
+    char *experiment;
+    char *canonical;
+    char experiment_sha256[IB_SHA256_HEX_SIZE];
+    ib_svm_options options;
+    ib_svm_set set;
+    const uint8_t **images; /* of set */
+    uint8_t *labels;
+    ib_svm_model model;
+    ib_evaluation test;
+    double fit_seconds;
+} svm_run;
+
+/* ---- options and data ---------------------------------------------------------------------------
+ */
+
+static ib_svm_options options_of(const ib_config *config, const ib_dataset_info *info) {
+    ib_svm_options options = {.kernel = (ib_svm_kernel_kind)config->svm_kernel,
+                              .gamma_kind = IB_SVM_GAMMA_VALUE,
+                              .c = config->svm_c,
+                              .coef0 = config->svm_coef0,
+                              .tolerance = config->tolerance,
+                              .degree = (int)config->svm_degree,
+                              .cache_bytes = (size_t)config->cache_mb << 20};
+    if (strcmp(config->svm_gamma, "scale") == 0)
+        options.gamma_kind = IB_SVM_GAMMA_SCALE;
+    else if (strcmp(config->svm_gamma, "auto") == 0)
+        options.gamma_kind = IB_SVM_GAMMA_AUTO;
+    else
+        ib_parse_double(config->svm_gamma, &options.gamma);
+    ib_chosen_normalization(config, info->mean, info->standard_deviation, &options.mean,
+                            &options.deviation);
+    return options;
+}
+
+/* Pointers to the pixels of some images, fresh memory. */
+static const uint8_t **pixels_of(const ib_dataset *dataset, const uint32_t *indices, size_t count) {
+    const uint8_t **images = calloc(count, sizeof *images);
+    for (size_t i = 0; images != NULL && i < count; ++i)
+        images[i] = ib_dataset_pixels(dataset, indices[i]);
+    return images;
+}
+
+static ib_status prepare(svm_run *run, ib_error *err) {
+    const ib_session *session = &run->session;
+    size_t count = session->split.train_count;
+    run->images = pixels_of(&session->dataset, session->split.train, count);
+    run->labels = calloc(count, 1);
+    if (run->images == NULL || run->labels == NULL)
+        return ib_fail_memory(err);
+    for (size_t i = 0; i < count; ++i)
+        run->labels[i] = (uint8_t)ib_dataset_label(&session->dataset, session->split.train[i]);
+    run->set = (ib_svm_set){count, IB_IMAGE_PIXELS, run->images, run->labels};
+    run->options = options_of(run->config, session->dataset.info);
+    return ib_svm_check(&run->options, &run->set, err);
+}
+
+/* ---- evaluation ---------------------------------------------------------------------------------
+ */
+
+static ib_status evaluate(const ib_session *session, const ib_svm_model *model, ib_evaluation *test,
+                          ib_error *err) {
+    size_t count = session->split.test_count;
+    *test = (ib_evaluation){.count = count};
+    const uint8_t **images = pixels_of(&session->dataset, session->split.test, count);
+    uint8_t *classes = calloc(count, 1);
+    double start = ib_seconds();
+    ib_status status = images == NULL || classes == NULL
+                           ? ib_fail_memory(err)
+                           : ib_svm_predict(session->backend, model, images, count, classes, err);
+    test->seconds = ib_seconds() - start;
+    for (size_t i = 0; status == IB_OK && i < count; ++i) {
+        unsigned label = ib_dataset_label(&session->dataset, session->split.test[i]);
+        ++test->confusion[label][classes[i]];
+        test->correct += label == classes[i];
+    }
+    test->accuracy = (double)test->correct / (double)count;
+    free(images);
+    free(classes);
+    return status;
+}
+
+ib_status ib_svm_file_kind_of(const char *path, ib_svm_file_kind *kind, ib_error *err) {
+    static const char BEGIN[] = "svm_type";
+    ib_map map;
+    *kind = IB_NO_SVM;
+    IB_TRY(ib_map_file(path, &map, err));
+    int text = map.size >= sizeof BEGIN && memcmp(map.data, BEGIN, sizeof BEGIN - 1) == 0;
+    ib_unmap(&map);
+    if (text) {
+        *kind = IB_SVM_LIBSVM;
+        return IB_OK;
+    }
+    ib_safetensors file;
+    IB_TRY(ib_safetensors_open(path, &file, err));
+    if (ib_safetensors_find(&file, "support_vectors") != NULL)
+        *kind = IB_SVM_SAFETENSORS;
+    ib_safetensors_close(&file);
+    return IB_OK;
+}
+
+ib_status ib_svm_test_file(const char *path, ib_svm_file_kind kind, const ib_config *config,
+                           const ib_session *session, ib_evaluation *test, size_t *vectors,
+                           ib_error *err) {
+    const ib_dataset_info *info = session->dataset.info;
+    ib_svm_model model;
+    double mean, deviation;
+    ib_chosen_normalization(config, info->mean, info->standard_deviation, &mean, &deviation);
+    if (kind == IB_SVM_LIBSVM)
+        IB_TRY(ib_svm_read_libsvm(path, mean, deviation, IB_IMAGE_PIXELS, &model, err));
+    else
+        IB_TRY(ib_svm_load(path, &model, err));
+    *vectors = model.count;
+    ib_status status = IB_OK;
+    if (model.width != IB_IMAGE_PIXELS)
+        status = ib_fail(err, IB_ERROR_VERIFY, "%s: its images have %zu pixels, not %d", path,
+                         model.width, IB_IMAGE_PIXELS);
+    if (status == IB_OK)
+        status = evaluate(session, &model, test, err);
+    ib_svm_model_close(&model);
+    return status;
+}
+
+/* ---- training -----------------------------------------------------------------------------------
+ */
+
+static ib_status should_stop(void *context, ib_error *err) {
+    const svm_run *run = context;
+    int number = run->context->signal_number == NULL ? 0 : (int)*run->context->signal_number;
+    if (number == 0)
+        return IB_OK;
+    int terminated = number == SIGTERM;
+    return ib_fail(err, terminated ? IB_TERMINATED : IB_INTERRUPTED,
+                   "stopped by %s while fitting: the run is not finished",
+                   terminated ? "SIGTERM" : "SIGINT");
+}
+
+static void show_progress(void *context, size_t done, size_t all) {
+    const svm_run *run = context;
+    if (run->context->log_is_terminal)
+        fprintf(run->context->log, "\rpair %zu/%zu%s", done, all, done == all ? "\n" : "");
+}
+
+static ib_status begin_record(svm_run *run, ib_error *err) {
+    ib_record_start start = {.config = run->config,
+                             .experiment = run->experiment,
+                             .canonical = run->canonical,
+                             .experiment_sha256 = run->experiment_sha256,
+                             .dataset = &run->session.dataset,
+                             .split = &run->session.split,
+                             .backend = &run->session.backend->info,
+                             .usable_cpus = run->usable_cpus};
+    return ib_record_begin(&start, &run->record, err);
+}
+
+static ib_status fit_and_test(svm_run *run, ib_error *err) {
+    ib_svm_observer observer = {run, should_stop, show_progress};
+    double start = ib_seconds();
+    IB_TRY(
+        ib_svm_train(run->session.backend, &run->options, &run->set, &observer, &run->model, err));
+    run->fit_seconds = ib_seconds() - start;
+    return evaluate(&run->session, &run->model, &run->test, err);
+}
+
+static ib_status save(svm_run *run, ib_run_results *results, ib_error *err) {
+    char *path = ib_record_path(run->record, "model.safetensors");
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_status status = ib_svm_save(&run->model, path, results->model_sha256, err);
+    results->model_bytes = ib_file_bytes(path);
+    free(path);
+    return status;
+}
+
+static void fill_results(const svm_run *run, ib_run_results *results, ib_svm_results *svm,
+                         double *objectives) {
+    *svm = (ib_svm_results){.support_vectors = run->model.count,
+                            .gamma = run->model.options.gamma,
+                            .predict_seconds = run->test.seconds,
+                            .pair_count = ib_svm_pair_count(run->model.class_count),
+                            .objectives = objectives};
+    for (size_t p = 0; p < svm->pair_count; ++p) {
+        objectives[p] = run->model.pairs[p].objective;
+        svm->objective += objectives[p];
+        svm->iterations += run->model.pairs[p].iterations;
+    }
+    results->experiment_sha256 = run->experiment_sha256;
+    results->test_accuracy = run->test.accuracy;
+    results->train_seconds = run->fit_seconds;
+    results->images_per_second = (double)run->set.count / run->fit_seconds;
+    results->peak_rss_bytes = ib_peak_rss_bytes();
+    results->backend = &run->session.backend->info;
+    results->exact = run->config->exact;
+    results->run_dir = ib_record_directory(run->record);
+    results->svm = svm;
+    results->total_seconds = ib_seconds() - run->context->start_seconds;
+}
+
+static void print_summary(const svm_run *run, const ib_run_results *results) {
+    FILE *out = run->context->out;
+    const ib_svm_results *svm = results->svm;
+    fprintf(out, "\nTest set: Accuracy: %zu/%zu (%.0f%%)\n\n", run->test.correct, run->test.count,
+            100 * run->test.accuracy);
+    ib_metrics_print(&run->test, out);
+    fprintf(out, "\nExperiment         %s\n", run->experiment);
+    fprintf(out, "Test accuracy      %.2f %% (%zu of %zu)\n", 100 * results->test_accuracy,
+            run->test.correct, run->test.count);
+    fprintf(out, "Macro F1           %.4f\n", results->metrics->macro.f1);
+    fprintf(out, "Support vectors    %llu of %zu images, %llu iterations, dual objective %.6f\n",
+            (unsigned long long)svm->support_vectors, run->set.count,
+            (unsigned long long)svm->iterations, svm->objective);
+    fprintf(out, "Fit time           %.2f s, prediction %.2f s (%.2f s in all)\n",
+            results->train_seconds, svm->predict_seconds, results->total_seconds);
+    fprintf(out, "Computed by        %s, %s, %u thread%s\n", results->backend->name,
+            results->backend->isa, results->backend->threads,
+            results->backend->threads == 1 ? "" : "s");
+    fprintf(out, "model_sha256       %s\n", results->model_sha256);
+    fprintf(out, "experiment_sha256  %s\n", results->experiment_sha256);
+    fprintf(out, "Run record         %s\n", results->run_dir);
+}
+
+static ib_status save_beside(const svm_run *run, ib_error *err) {
+    char *path = ib_format("./%s_svm.safetensors", run->config->dataset);
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_status status = ib_svm_save(&run->model, path, NULL, err);
+    if (status == IB_OK && !run->config->json)
+        fprintf(run->context->out, "Saved model        %s\n", path);
+    free(path);
+    return status;
+}
+
+static ib_status train_and_save(svm_run *run, ib_error *err) {
+    ib_metrics metrics = {0};
+    ib_svm_results svm = {0};
+    double objectives[IB_SVM_PAIRS];
+    ib_run_results results = {.metrics = &metrics};
+    ib_status status = fit_and_test(run, err);
+    if (status == IB_OK)
+        status = save(run, &results, err);
+    if (status == IB_OK) {
+        ib_metrics_compute(&run->test.confusion[0][0], &metrics);
+        fill_results(run, &results, &svm, objectives);
+        status = ib_record_finish(run->record, IB_OK, NULL, &results, &run->test, err);
+    } else { /* the first error is the one to tell */
+        ib_record_finish(run->record, status, ib_error_text(err), NULL, NULL, NULL);
+    }
+    if (status == IB_OK && !run->config->json)
+        print_summary(run, &results);
+    if (status == IB_OK && run->config->save_model)
+        status = save_beside(run, err);
+    if (status == IB_OK && run->config->json) {
+        ib_json json = {.out = run->context->out};
+        ib_json_open(&json, NULL, '{');
+        ib_results_write(&results, &json);
+        ib_json_close(&json, '}');
+        fputc('\n', run->context->out);
+    }
+    return status;
+}
+
+ib_status ib_run_train_svm(const ib_config *config, const ib_run_context *context, ib_error *err) {
+    if (config->save_model && access(".", W_OK) != 0)
+        return ib_fail(err, IB_ERROR_RUNTIME,
+                       "--save-model writes to the current directory, which is not writable: go "
+                       "to another, or leave --save-model out");
+    svm_run run = {.config = config, .context = context, .usable_cpus = ib_usable_cpus()};
+    ib_status status = ib_session_open(config, &run.session, err);
+    if (status == IB_OK)
+        status = prepare(&run, err);
+    if (status == IB_OK)
+        status = ib_identify(config, &run.session, &run.experiment, &run.canonical,
+                             run.experiment_sha256, err);
+    if (status == IB_OK)
+        status = begin_record(&run, err);
+    if (status == IB_OK)
+        status = train_and_save(&run, err);
+    ib_svm_model_close(&run.model);
+    free(run.images);
+    free(run.labels);
+    ib_record_close(run.record);
+    free(run.experiment);
+    free(run.canonical);
+    ib_session_close(&run.session);
+    return status;
+}

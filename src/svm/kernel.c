@@ -1,0 +1,84 @@
+/* From options to a kernel function, and images in the layout its operations want. */
+#include "svm/parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+ib_svm_kernel ib_svm_kernel_of(const ib_svm_options *options, size_t width) {
+    double step = 1.0 / (255.0 * options->deviation);
+    ib_svm_kernel kernel = {.kind = options->kernel,
+                            .degree = options->degree,
+                            .gamma = options->gamma,
+                            .coef0 = options->coef0,
+                            .scale = step * step,
+                            .mean = 255.0 * options->mean};
+    kernel.centre = (double)width * (kernel.mean * kernel.mean);
+    kernel.factor = kernel.gamma * kernel.scale;
+    return kernel;
+}
+
+double ib_svm_scale_gamma(const ib_svm_set *set, double deviation) {
+    uint64_t sum = 0, squares = 0;
+    for (size_t i = 0; i < set->count; ++i)
+        for (size_t k = 0; k < set->width; ++k) {
+            unsigned v = set->images[i][k];
+            sum += v;
+            squares += v * v;
+        }
+    double n = (double)set->count * (double)set->width;
+    double mean = (double)sum / n, step = 1.0 / (255.0 * deviation);
+    double variance = ((double)squares / n - mean * mean) * (step * step);
+    return variance > 0 ? 1.0 / ((double)set->width * variance) : 0.0;
+}
+
+static void fill_panels(const ib_svm_images *images, uint8_t *panels, int32_t *sums,
+                        int32_t *squares) {
+    for (size_t i = 0; i < images->count; ++i) {
+        const uint8_t *row = images->rows[i];
+        uint8_t *to =
+            panels + i / IB_SVM_PANEL * IB_SVM_PANEL * images->width + i % IB_SVM_PANEL * 4;
+        int32_t sum = 0, square = 0;
+        for (size_t k = 0; k < images->width; k += 4, to += IB_SVM_PANEL * 4) {
+            memcpy(to, row + k, 4);
+            for (size_t b = k; b < k + 4; ++b) {
+                sum += row[b];
+                square += row[b] * row[b];
+            }
+        }
+        sums[i] = sum;
+        squares[i] = square;
+    }
+}
+
+ib_status ib_svm_pack(const uint8_t *const *rows, size_t count, size_t width, ib_svm_packed *packed,
+                      ib_error *err) {
+    *packed = (ib_svm_packed){0};
+    if (width == 0 || width % 4 != 0 || width > IB_SVM_MAX_WIDTH)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "an image of %zu bytes: it must be a multiple of 4 up to %d", width,
+                       IB_SVM_MAX_WIDTH);
+    size_t padded = ib_svm_padded(count);
+    if (padded > SIZE_MAX / 2 / IB_SVM_MAX_WIDTH)
+        return ib_fail_memory(err);
+    size_t sum_bytes = padded * sizeof(int32_t);
+    IB_TRY(ib_arena_open(ib_arena_cost(padded * width) + 2 * ib_arena_cost(sum_bytes),
+                         &packed->arena, err));
+    void *panels = NULL, *sums = NULL, *squares = NULL;
+    ib_status status = ib_arena_take(&packed->arena, padded * width, &panels, err);
+    if (status == IB_OK)
+        status = ib_arena_take(&packed->arena, sum_bytes, &sums, err);
+    if (status == IB_OK)
+        status = ib_arena_take(&packed->arena, sum_bytes, &squares, err);
+    if (status != IB_OK) {
+        ib_svm_unpack(packed);
+        return status;
+    }
+    packed->images = (ib_svm_images){count, width, rows, panels, sums, squares};
+    fill_panels(&packed->images, panels, sums, squares);
+    return IB_OK;
+}
+
+void ib_svm_unpack(ib_svm_packed *packed) {
+    ib_arena_close(&packed->arena);
+    *packed = (ib_svm_packed){0};
+}
