@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import re
-import shlex
 import statistics
 import subprocess
 import sys
@@ -38,16 +37,16 @@ def arguments():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--train-size", type=int, default=10000)
     parser.add_argument("--test-size", type=int, default=2000)
-    parser.add_argument("--prefix", default="", help="put before each command that is measured")
+    parser.add_argument("--only", type=int, metavar="N", help="the N-th setting alone, from 0")
     parser.add_argument("--json", default="docs/results/svm.json")
     parser.add_argument("--markdown", default="docs/results/svm.md")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.settings = SETTINGS if options.only is None else SETTINGS[options.only:][:1]
+    return options
 
 
-def run(options, words):
-    done = subprocess.run([*shlex.split(options.prefix), *words], stdout=subprocess.PIPE, text=True,
-                          check=True)
-    return done.stdout
+def run(words):
+    return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def objectives_in(text):
@@ -56,7 +55,7 @@ def objectives_in(text):
 
 def fit_isobit(options, setting, threads, directory):
     dataset, kernel, gamma, c = setting
-    text = run(options, [options.isobit, "train", "--model", "svm", "--dataset", dataset,
+    text = run([options.isobit, "train", "--model", "svm", "--dataset", dataset,
                          "--data-dir", options.data_dir, "--kernel", kernel, "--svm-gamma", gamma,
                          "--C", c, "--train-size", str(options.train_size), "--test-size",
                          str(options.test_size), "--threads", str(threads), "--runs-dir", directory,
@@ -72,7 +71,7 @@ def fit_isobit(options, setting, threads, directory):
 def fit_sklearn(options, setting, python):
     dataset, kernel, gamma, c = setting
     mean, deviation = NORMALIZATION[dataset]
-    text = run(options, [python, os.path.join(HERE, "peers/sklearn_svm.py"), "--directory",
+    text = run([python, os.path.join(HERE, "peers/sklearn_svm.py"), "--directory",
                          os.path.join(options.data_dir, dataset), "--mean", str(mean),
                          "--deviation", str(deviation), "--kernel", kernel, "--C", c, "--gamma",
                          gamma, "--train-size", str(options.train_size), "--test-size",
@@ -109,7 +108,7 @@ def cpu_name():
 
 
 def measure(options, results):
-    for setting in SETTINGS:
+    for setting in options.settings:
         key = " ".join(setting)
         if key in results["settings"]:
             continue
@@ -144,7 +143,7 @@ def write_libsvm_data(options, dataset, part, count, path):
 
 def add_libsvm(options, results):
     with tempfile.TemporaryDirectory() as directory:
-        for setting in SETTINGS:
+        for setting in options.settings:
             dataset, kernel, _, c = setting
             entry = results["settings"].get(" ".join(setting))
             if entry is None or "libsvm" in entry:
@@ -154,10 +153,10 @@ def add_libsvm(options, results):
                 if not os.path.exists(files[part]):
                     write_libsvm_data(options, dataset, part, count, files[part])
             model = os.path.join(directory, "model")
-            text = run(options, ["svm-train", "-t", "1" if kernel == "poly" else "2", "-c", c, "-g",
+            text = run(["svm-train", "-t", "1" if kernel == "poly" else "2", "-c", c, "-g",
                                  repr(entry["isobit"]["gamma"]), "-m", "2000", files["train"], model])
             # What svm-train prints for a problem ends with its rho; the order is that of the pairs.
-            accuracy = run(options, ["svm-predict", files["t10k"], model,
+            accuracy = run(["svm-predict", files["t10k"], model,
                                      os.path.join(directory, "out")])
             entry["libsvm"] = {"objectives": objectives_in(text),
                                "accuracy": float(re.search(r"\((\d+)/", accuracy).group(1)) /

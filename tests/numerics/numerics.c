@@ -4,7 +4,7 @@
  *
  *   numerics list                        kernel tables this machine runs, best first
  *   numerics WHAT ISA THREADS            ISA: a name from `list`; WHAT: cnn, mlp-sgd, mlp-adam, a
- *                                        number of samples a batch after a colon (cnn:2), ops
+ *                                        number of samples a batch after a colon (cnn:2), ops, svm
  *   numerics cases ISA THREADS           as ops, one line for each case
  *
  * exit: 0 done, 1 failure, 2 usage. system/test_one_hash.sh compares the lines with the golden
@@ -17,6 +17,7 @@
 #include "base/numerics_version.h"
 #include "model/model.h"
 #include "sha256_small.h"
+#include "svm/svm.h"
 
 enum { STEPS = 20, DEFAULT_BATCH = 9, MAX_BATCH = 64, SIDE = 28, PIXELS = SIDE * SIDE };
 
@@ -201,6 +202,84 @@ static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_ke
     return 0;
 }
 
+/* ---- support vector machines
+ * ---------------------------------------------------------------------- */
+
+enum { SVM_IMAGES = 330, SVM_TESTS = 40 };
+
+static const ib_svm_options SVM_CASES[] = {
+    {.kernel = IB_SVM_LINEAR, .c = 0.5, .degree = 3, .cache_bytes = 64 << 20},
+    {.kernel = IB_SVM_POLY, .c = 10, .degree = 3, .coef0 = 0.25, .cache_bytes = 64 << 20},
+    {.kernel = IB_SVM_RBF, .c = 10, .degree = 3, .cache_bytes = 64 << 20},
+    {.kernel = IB_SVM_RBF,
+     .c = 1,
+     .degree = 3,
+     .cache_bytes = 8192,
+     .gamma_kind = IB_SVM_GAMMA_AUTO},
+    {.kernel = IB_SVM_SIGMOID,
+     .c = 2,
+     .degree = 3,
+     .coef0 = -0.5,
+     .cache_bytes = 64 << 20,
+     .gamma_kind = IB_SVM_GAMMA_VALUE,
+     .gamma = 0.0004},
+};
+
+static ib_status add_svm(const ib_svm_options *options, const ib_svm_set *set,
+                         const uint8_t *const *tests, ib_backend *backend,
+                         struct sha256_small *hash, ib_error *err) {
+    static double decisions[SVM_TESTS * IB_SVM_PAIRS];
+    ib_svm_model model;
+    ib_svm_options complete = *options;
+    complete.tolerance = 1e-3;
+    complete.mean = 0.1307;
+    complete.deviation = 0.3081;
+    IB_TRY(ib_svm_train(backend, &complete, set, NULL, &model, err));
+    ib_status status = ib_svm_decide(backend, &model, tests, SVM_TESTS, decisions, err);
+    size_t pairs = ib_svm_pair_count(model.class_count);
+    sha256_small_add(hash, model.indices, model.count * sizeof *model.indices);
+    sha256_small_add(hash, model.coefficients,
+                     model.count * (model.class_count - 1) * sizeof *model.coefficients);
+    for (size_t p = 0; p < pairs; ++p) {
+        sha256_small_add(hash, &model.pairs[p].rho, sizeof model.pairs[p].rho);
+        sha256_small_add(hash, &model.pairs[p].objective, sizeof model.pairs[p].objective);
+    }
+    sha256_small_add(hash, decisions, SVM_TESTS * pairs * sizeof decisions[0]);
+    fprintf(stderr, "numerics: svm, kernel %d: %zu support vectors\n", (int)options->kernel,
+            model.count);
+    ib_svm_model_close(&model);
+    return status;
+}
+
+static int run_svm(const ib_cpu_kernels *kernels, unsigned threads) {
+    static uint8_t images[SVM_IMAGES + SVM_TESTS][PIXELS];
+    const uint8_t *pointers[SVM_IMAGES + SVM_TESTS];
+    uint8_t labels[SVM_IMAGES + SVM_TESTS];
+    ib_error err = {0};
+    ib_backend *backend;
+    ib_backend_options options = {"cpu", kernels->isa, threads};
+    if (ib_backend_open(&options, &backend, &err) != IB_OK)
+        return fail("backend", &err);
+    ((ib_cpu *)(void *)backend)->kernels = kernels;
+    for (size_t i = 0; i < SVM_IMAGES + SVM_TESTS; ++i) {
+        draw((uint32_t)i + 5000, images[i], &labels[i]);
+        pointers[i] = images[i];
+    }
+    ib_svm_set set = {SVM_IMAGES, PIXELS, pointers, labels};
+    struct sha256_small hash;
+    char hex[65];
+    sha256_small_begin(&hash);
+    ib_status status = IB_OK;
+    for (size_t i = 0; status == IB_OK && i < COUNT_OF(SVM_CASES); ++i)
+        status = add_svm(&SVM_CASES[i], &set, pointers + SVM_IMAGES, backend, &hash, &err);
+    ib_backend_close(backend);
+    if (status != IB_OK)
+        return fail("svm", &err);
+    sha256_small_end(&hash, hex);
+    printf("svm:%d %s\n", SVM_IMAGES, hex);
+    return 0;
+}
+
 /* ---- operations
  * ----------------------------------------------------------------------------------- */
 
@@ -257,7 +336,7 @@ static int run_ops(const ib_cpu_kernels *kernels, unsigned threads, int each) {
 
 static int usage(void) {
     fprintf(stderr, "usage: numerics list | version | cnn[:BATCH]|mlp-sgd[:BATCH]|mlp-adam[:BATCH]|"
-                    "ops|cases ISA THREADS\n");
+                    "ops|cases|svm ISA THREADS\n");
     return 2;
 }
 
@@ -283,6 +362,8 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "ops") == 0 || strcmp(argv[1], "cases") == 0)
         return run_ops(kernels, (unsigned)threads, strcmp(argv[1], "cases") == 0);
+    if (strcmp(argv[1], "svm") == 0)
+        return run_svm(kernels, (unsigned)threads);
     char *colon = strchr(argv[1], ':');
     int batch = colon != NULL ? atoi(colon + 1) : DEFAULT_BATCH;
     if (colon != NULL)

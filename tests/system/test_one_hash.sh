@@ -1,5 +1,5 @@
 #!/bin/sh
-# One hash: 20 training steps of each model and the table of operation cases, built by gcc and clang
+# One hash: 20 training steps of each model, the table of operation cases and support vector machines, built by gcc and clang
 # at -O0 and -O3 and for AArch64 (run by qemu-user), on every instruction set and 1, 2, 3, 7 threads,
 # all compared with tests/golden/numerics-*.txt. Slow builds train with batches of 2 samples, the
 # others of 9 (a partial second leaf).
@@ -73,7 +73,7 @@ if [ "${ISOBIT_WRITE_GOLDEN-}" = 1 ]; then
     build gcc-O3 gcc -O3 || exit 1
     {
         echo "# NUMERICS $version: what tests/numerics/numerics.c prints, by the scalar reference"
-        for what in ops cnn:9 cnn:2 mlp-sgd:9 mlp-sgd:2 mlp-adam:9; do
+        for what in ops cnn:9 cnn:2 mlp-sgd:9 mlp-sgd:2 mlp-adam:9 svm; do
             "$work/gcc-O3/numerics" "$what" scalar 1 || exit 1
         done
     } >"$work/golden.txt" || exit 1
@@ -91,12 +91,12 @@ for compiler in gcc clang; do
     build $compiler-O3 $compiler -O3 || continue
     for isa in $("$work/$compiler-O3/numerics" list); do
         case $isa in
-        scalar) plan $compiler-O3 scalar 1 cnn:9 ops mlp-sgd:9 mlp-adam:9 ;;
-        scalar-soft) plan $compiler-O3 scalar-soft 1 cnn:2 ops mlp-sgd:2 ;;
+        scalar) plan $compiler-O3 scalar 1 cnn:9 ops mlp-sgd:9 mlp-adam:9 svm ;;
+        scalar-soft) plan $compiler-O3 scalar-soft 1 cnn:2 ops mlp-sgd:2 svm ;;
         *)
             for threads in 1 2 3 7; do
                 [ $compiler = gcc ] || [ $threads = 3 ] || continue
-                plan $compiler-O3 "$isa" $threads ops cnn:9 mlp-sgd:9 mlp-adam:9
+                plan $compiler-O3 "$isa" $threads ops cnn:9 mlp-sgd:9 mlp-adam:9 svm
             done
             ;;
         esac
@@ -107,7 +107,7 @@ for compiler in gcc clang; do
     for isa in $("$work/$compiler-O0/numerics" list); do
         case $isa in
         scalar-soft) plan $compiler-O0 scalar-soft 1 ops mlp-sgd:2 ;;
-        *) plan $compiler-O0 "$isa" 1 ops cnn:2 mlp-sgd:2 ;;
+        *) plan $compiler-O0 "$isa" 1 ops cnn:2 mlp-sgd:2 svm ;;
         esac
     done
 done
@@ -116,9 +116,9 @@ if [ "$(uname -m)" = aarch64 ]; then
 elif ! found qemu-aarch64-static; then
     echo "skipped: aarch64, there is no qemu-aarch64-static"
 elif build aarch64 aarch64-linux-gnu-gcc -O2 -static; then
-    plan aarch64 neon 1 ops cnn:2 mlp-sgd:2
-    plan aarch64 neon 3 ops
-    plan aarch64 scalar 1 ops cnn:2
+    plan aarch64 neon 1 ops cnn:2 mlp-sgd:2 svm
+    plan aarch64 neon 3 ops svm
+    plan aarch64 scalar 1 ops cnn:2 svm
 fi
 
 if [ -s "$work/runs.list" ]; then

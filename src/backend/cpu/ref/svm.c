@@ -1,4 +1,4 @@
-/* Support vector machines: kernel values, the solver's sweeps. NUMERICS.md, section 15. No fused
+/* Support vector machines: kernel values, the solver's sweeps. NUMERICS.md, "Support vector machines". No fused
  * multiply-add here, so both builds of the reference are alike. */
 #include "reference.h"
 
