@@ -3,8 +3,9 @@
  * no library besides libc, so that it builds for any compiler, optimisation level and CPU.
  *
  *   numerics list                        kernel tables this machine runs, best first
- *   numerics WHAT ISA THREADS            ISA: a name from `list`; WHAT: cnn, mlp-sgd, mlp-adam, a
- *                                        number of samples a batch after a colon (cnn:2), ops, svm
+ *   numerics WHAT ISA THREADS            ISA: a name from `list`; WHAT: cnn, mlp-sgd, mlp-adam,
+ *                                        resnet18-sgd, -adam, resnet50-sgd, -adam (3 steps), with
+ *                                        samples a batch after a colon (cnn:2); ops, svm
  *   numerics cases ISA THREADS           as ops, one line for each case
  *
  * exit: 0 done, 1 failure, 2 usage. system/test_one_hash.sh compares the lines with the golden
@@ -19,7 +20,7 @@
 #include "sha256_small.h"
 #include "svm/svm.h"
 
-enum { STEPS = 20, DEFAULT_BATCH = 9, MAX_BATCH = 64, SIDE = 28, PIXELS = SIDE * SIDE };
+enum { DEFAULT_BATCH = 9, MAX_BATCH = 64, SIDE = 28, PIXELS = SIDE * SIDE };
 
 static int fail(const char *what, const ib_error *err) {
     fprintf(stderr, "numerics: %s: %s\n", what, err != NULL ? ib_error_text(err) : "");
@@ -105,19 +106,46 @@ static void draw(uint32_t number, uint8_t image[PIXELS], uint8_t *label) {
 
 struct recipe {
     const char *name;
+    uint64_t steps;
     ib_config config;
 };
 
 static const struct recipe RECIPES[] = {
-    {"cnn", {.model = IB_MODEL_CNN, .optimizer = IB_ADADELTA, .lr = 1.0, .rho = 0.9, .eps = 1e-6}},
+    {"cnn",
+     20,
+     {.model = IB_MODEL_CNN, .optimizer = IB_ADADELTA, .lr = 1.0, .rho = 0.9, .eps = 1e-6}},
     {"mlp-sgd",
+     20,
      {.model = IB_MODEL_MLP,
       .optimizer = IB_SGD,
       .lr = 0.01,
       .momentum = 0.9,
       .weight_decay = 5e-4}},
     {"mlp-adam",
+     20,
      {.model = IB_MODEL_MLP,
+      .optimizer = IB_ADAM,
+      .lr = 0.001,
+      .beta1 = 0.9,
+      .beta2 = 0.999,
+      .eps = 1e-8}},
+    {"resnet18-sgd",
+     3,
+     {.model = IB_MODEL_RESNET18, .optimizer = IB_SGD, .lr = 0.01, .momentum = 0.9}},
+    {"resnet18-adam",
+     3,
+     {.model = IB_MODEL_RESNET18,
+      .optimizer = IB_ADAM,
+      .lr = 0.001,
+      .beta1 = 0.9,
+      .beta2 = 0.999,
+      .eps = 1e-8}},
+    {"resnet50-sgd",
+     3,
+     {.model = IB_MODEL_RESNET50, .optimizer = IB_SGD, .lr = 0.01, .momentum = 0.9}},
+    {"resnet50-adam",
+     3,
+     {.model = IB_MODEL_RESNET50,
       .optimizer = IB_ADAM,
       .lr = 0.001,
       .beta1 = 0.9,
@@ -148,20 +176,20 @@ static ib_status hash_model(const ib_model *model, int states, struct sha256_sma
     return IB_OK;
 }
 
-static ib_status train(ib_model *model, const ib_config *config, size_t batch,
+static ib_status train(ib_model *model, const struct recipe *recipe, size_t batch,
                        struct sha256_small *hash, float *first, float *last, ib_error *err) {
     static uint8_t images[MAX_BATCH][PIXELS];
     uint8_t labels[MAX_BATCH];
     const uint8_t *pointers[MAX_BATCH];
     IB_TRY(ib_model_initialize(model, 1, err));
-    for (uint64_t step = 0; step < STEPS; ++step) {
+    for (uint64_t step = 0; step < recipe->steps; ++step) {
         for (size_t i = 0; i < batch; ++i) {
             draw((uint32_t)(step * batch + i), images[i], &labels[i]);
             pointers[i] = images[i];
         }
         float loss;
-        IB_TRY(
-            ib_model_train_step(model, pointers, labels, batch, 1, step, config->lr, &loss, err));
+        IB_TRY(ib_model_train_step(model, pointers, labels, batch, 1, step, recipe->config.lr,
+                                   &loss, err));
         sha256_small_add(hash, &loss, sizeof loss);
         if (step == 0)
             *first = loss;
@@ -186,7 +214,7 @@ static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_ke
     ib_status status =
         ib_model_open(backend, &recipe->config, 0.1307, 0.3081, batch, 1, &model, &err);
     if (status == IB_OK)
-        status = train(model, &recipe->config, batch, &hash, &first, &last, &err);
+        status = train(model, recipe, batch, &hash, &first, &last, &err);
     int states = recipe->config.optimizer == IB_SGD ? 1 : 2;
     if (status == IB_OK)
         status = hash_model(model, states, &hash, &err);
@@ -197,7 +225,7 @@ static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_ke
         return fail(recipe->name, &err);
     sha256_small_end(&hash, hex);
     printf("%s:%zu %s\n", recipe->name, batch, hex);
-    fprintf(stderr, "numerics: %s, %d steps: loss %.6f to %.6f\n", recipe->name, STEPS,
+    fprintf(stderr, "numerics: %s, %d steps: loss %.6f to %.6f\n", recipe->name, (int)recipe->steps,
             (double)first, (double)last);
     return 0;
 }
@@ -335,8 +363,7 @@ static int run_ops(const ib_cpu_kernels *kernels, unsigned threads, int each) {
  * ---------------------------------------------------------------------------------------- */
 
 static int usage(void) {
-    fprintf(stderr, "usage: numerics list | version | cnn[:BATCH]|mlp-sgd[:BATCH]|mlp-adam[:BATCH]|"
-                    "ops|cases|svm ISA THREADS\n");
+    fprintf(stderr, "usage: numerics list | version | MODEL[:BATCH]|ops|cases|svm ISA THREADS\n");
     return 2;
 }
 
