@@ -4,6 +4,7 @@ interleaved on this machine, and beside LIBSVM's svm-train.
   bench/svm.py measure   fits each setting --rounds times: isobit with --threads threads, isobit with
                          one, each scikit-learn, in turn; objective and accuracy of each
   bench/svm.py libsvm    adds svm-train's objectives and svm-predict's accuracy, once a setting
+  bench/svm.py full      all of MNIST, RBF, C = 10: isobit, then each scikit-learn, once
   bench/svm.py table     writes the table from the results
 
 Results are kept in --json as they come, so that a run can be continued.
@@ -27,7 +28,7 @@ SETTINGS = [(dataset, kernel, gamma, c) for dataset in NORMALIZATION for kernel 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("measure", "libsvm", "table"))
+    parser.add_argument("what", choices=("measure", "libsvm", "full", "table"))
     parser.add_argument("--isobit", default=os.path.join(HERE, "../build/release/isobit"))
     parser.add_argument("--peer", action="append", metavar="NAME:ROUNDS:PYTHON",
                         help="an interpreter that has scikit-learn, and in how many of the rounds "
@@ -81,8 +82,9 @@ def fit_sklearn(options, setting, python):
 
 def summarize(fits):
     seconds = [fit["fit_seconds"] for fit in fits]
-    return {**fits[-1], "rounds": len(fits), "fit_seconds": {"median": statistics.median(seconds), "min": min(seconds),
-                                        "max": max(seconds)}}
+    return {**fits[-1], "rounds": len(fits),
+            "fit_seconds": {"median": statistics.median(seconds), "min": min(seconds),
+                            "max": max(seconds)}}
 
 
 def load(options):
@@ -165,6 +167,37 @@ def add_libsvm(options, results):
             print(line_of(" ".join(setting), entry), flush=True)
 
 
+def fit_full(options, results):
+    """scikit-learn's time here is that of its CPU: it has one thread and may be interrupted."""
+    options.train_size = options.test_size = 0
+    setting = ("mnist", "rbf", "scale", "10")
+    with tempfile.TemporaryDirectory() as directory:
+        results["full"] = {"isobit": fit_isobit(options, setting, options.threads, directory)}
+    save(options, results)
+    for name, _, python in options.peers:
+        results["full"][name] = fit_sklearn(options, setting, python)
+        save(options, results)
+
+
+def full_lines(full):
+    ours = full["isobit"]
+    lines = ["## All of MNIST", "",
+             "60,000 training and 10,000 test images, RBF, C = 10, gamma = scale, cache of 2048 MB "
+             "(`bench/svm.py full`). Objective: as above.", "",
+             "| | fit, s | accuracy % | support vectors | objective | ratio |",
+             "| --- | --- | --- | --- | --- | --- |",
+             f"| isobit | {ours['fit_seconds']:.1f} | {100 * ours['accuracy']:.2f} | "
+             f"{ours['support_vectors']} | | |"]
+    for name, peer in full.items():
+        if name != "isobit":
+            lines.append(
+                f"| {name} | {peer['fit_cpu_seconds']:.1f} (CPU) | {100 * peer['accuracy']:.2f} | "
+                f"{peer['support_vectors']} | "
+                f"{greatest_difference(ours['objectives'], peer['objectives']):.1e} | "
+                f"{peer['fit_cpu_seconds'] / ours['fit_seconds']:.1f} |")
+    return [*lines, ""]
+
+
 def greatest_difference(ours, theirs):
     if len(ours) != len(theirs):
         return float("nan")
@@ -232,6 +265,8 @@ def write_table(options, results):
         "| " + " | ".join(headings_of(first)) + " |", "|" + " --- |" * len(headings_of(first)),
         *[line_of(key, settings[key]) for key in (" ".join(s) for s in SETTINGS)
           if key in settings], ""]
+    if "full" in results:
+        lines += full_lines(results["full"])
     with open(options.markdown, "w", encoding="utf-8") as stream:
         stream.write("\n".join(lines))
 
@@ -245,6 +280,8 @@ def main():
         measure(options, results)
     elif options.what == "libsvm":
         add_libsvm(options, results)
+    elif options.what == "full":
+        fit_full(options, results)
     write_table(options, results)
 
 

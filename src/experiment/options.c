@@ -1,7 +1,6 @@
 #include "experiment/options.h"
 
 #include <stddef.h>
-#include <string.h>
 
 #define AT(member) offsetof(ib_config, member)
 #define UNBOUNDED  1e30

@@ -92,7 +92,7 @@ void ib_svm_fill_blocks(const ib_svm_pair_data *data, ib_svm_block_rows *rows) {
 /* ---- rows ---------------------------------------------------------------------------------------
  */
 
-enum { NONE = UINT32_MAX };
+static const uint32_t NONE = UINT32_MAX;
 
 size_t ib_svm_lru_bytes(size_t row_limit, size_t points) {
     return IB_SVM_FETCH * ib_svm_padded(points) * sizeof(float) +

@@ -125,6 +125,17 @@ CHANGES = [
     ("mean loss and gradients by a truncated 1/n", "nn/network.c",
      [("(float)(1.0 / (double)count)", "(float)(0.99999997 / (double)count)")], "both",
      ["mlp-sgd:9"]),
+    ("equals of the SVM's solver to the last", "backend/cpu/kernels/svm_solve.c",
+     [("at[lane] < at[best]", "at[lane] > at[best]")], "vector", ["svm"]),
+    ("the two rows of an SVM step apart", "backend/cpu/kernels/svm_solve.c",
+     [("vd_sub(vd_load(part->f + k), vd_mul(step, difference))",
+       "vd_add(vd_sub(vd_load(part->f + k), vd_mul(step, vd_load_float(ki + k))), "
+       "vd_mul(step, vd_load_float(kj + k)))")], "vector", ["svm"]),
+    ("the last coefficient of the SVM's exp", "backend/cpu/ref/svm.c",
+     [("0x1.a01a01a01a01ap-16", "0x1.a01a01a01a01ap-17")], "scalar", ["svm"]),
+    ("rho before the second sum of a decision", "svm/predict.c",
+     [("(sums->of[a][b - 1][c] + sums->of[b][a][c]) - model->pairs[pair].rho",
+       "(sums->of[a][b - 1][c] - model->pairs[pair].rho) + sums->of[b][a][c]")], "both", ["svm"]),
 ]
 if os.uname().machine == "x86_64":
     CHANGES.append(("workers that flush denormals to zero", "base/threads.c",

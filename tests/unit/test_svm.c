@@ -230,9 +230,9 @@ static void sweeps_give_the_references_bits(void **state) {
 static ib_svm_model train(const ib_svm_options *options, const struct images *images, size_t count,
                           const char *isa, unsigned threads) {
     ib_backend_options backend_options = {"cpu", isa, threads};
-    ib_backend *backend;
+    ib_backend *backend = NULL;
     ib_error err = {0};
-    ib_svm_model model;
+    ib_svm_model model = {0};
     ib_svm_set set = {count, WIDTH, images->rows, images->labels};
     if (ib_backend_open(&backend_options, &backend, &err) != IB_OK ||
         ib_svm_train(backend, options, &set, NULL, &model, &err) != IB_OK)
