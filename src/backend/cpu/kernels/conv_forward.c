@@ -6,6 +6,7 @@
  * Work items: (column block, image). */
 #include <string.h>
 
+#include "conv_batched.h"
 #include "conv_tile.h"
 #include "dropout.h"
 
@@ -136,6 +137,10 @@ static void pack_blocks(const float *w, int64_t k, int64_t n16, float *packed) {
 }
 
 void IB_KERNEL(ib_conv_forward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p) {
+    if (conv_is_batched(conv)) {
+        IB_KERNEL(ib_conv_batched_forward)(cpu, conv, p);
+        return;
+    }
     struct conv_shape s = conv_shape_of(conv);
     pack_blocks(p->w, s.k, s.co16, cpu->shared_scratch);
     struct forward f = {conv, p, cpu->shared_scratch, cpu->thread_scratch};

@@ -32,6 +32,13 @@ static inline vf v_load(const float *p) {
 static inline void v_store(float *p, vf x) {
     _mm512_storeu_ps(p, x);
 }
+/* Past the caches, to where p is a multiple of the vector; v_stream_end before others may look. */
+static inline void v_stream(float *p, vf x) {
+    _mm512_stream_ps(p, x);
+}
+static inline void v_stream_end(void) {
+    _mm_sfence();
+}
 static inline vf v_fma(vf a, vf b, vf c) {
     return _mm512_fmadd_ps(a, b, c);
 }
@@ -141,6 +148,12 @@ static inline vf v_load(const float *p) {
 }
 static inline void v_store(float *p, vf x) {
     _mm256_storeu_ps(p, x);
+}
+static inline void v_stream(float *p, vf x) {
+    _mm256_stream_ps(p, x);
+}
+static inline void v_stream_end(void) {
+    _mm_sfence();
 }
 static inline vf v_fma(vf a, vf b, vf c) {
     return _mm256_fmadd_ps(a, b, c);
@@ -256,6 +269,11 @@ static inline vf v_load(const float *p) {
 }
 static inline void v_store(float *p, vf x) {
     vst1q_f32(p, x);
+}
+static inline void v_stream(float *p, vf x) {
+    vst1q_f32(p, x);
+}
+static inline void v_stream_end(void) {
 }
 static inline vf v_fma(vf a, vf b, vf c) {
     return vfmaq_f32(c, a, b);
