@@ -261,27 +261,35 @@ struct item_tile {
     struct run runs[RUNS];
 };
 
+/* The sample and position of a row. */
+struct row_place {
+    int64_t sample;
+    int32_t y, x;
+};
+
 struct item_memory {
     float *rows, *weights;
+    struct row_place *places;
     int64_t *row_at;
     struct item_tile *tiles;
 };
 
 static size_t item_layout(float *memory, struct item_memory *m) {
     size_t rows = (size_t)ROWS_LIMIT * PANEL_ROW, weights = (size_t)IB_SEGMENT * BLOCK;
-    size_t row_at = (size_t)ROWS_LIMIT * 2;
+    size_t row_at = (size_t)ROWS_LIMIT * 2, places = (size_t)ROWS_LIMIT * 4;
     if (m != NULL) {
         m->rows = memory;
         m->weights = memory + rows;
         m->row_at = (int64_t *)(void *)(m->weights + weights);
-        m->tiles = (struct item_tile *)(void *)(m->weights + weights + row_at);
+        m->places = (struct row_place *)(void *)(m->weights + weights + row_at);
+        m->tiles = (struct item_tile *)(void *)(m->weights + weights + row_at + places);
     }
-    return rows + weights + row_at + ROWS_LIMIT * sizeof(struct item_tile) / sizeof(float);
+    return rows + weights + row_at + places + ROWS_LIMIT * sizeof(struct item_tile) / sizeof(float);
 }
 
 /* Packs the terms [first, last) that the tile has, and lists them as runs of the segment. */
 static void pack_tile(const struct batched *b, const struct row_tile *t, int64_t first,
-                      int64_t last, struct item_tile *to) {
+                      int64_t last, const struct row_place *places, struct item_tile *to) {
     const struct axis_class *yc = &b->y_classes[t->y], *xc = &b->x_classes[t->x];
     int64_t packed = 0;
     to->run_count = 0;
@@ -291,12 +299,10 @@ static void pack_tile(const struct batched *b, const struct row_tile *t, int64_t
             continue;
         int64_t from = larger(tap * b->depth, first), end = smaller((tap + 1) * b->depth, last);
         for (int i = 0; i < t->rows; ++i) {
-            int64_t position = (t->first + i) / b->n, sample = (t->first + i) % b->n;
-            int64_t oy = b->y_order[yc->first + position / xc->count];
-            int64_t ox = b->x_order[xc->first + position % xc->count];
-            int64_t pixel = (sample * b->y.inputs + tap_input(&b->y, oy, ky)) * b->x.inputs +
-                            tap_input(&b->x, ox, kx);
-            const float *source = b->in + pixel * b->depth + (from - tap * b->depth);
+            int64_t y = tap_input(&b->y, places[i].y, ky), x = tap_input(&b->x, places[i].x, kx);
+            const float *source =
+                b->in + ((places[i].sample * b->y.inputs + y) * b->x.inputs + x) * b->depth +
+                (from - tap * b->depth);
             float *panel = to->panel + (ptrdiff_t)i * PANEL_ROW + packed;
             for (int64_t k = 0; k < end - from; k += VL)
                 v_store(panel + k, v_load(source + k));
@@ -381,6 +387,7 @@ static void place_tiles(const struct batched *b, const struct row_tile *tiles, i
             int64_t position = r / b->n, sample = r % b->n;
             int64_t oy = b->y_order[yc->first + position / xc->count];
             int64_t ox = b->x_order[xc->first + position % xc->count];
+            m->places[row] = (struct row_place){sample, (int32_t)oy, (int32_t)ox};
             m->row_at[row++] = ((sample * b->y.positions + oy) * b->x.positions + ox) * b->columns;
         }
     }
@@ -402,7 +409,7 @@ static void batched_item(void *context, size_t item, unsigned thread) {
         int64_t last = smaller(first + IB_SEGMENT, terms);
         mark_used(b, tiles, count, first, last, used);
         for (int64_t i = 0; i < count; ++i)
-            pack_tile(b, &tiles[i], first, last, &m.tiles[i]);
+            pack_tile(b, &tiles[i], first, last, m.places + m.tiles[i].first_row, &m.tiles[i]);
         for (int64_t column = first_column; column < last_column; column += BLOCK) {
             int64_t width = smaller(BLOCK, last_column - column);
             pack_block(b, used, first, last, column, width, m.weights);

@@ -2,13 +2,14 @@
  *
  *   dw[tap][ci][co] = leaf tree of chains over (sample, y, x) of x * dy, where the tap exists
  *
- * First x is packed as [tile of up to 12 ci][sample][pixel][rows] and dy as [block of co][sample]
- * [pixel][columns]. Then an item is a few (tap, tile) of one block: for every leaf a chain walks
- * the list of (x pixel, dy pixel) pairs of the tap, in registers (12 x 2 vectors, 24 FMAs for 14
- * loads), takes up the sums of earlier leaves from a stack in L1 the way a binary counter carries,
- * and the last leaf's is the total: a weight is written once, partial sums never leave L1. The
- * block of dy (batch 32, 7x7: 1568 x 128 B = 200 KB) stays in L2 for all tiles. A tap that no pixel
- * has gets +0.
+ * First x is packed as [block of 64 ci][sample][pixel][64] and dy as [block of co][sample][pixel]
+ * [columns], unless one block is all. Then an item is a few (tap, tile) of one block of co: for
+ * every leaf a chain walks the list of (x pixel, dy pixel) pairs of the tap, in registers (AVX-512:
+ * 12 x 2 vectors, 24 FMAs for 14 loads), and takes up the sums of earlier leaves from a stack in L1
+ * the way a binary counter carries (24 loads and stores a leaf, beside 8 * pixels * 24 FMAs). The
+ * last leaf's is the total: a weight is written once, partial sums never leave L1. The block of dy
+ * (batch 32, 7x7: 1568 x 128 B = 200 KB) stays in L2 for all tiles. A tap that no pixel has gets
+ * +0.
  *
  * One input channel: rows are kx, x is the framed image, and every tap of a row exists. */
 #include <string.h>
@@ -20,15 +21,25 @@
 enum {
     BLOCK_VECTORS = VL == 4 ? 4 : 2,
     BLOCK = BLOCK_VECTORS * VL,
+    X_BLOCK = 64,
+    X_TILES = (X_BLOCK + TALL_ROWS - 1) / TALL_ROWS, /* of a whole block */
     ITEM_FMAS = 1 << 18, /* vector FMAs of an item, about 80 microseconds */
     STREAM_FLOATS =
         1 << 18, /* larger gradients bypass the caches: the optimiser reads them later */
-    SLACK = (TALL_ROWS + VL - 1) / VL * VL, /* packing writes whole vectors */
-    SUMS = IB_MAX_LEAF_LEVELS + 1,
+    SUM_FLOATS = 12 * BLOCK,
+    SUMS = 1 + IB_MAX_LEAF_LEVELS, /* the groups of a leaf so far, then the levels of the stack */
 };
 
 struct pair {
     int32_t x, dy; /* pixels, from the first sample of a group */
+};
+
+/* One chain: samples [first, first + samples), then the sums to add in ascending order (bits), and
+ * where the result goes: a sum, or the weights. */
+struct step {
+    int64_t first, samples;
+    uint64_t sums;
+    int to; /* -1: weights */
 };
 
 struct gradient {
@@ -36,45 +47,34 @@ struct gradient {
     const ib_conv_pointers *p;
     struct pair *pairs; /* [tap][samples of a group][existing pixels] */
     int32_t *pixels;    /* of each tap: existing pixels of one sample */
-    float *x, *dy;      /* packed */
+    struct step *steps;
+    float *packed_x, *packed_dy;
     int64_t taps, rows; /* of one input channel: kh and kw; else kh * kw and ci */
-    int64_t x_pixels;   /* of one sample */
+    int64_t x_pixels, dy_pixels, step_count;
     int64_t group, tiles, tiles_per_item, items_per_block, blocks;
     float **scratch;
 };
 
-static int64_t tile_begin(const struct gradient *g, int64_t tile) {
-    return tile * g->rows / g->tiles;
-}
-
 /* ---- packing ----------------------------------------------------------------------------------
  */
 
-static int64_t floats_of_x(const struct gradient *g) {
-    return g->s.n * g->x_pixels * (g->s.ci == 1 ? 1 : g->rows);
+static int packs_x(const struct gradient *g) {
+    return g->s.ci > X_BLOCK;
 }
 
-static void pack_x(const struct gradient *g, int64_t sample) {
-    const struct conv_shape *s = &g->s;
-    if (s->ci == 1) {
-        IB_KERNEL(ib_frame_image)
-        (g->p->x + sample * s->image_floats, s->h, s->w, 1, 1, s->pad, s->pad,
-         g->x + sample * g->x_pixels, s->padded_h, s->padded_w);
-        return;
-    }
-    const float *x = g->p->x + sample * s->image_floats;
-    for (int64_t tile = 0; tile < g->tiles; ++tile) {
-        int64_t first = tile_begin(g, tile), rows = tile_begin(g, tile + 1) - first;
-        float *to = g->x + (first * s->n + sample * rows) * g->x_pixels;
-        for (int64_t pixel = 0; pixel < g->x_pixels; ++pixel) {
-            const float *from = x + pixel * s->ci + first;
-            if ((g->x_pixels - pixel) * rows <
-                SLACK) /* whole vectors would reach the next sample */
-                memcpy(to + pixel * rows, from, sizeof(float) * (size_t)rows);
-            else
-                for (int j = 0; j < TALL_ROWS; j += VL)
-                    v_store(to + pixel * rows + j, v_load(from + j));
-        }
+static int packs_dy(const struct gradient *g) {
+    return g->s.co16 > 64;
+}
+
+/* [pixel][channels] of one sample to [block][sample][pixel][width]. */
+static void pack_sample(const float *from, int64_t samples, int64_t sample, int64_t pixels,
+                        int64_t channels, int64_t block, float *to) {
+    for (int64_t first = 0; first < channels; first += block) {
+        int64_t width = smaller(block, channels - first);
+        float *at = to + (first * samples + sample * width) * pixels;
+        for (int64_t pixel = 0; pixel < pixels; ++pixel)
+            for (int64_t j = 0; j < width; j += VL)
+                v_store(at + pixel * width + j, v_load(from + pixel * channels + first + j));
     }
 }
 
@@ -82,102 +82,139 @@ static void pack_item(void *context, size_t item, unsigned thread) {
     (void)thread;
     const struct gradient *g = context;
     const struct conv_shape *s = &g->s;
-    int64_t sample = (int64_t)item, pixels = s->oh * s->ow;
-    pack_x(g, sample);
-    const float *dy = g->p->dy + sample * pixels * s->co16;
-    for (int64_t column = 0; column < s->co16; column += BLOCK) {
-        int64_t width = smaller(BLOCK, s->co16 - column);
-        float *to = g->dy + (column * s->n + sample * width) * pixels;
-        for (int64_t pixel = 0; pixel < pixels; ++pixel)
-            for (int64_t j = 0; j < width; j += VL)
-                v_store(to + pixel * width + j, v_load(dy + pixel * s->co16 + column + j));
+    int64_t sample = (int64_t)item;
+    const float *x = g->p->x + sample * s->image_floats;
+    if (s->ci == 1)
+        IB_KERNEL(ib_frame_image)
+    (x, s->h, s->w, 1, 1, s->pad, s->pad, g->packed_x + sample * g->x_pixels, s->padded_h,
+     s->padded_w);
+    else if (packs_x(g)) pack_sample(x, s->n, sample, g->x_pixels, s->ci, X_BLOCK, g->packed_x);
+    if (packs_dy(g))
+        pack_sample(g->p->dy + sample * g->dy_pixels * s->co16, s->n, sample, g->dy_pixels, s->co16,
+                    BLOCK, g->packed_dy);
+}
+
+/* ---- plan -------------------------------------------------------------------------------------
+ */
+
+/* The pairs of one tap and sample. */
+static int64_t list_tap(const struct gradient *g, int64_t tap, struct pair *pairs) {
+    const struct conv_shape *s = &g->s;
+    int one = s->ci == 1;
+    int64_t ky = one ? tap : tap / s->kw, kx = one ? 0 : tap % s->kw, count = 0;
+    int64_t h = one ? s->padded_h : s->h, w = one ? s->padded_w : s->w, pad = one ? 0 : s->pad;
+    for (int64_t oy = 0; oy < s->oh; ++oy) {
+        int64_t y = oy * s->stride + ky - pad;
+        if (y < 0 || y >= h)
+            continue;
+        for (int64_t ox = 0, x = kx - pad; ox < s->ow; ++ox, x += s->stride)
+            if (x >= 0 && x < w)
+                pairs[count++] = (struct pair){(int32_t)(y * w + x), (int32_t)(oy * s->ow + ox)};
     }
+    return count;
 }
 
 static void list_pairs(struct gradient *g) {
-    const struct conv_shape *s = &g->s;
-    const struct tap_axis ya = {s->oh, s->kh, s->h, s->stride, s->pad, 0};
-    const struct tap_axis xa = {s->ow, s->kw, s->w, s->stride, s->pad, 0};
-    int64_t pixels = s->oh * s->ow;
     for (int64_t tap = 0; tap < g->taps; ++tap) {
-        struct pair *to = g->pairs + tap * g->group * pixels;
-        for (int64_t sample = 0; sample < g->group; ++sample)
-            for (int64_t pixel = 0; pixel < pixels; ++pixel) {
-                int64_t oy = pixel / s->ow, ox = pixel % s->ow, from;
-                if (s->ci == 1) {
-                    from = (oy * s->stride + tap) * s->padded_w + ox * s->stride;
-                } else {
-                    int64_t y = tap_input(&ya, oy, tap / s->kw),
-                            x = tap_input(&xa, ox, tap % s->kw);
-                    if (y < 0 || x < 0)
-                        continue;
-                    from = y * s->w + x;
-                }
-                *to++ = (struct pair){(int32_t)(sample * g->x_pixels + from),
-                                      (int32_t)(sample * pixels + pixel)};
-            }
-        g->pixels[tap] = (int32_t)((to - g->pairs - tap * g->group * pixels) / g->group);
+        struct pair *pairs = g->pairs + tap * g->group * g->dy_pixels;
+        int64_t count = list_tap(g, tap, pairs);
+        for (int64_t i = count; i < count * g->group; ++i)
+            pairs[i] = (struct pair){pairs[i - count].x + (int32_t)g->x_pixels,
+                                     pairs[i - count].dy + (int32_t)g->dy_pixels};
+        g->pixels[tap] = (int32_t)count;
     }
 }
 
-/* ---- the chain --------------------------------------------------------------------------------
+/* The chains of every weight, and how their results meet (NUMERICS.md, "Sums over the batch"). */
+static void list_steps(struct gradient *g) {
+    int64_t n = g->s.n, leaves = (n + IB_LEAF - 1) / IB_LEAF;
+    g->step_count = 0;
+    for (int64_t leaf = 0; leaf < leaves; ++leaf) {
+        int64_t begin = leaf * IB_LEAF, end = smaller(begin + IB_LEAF, n);
+        int rest = ib_leaf_rest_level(leaf);
+        for (int64_t from = begin; from < end; from += g->group) {
+            struct step *step = &g->steps[g->step_count++];
+            *step = (struct step){from, smaller(g->group, end - from), from > begin, 0};
+            if (from + g->group < end)
+                continue;
+            step->to = 1 + rest;
+            step->sums |= (((uint64_t)1 << rest) - 1) << 1;
+            if (leaf + 1 == leaves) { /* then the levels that wait for the end */
+                step->to = -1;
+                step->sums |= (uint64_t)(leaves >> (rest + 1)) << (rest + 2);
+            }
+        }
+    }
+}
+
+/* ---- the tile ---------------------------------------------------------------------------------
  */
 
 struct chain {
-    const float *x, *dy; /* of the group's first sample */
-    ptrdiff_t x_pixel;   /* floats of one */
+    const float *x, *dy;
+    int64_t x_pixel, dy_pixel, x_sample, dy_sample; /* floats of one */
     const struct pair *pairs;
-    int64_t count;
-    const float *sums[SUMS]; /* [rows][columns]: earlier sums, in the order they are added */
-    int sum_count;
+    int64_t pixels; /* pairs of one sample */
+    const struct step *steps;
+    int64_t step_count;
+    float *sums; /* SUMS times SUM_FLOATS */
     float *to;
-    ptrdiff_t to_row;
+    int64_t to_row;
     int stream;
 };
 
-/* to = sums + chain. +0 is added at once: it only changes a -0, which the end of the tree would. */
+/* +0 is added to every sum at once: it only changes a -0, which the end of the tree would. */
 ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct chain *t) {
-    vf acc[12][4];
-#pragma GCC unroll 12
-    for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 4
-        for (int j = 0; j < vectors; ++j)
-            acc[i][j] = v_zero();
-    const ptrdiff_t x_pixel = t->x_pixel;
-    const struct pair *end = t->pairs + t->count;
-    for (const struct pair *pair = t->pairs; pair < end; ++pair) {
-        const float *x = t->x + pair->x * x_pixel;
-        const float *dy = t->dy + (ptrdiff_t)pair->dy * (vectors * VL);
-        vf column[4];
-#pragma GCC unroll 4
-        for (int j = 0; j < vectors; ++j)
-            column[j] = v_load(dy + j * VL);
-#pragma GCC unroll 12
-        for (int i = 0; i < rows; ++i) {
-            vf factor = v_set1(x[i]);
-#pragma GCC unroll 4
-            for (int j = 0; j < vectors; ++j)
-                acc[i][j] = v_fma(factor, column[j], acc[i][j]);
-        }
-    }
-    for (int k = 0; k < t->sum_count; ++k) {
-        const float *sum = t->sums[k];
+    const int64_t x_pixel = t->x_pixel, dy_pixel = t->dy_pixel;
+    for (int64_t s = 0; s < t->step_count; ++s) {
+        const struct step *step = &t->steps[s];
+        const float *x = t->x + step->first * t->x_sample;
+        const float *dy = t->dy + step->first * t->dy_sample;
+        const struct pair *end = t->pairs + step->samples * t->pixels;
+        vf acc[12][4];
 #pragma GCC unroll 12
         for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; ++j)
-                acc[i][j] = v_add(v_load(sum + (i * vectors + j) * VL), acc[i][j]);
-    }
-#pragma GCC unroll 12
-    for (int i = 0; i < rows; ++i)
+                acc[i][j] = v_zero();
+        for (const struct pair *pair = t->pairs; pair < end; ++pair) {
+            const float *from = x + pair->x * x_pixel, *columns = dy + pair->dy * dy_pixel;
+            vf column[4];
 #pragma GCC unroll 4
-        for (int j = 0; j < vectors; ++j) {
-            vf value = v_add(acc[i][j], v_zero());
-            if (t->stream)
-                v_stream(t->to + i * t->to_row + j * VL, value);
-            else
-                v_store(t->to + i * t->to_row + j * VL, value);
+            for (int j = 0; j < vectors; ++j)
+                column[j] = v_load(columns + j * VL);
+#pragma GCC unroll 12
+            for (int i = 0; i < rows; ++i) {
+                vf factor = v_set1(from[i]);
+#pragma GCC unroll 4
+                for (int j = 0; j < vectors; ++j)
+                    acc[i][j] = v_fma(factor, column[j], acc[i][j]);
+            }
         }
+        for (uint64_t sums = step->sums; sums != 0; sums &= sums - 1) {
+            const float *sum = t->sums + __builtin_ctzll(sums) * SUM_FLOATS;
+#pragma GCC unroll 12
+            for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+                for (int j = 0; j < vectors; ++j)
+                    acc[i][j] = v_add(v_load(sum + (i * vectors + j) * VL), acc[i][j]);
+        }
+        float *to = step->to < 0 ? t->to : t->sums + step->to * SUM_FLOATS;
+        int64_t to_row = step->to < 0 ? t->to_row : vectors * VL;
+        if (step->to < 0 && t->stream) {
+#pragma GCC unroll 12
+            for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+                for (int j = 0; j < vectors; ++j)
+                    v_stream(to + i * to_row + j * VL, v_add(acc[i][j], v_zero()));
+            return;
+        }
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; ++j)
+                v_store(to + i * to_row + j * VL, v_add(acc[i][j], v_zero()));
+    }
 }
 
 typedef void chain_function(const struct chain *t);
@@ -220,71 +257,62 @@ static chain_function *chain_for(int64_t rows, int64_t columns) {
 /* ---- items ------------------------------------------------------------------------------------
  */
 
-/* One tile of one tap: all leaves. sums: SUMS tiles of scratch. */
+static void zero_weights(float *dw, int64_t rows, int64_t width, int64_t dw_row, int stream) {
+    for (int64_t i = 0; i < rows; ++i)
+        for (int64_t j = 0; j < width; j += VL)
+            if (stream)
+                v_stream(dw + i * dw_row + j, v_zero());
+            else
+                v_store(dw + i * dw_row + j, v_zero());
+}
+
+/* One tile of one tap, for one block of co. */
 static void weight_tile(const struct gradient *g, int64_t tap, int64_t tile, int64_t column,
                         float *sums) {
     const struct conv_shape *s = &g->s;
-    enum { TILE = 12 * BLOCK };
-    int64_t width = smaller(BLOCK, s->co16 - column), pixels = s->oh * s->ow;
-    int64_t first = tile_begin(g, tile), rows = tile_begin(g, tile + 1) - first;
-    float *dw = g->p->dw + (tap * g->rows + first) * s->co16 + column;
+    int64_t width = smaller(BLOCK, s->co16 - column);
+    int64_t x_first = tile / X_TILES * X_BLOCK, x_width = smaller(X_BLOCK, g->rows - x_first);
+    int64_t tiles = (x_width + TALL_ROWS - 1) / TALL_ROWS, i = tile % X_TILES;
+    int64_t first = i * x_width / tiles, rows = (i + 1) * x_width / tiles - first;
+    float *dw = g->p->dw + (tap * g->rows + x_first + first) * s->co16 + column;
     int stream = s->k * s->co16 >= STREAM_FLOATS && (uintptr_t)dw % 64 == 0;
     if (g->pixels[tap] == 0) {
-        for (int64_t i = 0; i < rows; ++i)
-            for (int64_t j = 0; j < width; j += VL)
-                if (stream)
-                    v_stream(dw + i * s->co16 + j, v_zero());
-                else
-                    v_store(dw + i * s->co16 + j, v_zero());
+        zero_weights(dw, rows, width, s->co16, stream);
         return;
     }
-    chain_function *function = chain_for(rows, width);
-    struct chain chain = {.pairs = g->pairs + tap * g->group * pixels, .x_pixel = rows};
-    const float *x = g->x + first * s->n * g->x_pixels;
-    int64_t x_sample = g->x_pixels * rows;
+    struct chain chain = {
+        .x = g->p->x + x_first + first,
+        .x_pixel = s->ci,
+        .dy = g->p->dy + column,
+        .dy_pixel = s->co16,
+        .pairs = g->pairs + tap * g->group * g->dy_pixels,
+        .pixels = g->pixels[tap],
+        .steps = g->steps,
+        .step_count = g->step_count,
+        .sums = sums,
+        .to = dw,
+        .to_row = s->co16,
+        .stream = stream,
+    };
     if (s->ci == 1) {
-        chain.x_pixel = 1;
-        x = g->x + first;
-        x_sample = g->x_pixels;
+        chain.x = g->packed_x + x_first + first;
+    } else if (packs_x(g)) {
+        chain.x = g->packed_x + x_first * s->n * g->x_pixels + first;
+        chain.x_pixel = x_width;
     }
-    const float *dy = g->dy + column * s->n * pixels;
-    int64_t leaves = (s->n + IB_LEAF - 1) / IB_LEAF;
-    float *group_sum = sums + IB_MAX_LEAF_LEVELS * TILE;
-    for (int64_t leaf = 0; leaf < leaves; ++leaf) {
-        int64_t end = smaller((leaf + 1) * IB_LEAF, s->n);
-        for (int64_t from = leaf * IB_LEAF; from < end; from += g->group) {
-            chain.x = x + from * x_sample;
-            chain.dy = dy + from * pixels * width;
-            chain.count = smaller(g->group, end - from) * g->pixels[tap];
-            chain.sum_count = 0;
-            chain.stream = 0;
-            chain.to = group_sum;
-            chain.to_row = width;
-            if (from > leaf * IB_LEAF)
-                chain.sums[chain.sum_count++] = group_sum;
-            if (from + g->group >= end) {
-                int rest = ib_leaf_rest_level(leaf);
-                for (int level = 0; level < rest; ++level)
-                    chain.sums[chain.sum_count++] = sums + level * TILE;
-                chain.to = sums + rest * TILE;
-                if (leaf == leaves - 1) {
-                    for (int level = rest + 1; leaves >> level != 0; ++level)
-                        if (leaves >> level & 1)
-                            chain.sums[chain.sum_count++] = sums + level * TILE;
-                    chain.to = dw;
-                    chain.to_row = s->co16;
-                    chain.stream = stream;
-                }
-            }
-            function(&chain);
-        }
+    if (packs_dy(g)) {
+        chain.dy = g->packed_dy + column * s->n * g->dy_pixels;
+        chain.dy_pixel = width;
     }
+    chain.x_sample = chain.x_pixel * g->x_pixels;
+    chain.dy_sample = chain.dy_pixel * g->dy_pixels;
+    chain_for(rows, width)(&chain);
 }
 
 /* db: chains of additions, four vectors side by side where there are as many. */
 static void bias_block(const struct gradient *g, int64_t column) {
     const struct conv_shape *s = &g->s;
-    int64_t pixels = s->oh * s->ow, leaves = (s->n + IB_LEAF - 1) / IB_LEAF;
+    int64_t pixels = g->dy_pixels, leaves = (s->n + IB_LEAF - 1) / IB_LEAF;
     for (int64_t c = column; c < smaller(column + BLOCK, s->co16); c += VL) {
         vf stack[IB_MAX_LEAF_LEVELS];
         for (int64_t leaf = 0; leaf < leaves; ++leaf) {
@@ -320,25 +348,31 @@ static struct gradient gradient_of(const ib_conv *c) {
     g.taps = one ? g.s.kh : g.s.kh * g.s.kw;
     g.rows = one ? g.s.kw : g.s.ci;
     g.x_pixels = one ? g.s.padded_h * g.s.padded_w : g.s.h * g.s.w;
-    g.group = ib_samples_per_chain(g.s.oh * g.s.ow);
-    g.tiles = (g.rows + TALL_ROWS - 1) / TALL_ROWS;
+    g.dy_pixels = g.s.oh * g.s.ow;
+    g.group = ib_samples_per_chain(g.dy_pixels);
+    int64_t whole = g.rows / X_BLOCK, rest = g.rows % X_BLOCK;
+    g.tiles = whole * X_TILES + (rest + TALL_ROWS - 1) / TALL_ROWS;
     g.blocks = (g.s.co16 + BLOCK - 1) / BLOCK;
     return g;
 }
 
+/* Lays plan and packed operands out in memory (NULL: only counts); returns the floats. */
 static size_t lay_out(struct gradient *g, float *memory) {
-    int64_t pixels = g->s.oh * g->s.ow, floats = 0, at[4];
-    int64_t sizes[4] = {2 * g->taps * g->group * pixels, g->taps, floats_of_x(g),
-                        g->s.n * pixels * g->s.co16};
-    for (int i = 0; i < 4; ++i) {
+    enum { STEP_FLOATS = sizeof(struct step) / sizeof(float) };
+    int64_t x = g->s.n * g->x_pixels * g->s.ci, dy = g->s.n * g->dy_pixels * g->s.co16;
+    int64_t sizes[5] = {2 * g->taps * g->group * g->dy_pixels, g->taps, STEP_FLOATS * g->s.n,
+                        g->s.ci == 1 || packs_x(g) ? x : 0, packs_dy(g) ? dy : 0};
+    int64_t floats = 0, at[5];
+    for (int i = 0; i < 5; ++i) {
         at[i] = floats;
         floats += ib_pad16(sizes[i]);
     }
     if (memory != NULL) {
         g->pairs = (struct pair *)(void *)(memory + at[0]);
         g->pixels = (int32_t *)(void *)(memory + at[1]);
-        g->x = memory + at[2];
-        g->dy = memory + at[3];
+        g->steps = (struct step *)(void *)(memory + at[2]);
+        g->packed_x = memory + at[3];
+        g->packed_dy = memory + at[4];
     }
     return (size_t)floats;
 }
@@ -350,14 +384,13 @@ void IB_KERNEL(ib_conv_batched_weights)(ib_cpu *cpu, const ib_conv *conv,
     g.p = p;
     g.scratch = cpu->thread_scratch;
     list_pairs(&g);
-    ib_pool_run(cpu->pool, (size_t)g.s.n, pack_item, &g);
-    int64_t per_tile = g.s.n * g.s.oh * g.s.ow * (TALL_ROWS * BLOCK_VECTORS);
-    int64_t all = g.taps * g.tiles;
-    int64_t share = (all * g.blocks + 8 * (int64_t)ib_pool_size(cpu->pool) - 1) /
-                    (8 * (int64_t)ib_pool_size(cpu->pool));
-    g.tiles_per_item = ITEM_FMAS / per_tile < share ? ITEM_FMAS / per_tile : share;
-    if (g.tiles_per_item < 1)
-        g.tiles_per_item = 1;
+    list_steps(&g);
+    if (g.s.ci == 1 || packs_x(&g) || packs_dy(&g))
+        ib_pool_run(cpu->pool, (size_t)g.s.n, pack_item, &g);
+    int64_t per_tile = g.s.n * g.dy_pixels * (TALL_ROWS * BLOCK_VECTORS);
+    int64_t all = g.taps * g.tiles, wanted = 8 * (int64_t)ib_pool_size(cpu->pool);
+    int64_t share = (all * g.blocks + wanted - 1) / wanted;
+    g.tiles_per_item = smaller(smaller(ITEM_FMAS / per_tile + 1, share), all);
     g.items_per_block = (all + g.tiles_per_item - 1) / g.tiles_per_item;
     ib_pool_run(cpu->pool, (size_t)(g.items_per_block * g.blocks), weights_item, &g);
 }
@@ -365,6 +398,6 @@ void IB_KERNEL(ib_conv_batched_weights)(ib_cpu *cpu, const ib_conv *conv,
 void IB_KERNEL(ib_conv_batched_weights_scratch)(const ib_conv *conv, size_t *per_thread,
                                                 size_t *shared) {
     struct gradient g = gradient_of(conv);
-    *per_thread = (size_t)SUMS * 12 * BLOCK;
+    *per_thread = (size_t)SUMS * SUM_FLOATS;
     *shared = lay_out(&g, NULL);
 }
