@@ -167,6 +167,8 @@ struct chain {
     int add; /* to what out holds */
     float *out;
     const int64_t *row_at; /* row i begins at out + row_at[i] */
+    const float *ahead;    /* weights of the next block, fetched at the rate of one a term */
+    ptrdiff_t ahead_step;
 };
 
 /* out (+)= chain of every row and column. +0 is added at once: it only changes a -0, which the next
@@ -183,7 +185,10 @@ ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct ch
         base[g] = t->a + 3 * g * PANEL_ROW;
     for (int r = 0; r < t->run_count; ++r) {
         const float *b = t->b + (ptrdiff_t)t->runs[r].first * (vectors * VL);
+        const float *ahead = t->ahead + t->runs[r].first * t->ahead_step;
         for (int k = t->runs[r].terms; k > 0; --k) {
+            __builtin_prefetch(ahead);
+            ahead += t->ahead_step;
             vf column[4];
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; ++j)
@@ -393,6 +398,19 @@ static void place_tiles(const struct batched *b, const struct row_tile *tiles, i
     }
 }
 
+/* Where term `first` of the next block's weights lies; NULL: none, or rows that hardware fetches.
+ */
+static const float *next_weights(const struct batched *b, int64_t first, int64_t column,
+                                 int64_t first_column, int64_t last_column) {
+    int64_t terms = b->y.taps * b->x.taps * b->depth;
+    if (b->y.gradient)
+        return NULL;
+    if (column + BLOCK < last_column)
+        return b->w + first * b->columns + column + BLOCK;
+    first += IB_SEGMENT;
+    return first < terms ? b->w + first * b->columns + first_column : NULL;
+}
+
 static void batched_item(void *context, size_t item, unsigned thread) {
     const struct batched *b = context;
     int64_t chunk = (int64_t)item % b->chunk_count;
@@ -413,6 +431,7 @@ static void batched_item(void *context, size_t item, unsigned thread) {
         for (int64_t column = first_column; column < last_column; column += BLOCK) {
             int64_t width = smaller(BLOCK, last_column - column);
             pack_block(b, used, first, last, column, width, m.weights);
+            const float *ahead = next_weights(b, first, column, first_column, last_column);
             for (int64_t i = 0; i < count; ++i) {
                 const struct item_tile *t = &m.tiles[i];
                 if (t->run_count == 0)
@@ -423,7 +442,12 @@ static void batched_item(void *context, size_t item, unsigned thread) {
                                       .run_count = t->run_count,
                                       .add = t->started,
                                       .out = b->out + column,
-                                      .row_at = m.row_at + t->first_row};
+                                      .row_at = m.row_at + t->first_row,
+                                      .ahead = m.weights};
+                if (ahead != NULL && i < BLOCK / 16) { /* a tile for each line of a block's row */
+                    chain.ahead = ahead + 16 * i;
+                    chain.ahead_step = b->columns;
+                }
                 chain_for(t->rows, width)(&chain);
             }
         }
