@@ -100,11 +100,11 @@ static int64_t terms_of(const struct batched *b, const struct row_tile *t) {
            __builtin_popcount(b->x_classes[t->x].taps) * b->depth;
 }
 
-/* Cuts every class into tiles of nearly equal rows, and the tiles into chunks of nearly equal work.
- */
-static void cut_rows(struct batched *b, int64_t rows_wanted) {
-    int64_t total = 0, work = 0, rows = 0;
-    b->tile_count = b->chunk_count = 0;
+/* Cuts every class into tiles of nearly equal rows. Returns the rows as if each had as many terms
+ * as the class that has most. */
+static int64_t cut_tiles(struct batched *b) {
+    int64_t work = 0, most = 1;
+    b->tile_count = 0;
     for (int64_t y = 0; y < b->y_count; ++y)
         for (int64_t x = 0; x < b->x_count; ++x) {
             int64_t count = b->n * b->y_classes[y].count * b->x_classes[x].count;
@@ -114,17 +114,26 @@ static void cut_rows(struct batched *b, int64_t rows_wanted) {
                 struct row_tile *t = &b->tiles[b->tile_count++];
                 *t = (struct row_tile){(int32_t)y, (int32_t)x, (int32_t)first,
                                        (int32_t)(end - first)};
-                total += t->rows * (terms_of(b, t) + 1);
-                rows += t->rows;
+                work += t->rows * terms_of(b, t);
+                most = larger(most, terms_of(b, t));
             }
         }
-    int64_t share = total / ((rows + rows_wanted - 1) / rows_wanted) + 1;
-    for (int64_t i = 0, inside = 0; i < b->tile_count; ++i) {
+    return (work + most - 1) / most;
+}
+
+/* Cuts the tiles into chunks of nearly equal work, never more than ROWS_LIMIT rows. */
+static void cut_chunks(struct batched *b, int64_t wanted) {
+    int64_t total = 0, work = 0, inside = 0;
+    for (int64_t i = 0; i < b->tile_count; ++i)
+        total += b->tiles[i].rows * terms_of(b, &b->tiles[i]);
+    int64_t share = total / wanted + 1;
+    b->chunk_count = 0;
+    for (int64_t i = 0; i < b->tile_count; ++i) {
         if (i == 0 || work >= share || inside + b->tiles[i].rows > ROWS_LIMIT) {
             b->chunks[b->chunk_count++] = (int32_t)i;
             work = inside = 0;
         }
-        work += b->tiles[i].rows * (terms_of(b, &b->tiles[i]) + 1);
+        work += b->tiles[i].rows * terms_of(b, &b->tiles[i]);
         inside += b->tiles[i].rows;
     }
     b->chunks[b->chunk_count] = (int32_t)b->tile_count;
@@ -465,8 +474,7 @@ static void run_batched(ib_cpu *cpu, struct batched *b) {
     b->y_count = classify(&b->y, b->y_classes, b->y_order);
     b->x_count = classify(&b->x, b->x_classes, b->x_order);
     b->scratch = cpu->thread_scratch;
-    int64_t rows = CHUNK_ROWS, wanted = 4 * (int64_t)ib_pool_size(cpu->pool);
-    int64_t total = b->n * b->y.positions * b->x.positions;
+    int64_t total = cut_tiles(b), rows = CHUNK_ROWS, wanted = 4 * (int64_t)ib_pool_size(cpu->pool);
     b->item_columns = smaller(256, b->columns);
     while ((total + rows - 1) / rows * ((b->columns + b->item_columns - 1) / b->item_columns) <
            wanted) {
@@ -477,7 +485,7 @@ static void run_batched(ib_cpu *cpu, struct batched *b) {
         else
             break;
     }
-    cut_rows(b, rows);
+    cut_chunks(b, larger((total + rows - 1) / rows, 1));
     int64_t column_items = (b->columns + b->item_columns - 1) / b->item_columns;
     ib_pool_run(cpu->pool, (size_t)(b->chunk_count * column_items), batched_item, b);
 }

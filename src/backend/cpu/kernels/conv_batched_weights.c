@@ -20,8 +20,9 @@
 enum {
     BLOCK_VECTORS = VL == 4 ? 4 : 2,
     BLOCK = BLOCK_VECTORS * VL,
-    SHORT_PIXEL = 64,    /* channels that are read in place */
-    ITEM_FMAS = 1 << 18, /* vector FMAs of an item, about 80 microseconds */
+    SHORT_PIXEL = 64,        /* channels that are read in place */
+    PACKED_FLOATS = 1 << 17, /* half of L2; a larger block of dy is read in place, too */
+    ITEM_FMAS = 1 << 19,     /* vector FMAs of an item, about 150 microseconds */
     STREAM_FLOATS =
         1 << 18, /* larger gradients bypass the caches: the optimiser reads them later */
     SUM_FLOATS = 12 * BLOCK,
@@ -46,8 +47,8 @@ struct gradient {
     struct pair *pairs; /* [tap][samples of a group][existing pixels] */
     int32_t *pixels;    /* of each tap: existing pixels of one sample */
     struct step *steps;
-    float *framed, *packed_dy; /* of one input channel; [block][sample][pixel][columns] */
-    int64_t taps, rows;        /* of one input channel: kh and kw; else kh * kw and ci */
+    float *framed;      /* x of one input channel */
+    int64_t taps, rows; /* of one input channel: kh and kw; else kh * kw and ci */
     int64_t x_pixels, dy_pixels, step_count;
     int64_t group, tiles, tiles_per_item, items_per_block, blocks;
     float **scratch;
@@ -57,28 +58,25 @@ struct gradient {
  */
 
 static int packs_dy(const struct gradient *g) {
-    return g->s.co16 > SHORT_PIXEL;
+    return g->s.co16 > SHORT_PIXEL && g->s.n * g->dy_pixels * BLOCK <= PACKED_FLOATS;
 }
 
-static void pack_item(void *context, size_t item, unsigned thread) {
+static void frame_item(void *context, size_t item, unsigned thread) {
     (void)thread;
     const struct gradient *g = context;
     const struct conv_shape *s = &g->s;
     int64_t sample = (int64_t)item;
-    if (s->ci == 1)
-        IB_KERNEL(ib_frame_image)
+    IB_KERNEL(ib_frame_image)
     (g->p->x + sample * s->image_floats, s->h, s->w, 1, 1, s->pad, s->pad,
      g->framed + sample * g->x_pixels, s->padded_h, s->padded_w);
-    if (!packs_dy(g))
-        return;
-    const float *dy = g->p->dy + sample * g->dy_pixels * s->co16;
-    for (int64_t column = 0; column < s->co16; column += BLOCK) {
-        int64_t width = smaller(BLOCK, s->co16 - column);
-        float *to = g->packed_dy + (column * s->n + sample * width) * g->dy_pixels;
-        for (int64_t pixel = 0; pixel < g->dy_pixels; ++pixel)
-            for (int64_t j = 0; j < width; j += VL)
-                v_store(to + pixel * width + j, v_load(dy + pixel * s->co16 + column + j));
-    }
+}
+
+/* Columns [column, column + width) of every pixel of dy. */
+static void pack_dy(const struct gradient *g, int64_t column, int64_t width, float *to) {
+    const float *dy = g->p->dy + column;
+    for (int64_t pixel = 0; pixel < g->s.n * g->dy_pixels; ++pixel)
+        for (int64_t j = 0; j < width; j += VL)
+            v_store(to + pixel * width + j, v_load(dy + pixel * g->s.co16 + j));
 }
 
 /* ---- plan -------------------------------------------------------------------------------------
@@ -255,7 +253,7 @@ static void zero_weights(float *dw, int64_t rows, int64_t width, int64_t dw_row,
 
 /* One tile of one tap, for one block of co. */
 static void weight_tile(const struct gradient *g, int64_t tap, int64_t tile, int64_t column,
-                        float *sums) {
+                        const float *packed_dy, float *sums) {
     const struct conv_shape *s = &g->s;
     int64_t width = smaller(BLOCK, s->co16 - column);
     int64_t first = tile * g->rows / g->tiles, rows = (tile + 1) * g->rows / g->tiles - first;
@@ -280,7 +278,7 @@ static void weight_tile(const struct gradient *g, int64_t tap, int64_t tile, int
         .stream = stream,
     };
     if (packs_dy(g)) {
-        chain.dy = g->packed_dy + column * s->n * g->dy_pixels;
+        chain.dy = packed_dy;
         chain.dy_pixel = width;
     }
     chain.x_sample = chain.x_pixel * g->x_pixels;
@@ -314,8 +312,11 @@ static void weights_item(void *context, size_t item, unsigned thread) {
     int64_t column = (int64_t)item / g->items_per_block * BLOCK;
     int64_t first = (int64_t)item % g->items_per_block * g->tiles_per_item;
     int64_t end = smaller(first + g->tiles_per_item, g->taps * g->tiles);
+    float *sums = g->scratch[thread], *packed_dy = sums + SUMS * SUM_FLOATS;
+    if (packs_dy(g))
+        pack_dy(g, column, smaller(BLOCK, g->s.co16 - column), packed_dy);
     for (int64_t i = first; i < end; ++i)
-        weight_tile(g, i / g->tiles, i % g->tiles, column, g->scratch[thread]);
+        weight_tile(g, i / g->tiles, i % g->tiles, column, packed_dy, sums);
     v_stream_end();
     if (first == 0 && g->p->db != NULL)
         bias_block(g, column);
@@ -338,11 +339,10 @@ static struct gradient gradient_of(const ib_conv *c) {
 static size_t lay_out(struct gradient *g, float *memory) {
     enum { STEP_FLOATS = sizeof(struct step) / sizeof(float) };
     int64_t n = g->s.n;
-    int64_t sizes[5] = {2 * g->taps * g->group * g->dy_pixels, g->taps, STEP_FLOATS * n,
-                        g->s.ci == 1 ? n * g->x_pixels : 0,
-                        packs_dy(g) ? n * g->dy_pixels * g->s.co16 : 0};
-    int64_t floats = 0, at[5];
-    for (int i = 0; i < 5; ++i) {
+    int64_t sizes[4] = {2 * g->taps * g->group * g->dy_pixels, g->taps, STEP_FLOATS * n,
+                        g->s.ci == 1 ? n * g->x_pixels : 0};
+    int64_t floats = 0, at[4];
+    for (int i = 0; i < 4; ++i) {
         at[i] = floats;
         floats += ib_pad16(sizes[i]);
     }
@@ -351,7 +351,6 @@ static size_t lay_out(struct gradient *g, float *memory) {
         g->pixels = (int32_t *)(void *)(memory + at[1]);
         g->steps = (struct step *)(void *)(memory + at[2]);
         g->framed = memory + at[3];
-        g->packed_dy = memory + at[4];
     }
     return (size_t)floats;
 }
@@ -364,10 +363,10 @@ void IB_KERNEL(ib_conv_batched_weights)(ib_cpu *cpu, const ib_conv *conv,
     g.scratch = cpu->thread_scratch;
     list_pairs(&g);
     list_steps(&g);
-    if (g.s.ci == 1 || packs_dy(&g))
-        ib_pool_run(cpu->pool, (size_t)g.s.n, pack_item, &g);
+    if (g.s.ci == 1)
+        ib_pool_run(cpu->pool, (size_t)g.s.n, frame_item, &g);
     int64_t per_tile = g.s.n * g.dy_pixels * (TALL_ROWS * BLOCK_VECTORS);
-    int64_t all = g.taps * g.tiles, wanted = 8 * (int64_t)ib_pool_size(cpu->pool);
+    int64_t all = g.taps * g.tiles, wanted = 4 * (int64_t)ib_pool_size(cpu->pool);
     int64_t share = (all * g.blocks + wanted - 1) / wanted;
     g.tiles_per_item = smaller(smaller(ITEM_FMAS / per_tile + 1, share), all);
     g.items_per_block = (all + g.tiles_per_item - 1) / g.tiles_per_item;
@@ -377,6 +376,6 @@ void IB_KERNEL(ib_conv_batched_weights)(ib_cpu *cpu, const ib_conv *conv,
 void IB_KERNEL(ib_conv_batched_weights_scratch)(const ib_conv *conv, size_t *per_thread,
                                                 size_t *shared) {
     struct gradient g = gradient_of(conv);
-    *per_thread = (size_t)SUMS * SUM_FLOATS;
+    *per_thread = (size_t)(SUMS * SUM_FLOATS + (packs_dy(&g) ? g.s.n * g.dy_pixels * BLOCK : 0));
     *shared = lay_out(&g, NULL);
 }
