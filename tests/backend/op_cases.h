@@ -166,7 +166,7 @@ static const struct conv_case CONV_CASES[] = {
     {33, 1, 1, 80, 1168, 1, 1, 1, 0, 0, 0, 0, PLAIN},
     {9, 28, 28, 1, 64, 7, 7, 2, 3, 0, 0, 0, PLAIN},
     {33, 9, 8, 1, 48, 7, 7, 2, 3, 0, 0, 0, WILD},
-    {20, 8, 9, 1, 16, 15, 13, 3, 3, 1, 0, 0, PLAIN},
+    {20, 10, 18, 1, 16, 15, 13, 3, 3, 1, 0, 0, PLAIN},
     /* segments that begin inside a tap, taps that are missing at the begin or end of one, pixels
      * without any tap */
     {33, 3, 3, 80, 48, 3, 3, 1, 1, 0, 0, 0, PLAIN},
