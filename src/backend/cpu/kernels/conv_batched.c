@@ -6,15 +6,16 @@
  * rows by its own terms. Segments of 576 terms lie where the definition puts them, over all taps.
  *
  * Blocking: an item is a chunk of rows (whole tiles of up to 12 rows, one class each; about 96) x a
- * chunk of columns. For each segment it packs the rows' terms once ([tile][row][terms], 96 x 576
- * floats = 221 KB, L2), then for each column block the weights ([term][32 columns], 74 KB, L2), and
- * runs every tile over them. Packing costs two moves for 1 / (columns of the item) and 1 / (rows of
- * the item) of the FMAs: 1-3 %. A tile (AVX-512: 12 x 2 vectors) needs 14 loads for 24 FMAs, and
- * its 12 * 4 + 128 = 176 B a term come from L2 at 7 B a cycle. */
+ * chunk of columns. For each segment it packs the rows' terms once ([row][terms], 96 x 576 floats =
+ * 221 KB, L2), then for each column block the weights ([term][32 columns], 74 KB, L2), and runs
+ * every tile over them. Packing costs two moves for 1 / (columns of the item) and 1 / (rows of the
+ * item) of the FMAs: 1-3 %, 6 % with 32 rows. A tile (AVX-512: 12 x 2 vectors) needs 14 loads for
+ * 24 FMAs, and its 12 * 4 + 128 = 176 B a term come from L2 at 7 B a cycle. Meanwhile it fetches
+ * the next block's weights, which are read from memory once a pass. */
 #include <string.h>
 
 #include "conv_batched.h"
-#include "tile.h"
+#include "product.h"
 
 enum {
     CHUNK_ROWS = 96,
@@ -23,6 +24,7 @@ enum {
     BLOCK_VECTORS = VL == 4 ? 4 : 2,
     BLOCK = BLOCK_VECTORS * VL, /* columns of a block */
     RUNS = IB_SEGMENT / 16,
+    TRANSPOSE_AHEAD = 64, /* floats */
 };
 
 /* Positions of one axis that have the same taps: members [first, first + count) of its order. */
@@ -60,10 +62,6 @@ struct batched {
 
 static int64_t larger(int64_t a, int64_t b) {
     return a > b ? a : b;
-}
-
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
 }
 
 static uint32_t taps_of(const struct tap_axis *a, int64_t position) {
@@ -342,9 +340,12 @@ static void pack_weights(const struct batched *b, int64_t tap, int64_t from, int
     }
     int64_t flipped = b->y.taps * b->x.taps - 1 - tap;
     const float *w = b->w + (flipped * b->columns + column) * b->depth + from;
-    for (int64_t k = 0; k < count; k += 16)
-        for (int64_t j = 0; j < width; j += 16)
+    for (int64_t j = 0; j < width; j += 16)
+        for (int64_t k = 0; k < count; k += 16) {
+            for (int i = 0; i < 16; ++i) /* 16 streams are more than hardware follows */
+                __builtin_prefetch(w + (j + i) * b->depth + k + TRANSPOSE_AHEAD);
             transpose16(w + j * b->depth + k, b->depth, to + k * width + j, width);
+        }
 }
 
 static void pack_block(const struct batched *b, const uint8_t *used, int64_t first, int64_t last,
