@@ -6,15 +6,16 @@
  * rows by its own terms. Segments of 576 terms lie where the definition puts them, over all taps.
  *
  * Blocking: an item is a chunk of rows (whole tiles of up to 12 rows, one class each; about 96) x a
- * chunk of columns. For each segment it packs the rows' terms once ([tile][row][terms], 96 x 576
- * floats = 221 KB, L2), then for each column block the weights ([term][32 columns], 74 KB, L2), and
- * runs every tile over them. Packing costs two moves for 1 / (columns of the item) and 1 / (rows of
- * the item) of the FMAs: 1-3 %. A tile (AVX-512: 12 x 2 vectors) needs 14 loads for 24 FMAs, and
- * its 12 * 4 + 128 = 176 B a term come from L2 at 7 B a cycle. */
+ * chunk of columns. For each segment it packs the rows' terms once ([row][terms], 96 x 576 floats =
+ * 221 KB, L2), then for each column block the weights ([term][32 columns], 74 KB, L2), and runs
+ * every tile over them. Packing costs two moves for 1 / (columns of the item) and 1 / (rows of the
+ * item) of the FMAs: 1-3 %, 6 % with 32 rows. A tile (AVX-512: 12 x 2 vectors) needs 14 loads for
+ * 24 FMAs, and its 12 * 4 + 128 = 176 B a term come from L2 at 7 B a cycle. Meanwhile it fetches
+ * the next block's weights, which are read from memory once a pass. */
 #include <string.h>
 
 #include "conv_batched.h"
-#include "tile.h"
+#include "product.h"
 
 enum {
     CHUNK_ROWS = 96,
@@ -23,6 +24,7 @@ enum {
     BLOCK_VECTORS = VL == 4 ? 4 : 2,
     BLOCK = BLOCK_VECTORS * VL, /* columns of a block */
     RUNS = IB_SEGMENT / 16,
+    TRANSPOSE_AHEAD = 64, /* floats */
 };
 
 /* Positions of one axis that have the same taps: members [first, first + count) of its order. */
@@ -62,10 +64,6 @@ static int64_t larger(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 static uint32_t taps_of(const struct tap_axis *a, int64_t position) {
     uint32_t taps = 0;
     for (int64_t tap = 0; tap < a->taps; ++tap)
@@ -100,11 +98,11 @@ static int64_t terms_of(const struct batched *b, const struct row_tile *t) {
            __builtin_popcount(b->x_classes[t->x].taps) * b->depth;
 }
 
-/* Cuts every class into tiles of nearly equal rows, and the tiles into chunks of nearly equal work.
- */
-static void cut_rows(struct batched *b, int64_t rows_wanted) {
-    int64_t total = 0, work = 0, rows = 0;
-    b->tile_count = b->chunk_count = 0;
+/* Cuts every class into tiles of nearly equal rows. Returns the rows as if each had as many terms
+ * as the class that has most. */
+static int64_t cut_tiles(struct batched *b) {
+    int64_t work = 0, most = 1;
+    b->tile_count = 0;
     for (int64_t y = 0; y < b->y_count; ++y)
         for (int64_t x = 0; x < b->x_count; ++x) {
             int64_t count = b->n * b->y_classes[y].count * b->x_classes[x].count;
@@ -114,17 +112,26 @@ static void cut_rows(struct batched *b, int64_t rows_wanted) {
                 struct row_tile *t = &b->tiles[b->tile_count++];
                 *t = (struct row_tile){(int32_t)y, (int32_t)x, (int32_t)first,
                                        (int32_t)(end - first)};
-                total += t->rows * (terms_of(b, t) + 1);
-                rows += t->rows;
+                work += t->rows * terms_of(b, t);
+                most = larger(most, terms_of(b, t));
             }
         }
-    int64_t share = total / ((rows + rows_wanted - 1) / rows_wanted) + 1;
-    for (int64_t i = 0, inside = 0; i < b->tile_count; ++i) {
+    return (work + most - 1) / most;
+}
+
+/* Cuts the tiles into chunks of nearly equal work, never more than ROWS_LIMIT rows. */
+static void cut_chunks(struct batched *b, int64_t wanted) {
+    int64_t total = 0, work = 0, inside = 0;
+    for (int64_t i = 0; i < b->tile_count; ++i)
+        total += b->tiles[i].rows * terms_of(b, &b->tiles[i]);
+    int64_t share = total / wanted + 1;
+    b->chunk_count = 0;
+    for (int64_t i = 0; i < b->tile_count; ++i) {
         if (i == 0 || work >= share || inside + b->tiles[i].rows > ROWS_LIMIT) {
             b->chunks[b->chunk_count++] = (int32_t)i;
             work = inside = 0;
         }
-        work += b->tiles[i].rows * (terms_of(b, &b->tiles[i]) + 1);
+        work += b->tiles[i].rows * terms_of(b, &b->tiles[i]);
         inside += b->tiles[i].rows;
     }
     b->chunks[b->chunk_count] = (int32_t)b->tile_count;
@@ -167,6 +174,8 @@ struct chain {
     int add; /* to what out holds */
     float *out;
     const int64_t *row_at; /* row i begins at out + row_at[i] */
+    const float *ahead;    /* weights of the next block, fetched at the rate of one a term */
+    ptrdiff_t ahead_step;
 };
 
 /* out (+)= chain of every row and column. +0 is added at once: it only changes a -0, which the next
@@ -183,7 +192,10 @@ ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct ch
         base[g] = t->a + 3 * g * PANEL_ROW;
     for (int r = 0; r < t->run_count; ++r) {
         const float *b = t->b + (ptrdiff_t)t->runs[r].first * (vectors * VL);
+        const float *ahead = t->ahead + t->runs[r].first * t->ahead_step;
         for (int k = t->runs[r].terms; k > 0; --k) {
+            __builtin_prefetch(ahead);
+            ahead += t->ahead_step;
             vf column[4];
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; ++j)
@@ -328,9 +340,12 @@ static void pack_weights(const struct batched *b, int64_t tap, int64_t from, int
     }
     int64_t flipped = b->y.taps * b->x.taps - 1 - tap;
     const float *w = b->w + (flipped * b->columns + column) * b->depth + from;
-    for (int64_t k = 0; k < count; k += 16)
-        for (int64_t j = 0; j < width; j += 16)
+    for (int64_t j = 0; j < width; j += 16)
+        for (int64_t k = 0; k < count; k += 16) {
+            for (int i = 0; i < 16; ++i) /* 16 streams are more than hardware follows */
+                __builtin_prefetch(w + (j + i) * b->depth + k + TRANSPOSE_AHEAD);
             transpose16(w + j * b->depth + k, b->depth, to + k * width + j, width);
+        }
 }
 
 static void pack_block(const struct batched *b, const uint8_t *used, int64_t first, int64_t last,
@@ -393,6 +408,19 @@ static void place_tiles(const struct batched *b, const struct row_tile *tiles, i
     }
 }
 
+/* Where term `first` of the next block's weights lies; NULL: none, or rows that hardware fetches.
+ */
+static const float *next_weights(const struct batched *b, int64_t first, int64_t column,
+                                 int64_t first_column, int64_t last_column) {
+    int64_t terms = b->y.taps * b->x.taps * b->depth;
+    if (b->y.gradient)
+        return NULL;
+    if (column + BLOCK < last_column)
+        return b->w + first * b->columns + column + BLOCK;
+    first += IB_SEGMENT;
+    return first < terms ? b->w + first * b->columns + first_column : NULL;
+}
+
 static void batched_item(void *context, size_t item, unsigned thread) {
     const struct batched *b = context;
     int64_t chunk = (int64_t)item % b->chunk_count;
@@ -413,6 +441,7 @@ static void batched_item(void *context, size_t item, unsigned thread) {
         for (int64_t column = first_column; column < last_column; column += BLOCK) {
             int64_t width = smaller(BLOCK, last_column - column);
             pack_block(b, used, first, last, column, width, m.weights);
+            const float *ahead = next_weights(b, first, column, first_column, last_column);
             for (int64_t i = 0; i < count; ++i) {
                 const struct item_tile *t = &m.tiles[i];
                 if (t->run_count == 0)
@@ -423,7 +452,12 @@ static void batched_item(void *context, size_t item, unsigned thread) {
                                       .run_count = t->run_count,
                                       .add = t->started,
                                       .out = b->out + column,
-                                      .row_at = m.row_at + t->first_row};
+                                      .row_at = m.row_at + t->first_row,
+                                      .ahead = m.weights};
+                if (ahead != NULL && i < BLOCK / 16) { /* a tile for each line of a block's row */
+                    chain.ahead = ahead + 16 * i;
+                    chain.ahead_step = b->columns;
+                }
                 chain_for(t->rows, width)(&chain);
             }
         }
@@ -441,8 +475,7 @@ static void run_batched(ib_cpu *cpu, struct batched *b) {
     b->y_count = classify(&b->y, b->y_classes, b->y_order);
     b->x_count = classify(&b->x, b->x_classes, b->x_order);
     b->scratch = cpu->thread_scratch;
-    int64_t rows = CHUNK_ROWS, wanted = 4 * (int64_t)ib_pool_size(cpu->pool);
-    int64_t total = b->n * b->y.positions * b->x.positions;
+    int64_t total = cut_tiles(b), rows = CHUNK_ROWS, wanted = 4 * (int64_t)ib_pool_size(cpu->pool);
     b->item_columns = smaller(256, b->columns);
     while ((total + rows - 1) / rows * ((b->columns + b->item_columns - 1) / b->item_columns) <
            wanted) {
@@ -453,7 +486,7 @@ static void run_batched(ib_cpu *cpu, struct batched *b) {
         else
             break;
     }
-    cut_rows(b, rows);
+    cut_chunks(b, larger((total + rows - 1) / rows, 1));
     int64_t column_items = (b->columns + b->item_columns - 1) / b->item_columns;
     ib_pool_run(cpu->pool, (size_t)(b->chunk_count * column_items), batched_item, b);
 }

@@ -2,14 +2,13 @@
  *
  *   dw[tap][ci][co] = leaf tree of chains over (sample, y, x) of x * dy, where the tap exists
  *
- * First x is packed as [block of 64 ci][sample][pixel][64] and dy as [block of co][sample][pixel]
- * [columns], unless one block is all. Then an item is a few (tap, tile) of one block of co: for
- * every leaf a chain walks the list of (x pixel, dy pixel) pairs of the tap, in registers (AVX-512:
- * 12 x 2 vectors, 24 FMAs for 14 loads), and takes up the sums of earlier leaves from a stack in L1
- * the way a binary counter carries (24 loads and stores a leaf, beside 8 * pixels * 24 FMAs). The
- * last leaf's is the total: a weight is written once, partial sums never leave L1. The block of dy
- * (batch 32, 7x7: 1568 x 128 B = 200 KB) stays in L2 for all tiles. A tap that no pixel has gets
- * +0.
+ * First dy is packed as [block of co][sample][pixel][columns], unless a pixel is short; x is read
+ * in place. Then an item is a few (tap, tile of up to 12 ci) of one block of co: for every leaf a
+ * chain walks the list of (x pixel, dy pixel) pairs of the tap, in registers (AVX-512: 12 x 2
+ * vectors, 24 FMAs for 14 loads), and takes up the sums of earlier leaves from a stack in L1 the
+ * way a binary counter carries (24 loads and stores a leaf, beside 8 * pixels * 24 FMAs). The last
+ * leaf's is the total: a weight is written once, partial sums never leave L1. A block of dy (batch
+ * 32, 7x7: 1568 x 128 B = 200 KB) stays in L2 for all tiles. A tap that no pixel has gets +0.
  *
  * One input channel: rows are kx, x is the framed image, and every tap of a row exists. */
 #include <string.h>
@@ -21,9 +20,9 @@
 enum {
     BLOCK_VECTORS = VL == 4 ? 4 : 2,
     BLOCK = BLOCK_VECTORS * VL,
-    X_BLOCK = 64,
-    X_TILES = (X_BLOCK + TALL_ROWS - 1) / TALL_ROWS, /* of a whole block */
-    ITEM_FMAS = 1 << 18, /* vector FMAs of an item, about 80 microseconds */
+    SHORT_PIXEL = 64,        /* channels that are read in place */
+    PACKED_FLOATS = 1 << 17, /* half of L2; a larger block of dy is read in place, too */
+    ITEM_FMAS = 1 << 19,     /* vector FMAs of an item, about 150 microseconds */
     STREAM_FLOATS =
         1 << 18, /* larger gradients bypass the caches: the optimiser reads them later */
     SUM_FLOATS = 12 * BLOCK,
@@ -48,7 +47,7 @@ struct gradient {
     struct pair *pairs; /* [tap][samples of a group][existing pixels] */
     int32_t *pixels;    /* of each tap: existing pixels of one sample */
     struct step *steps;
-    float *packed_x, *packed_dy;
+    float *framed;      /* x of one input channel */
     int64_t taps, rows; /* of one input channel: kh and kw; else kh * kw and ci */
     int64_t x_pixels, dy_pixels, step_count;
     int64_t group, tiles, tiles_per_item, items_per_block, blocks;
@@ -58,40 +57,26 @@ struct gradient {
 /* ---- packing ----------------------------------------------------------------------------------
  */
 
-static int packs_x(const struct gradient *g) {
-    return g->s.ci > X_BLOCK;
-}
-
 static int packs_dy(const struct gradient *g) {
-    return g->s.co16 > 64;
+    return g->s.co16 > SHORT_PIXEL && g->s.n * g->dy_pixels * BLOCK <= PACKED_FLOATS;
 }
 
-/* [pixel][channels] of one sample to [block][sample][pixel][width]. */
-static void pack_sample(const float *from, int64_t samples, int64_t sample, int64_t pixels,
-                        int64_t channels, int64_t block, float *to) {
-    for (int64_t first = 0; first < channels; first += block) {
-        int64_t width = smaller(block, channels - first);
-        float *at = to + (first * samples + sample * width) * pixels;
-        for (int64_t pixel = 0; pixel < pixels; ++pixel)
-            for (int64_t j = 0; j < width; j += VL)
-                v_store(at + pixel * width + j, v_load(from + pixel * channels + first + j));
-    }
-}
-
-static void pack_item(void *context, size_t item, unsigned thread) {
+static void frame_item(void *context, size_t item, unsigned thread) {
     (void)thread;
     const struct gradient *g = context;
     const struct conv_shape *s = &g->s;
     int64_t sample = (int64_t)item;
-    const float *x = g->p->x + sample * s->image_floats;
-    if (s->ci == 1)
-        IB_KERNEL(ib_frame_image)
-    (x, s->h, s->w, 1, 1, s->pad, s->pad, g->packed_x + sample * g->x_pixels, s->padded_h,
-     s->padded_w);
-    else if (packs_x(g)) pack_sample(x, s->n, sample, g->x_pixels, s->ci, X_BLOCK, g->packed_x);
-    if (packs_dy(g))
-        pack_sample(g->p->dy + sample * g->dy_pixels * s->co16, s->n, sample, g->dy_pixels, s->co16,
-                    BLOCK, g->packed_dy);
+    IB_KERNEL(ib_frame_image)
+    (g->p->x + sample * s->image_floats, s->h, s->w, 1, 1, s->pad, s->pad,
+     g->framed + sample * g->x_pixels, s->padded_h, s->padded_w);
+}
+
+/* Columns [column, column + width) of every pixel of dy. */
+static void pack_dy(const struct gradient *g, int64_t column, int64_t width, float *to) {
+    const float *dy = g->p->dy + column;
+    for (int64_t pixel = 0; pixel < g->s.n * g->dy_pixels; ++pixel)
+        for (int64_t j = 0; j < width; j += VL)
+            v_store(to + pixel * width + j, v_load(dy + pixel * g->s.co16 + j));
 }
 
 /* ---- plan -------------------------------------------------------------------------------------
@@ -268,20 +253,18 @@ static void zero_weights(float *dw, int64_t rows, int64_t width, int64_t dw_row,
 
 /* One tile of one tap, for one block of co. */
 static void weight_tile(const struct gradient *g, int64_t tap, int64_t tile, int64_t column,
-                        float *sums) {
+                        const float *packed_dy, float *sums) {
     const struct conv_shape *s = &g->s;
     int64_t width = smaller(BLOCK, s->co16 - column);
-    int64_t x_first = tile / X_TILES * X_BLOCK, x_width = smaller(X_BLOCK, g->rows - x_first);
-    int64_t tiles = (x_width + TALL_ROWS - 1) / TALL_ROWS, i = tile % X_TILES;
-    int64_t first = i * x_width / tiles, rows = (i + 1) * x_width / tiles - first;
-    float *dw = g->p->dw + (tap * g->rows + x_first + first) * s->co16 + column;
+    int64_t first = tile * g->rows / g->tiles, rows = (tile + 1) * g->rows / g->tiles - first;
+    float *dw = g->p->dw + (tap * g->rows + first) * s->co16 + column;
     int stream = s->k * s->co16 >= STREAM_FLOATS && (uintptr_t)dw % 64 == 0;
     if (g->pixels[tap] == 0) {
         zero_weights(dw, rows, width, s->co16, stream);
         return;
     }
     struct chain chain = {
-        .x = g->p->x + x_first + first,
+        .x = (s->ci == 1 ? g->framed : g->p->x) + first,
         .x_pixel = s->ci,
         .dy = g->p->dy + column,
         .dy_pixel = s->co16,
@@ -294,14 +277,8 @@ static void weight_tile(const struct gradient *g, int64_t tap, int64_t tile, int
         .to_row = s->co16,
         .stream = stream,
     };
-    if (s->ci == 1) {
-        chain.x = g->packed_x + x_first + first;
-    } else if (packs_x(g)) {
-        chain.x = g->packed_x + x_first * s->n * g->x_pixels + first;
-        chain.x_pixel = x_width;
-    }
     if (packs_dy(g)) {
-        chain.dy = g->packed_dy + column * s->n * g->dy_pixels;
+        chain.dy = packed_dy;
         chain.dy_pixel = width;
     }
     chain.x_sample = chain.x_pixel * g->x_pixels;
@@ -309,7 +286,7 @@ static void weight_tile(const struct gradient *g, int64_t tap, int64_t tile, int
     chain_for(rows, width)(&chain);
 }
 
-/* db: chains of additions, four vectors side by side where there are as many. */
+/* db: chains of additions. */
 static void bias_block(const struct gradient *g, int64_t column) {
     const struct conv_shape *s = &g->s;
     int64_t pixels = g->dy_pixels, leaves = (s->n + IB_LEAF - 1) / IB_LEAF;
@@ -335,8 +312,11 @@ static void weights_item(void *context, size_t item, unsigned thread) {
     int64_t column = (int64_t)item / g->items_per_block * BLOCK;
     int64_t first = (int64_t)item % g->items_per_block * g->tiles_per_item;
     int64_t end = smaller(first + g->tiles_per_item, g->taps * g->tiles);
+    float *sums = g->scratch[thread], *packed_dy = sums + SUMS * SUM_FLOATS;
+    if (packs_dy(g))
+        pack_dy(g, column, smaller(BLOCK, g->s.co16 - column), packed_dy);
     for (int64_t i = first; i < end; ++i)
-        weight_tile(g, i / g->tiles, i % g->tiles, column, g->scratch[thread]);
+        weight_tile(g, i / g->tiles, i % g->tiles, column, packed_dy, sums);
     v_stream_end();
     if (first == 0 && g->p->db != NULL)
         bias_block(g, column);
@@ -350,8 +330,7 @@ static struct gradient gradient_of(const ib_conv *c) {
     g.x_pixels = one ? g.s.padded_h * g.s.padded_w : g.s.h * g.s.w;
     g.dy_pixels = g.s.oh * g.s.ow;
     g.group = ib_samples_per_chain(g.dy_pixels);
-    int64_t whole = g.rows / X_BLOCK, rest = g.rows % X_BLOCK;
-    g.tiles = whole * X_TILES + (rest + TALL_ROWS - 1) / TALL_ROWS;
+    g.tiles = (g.rows + TALL_ROWS - 1) / TALL_ROWS;
     g.blocks = (g.s.co16 + BLOCK - 1) / BLOCK;
     return g;
 }
@@ -359,11 +338,11 @@ static struct gradient gradient_of(const ib_conv *c) {
 /* Lays plan and packed operands out in memory (NULL: only counts); returns the floats. */
 static size_t lay_out(struct gradient *g, float *memory) {
     enum { STEP_FLOATS = sizeof(struct step) / sizeof(float) };
-    int64_t x = g->s.n * g->x_pixels * g->s.ci, dy = g->s.n * g->dy_pixels * g->s.co16;
-    int64_t sizes[5] = {2 * g->taps * g->group * g->dy_pixels, g->taps, STEP_FLOATS * g->s.n,
-                        g->s.ci == 1 || packs_x(g) ? x : 0, packs_dy(g) ? dy : 0};
-    int64_t floats = 0, at[5];
-    for (int i = 0; i < 5; ++i) {
+    int64_t n = g->s.n;
+    int64_t sizes[4] = {2 * g->taps * g->group * g->dy_pixels, g->taps, STEP_FLOATS * n,
+                        g->s.ci == 1 ? n * g->x_pixels : 0};
+    int64_t floats = 0, at[4];
+    for (int i = 0; i < 4; ++i) {
         at[i] = floats;
         floats += ib_pad16(sizes[i]);
     }
@@ -371,8 +350,7 @@ static size_t lay_out(struct gradient *g, float *memory) {
         g->pairs = (struct pair *)(void *)(memory + at[0]);
         g->pixels = (int32_t *)(void *)(memory + at[1]);
         g->steps = (struct step *)(void *)(memory + at[2]);
-        g->packed_x = memory + at[3];
-        g->packed_dy = memory + at[4];
+        g->framed = memory + at[3];
     }
     return (size_t)floats;
 }
@@ -385,10 +363,10 @@ void IB_KERNEL(ib_conv_batched_weights)(ib_cpu *cpu, const ib_conv *conv,
     g.scratch = cpu->thread_scratch;
     list_pairs(&g);
     list_steps(&g);
-    if (g.s.ci == 1 || packs_x(&g) || packs_dy(&g))
-        ib_pool_run(cpu->pool, (size_t)g.s.n, pack_item, &g);
+    if (g.s.ci == 1)
+        ib_pool_run(cpu->pool, (size_t)g.s.n, frame_item, &g);
     int64_t per_tile = g.s.n * g.dy_pixels * (TALL_ROWS * BLOCK_VECTORS);
-    int64_t all = g.taps * g.tiles, wanted = 8 * (int64_t)ib_pool_size(cpu->pool);
+    int64_t all = g.taps * g.tiles, wanted = 4 * (int64_t)ib_pool_size(cpu->pool);
     int64_t share = (all * g.blocks + wanted - 1) / wanted;
     g.tiles_per_item = smaller(smaller(ITEM_FMAS / per_tile + 1, share), all);
     g.items_per_block = (all + g.tiles_per_item - 1) / g.tiles_per_item;
@@ -398,6 +376,6 @@ void IB_KERNEL(ib_conv_batched_weights)(ib_cpu *cpu, const ib_conv *conv,
 void IB_KERNEL(ib_conv_batched_weights_scratch)(const ib_conv *conv, size_t *per_thread,
                                                 size_t *shared) {
     struct gradient g = gradient_of(conv);
-    *per_thread = (size_t)SUMS * SUM_FLOATS;
+    *per_thread = (size_t)(SUMS * SUM_FLOATS + (packs_dy(&g) ? g.s.n * g.dy_pixels * BLOCK : 0));
     *shared = lay_out(&g, NULL);
 }
