@@ -33,14 +33,10 @@ static const struct {
     ib_cli_command *run;
     int has_steps; /* looks at the stop signal; other commands just die of it */
 } HANDLERS[] = {
-    {IB_FOR_DATA, ib_cli_data, 0},
-    {IB_FOR_TRAIN, ib_cli_train, 1},
-    {IB_FOR_TEST, ib_cli_test, 0},
-    {IB_FOR_EXPORT, ib_cli_export, 0},
-    {IB_FOR_HASH, ib_cli_hash, 0},
-    {IB_FOR_BENCH, ib_cli_bench, 0},
-    {IB_FOR_DEVICES, ib_cli_devices, 0},
-    {IB_FOR_COMPLETION, ib_cli_completion, 0},
+    {IB_FOR_DATA, ib_cli_data, 0},       {IB_FOR_TRAIN, ib_cli_train, 1},
+    {IB_FOR_TEST, ib_cli_test, 0},       {IB_FOR_EXPORT, ib_cli_export, 0},
+    {IB_FOR_HASH, ib_cli_hash, 0},       {IB_FOR_BENCH, ib_cli_bench, 0},
+    {IB_FOR_DEVICES, ib_cli_devices, 0}, {IB_FOR_COMPLETION, ib_cli_completion, 0},
     {IB_FOR_MANUAL, ib_cli_manual, 0},
 };
 
