@@ -267,6 +267,7 @@ def write_table(options, results):
           if key in settings], ""]
     if "full" in results:
         lines += full_lines(results["full"])
+        lines += [results["full_note"], ""] if "full_note" in results else []
     with open(options.markdown, "w", encoding="utf-8") as stream:
         stream.write("\n".join(lines))
 
