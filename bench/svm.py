@@ -91,7 +91,7 @@ def load(options):
     if os.path.exists(options.json):
         with open(options.json, encoding="utf-8") as stream:
             return json.load(stream)
-    return {"machine": {"cpu": cpu_name(), "cpus": os.cpu_count(), "system": platform.platform()},
+    return {"machine": {"cpu": cpu_name(), "cpus": os.cpu_count(), "system": f"{platform.system()} {platform.release().split('.')[0]}"},
             "train_size": options.train_size, "test_size": options.test_size,
             "threads": options.threads, "rounds": options.rounds, "settings": {}}
 
@@ -267,6 +267,7 @@ def write_table(options, results):
           if key in settings], ""]
     if "full" in results:
         lines += full_lines(results["full"])
+        lines += [results["full_note"], ""] if "full_note" in results else []
     with open(options.markdown, "w", encoding="utf-8") as stream:
         stream.write("\n".join(lines))
 

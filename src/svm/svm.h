@@ -11,9 +11,9 @@
  * exceeds an F_j of a b_j that may shrink; the solver stops when none does by more than the
  * tolerance.
  *
- * More classes: one such problem for each pair, and the class with most votes. NUMERICS.md, "Support
- * vector machines", defines every operation; results do not depend on threads, cache or instruction
- * set. */
+ * More classes: one such problem for each pair, and the class with most votes. NUMERICS.md,
+ * "Support vector machines", defines every operation; results do not depend on threads, cache or
+ * instruction set. */
 #ifndef IB_SVM_SVM_H
 #define IB_SVM_SVM_H
 
