@@ -202,42 +202,7 @@ ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct ch
     }
 }
 
-typedef void chain_function(const struct chain *t);
-
-#define CHAIN(rows, vectors)                                                                       \
-    static void chain_##rows##x##vectors(const struct chain *t) {                                  \
-        chain_tile(rows, vectors, t);                                                              \
-    }
-#define ENTRY(rows, vectors) [rows] = chain_##rows##x##vectors,
-#define ROWS_TO_SIX(X, vectors)                                                                    \
-    X(1, vectors) X(2, vectors) X(3, vectors) X(4, vectors) X(5, vectors) X(6, vectors)
-#define ROWS_TO_TWELVE(X, vectors)                                                                 \
-    X(7, vectors) X(8, vectors) X(9, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
-
-#if defined(IB_ISA_AVX512)
-ROWS_TO_SIX(CHAIN, 1)
-ROWS_TO_TWELVE(CHAIN, 1)
-ROWS_TO_SIX(CHAIN, 2)
-ROWS_TO_TWELVE(CHAIN, 2)
-static chain_function *const HALF_CHAINS[13] = {ROWS_TO_SIX(ENTRY, 1) ROWS_TO_TWELVE(ENTRY, 1)};
-static chain_function *const CHAINS[13] = {ROWS_TO_SIX(ENTRY, 2) ROWS_TO_TWELVE(ENTRY, 2)};
-#elif defined(IB_ISA_AVX2)
-ROWS_TO_SIX(CHAIN, 2)
-static chain_function *const CHAINS[13] = {ROWS_TO_SIX(ENTRY, 2)};
-#else
-ROWS_TO_SIX(CHAIN, 4)
-static chain_function *const CHAINS[13] = {ROWS_TO_SIX(ENTRY, 4)};
-#endif
-
-/* columns: BLOCK, or the 16 that are left of an odd multiple. */
-static chain_function *chain_for(int64_t rows, int64_t columns) {
-#if defined(IB_ISA_AVX512)
-    if (columns < BLOCK)
-        return HALF_CHAINS[rows];
-#endif
-    (void)columns;
-    return CHAINS[rows];
-}
+#include "chains.h"
 
 /* ---- items ------------------------------------------------------------------------------------
  */
