@@ -15,7 +15,14 @@
 #include <immintrin.h>
 
 #define IB_KERNEL(name) name##_avx512
-enum { VL = 16, TALL_ROWS = 12, TALL_VECTORS = 2, WIDE_ROWS = 6, WIDE_VECTORS = 4 };
+enum {
+    VL = 16,
+    TALL_ROWS = 12,
+    TALL_VECTORS = 2,
+    WIDE_ROWS = 6,
+    WIDE_VECTORS = 4,
+    PAIR_TALL_ROWS = 12
+};
 typedef __m512 vf;
 typedef __m512i vi;
 typedef __mmask16 vmask;
@@ -132,7 +139,14 @@ static inline int v_compress(float *p, int32_t *q, vf x, vi y, vmask m) {
 #include <immintrin.h>
 
 #define IB_KERNEL(name) name##_avx2
-enum { VL = 8, TALL_ROWS = 6, TALL_VECTORS = 2, WIDE_ROWS = 6, WIDE_VECTORS = 2 };
+enum {
+    VL = 8,
+    TALL_ROWS = 6,
+    TALL_VECTORS = 2,
+    WIDE_ROWS = 6,
+    WIDE_VECTORS = 2,
+    PAIR_TALL_ROWS = 6
+};
 typedef __m256 vf;
 typedef __m256i vi;
 typedef __m256 vmask;
@@ -253,7 +267,14 @@ __attribute__((target("bmi2"))) static inline int v_compress(float *p, int32_t *
 #include <arm_neon.h>
 
 #define IB_KERNEL(name) name##_neon
-enum { VL = 4, TALL_ROWS = 6, TALL_VECTORS = 4, WIDE_ROWS = 6, WIDE_VECTORS = 4 };
+enum {
+    VL = 4,
+    TALL_ROWS = 5,
+    TALL_VECTORS = 4,
+    WIDE_ROWS = 5,
+    WIDE_VECTORS = 4,
+    PAIR_TALL_ROWS = 10
+};
 typedef float32x4_t vf;
 typedef int32x4_t vi;
 typedef uint32x4_t vmask;

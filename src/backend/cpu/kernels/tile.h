@@ -9,7 +9,8 @@
  *
  * Registers (AVX-512, 32): tall 12 x 2 = 24 accumulators + 2 of B + 1 broadcast; per k 2 loads and
  * 12 broadcasts feed 24 FMAs: 14 loads in 12 cycles of 2 FMA ports, under the 2 a cycle L1 gives.
- * Wide 6 x 4: 4 loads and 6 broadcasts for 24 FMAs. AVX2 (16): 6 x 2 = 12 + 2 + 1.
+ * Wide 6 x 4: 4 loads and 6 broadcasts for 24 FMAs. AVX2 (16): 6 x 2 = 12 + 2 + 1. NEON (32):
+ * 5 x 4 or 10 x 2 = 20, because compilers load all broadcasts of a k early and spill 24.
  * Latency 4 x 2 ports needs 8 accumulators; both have more. */
 #ifndef IB_CPU_TILE_H
 #define IB_CPU_TILE_H
@@ -93,7 +94,7 @@ static inline struct tile_plan tile_plan_for(int64_t columns_left, int tall) {
     if (columns_left >= TALL_VECTORS * VL)
         return (struct tile_plan){TALL_VECTORS, TALL_VECTORS * VL, TALL_ROWS};
     if (columns_left >= 2 * VL)
-        return (struct tile_plan){2, 2 * VL, VL == 8 ? 6 : 12};
+        return (struct tile_plan){2, 2 * VL, PAIR_TALL_ROWS};
     return (struct tile_plan){1, VL, 12};
 }
 
