@@ -76,6 +76,9 @@ typedef struct ib_config {
     char *output; /* export: the file to write */
     int json;
     char *hash_file;      /* "isobit-hashes.json" */
+    char *shard;          /* sweep: "0/4" */
+    int64_t shards;       /* sweep: how many there are; 0: not said */
+    int64_t jobs;         /* sweep: runs at a time */
     double bench_seconds; /* 5 */
     char *profile;        /* bench: where the trace goes */
     int measure;          /* describe: the floor of a step on this machine too */

@@ -71,11 +71,13 @@ static const char EXPERIMENT[] = "Experiment (may change bits)";
 static const char OPTIMIZER[] = "Optimiser (may change bits)";
 static const char SVM[] = "Support vector machine (--model svm; may change bits)";
 static const char MACHINE[] = "Machine (never changes bits)";
+static const char SHARING[] = "Sharing the work";
 static const char OUTPUT[] = "Output";
 
 enum {
     MODEL_USERS = IB_FOR_TRAIN | IB_FOR_TEST | IB_FOR_BENCH,
     DATA_USERS = IB_FOR_DATA | IB_FOR_TRAIN | IB_FOR_TEST | IB_FOR_HASH,
+    STUDY_USERS = IB_FOR_EXPERIMENT | IB_FOR_SWEEP,
     EVALUATION = IB_FOR_TRAIN | IB_FOR_TEST,
     STEP_USERS = IB_FOR_TRAIN | IB_FOR_BENCH,
 };
@@ -95,7 +97,7 @@ static const ib_option OPTIONS[] = {
      .kind = IB_OPTION_STRING,
      .offset = AT(data_dir),
      .default_text = "data",
-     .commands = DATA_USERS,
+     .commands = DATA_USERS | STUDY_USERS,
      .environment = "ISOBIT_DATA_DIR",
      .placeholder = "DIR",
      .group = DATA,
@@ -483,11 +485,41 @@ static const ib_option OPTIONS[] = {
      .group = MACHINE,
      .help = "images evaluated at a time"},
 
+    {.name = "shard",
+     .kind = IB_OPTION_STRING,
+     .offset = AT(shard),
+     .commands = IB_FOR_SWEEP,
+     .placeholder = "I/N",
+     .group = SHARING,
+     .help = "do every N-th run, from run I on (0 to N-1); array jobs of Slurm and indexed jobs of "
+             "Kubernetes (with --shards) say it by themselves"},
+    {.name = "shards",
+     .kind = IB_OPTION_INT,
+     .offset = AT(shards),
+     .default_text = "0",
+     .minimum = 0,
+     .maximum = 1e6,
+     .commands = IB_FOR_SWEEP,
+     .environment = "ISOBIT_SHARDS",
+     .placeholder = "N",
+     .group = SHARING,
+     .help = "how many shards there are, where JOB_COMPLETION_INDEX says which is ours (0: one)"},
+    {.name = "jobs",
+     .kind = IB_OPTION_INT,
+     .offset = AT(jobs),
+     .default_text = "1",
+     .minimum = 1,
+     .maximum = 1024,
+     .commands = IB_FOR_SWEEP,
+     .placeholder = "N",
+     .group = SHARING,
+     .help = "runs at a time; the CPUs are shared out among them"},
+
     {.name = "runs-dir",
      .kind = IB_OPTION_STRING,
      .offset = AT(runs_dir),
      .default_text = "runs",
-     .commands = IB_FOR_TRAIN,
+     .commands = IB_FOR_TRAIN | STUDY_USERS,
      .placeholder = "DIR",
      .group = OUTPUT,
      .help = "where run records are written: <DIR>/<dataset>-<model>/<run-id>/"},
@@ -556,7 +588,7 @@ static const ib_option OPTIONS[] = {
     {.name = "json",
      .kind = IB_OPTION_FLAG,
      .offset = AT(json),
-     .commands = MODEL_USERS | IB_FOR_DEVICES | IB_FOR_DESCRIBE,
+     .commands = MODEL_USERS | IB_FOR_DEVICES | IB_FOR_DESCRIBE | STUDY_USERS,
      .group = OUTPUT,
      .help = "print one JSON object as the last line of standard output, and nothing else there"},
 };
@@ -566,7 +598,7 @@ _Static_assert((int)OPTION_COUNT <= (int)IB_MAX_OPTIONS, "raise IB_MAX_OPTIONS")
 
 /* Names of the design whose work is still to come: refused with a better message than a typo. */
 static const char *const LATER_OPTIONS[] = {
-    "resume", "checkpoint-every", "trace", "device", "shard", "jobs", "for", "to", NULL,
+    "resume", "checkpoint-every", "trace", "device", "for", "to", NULL,
 };
 
 const ib_option *ib_option_at(size_t index) {

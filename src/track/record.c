@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -23,7 +24,7 @@ struct ib_record {
     char *run_id;
     char *directory;
     char *metrics_path;
-    FILE *metrics;
+    FILE *metrics; /* its file carries the run's lock */
     int64_t started_ms, flushed_ms;
 };
 
@@ -239,6 +240,9 @@ static ib_status open_files(ib_record *record, ib_error *err) {
                              "cannot create %s; make it writable or choose another directory with "
                              "--runs-dir",
                              record->metrics_path);
+    /* Whoever finds the record later can tell a live run from one that was killed. Nobody else knows
+     * the directory yet; a file system without locks only loses that. */
+    flock(fileno(record->metrics), LOCK_EX | LOCK_NB);
     run_state state = {.running = 1};
     return write_run_json(record, &state, err);
 }
