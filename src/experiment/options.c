@@ -1,70 +1,11 @@
 #include "experiment/options.h"
 
 #include <stddef.h>
-#include <string.h>
+
+#include "experiment/option_choices.h"
 
 #define AT(member) offsetof(ib_config, member)
 #define UNBOUNDED  1e30
-
-static const char LATER[] = "is not in this version";
-
-static const ib_choice MODELS[] = {
-    {.name = "cnn", .value = IB_MODEL_CNN},
-    {.name = "mlp", .value = IB_MODEL_MLP},
-    {.name = "resnet18", .value = IB_MODEL_RESNET18},
-    {.name = "resnet50", .value = IB_MODEL_RESNET50},
-    {.name = "svm", .value = IB_MODEL_SVM},
-    {.name = NULL},
-};
-/* The data catalogue is of a higher rank; a test keeps the two lists equal. */
-static const ib_choice DATASETS[] = {
-    {.name = "mnist"}, {.name = "fashion-mnist"}, {.name = "digits"}, {.name = NULL}};
-static const ib_choice SPLITS[] = {
-    {.name = "official", .value = IB_CHOOSE_OFFICIAL},
-    {.name = "70-10-20", .value = IB_CHOOSE_70_10_20},
-    {.name = NULL},
-};
-static const ib_choice OPTIMIZER_CHOICES[] = {
-    {.name = "adadelta", .value = IB_ADADELTA},
-    {.name = "sgd", .value = IB_SGD},
-    {.name = "adam", .value = IB_ADAM},
-    {.name = NULL},
-};
-static const ib_choice SCHEDULES[] = {
-    {.name = "step", .value = IB_SCHEDULE_STEP},
-    {.name = "constant", .value = IB_SCHEDULE_CONSTANT},
-    {.name = NULL},
-};
-static const ib_choice KERNELS[] = {
-    {.name = "linear", .value = IB_SVM_LINEAR},
-    {.name = "poly", .value = IB_SVM_POLY},
-    {.name = "rbf", .value = IB_SVM_RBF},
-    {.name = "sigmoid", .value = IB_SVM_SIGMOID},
-    {.name = NULL},
-};
-static const ib_choice GAMMAS[] = {{.name = "scale"}, {.name = "auto"}, {.name = NULL}};
-static const ib_choice NORMALIZATIONS[] = {
-    {.name = "dataset", .value = IB_NORMALIZE_DATASET},
-    {.name = "unit", .value = IB_NORMALIZE_UNIT},
-    {.name = "half", .value = IB_NORMALIZE_HALF},
-    {.name = NULL},
-};
-static const ib_choice BACKENDS[] = {
-    {.name = "auto"},
-    {.name = "cpu"},
-    {.name = "opencl", .unlisted = 1},
-    {.name = "cuda", .unlisted = 1},
-    {.name = NULL},
-};
-static const ib_choice ISAS[] = {
-    {.name = "auto"},   {.name = "scalar"}, {.name = "avx2"},
-    {.name = "avx512"}, {.name = "neon"},   {.name = NULL},
-};
-static const ib_choice MATHS[] = {
-    {.name = "exact", .value = 1},
-    {.name = "fast", .refusal = LATER, .refusal_status = IB_ERROR_UNAVAILABLE},
-    {.name = NULL},
-};
 
 static const char DATA[] = "Data";
 static const char EXPERIMENT[] = "Experiment (may change bits)";
@@ -596,59 +537,10 @@ static const ib_option OPTIONS[] = {
 enum { OPTION_COUNT = sizeof OPTIONS / sizeof OPTIONS[0] };
 _Static_assert((int)OPTION_COUNT <= (int)IB_MAX_OPTIONS, "raise IB_MAX_OPTIONS");
 
-/* Names of the design whose work is still to come: refused with a better message than a typo. */
-static const char *const LATER_OPTIONS[] = {
-    "resume", "checkpoint-every", "trace", "device", "for", "to", NULL,
-};
-
 const ib_option *ib_option_at(size_t index) {
     return index < OPTION_COUNT ? &OPTIONS[index] : NULL;
 }
 
 size_t ib_option_index(const ib_option *option) {
     return (size_t)(option - OPTIONS);
-}
-
-static int same(const char *name, const char *text, size_t length) {
-    return name != NULL && strlen(name) == length && memcmp(name, text, length) == 0;
-}
-
-const ib_option *ib_option_find(const char *name, size_t length) {
-    for (size_t i = 0; i < OPTION_COUNT; ++i) {
-        if (same(OPTIONS[i].name, name, length))
-            return &OPTIONS[i];
-        for (size_t a = 0; a < IB_MAX_ALIASES; ++a)
-            if (same(OPTIONS[i].aliases[a], name, length))
-                return &OPTIONS[i];
-    }
-    return NULL;
-}
-
-int ib_option_is_later(const char *name, size_t length) {
-    for (size_t i = 0; LATER_OPTIONS[i] != NULL; ++i)
-        if (same(LATER_OPTIONS[i], name, length))
-            return 1;
-    return 0;
-}
-
-static int by_optimizer(const ib_option *option) {
-    for (size_t i = 0; i < IB_OPTIMIZERS; ++i)
-        if (option->optimizer_defaults[i] != NULL)
-            return 1;
-    return 0;
-}
-
-int ib_option_applies(const ib_option *option, const ib_config *config) {
-    int svm = config->model == IB_MODEL_SVM;
-    if ((option->models == IB_NETWORKS_ONLY && svm) || (option->models == IB_SVM_ONLY && !svm))
-        return 0;
-    if (option->svm_kernels != 0 && (option->svm_kernels >> config->svm_kernel & 1) == 0)
-        return 0;
-    if (by_optimizer(option) && option->optimizer_defaults[config->optimizer] == NULL)
-        return 0;
-    return !option->only_with_step || config->schedule == IB_SCHEDULE_STEP;
-}
-
-const char *ib_option_default(const ib_option *option, int optimizer) {
-    return by_optimizer(option) ? option->optimizer_defaults[optimizer] : option->default_text;
 }

@@ -407,8 +407,9 @@ static ib_status word_seeds(ib_study *study, const char *word, ib_text_list *see
     }
     if (status == IB_OK) {
         const ib_yaml_node *given = list.count == 1 ? &nodes[0] : &list;
-        if (ib_study_seeds(study, &command_line, given, seeds, err) != IB_OK)
-            status = ib_fail(err, IB_ERROR_USAGE, "%s: give seeds=N or seeds=A,B,C", word);
+        status = ib_study_seeds(study, &command_line, given, seeds, err);
+        if (status == IB_ERROR_USAGE)
+            ib_fail(err, IB_ERROR_USAGE, "%s: give seeds=N or seeds=A,B,C", word);
     }
     free(copy);
     free(nodes);

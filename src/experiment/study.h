@@ -139,7 +139,7 @@ typedef struct ib_study {
     size_t owned_count;
 } ib_study;
 
-/* Reads and checks a file. Every refusal is IB_ERROR_USAGE (an unreadable file too). overrides are
+/* Reads and checks a file. Every refusal is IB_ERROR_USAGE. overrides are
  * key=value words that must outlive the study. environment as for ib_arguments_parse: a variable
  * wins over the file. The caller calls ib_study_close, also after a failure. */
 ib_status ib_study_read(const char *path, const char *const *overrides, size_t override_count,

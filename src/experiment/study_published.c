@@ -108,13 +108,14 @@ static ib_status parse_value(const ib_yaml *yaml, const ib_yaml_node *node,
         char *high = dots + 2;
         size_t digits = strspn(high, "0123456789.+-eE");
         char *low = strndup(text, (size_t)(dots - text) + strlen(high + digits));
-        failed = low == NULL;
-        if (low != NULL) {
-            strcpy(low + (dots - text), high + digits); /* fits: sized so above, or shorter */
-            failed = parse_number(metric->unit, low, &published->low) != 0 ||
-                     parse_number(metric->unit, high, &published->high) != 0 ||
-                     published->low > published->high;
+        if (low == NULL) {
+            free(text);
+            return ib_fail_memory(err);
         }
+        strcpy(low + (dots - text), high + digits); /* fits: sized so above, or shorter */
+        failed = parse_number(metric->unit, low, &published->low) != 0 ||
+                 parse_number(metric->unit, high, &published->high) != 0 ||
+                 published->low > published->high;
         free(low);
     }
     free(text);

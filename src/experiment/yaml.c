@@ -274,8 +274,7 @@ ib_status ib_yaml_read(const char *path, ib_yaml *yaml, ib_error *err) {
     /* One byte more than is allowed, so that the message is ib_yaml_parse's. */
     ib_status status = ib_read_file(path, (size_t)IB_YAML_MAX_BYTES + 1, &bytes, &size, err);
     if (status != IB_OK)
-        return status == IB_ERROR_RUNTIME ? ib_fail(err, IB_ERROR_USAGE, "%s", ib_error_text(err))
-                                          : status;
+        return status;
     status = ib_yaml_parse(path, bytes, size, yaml, err);
     free(bytes);
     return status;

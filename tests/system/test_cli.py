@@ -21,7 +21,8 @@ SMALL = ["--dataset", "digits", "--data-dir", DATA, "--epochs", "1", "--train-si
          "--test-size", "100"]
 TRAIN_KEYS = ["model_sha256", "optimizer_sha256", "experiment_sha256", "test_accuracy",
               "test_loss", "train_seconds", "total_seconds", "images_per_second", "model_bytes",
-              "peak_rss_bytes", "backend", "isa", "threads", "exact", "run_dir"]
+              "peak_rss_bytes", "backend", "isa", "threads", "exact", "run_dir",
+              "metrics"]
 
 
 class Done:
@@ -80,7 +81,7 @@ def test_help(directory):
                    "seed", "log-interval", "save-model", "optimizer", "momentum", "weight-decay",
                    "schedule", "split", "train-size", "normalize", "isa", "threads", "runs-dir"):
         assert f"  --{option}" in done.out, option
-    for later in ("--resume", "svm", "opencl", "--trace", "--device"):
+    for later in ("--resume", "opencl", "--trace", "--device"):
         assert later not in done.out, later
 
 
@@ -93,12 +94,12 @@ def test_version(directory):
 
 def test_usage_errors(directory):
     cases = [
-        ([], "isobit --help"), (["trian"], "did you mean 'train'?"), (["sweep"], "not in this"),
+        ([], "isobit --help"), (["trian"], "did you mean 'train'?"), (["soak"], "not in this"),
         (["--verbose"], "the command comes first"),
         (["train", "--epoch", "3"], "did you mean --epochs?"),
         (["train", "--epochs", "0"], "from 1 to"), (["train", "--epochs"], "needs a value"),
         (["train", "--lr", "nan"], "--lr: 'nan'"), (["train", "--lr", "x"], "--lr: 'x'"),
-        (["train", "--model", "svm"], "it has: cnn, mlp, resnet18, resnet50"),
+        (["train", "--model", "vgg"], "one of cnn, mlp, resnet18, resnet50, svm"),
         (["train", "--model", "cnm"], "one of cnn, mlp"),
         (["train", "--momentum", "0.9"], "--optimizer sgd"),
         (["train", "--resume", "x"], "not in this version"),

@@ -229,8 +229,21 @@ def check_identity(parent):
     sweep(folder, "--data-dir", "/nowhere", code=3)  # nothing is started without data
 
 
+def check_published_studies():
+    root = os.path.join(os.environ["SOURCE_DIR"], "experiments")
+    files = [os.path.join(folder, name) for folder in (root, os.path.join(root, "small"))
+             for name in sorted(os.listdir(folder)) if name.endswith(".yaml")]
+    assert len(files) == 10, files
+    for path in files:
+        for words in (), ("dataset=digits", "seeds=2"):
+            done = subprocess.run([ISOBIT, "experiment", "check", path, *words], env=PLAIN,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            assert done.returncode == 0, done.stderr
+
+
 def main():
     print(f"ISOBIT_SWEEP_SEED={SEED} ISOBIT_SWEEP_KILLS={KILLS}")
+    check_published_studies()
     with tempfile.TemporaryDirectory() as parent:
         wanted, seconds = check_undisturbed(parent)
         check_identity(parent)
