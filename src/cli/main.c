@@ -15,13 +15,17 @@
 static volatile sig_atomic_t stop_signal;
 
 static void on_stop(int number) {
+    if (stop_signal != 0) { /* delivered when the handler returns */
+        signal(number, SIG_DFL);
+        raise(number);
+    }
     stop_signal = number;
 }
 
-/* SIGINT and SIGTERM end the run after the current step, with its record in order; the second one
- * ends the process at once. A closed pipe is an error to report, not a death. */
+/* SIGINT and SIGTERM end the run after the current step, with its record and a checkpoint in order;
+ * the second one ends the process at once. A closed pipe is an error to report, not a death. */
 static void install_signals(void) {
-    struct sigaction action = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+    struct sigaction action = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     struct sigaction ignore = {.sa_handler = SIG_IGN};

@@ -72,8 +72,11 @@ typedef struct ib_config {
     char *runs_dir;       /* "runs" */
     int64_t log_interval; /* 10 */
     int save_model;
-    int libsvm;   /* export: LIBSVM's format */
-    char *output; /* export: the file to write */
+    char *resume;             /* the directory of a run to go on with */
+    int64_t checkpoint_every; /* steps; 0: only at the end of each epoch */
+    int trace;                /* hashes of every step into trace.bin */
+    int libsvm;               /* export: LIBSVM's format */
+    char *output;             /* export: the file to write */
     int json;
     char *hash_file;      /* "isobit-hashes.json" */
     double bench_seconds; /* 5 */

@@ -502,6 +502,34 @@ static const ib_option OPTIONS[] = {
      .models = IB_NETWORKS_ONLY,
      .group = OUTPUT,
      .help = "report the loss every N steps"},
+    {.name = "resume",
+     .kind = IB_OPTION_STRING,
+     .offset = AT(resume),
+     .commands = IB_FOR_TRAIN,
+     .placeholder = "RUN",
+     .group = OUTPUT,
+     .help = "go on with the run of this directory from its newest checkpoint; what may change "
+             "bits comes from its record, threads, isa and paths may be others"},
+    {.name = "checkpoint-every",
+     .kind = IB_OPTION_INT,
+     .offset = AT(checkpoint_every),
+     .default_text = "0",
+     .minimum = 0,
+     .maximum = 1e9,
+     .commands = IB_FOR_TRAIN,
+     .placeholder = "N",
+     .models = IB_NETWORKS_ONLY,
+     .group = OUTPUT,
+     .help = "write a checkpoint every N steps too, not only after each epoch (0) and on SIGINT "
+             "or SIGTERM; the two newest are kept until the run is finished"},
+    {.name = "trace",
+     .kind = IB_OPTION_FLAG,
+     .offset = AT(trace),
+     .commands = IB_FOR_TRAIN,
+     .models = IB_NETWORKS_ONLY,
+     .group = OUTPUT,
+     .help = "write hashes of every step's loss, gradients and weights to trace.bin, by which "
+             "isobit compare finds where two runs parted; changes no bit, but costs time"},
     {.name = "save-model",
      .kind = IB_OPTION_FLAG,
      .offset = AT(save_model),
@@ -566,7 +594,7 @@ _Static_assert((int)OPTION_COUNT <= (int)IB_MAX_OPTIONS, "raise IB_MAX_OPTIONS")
 
 /* Names of the design whose work is still to come: refused with a better message than a typo. */
 static const char *const LATER_OPTIONS[] = {
-    "resume", "checkpoint-every", "trace", "device", "shard", "jobs", "for", "to", NULL,
+    "device", "shard", "jobs", "for", "to", NULL,
 };
 
 const ib_option *ib_option_at(size_t index) {

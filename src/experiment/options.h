@@ -43,7 +43,7 @@ enum {
     IB_FOR_EXPORT = 1 << 9,
 };
 
-enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 48, IB_MAX_WORDS = 4 };
+enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 64, IB_MAX_WORDS = 4 };
 
 typedef enum ib_option_models { IB_ALL_MODELS, IB_NETWORKS_ONLY, IB_SVM_ONLY } ib_option_models;
 
