@@ -39,6 +39,8 @@ static const struct {
 } HANDLERS[] = {
     {IB_FOR_DATA, ib_cli_data, 0},
     {IB_FOR_TRAIN, ib_cli_train, 1},
+    {IB_FOR_COMPARE, ib_cli_compare, 0},
+    {IB_FOR_REPRODUCE, ib_cli_reproduce, 1},
     {IB_FOR_TEST, ib_cli_test, 0},
     {IB_FOR_EXPORT, ib_cli_export, 0},
     {IB_FOR_HASH, ib_cli_hash, 0},

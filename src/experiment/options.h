@@ -41,9 +41,11 @@ enum {
     IB_FOR_MANUAL = 1 << 7,
     IB_FOR_DESCRIBE = 1 << 8,
     IB_FOR_EXPORT = 1 << 9,
+    IB_FOR_COMPARE = 1 << 14,
+    IB_FOR_REPRODUCE = 1 << 15,
 };
 
-enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 64, IB_MAX_WORDS = 4 };
+enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 64 };
 
 typedef enum ib_option_models { IB_ALL_MODELS, IB_NETWORKS_ONLY, IB_SVM_ONLY } ib_option_models;
 
@@ -89,6 +91,7 @@ typedef struct ib_command {
     const char *const *verbs[2]; /* fixed words after the name, NULL-terminated; NULL: none */
     const char *operand;         /* a free operand, such as MODEL.safetensors; NULL: none */
     int operand_required;
+    const char *rest; /* any number of further operands, such as key=value; NULL: none */
     const char *summary;
     const char *details; /* a paragraph for --help and the manual */
 } ib_command;
@@ -111,7 +114,7 @@ typedef struct ib_arguments {
     const ib_command *command;
     ib_config config;
     unsigned char sources[IB_MAX_OPTIONS]; /* ib_source of each option row */
-    const char *words[IB_MAX_WORDS];       /* verbs, then the operand */
+    const char **words;                    /* verbs, then operands; freed with the rest */
     size_t word_count;
     int help; /* --help was given: nothing else was checked */
 } ib_arguments;

@@ -171,6 +171,15 @@ static char *header_of(const ib_model *model, ib_error *err) {
     for (size_t i = 0; i < ib_model_tensor_count(model); ++i)
         ib_json_bool(&json, NULL, ib_model_tensor(model, i)->trained);
     ib_json_close(&json, ']');
+    ib_json_open(&json, "shapes", '[');
+    for (size_t i = 0; i < ib_model_tensor_count(model); ++i) {
+        const ib_shape *shape = &ib_model_tensor(model, i)->shape;
+        ib_json_open(&json, NULL, '[');
+        for (int d = 0; d < shape->rank; ++d)
+            ib_json_int(&json, NULL, shape->extent[d]);
+        ib_json_close(&json, ']');
+    }
+    ib_json_close(&json, ']');
     ib_json_close(&json, '}');
     fputc('\n', out);
     if (fclose(out) != 0) {
@@ -303,6 +312,14 @@ static ib_status read_header(ib_trace *trace, ib_error *err) {
     return IB_OK;
 }
 
+size_t ib_trace_shape(const ib_trace *trace, size_t tensor, size_t extents[IB_MAX_RANK]) {
+    const json_t *shape = json_array_get(json_object_get(trace->header, "shapes"), tensor);
+    size_t rank = json_array_size(shape);
+    for (size_t d = 0; d < rank && d < IB_MAX_RANK; ++d)
+        extents[d] = (size_t)json_integer_value(json_array_get(shape, d));
+    return rank < IB_MAX_RANK ? rank : IB_MAX_RANK;
+}
+
 /* The header gives no alignment. */
 static uint64_t word_at(const ib_trace *trace, uint64_t record, size_t index) {
     uint64_t word;
@@ -423,24 +440,4 @@ ib_status ib_trace_compare(const ib_trace *a, const ib_trace *b, ib_trace_differ
     compare_records(a, words, words + a->word_count, difference);
     free(words);
     return IB_OK;
-}
-
-ib_status ib_trace_matches(const ib_trace *trace, const ib_model *model, uint64_t step, float loss,
-                           ib_trace_difference *difference, ib_error *err) {
-    *difference = (ib_trace_difference){.step = step};
-    size_t count = trace->word_count;
-    if (words_of(model) != count || step >= trace->records) {
-        difference->what = IB_TRACE_LENGTH;
-        return IB_OK;
-    }
-    uint64_t *words = malloc(2 * count * sizeof *words);
-    if (words == NULL)
-        return ib_fail_memory(err);
-    ib_status status = take(model, step, loss, words + count, err);
-    for (size_t i = 0; i < count; ++i)
-        words[i] = word_at(trace, step, i);
-    if (status == IB_OK)
-        compare_records(trace, words, words + count, difference);
-    free(words);
-    return status;
 }

@@ -1,9 +1,9 @@
 /* The trace: hashes of every step's loss, gradients and updated values, in <run directory>/
  * trace.bin, so that two runs that differ can be told where they began to.
  *
- * The file: one line of JSON ("tensors": names, "trained": flags), then for each step from 0 (the
- * beginning: loss and gradients are 0) words of 64 bits, little-endian: step, the loss's bits, and
- * for each tensor two words for its gradient (trained ones only) and two for its value.
+ * The file: one line of JSON ("tensors": names, "trained", "shapes"), then for each step from 0
+ * (the beginning: loss and gradients are 0) words of 64 bits, little-endian: step, the loss's bits,
+ * and for each tensor two words for its gradient (trained ones only) and two for its value.
  *
  * The hash of a tensor is linear: with x_i the bits of element i in PyTorch's layout (an I64 is two
  * elements, low first), word j is the sum of (x_i + 1) r_j^i modulo 2^61 - 1. Two tensors that
@@ -54,6 +54,9 @@ typedef struct ib_trace ib_trace;
 ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *err);
 void ib_trace_free(ib_trace *trace); /* NULL is allowed */
 
+/* The extents of a tensor; returns its rank. */
+size_t ib_trace_shape(const ib_trace *trace, size_t tensor, size_t extents[IB_MAX_RANK]);
+
 typedef enum ib_trace_what {
     IB_TRACE_SAME,
     IB_TRACE_KEPT,     /* running statistics, which the forward pass moves */
@@ -76,9 +79,5 @@ typedef struct ib_trace_difference {
 /* The first difference in the order of computation. Traces of other tensors: IB_ERROR_USAGE. */
 ib_status ib_trace_compare(const ib_trace *a, const ib_trace *b, ib_trace_difference *difference,
                            ib_error *err);
-/* Whether a model just after this step has the hashes of the trace; a trace that ends before it, or
- * is of another model: 0. */
-ib_status ib_trace_matches(const ib_trace *trace, const ib_model *model, uint64_t step, float loss,
-                           ib_trace_difference *difference, ib_error *err);
 
 #endif
