@@ -103,16 +103,20 @@ static int is_differing(const ib_comparison *comparison, const row *r) {
 
 /* Keys of the canonical forms in which the runs differ: an object; NULL: out of memory. */
 static json_t *differing_keys(const ib_comparison *comparison) {
-    json_t *keys = json_object();
-    for (size_t i = 0; keys != NULL && i < comparison->count; ++i) {
+    json_t *keys = json_object(), *seen = json_object();
+    for (size_t i = 0; keys != NULL && seen != NULL && i < comparison->count; ++i) {
         const char *key;
         json_t *value;
         json_object_foreach(comparison->canonical[i], key, value) {
             row r = {DIFFERENT, key, key, OF_CANONICAL};
-            if (json_object_get(keys, key) == NULL && is_differing(comparison, &r))
+            if (json_object_get(seen, key) != NULL)
+                continue;
+            json_object_set(seen, key, value);
+            if (is_differing(comparison, &r))
                 json_object_set(keys, key, value);
         }
     }
+    json_decref(seen);
     return keys;
 }
 
