@@ -4,6 +4,7 @@ interleaved on this machine, and beside LIBSVM's svm-train.
   bench/svm.py measure   fits each setting --rounds times: isobit with --threads threads, isobit with
                          one, each scikit-learn, in turn; objective and accuracy of each
   bench/svm.py libsvm    adds svm-train's objectives and svm-predict's accuracy, once a setting
+  bench/svm.py full      all of MNIST, RBF, C = 10: isobit, then each scikit-learn, once
   bench/svm.py table     writes the table from the results
 
 Results are kept in --json as they come, so that a run can be continued.
@@ -13,7 +14,6 @@ import json
 import os
 import platform
 import re
-import shlex
 import statistics
 import subprocess
 import sys
@@ -28,7 +28,7 @@ SETTINGS = [(dataset, kernel, gamma, c) for dataset in NORMALIZATION for kernel 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("measure", "libsvm", "table"))
+    parser.add_argument("what", choices=("measure", "libsvm", "full", "table"))
     parser.add_argument("--isobit", default=os.path.join(HERE, "../build/release/isobit"))
     parser.add_argument("--peer", action="append", metavar="NAME:ROUNDS:PYTHON",
                         help="an interpreter that has scikit-learn, and in how many of the rounds "
@@ -38,16 +38,16 @@ def arguments():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--train-size", type=int, default=10000)
     parser.add_argument("--test-size", type=int, default=2000)
-    parser.add_argument("--prefix", default="", help="put before each command that is measured")
+    parser.add_argument("--only", type=int, metavar="N", help="the N-th setting alone, from 0")
     parser.add_argument("--json", default="docs/results/svm.json")
     parser.add_argument("--markdown", default="docs/results/svm.md")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.settings = SETTINGS if options.only is None else SETTINGS[options.only:][:1]
+    return options
 
 
-def run(options, words):
-    done = subprocess.run([*shlex.split(options.prefix), *words], stdout=subprocess.PIPE, text=True,
-                          check=True)
-    return done.stdout
+def run(words):
+    return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def objectives_in(text):
@@ -56,7 +56,7 @@ def objectives_in(text):
 
 def fit_isobit(options, setting, threads, directory):
     dataset, kernel, gamma, c = setting
-    text = run(options, [options.isobit, "train", "--model", "svm", "--dataset", dataset,
+    text = run([options.isobit, "train", "--model", "svm", "--dataset", dataset,
                          "--data-dir", options.data_dir, "--kernel", kernel, "--svm-gamma", gamma,
                          "--C", c, "--train-size", str(options.train_size), "--test-size",
                          str(options.test_size), "--threads", str(threads), "--runs-dir", directory,
@@ -72,7 +72,7 @@ def fit_isobit(options, setting, threads, directory):
 def fit_sklearn(options, setting, python):
     dataset, kernel, gamma, c = setting
     mean, deviation = NORMALIZATION[dataset]
-    text = run(options, [python, os.path.join(HERE, "peers/sklearn_svm.py"), "--directory",
+    text = run([python, os.path.join(HERE, "peers/sklearn_svm.py"), "--directory",
                          os.path.join(options.data_dir, dataset), "--mean", str(mean),
                          "--deviation", str(deviation), "--kernel", kernel, "--C", c, "--gamma",
                          gamma, "--train-size", str(options.train_size), "--test-size",
@@ -82,15 +82,16 @@ def fit_sklearn(options, setting, python):
 
 def summarize(fits):
     seconds = [fit["fit_seconds"] for fit in fits]
-    return {**fits[-1], "rounds": len(fits), "fit_seconds": {"median": statistics.median(seconds), "min": min(seconds),
-                                        "max": max(seconds)}}
+    return {**fits[-1], "rounds": len(fits),
+            "fit_seconds": {"median": statistics.median(seconds), "min": min(seconds),
+                            "max": max(seconds)}}
 
 
 def load(options):
     if os.path.exists(options.json):
         with open(options.json, encoding="utf-8") as stream:
             return json.load(stream)
-    return {"machine": {"cpu": cpu_name(), "cpus": os.cpu_count(), "system": platform.platform()},
+    return {"machine": {"cpu": cpu_name(), "cpus": os.cpu_count(), "system": f"{platform.system()} {platform.release().split('.')[0]}"},
             "train_size": options.train_size, "test_size": options.test_size,
             "threads": options.threads, "rounds": options.rounds, "settings": {}}
 
@@ -109,7 +110,7 @@ def cpu_name():
 
 
 def measure(options, results):
-    for setting in SETTINGS:
+    for setting in options.settings:
         key = " ".join(setting)
         if key in results["settings"]:
             continue
@@ -144,7 +145,7 @@ def write_libsvm_data(options, dataset, part, count, path):
 
 def add_libsvm(options, results):
     with tempfile.TemporaryDirectory() as directory:
-        for setting in SETTINGS:
+        for setting in options.settings:
             dataset, kernel, _, c = setting
             entry = results["settings"].get(" ".join(setting))
             if entry is None or "libsvm" in entry:
@@ -154,16 +155,47 @@ def add_libsvm(options, results):
                 if not os.path.exists(files[part]):
                     write_libsvm_data(options, dataset, part, count, files[part])
             model = os.path.join(directory, "model")
-            text = run(options, ["svm-train", "-t", "1" if kernel == "poly" else "2", "-c", c, "-g",
+            text = run(["svm-train", "-t", "1" if kernel == "poly" else "2", "-c", c, "-g",
                                  repr(entry["isobit"]["gamma"]), "-m", "2000", files["train"], model])
             # What svm-train prints for a problem ends with its rho; the order is that of the pairs.
-            accuracy = run(options, ["svm-predict", files["t10k"], model,
+            accuracy = run(["svm-predict", files["t10k"], model,
                                      os.path.join(directory, "out")])
             entry["libsvm"] = {"objectives": objectives_in(text),
                                "accuracy": float(re.search(r"\((\d+)/", accuracy).group(1)) /
                                options.test_size}
             save(options, results)
             print(line_of(" ".join(setting), entry), flush=True)
+
+
+def fit_full(options, results):
+    """scikit-learn's time here is that of its CPU: it has one thread and may be interrupted."""
+    options.train_size = options.test_size = 0
+    setting = ("mnist", "rbf", "scale", "10")
+    with tempfile.TemporaryDirectory() as directory:
+        results["full"] = {"isobit": fit_isobit(options, setting, options.threads, directory)}
+    save(options, results)
+    for name, _, python in options.peers:
+        results["full"][name] = fit_sklearn(options, setting, python)
+        save(options, results)
+
+
+def full_lines(full):
+    ours = full["isobit"]
+    lines = ["## All of MNIST", "",
+             "60,000 training and 10,000 test images, RBF, C = 10, gamma = scale, cache of 2048 MB "
+             "(`bench/svm.py full`). Objective: as above.", "",
+             "| | fit, s | accuracy % | support vectors | objective | ratio |",
+             "| --- | --- | --- | --- | --- | --- |",
+             f"| isobit | {ours['fit_seconds']:.1f} | {100 * ours['accuracy']:.2f} | "
+             f"{ours['support_vectors']} | | |"]
+    for name, peer in full.items():
+        if name != "isobit":
+            lines.append(
+                f"| {name} | {peer['fit_cpu_seconds']:.1f} (CPU) | {100 * peer['accuracy']:.2f} | "
+                f"{peer['support_vectors']} | "
+                f"{greatest_difference(ours['objectives'], peer['objectives']):.1e} | "
+                f"{peer['fit_cpu_seconds'] / ours['fit_seconds']:.1f} |")
+    return [*lines, ""]
 
 
 def greatest_difference(ours, theirs):
@@ -233,6 +265,9 @@ def write_table(options, results):
         "| " + " | ".join(headings_of(first)) + " |", "|" + " --- |" * len(headings_of(first)),
         *[line_of(key, settings[key]) for key in (" ".join(s) for s in SETTINGS)
           if key in settings], ""]
+    if "full" in results:
+        lines += full_lines(results["full"])
+        lines += [results["full_note"], ""] if "full_note" in results else []
     with open(options.markdown, "w", encoding="utf-8") as stream:
         stream.write("\n".join(lines))
 
@@ -246,6 +281,8 @@ def main():
         measure(options, results)
     elif options.what == "libsvm":
         add_libsvm(options, results)
+    elif options.what == "full":
+        fit_full(options, results)
     write_table(options, results)
 
 

@@ -100,7 +100,7 @@ typedef struct ib_update {
     float eps;
 } ib_update;
 
-/* ---- support vector machines (NUMERICS.md, section 15) ---- */
+/* ---- support vector machines (NUMERICS.md, "Support vector machines") ---- */
 
 /* A kernel function of two images. With scale = square of a grey level's step between features and
  * mean = the grey level of feature 0, the features' dot product is

@@ -1,7 +1,6 @@
 #include "experiment/options.h"
 
 #include <stddef.h>
-#include <string.h>
 
 #define AT(member) offsetof(ib_config, member)
 #define UNBOUNDED  1e30
@@ -593,59 +592,10 @@ static const ib_option OPTIONS[] = {
 enum { OPTION_COUNT = sizeof OPTIONS / sizeof OPTIONS[0] };
 _Static_assert((int)OPTION_COUNT <= (int)IB_MAX_OPTIONS, "raise IB_MAX_OPTIONS");
 
-/* Names of the design whose work is still to come: refused with a better message than a typo. */
-static const char *const LATER_OPTIONS[] = {
-    "device", "shard", "jobs", "for", "to", NULL,
-};
-
 const ib_option *ib_option_at(size_t index) {
     return index < OPTION_COUNT ? &OPTIONS[index] : NULL;
 }
 
 size_t ib_option_index(const ib_option *option) {
     return (size_t)(option - OPTIONS);
-}
-
-static int same(const char *name, const char *text, size_t length) {
-    return name != NULL && strlen(name) == length && memcmp(name, text, length) == 0;
-}
-
-const ib_option *ib_option_find(const char *name, size_t length) {
-    for (size_t i = 0; i < OPTION_COUNT; ++i) {
-        if (same(OPTIONS[i].name, name, length))
-            return &OPTIONS[i];
-        for (size_t a = 0; a < IB_MAX_ALIASES; ++a)
-            if (same(OPTIONS[i].aliases[a], name, length))
-                return &OPTIONS[i];
-    }
-    return NULL;
-}
-
-int ib_option_is_later(const char *name, size_t length) {
-    for (size_t i = 0; LATER_OPTIONS[i] != NULL; ++i)
-        if (same(LATER_OPTIONS[i], name, length))
-            return 1;
-    return 0;
-}
-
-static int by_optimizer(const ib_option *option) {
-    for (size_t i = 0; i < IB_OPTIMIZERS; ++i)
-        if (option->optimizer_defaults[i] != NULL)
-            return 1;
-    return 0;
-}
-
-int ib_option_applies(const ib_option *option, const ib_config *config) {
-    int svm = config->model == IB_MODEL_SVM;
-    if ((option->models == IB_NETWORKS_ONLY && svm) || (option->models == IB_SVM_ONLY && !svm))
-        return 0;
-    if (option->svm_kernels != 0 && (option->svm_kernels >> config->svm_kernel & 1) == 0)
-        return 0;
-    if (by_optimizer(option) && option->optimizer_defaults[config->optimizer] == NULL)
-        return 0;
-    return !option->only_with_step || config->schedule == IB_SCHEDULE_STEP;
-}
-
-const char *ib_option_default(const ib_option *option, int optimizer) {
-    return by_optimizer(option) ? option->optimizer_defaults[optimizer] : option->default_text;
 }

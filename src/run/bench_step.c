@@ -1,7 +1,6 @@
 /* isobit bench step: what a training step makes of the machine. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "data/dataset.h"
@@ -9,6 +8,7 @@
 #include "model/model.h"
 #include "run/bench.h"
 #include "run/bench_parts.h"
+#include "run/session.h"
 
 enum { BENCH_IMAGES = 4096, WARM_UP = 20 };
 
@@ -24,6 +24,12 @@ static void make_images(uint8_t *pixels, uint8_t *labels) {
 struct timing {
     double *milliseconds;
     size_t count, capacity;
+    uint64_t peak_rss_bytes; /* of the steps, without the probes of memory */
+};
+
+/* The better of two measurements of each ceiling. */
+struct ceilings {
+    double fma_gflops, memory_gb_s;
 };
 
 static int by_value(const void *a, const void *b) {
@@ -85,36 +91,43 @@ static ib_status time_steps(ib_model *model, const ib_config *config, struct sou
 }
 
 static ib_status report_steps(const ib_config *config, const ib_backend *backend,
-                              const ib_model *model, const struct timing *timing, double peak,
-                              FILE *out, ib_error *err) {
+                              const ib_model *model, const struct timing *timing,
+                              const struct ceilings *ceilings, FILE *out, ib_error *err) {
     double median = timing->milliseconds[timing->count / 2], least = timing->milliseconds[0];
     double late = timing->milliseconds[timing->count * 9 / 10];
     double gflop = 2e-9 * (double)ib_model_macs_step(model) * (double)config->batch_size;
     double images = 1e3 * (double)config->batch_size / median;
-    double share = gflop / (median * 1e-3) / peak;
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
+    double peak = ceilings->fma_gflops, share = gflop / (median * 1e-3) / peak;
+    double update_ms = (double)ib_model_update_bytes(model) / ceilings->memory_gb_s / 1e6;
+    double floor_ms = 1e3 * gflop / peak + update_ms;
     if (config->json)
         return ib_bench_print_json(
-            json_pack("{s:s, s:I, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}",
+            json_pack("{s:s, s:I, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, "
+                      "s:f, s:I}",
                       "model", ib_model_kind_name((ib_model_kind)config->model), "batch_size",
                       (json_int_t)config->batch_size, "backend", backend->info.name, "isa",
                       backend->info.isa, "threads", (int)backend->info.threads, "steps",
                       (int)timing->count, "step_ms_median", median, "step_ms_min", least,
                       "step_ms_p90", late, "images_per_second", images, "dense_gflop_per_step",
-                      gflop, "fma_peak_gflops", peak, "fma_peak_fraction", share, "peak_rss_bytes",
-                      (json_int_t)usage.ru_maxrss * 1024),
+                      gflop, "fma_peak_gflops", peak, "fma_peak_fraction", share, "memory_gb_per_s",
+                      ceilings->memory_gb_s, "floor_step_ms", floor_ms, "floor_fraction",
+                      floor_ms / median, "peak_rss_bytes", (json_int_t)timing->peak_rss_bytes),
             out, err);
-    fprintf(out,
-            "%s, batch %lld, isa %s, %u threads: %zu steps\n"
-            "step        %8.3f ms median, %.3f min, %.3f 90th percentile\n"
-            "images      %8.0f /s\n"
-            "dense work  %8.3f GFLOP a step\n"
-            "FMA peak    %8.1f GFLOP/s, measured before and after (the better)\n"
-            "share       %8.1f %% of the peak, counted as dense work\n",
-            ib_model_kind_name((ib_model_kind)config->model), (long long)config->batch_size,
-            backend->info.isa, backend->info.threads, timing->count, median, least, late, images,
-            gflop, peak, 100 * share);
+    fprintf(
+        out,
+        "%s, batch %lld, isa %s, %u threads: %zu steps\n"
+        "step        %8.3f ms median, %.3f min, %.3f 90th percentile\n"
+        "images      %8.0f /s\n"
+        "dense work  %8.3f GFLOP a step\n"
+        "FMA peak    %8.1f GFLOP/s, measured before and after (the better)\n"
+        "share       %8.1f %% of the peak, counted as dense work\n"
+        "floor       %8.3f ms: dense work at the peak, %.1f MB of the update at %.1f GB/s; the\n"
+        "            step is at %.1f %% of it\n"
+        "memory      %8.1f MB at most\n",
+        ib_model_kind_name((ib_model_kind)config->model), (long long)config->batch_size,
+        backend->info.isa, backend->info.threads, timing->count, median, least, late, images, gflop,
+        peak, 100 * share, floor_ms, 1e-6 * (double)ib_model_update_bytes(model),
+        ceilings->memory_gb_s, 100 * floor_ms / median, 1e-6 * (double)timing->peak_rss_bytes);
     return IB_OK;
 }
 
@@ -127,8 +140,11 @@ static ib_status bench_model(const ib_config *config, ib_backend *backend, ib_mo
     IB_TRY(source_open(source, (size_t)config->batch_size, err));
     before = ib_bench_fma_peak(backend, threads);
     IB_TRY(time_steps(model, config, source, seconds, timing, err));
+    timing->peak_rss_bytes = ib_peak_rss_bytes();
     after = ib_bench_fma_peak(backend, threads);
-    return report_steps(config, backend, model, timing, before > after ? before : after, out, err);
+    struct ceilings ceilings = {.fma_gflops = before > after ? before : after};
+    IB_TRY(ib_bench_stream_rate(backend, (size_t)512 << 20, 0.5, &ceilings.memory_gb_s, err));
+    return report_steps(config, backend, model, timing, &ceilings, out, err);
 }
 
 static ib_status profile_model(const ib_config *config, ib_backend *backend, ib_model *model,

@@ -127,13 +127,18 @@ static ib_status hash_record(hash_book *book, const char *directory, const json_
     const char *experiment = ib_json_text_at(record, "results", "experiment_sha256");
     const char *model = ib_json_text_at(record, "results", "model_sha256");
     const char *optimizer = ib_json_text_at(record, "results", "optimizer_sha256");
-    if (experiment == NULL || model == NULL || optimizer == NULL)
+    int has_optimizer = /* a support vector machine has none */
+        !json_is_null(json_object_get(json_object_get(record, "results"), "optimizer_sha256"));
+    if (experiment == NULL || model == NULL || (has_optimizer && optimizer == NULL))
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s holds no finished run: run.json is missing or has no results",
                        directory);
     IB_TRY(check_run_file(directory, "model.safetensors", model, err));
-    IB_TRY(check_run_file(directory, "optimizer.safetensors", optimizer, err));
+    if (has_optimizer)
+        IB_TRY(check_run_file(directory, "optimizer.safetensors", optimizer, err));
     IB_TRY(take_entry(book, &(hash_entry){"result", experiment, "model_sha256", model}, err));
+    if (!has_optimizer)
+        return IB_OK;
     return take_entry(book, &(hash_entry){"result", experiment, "optimizer_sha256", optimizer},
                       err);
 }

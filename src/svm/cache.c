@@ -11,7 +11,7 @@
 /* Every class with itself, and in each lane the two forms of the block of its two classes. */
 static void plan_blocks(const size_t *counts, size_t classes, size_t threads, size_t limit,
                         ib_svm_cache_plan *plan) {
-    size_t shared = 0, lane = 0;
+    size_t shared = 0, lane = 1;
     for (size_t a = 0; a < classes; ++a) {
         shared += counts[a] * ib_svm_padded(counts[a]);
         for (size_t b = a + 1; b < classes; ++b) {
@@ -32,7 +32,7 @@ ib_status ib_svm_plan_cache(const size_t *counts, size_t classes, size_t threads
                             size_t cache_bytes, ib_svm_cache_plan *plan, ib_error *err) {
     *plan = (ib_svm_cache_plan){0};
     size_t limit = cache_bytes / sizeof(float), pairs = ib_svm_pair_count(classes);
-    size_t row = 0, points = 0;
+    size_t row = 1, points = 0;
     for (size_t a = 0; a < classes; ++a)
         for (size_t b = a + 1; b < classes; ++b) {
             size_t both = ib_svm_padded(counts[a]) + ib_svm_padded(counts[b]);
@@ -49,7 +49,8 @@ ib_status ib_svm_plan_cache(const size_t *counts, size_t classes, size_t threads
                        "allowed: give at least %zu",
                        2 * row * sizeof(float), ((2 * row * sizeof(float) - 1) >> 20) + 1);
     size_t lanes = threads < pairs ? threads : pairs;
-    while (limit / lanes / row < 2)
+    lanes = lanes > 0 ? lanes : 1;
+    while (lanes > 1 && limit / lanes / row < 2)
         --lanes;
     size_t rows = limit / lanes / row;
     rows = rows < points ? rows : points;
@@ -92,7 +93,7 @@ void ib_svm_fill_blocks(const ib_svm_pair_data *data, ib_svm_block_rows *rows) {
 /* ---- rows ---------------------------------------------------------------------------------------
  */
 
-enum { NONE = UINT32_MAX };
+static const uint32_t NONE = UINT32_MAX;
 
 size_t ib_svm_lru_bytes(size_t row_limit, size_t points) {
     return IB_SVM_FETCH * ib_svm_padded(points) * sizeof(float) +

@@ -11,8 +11,9 @@
  * exceeds an F_j of a b_j that may shrink; the solver stops when none does by more than the
  * tolerance.
  *
- * More classes: one such problem for each pair, and the class with most votes. NUMERICS.md, section
- * 15, defines every operation; results do not depend on threads, cache or instruction set. */
+ * More classes: one such problem for each pair, and the class with most votes. NUMERICS.md,
+ * "Support vector machines", defines every operation; results do not depend on threads, cache or
+ * instruction set. */
 #ifndef IB_SVM_SVM_H
 #define IB_SVM_SVM_H
 
@@ -64,7 +65,7 @@ typedef struct ib_svm_model {
     uint8_t labels[IB_SVM_CLASSES];
     size_t class_support[IB_SVM_CLASSES];
     uint8_t *vectors;  /* [count][width] */
-    uint32_t *indices; /* in the training set; NULL when the file had none */
+    uint32_t *indices; /* in the training set; 0 when the file had none */
     double *coefficients;
     ib_svm_pair pairs[IB_SVM_PAIRS];
 } ib_svm_model;

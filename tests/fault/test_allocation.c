@@ -20,6 +20,7 @@
 #include "base/number.h"
 #include "base/sha256.h"
 #include "base/threads.h"
+#include "svm/svm.h"
 #include "tensor/safetensors.h"
 
 /* The linker's names for the functions wrapped and the wrappers. */
@@ -240,6 +241,55 @@ static ib_status scenario_arena(const char *directory, ib_error *err) {
     return status;
 }
 
+/* A support vector machine from training to both file formats and back. */
+static ib_status use_svm(ib_backend *backend, const char *path, const char *libsvm, ib_error *err) {
+    enum { IMAGES = 40, WIDTH = 16 };
+    uint8_t pixels[IMAGES][WIDTH], labels[IMAGES], classes[IMAGES];
+    const uint8_t *images[IMAGES];
+    for (int i = 0; i < IMAGES; ++i) {
+        labels[i] = (uint8_t)(i % 3);
+        images[i] = pixels[i];
+        for (int k = 0; k < WIDTH; ++k)
+            pixels[i][k] = (uint8_t)(60 * labels[i] + (i * 7 + k * 13) % 90);
+    }
+    ib_svm_options options = {.kernel = IB_SVM_RBF,
+                              .c = 1,
+                              .tolerance = 1e-3,
+                              .deviation = 1,
+                              .degree = 3,
+                              .cache_bytes = 512};
+    ib_svm_set set = {IMAGES, WIDTH, images, labels};
+    ib_svm_model model, loaded = {0};
+    IB_TRY(ib_svm_train(backend, &options, &set, NULL, &model, err));
+    ib_status status = ib_svm_predict(backend, &model, images, IMAGES, classes, err);
+    if (status == IB_OK)
+        status = ib_svm_save(&model, path, NULL, err);
+    if (status == IB_OK)
+        status = ib_svm_load(path, &loaded, err);
+    ib_svm_model_close(&loaded);
+    if (status == IB_OK)
+        status = ib_svm_write_libsvm(&model, libsvm, err);
+    if (status == IB_OK)
+        status = ib_svm_read_libsvm(libsvm, 0, 1, WIDTH, &loaded, err);
+    ib_svm_model_close(&loaded);
+    ib_svm_model_close(&model);
+    return status;
+}
+
+static ib_status scenario_svm(const char *directory, ib_error *err) {
+    ib_backend_options options = {"cpu", "auto", 1};
+    ib_backend *backend;
+    IB_TRY(ib_backend_open(&options, &backend, err));
+    char *path = ib_path_join(directory, "svm.safetensors");
+    char *libsvm = ib_path_join(directory, "svm.model");
+    ib_status status =
+        path == NULL || libsvm == NULL ? ib_fail_memory(err) : use_svm(backend, path, libsvm, err);
+    free(path);
+    free(libsvm);
+    ib_backend_close(backend);
+    return status == IB_ERROR_VERIFY && failing != 0 ? IB_ERROR_RUNTIME : status;
+}
+
 static void make_inputs(const char *directory) {
     char *kept = ib_path_join(directory, "kept");
     char *damaged = ib_path_join(directory, "damaged");
@@ -319,6 +369,7 @@ SCENARIO_TEST(sha256, 1)
 SCENARIO_TEST(errors, 4)
 SCENARIO_TEST(pool, 3)
 SCENARIO_TEST(arena, 1)
+SCENARIO_TEST(svm, 60)
 
 int main(void) {
     json_set_alloc_funcs(__wrap_malloc, free);
@@ -328,7 +379,7 @@ int main(void) {
         cmocka_unit_test(test_read_file),   cmocka_unit_test(test_write_file),
         cmocka_unit_test(test_directories), cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_errors),      cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_arena),       cmocka_unit_test(test_svm),
     };
     return cmocka_run_group_tests_name("allocation", tests, NULL, NULL);
 }

@@ -3,8 +3,9 @@
  * no library besides libc, so that it builds for any compiler, optimisation level and CPU.
  *
  *   numerics list                        kernel tables this machine runs, best first
- *   numerics WHAT ISA THREADS            ISA: a name from `list`; WHAT: cnn, mlp-sgd, mlp-adam, a
- *                                        number of samples a batch after a colon (cnn:2), ops
+ *   numerics WHAT ISA THREADS            ISA: a name from `list`; WHAT: cnn, mlp-sgd, mlp-adam,
+ *                                        resnet18-sgd, -adam, resnet50-sgd, -adam (3 steps), with
+ *                                        samples a batch after a colon (cnn:2); ops, svm
  *   numerics cases ISA THREADS           as ops, one line for each case
  *
  * exit: 0 done, 1 failure, 2 usage. system/test_one_hash.sh compares the lines with the golden
@@ -17,8 +18,9 @@
 #include "base/numerics_version.h"
 #include "model/model.h"
 #include "sha256_small.h"
+#include "svm/svm.h"
 
-enum { STEPS = 20, DEFAULT_BATCH = 9, MAX_BATCH = 64, SIDE = 28, PIXELS = SIDE * SIDE };
+enum { DEFAULT_BATCH = 9, MAX_BATCH = 64, SIDE = 28, PIXELS = SIDE * SIDE };
 
 static int fail(const char *what, const ib_error *err) {
     fprintf(stderr, "numerics: %s: %s\n", what, err != NULL ? ib_error_text(err) : "");
@@ -104,19 +106,46 @@ static void draw(uint32_t number, uint8_t image[PIXELS], uint8_t *label) {
 
 struct recipe {
     const char *name;
+    uint64_t steps;
     ib_config config;
 };
 
 static const struct recipe RECIPES[] = {
-    {"cnn", {.model = IB_MODEL_CNN, .optimizer = IB_ADADELTA, .lr = 1.0, .rho = 0.9, .eps = 1e-6}},
+    {"cnn",
+     20,
+     {.model = IB_MODEL_CNN, .optimizer = IB_ADADELTA, .lr = 1.0, .rho = 0.9, .eps = 1e-6}},
     {"mlp-sgd",
+     20,
      {.model = IB_MODEL_MLP,
       .optimizer = IB_SGD,
       .lr = 0.01,
       .momentum = 0.9,
       .weight_decay = 5e-4}},
     {"mlp-adam",
+     20,
      {.model = IB_MODEL_MLP,
+      .optimizer = IB_ADAM,
+      .lr = 0.001,
+      .beta1 = 0.9,
+      .beta2 = 0.999,
+      .eps = 1e-8}},
+    {"resnet18-sgd",
+     3,
+     {.model = IB_MODEL_RESNET18, .optimizer = IB_SGD, .lr = 0.01, .momentum = 0.9}},
+    {"resnet18-adam",
+     3,
+     {.model = IB_MODEL_RESNET18,
+      .optimizer = IB_ADAM,
+      .lr = 0.001,
+      .beta1 = 0.9,
+      .beta2 = 0.999,
+      .eps = 1e-8}},
+    {"resnet50-sgd",
+     3,
+     {.model = IB_MODEL_RESNET50, .optimizer = IB_SGD, .lr = 0.01, .momentum = 0.9}},
+    {"resnet50-adam",
+     3,
+     {.model = IB_MODEL_RESNET50,
       .optimizer = IB_ADAM,
       .lr = 0.001,
       .beta1 = 0.9,
@@ -147,20 +176,20 @@ static ib_status hash_model(const ib_model *model, int states, struct sha256_sma
     return IB_OK;
 }
 
-static ib_status train(ib_model *model, const ib_config *config, size_t batch,
+static ib_status train(ib_model *model, const struct recipe *recipe, size_t batch,
                        struct sha256_small *hash, float *first, float *last, ib_error *err) {
     static uint8_t images[MAX_BATCH][PIXELS];
     uint8_t labels[MAX_BATCH];
     const uint8_t *pointers[MAX_BATCH];
     IB_TRY(ib_model_initialize(model, 1, err));
-    for (uint64_t step = 0; step < STEPS; ++step) {
+    for (uint64_t step = 0; step < recipe->steps; ++step) {
         for (size_t i = 0; i < batch; ++i) {
             draw((uint32_t)(step * batch + i), images[i], &labels[i]);
             pointers[i] = images[i];
         }
         float loss;
-        IB_TRY(
-            ib_model_train_step(model, pointers, labels, batch, 1, step, config->lr, &loss, err));
+        IB_TRY(ib_model_train_step(model, pointers, labels, batch, 1, step, recipe->config.lr,
+                                   &loss, err));
         sha256_small_add(hash, &loss, sizeof loss);
         if (step == 0)
             *first = loss;
@@ -185,7 +214,7 @@ static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_ke
     ib_status status =
         ib_model_open(backend, &recipe->config, 0.1307, 0.3081, batch, 1, &model, &err);
     if (status == IB_OK)
-        status = train(model, &recipe->config, batch, &hash, &first, &last, &err);
+        status = train(model, recipe, batch, &hash, &first, &last, &err);
     int states = recipe->config.optimizer == IB_SGD ? 1 : 2;
     if (status == IB_OK)
         status = hash_model(model, states, &hash, &err);
@@ -196,8 +225,86 @@ static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_ke
         return fail(recipe->name, &err);
     sha256_small_end(&hash, hex);
     printf("%s:%zu %s\n", recipe->name, batch, hex);
-    fprintf(stderr, "numerics: %s, %d steps: loss %.6f to %.6f\n", recipe->name, STEPS,
+    fprintf(stderr, "numerics: %s, %d steps: loss %.6f to %.6f\n", recipe->name, (int)recipe->steps,
             (double)first, (double)last);
+    return 0;
+}
+
+/* ---- support vector machines
+ * ---------------------------------------------------------------------- */
+
+enum { SVM_IMAGES = 330, SVM_TESTS = 40 };
+
+static const ib_svm_options SVM_CASES[] = {
+    {.kernel = IB_SVM_LINEAR, .c = 0.5, .degree = 3, .cache_bytes = 64 << 20},
+    {.kernel = IB_SVM_POLY, .c = 10, .degree = 3, .coef0 = 0.25, .cache_bytes = 64 << 20},
+    {.kernel = IB_SVM_RBF, .c = 10, .degree = 3, .cache_bytes = 64 << 20},
+    {.kernel = IB_SVM_RBF,
+     .c = 1,
+     .degree = 3,
+     .cache_bytes = 8192,
+     .gamma_kind = IB_SVM_GAMMA_AUTO},
+    {.kernel = IB_SVM_SIGMOID,
+     .c = 2,
+     .degree = 3,
+     .coef0 = -0.5,
+     .cache_bytes = 64 << 20,
+     .gamma_kind = IB_SVM_GAMMA_VALUE,
+     .gamma = 0.0004},
+};
+
+static ib_status add_svm(const ib_svm_options *options, const ib_svm_set *set,
+                         const uint8_t *const *tests, ib_backend *backend,
+                         struct sha256_small *hash, ib_error *err) {
+    static double decisions[SVM_TESTS * IB_SVM_PAIRS];
+    ib_svm_model model;
+    ib_svm_options complete = *options;
+    complete.tolerance = 1e-3;
+    complete.mean = 0.1307;
+    complete.deviation = 0.3081;
+    IB_TRY(ib_svm_train(backend, &complete, set, NULL, &model, err));
+    ib_status status = ib_svm_decide(backend, &model, tests, SVM_TESTS, decisions, err);
+    size_t pairs = ib_svm_pair_count(model.class_count);
+    sha256_small_add(hash, model.indices, model.count * sizeof *model.indices);
+    sha256_small_add(hash, model.coefficients,
+                     model.count * (model.class_count - 1) * sizeof *model.coefficients);
+    for (size_t p = 0; p < pairs; ++p) {
+        sha256_small_add(hash, &model.pairs[p].rho, sizeof model.pairs[p].rho);
+        sha256_small_add(hash, &model.pairs[p].objective, sizeof model.pairs[p].objective);
+    }
+    sha256_small_add(hash, decisions, SVM_TESTS * pairs * sizeof decisions[0]);
+    fprintf(stderr, "numerics: svm, kernel %d: %zu support vectors\n", (int)options->kernel,
+            model.count);
+    ib_svm_model_close(&model);
+    return status;
+}
+
+static int run_svm(const ib_cpu_kernels *kernels, unsigned threads) {
+    static uint8_t images[SVM_IMAGES + SVM_TESTS][PIXELS];
+    const uint8_t *pointers[SVM_IMAGES + SVM_TESTS];
+    uint8_t labels[SVM_IMAGES + SVM_TESTS];
+    ib_error err = {0};
+    ib_backend *backend;
+    ib_backend_options options = {"cpu", kernels->isa, threads};
+    if (ib_backend_open(&options, &backend, &err) != IB_OK)
+        return fail("backend", &err);
+    ((ib_cpu *)(void *)backend)->kernels = kernels;
+    for (size_t i = 0; i < SVM_IMAGES + SVM_TESTS; ++i) {
+        draw((uint32_t)i + 5000, images[i], &labels[i]);
+        pointers[i] = images[i];
+    }
+    ib_svm_set set = {SVM_IMAGES, PIXELS, pointers, labels};
+    struct sha256_small hash;
+    char hex[65];
+    sha256_small_begin(&hash);
+    ib_status status = IB_OK;
+    for (size_t i = 0; status == IB_OK && i < COUNT_OF(SVM_CASES); ++i)
+        status = add_svm(&SVM_CASES[i], &set, pointers + SVM_IMAGES, backend, &hash, &err);
+    ib_backend_close(backend);
+    if (status != IB_OK)
+        return fail("svm", &err);
+    sha256_small_end(&hash, hex);
+    printf("svm:%d %s\n", SVM_IMAGES, hex);
     return 0;
 }
 
@@ -256,8 +363,7 @@ static int run_ops(const ib_cpu_kernels *kernels, unsigned threads, int each) {
  * ---------------------------------------------------------------------------------------- */
 
 static int usage(void) {
-    fprintf(stderr, "usage: numerics list | version | cnn[:BATCH]|mlp-sgd[:BATCH]|mlp-adam[:BATCH]|"
-                    "ops|cases ISA THREADS\n");
+    fprintf(stderr, "usage: numerics list | version | MODEL[:BATCH]|ops|cases|svm ISA THREADS\n");
     return 2;
 }
 
@@ -283,6 +389,8 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "ops") == 0 || strcmp(argv[1], "cases") == 0)
         return run_ops(kernels, (unsigned)threads, strcmp(argv[1], "cases") == 0);
+    if (strcmp(argv[1], "svm") == 0)
+        return run_svm(kernels, (unsigned)threads);
     char *colon = strchr(argv[1], ':');
     int batch = colon != NULL ? atoi(colon + 1) : DEFAULT_BATCH;
     if (colon != NULL)

@@ -5,7 +5,7 @@
 #include "backend/backend.h"
 #include "device.h"
 
-enum { MAX_ARRAYS = 24 };
+enum { MAX_ARRAYS = 32 };
 
 /* The same bytes on both sides. */
 struct array {

@@ -158,14 +158,16 @@ kernel void finish_outputs(int rows, int columns, int segments, global const flo
     y[row * y_row + column] = dropped(value, dropout, rng, threshold, scale, (ulong)output);
 }
 
-/* Segments, then the mask of the activation that made x. Global size: (columns, rows). */
+/* Segments, then where it is asked for the mask of the activation that made x. Global size:
+ * (columns, rows). */
 kernel void finish_gradients(int rows, int columns, int segments, global const float *partial,
-                             global const float *x, float scale, global float *dx, int dx_row)
+                             int mask, global const float *x, float scale, global float *dx,
+                             int dx_row)
 {
     int column = get_global_id(0), row = get_global_id(1);
     float sum = add_segments(partial, row * columns + column, rows * columns, segments);
     int at = row * dx_row + column;
-    dx[at] = x[at] > 0.0f ? sum * scale : 0.0f;
+    dx[at] = !mask ? sum : x[at] > 0.0f ? sum * scale : 0.0f;
 }
 
 /* One work-item, one cell of one channel. Features are numbered channel, row, column; element of
@@ -263,6 +265,120 @@ kernel void leaf_tree(int groups, int groups_in_leaf, global float *partial, glo
             node[left * weights] = node[left * weights] + node[(left + reach) * weights];
 #endif
     sums[weight] = node[0] + 0.0f;
+}
+
+/* ---- strided convolutions (section 4) ---------------------------------------------------------- */
+
+/* The gradient spread by the stride over zeros, as the stride-1 convolution of the same input would
+ * have had it: its forward convolution with the turned kernel is the input gradient.
+ * Global size: (channels, positions of stride 1, n). */
+kernel void spread_gradients(constant struct conv *c, int across, global const float *gradient,
+                             global float *spread)
+{
+    int co = get_global_id(0), position = get_global_id(1), n = get_global_id(2);
+    int row = position / across, column = position % across;
+    float g = 0.0f;
+    if (row % c->stride == 0 && column % c->stride == 0)
+        g = gradient[((n * c->oh + row / c->stride) * c->ow + column / c->stride) * c->co + co];
+    spread[(n * get_global_size(1) + position) * c->co + co] = g;
+}
+
+/* ---- batch normalisation (section 15): one work-item, one chain of a sample and channel --------- */
+
+/* Global size: (channels, n), as of all the sums here; the tree is leaf_tree's, eight to a leaf. */
+kernel void norm_sums(int pixels, global const float *x, global float *partial)
+{
+    int c = get_global_id(0), n = get_global_id(1), channels = get_global_size(0);
+    float chain = 0.0f;
+    for (int pixel = 0; pixel < pixels; ++pixel)
+        chain = chain + x[(n * pixels + pixel) * channels + c];
+    partial[n * channels + c] = chain;
+}
+
+/* The sums of d = x - mean and of t d, t being d itself or the gradient. */
+kernel void norm_products(int pixels, global const float *x, global const float *mean,
+                          int by_gradient, global const float *g, global float *first,
+                          global float *second)
+{
+    int c = get_global_id(0), n = get_global_id(1), channels = get_global_size(0);
+    float chain = 0.0f, products = 0.0f;
+    for (int pixel = 0; pixel < pixels; ++pixel) {
+        int at = (n * pixels + pixel) * channels + c;
+        float d = x[at] - mean[c], term = by_gradient ? g[at] : d;
+        chain = chain + term;
+        products = TERM(term, d, products);
+    }
+    first[n * channels + c] = chain;
+    second[n * channels + c] = products;
+}
+
+kernel void norm_mean(global const float *sums, float inverse_count, global float *mean)
+{
+    int c = get_global_id(0);
+    mean[c] = sums[c] * inverse_count;
+}
+
+/* saved: mean, 1 / deviation, scale, beta, a row each. Global size: (channels). */
+kernel void norm_statistics(global const float *mean, global const float *rests,
+                            global const float *squares, float inverse_count, float unbiased,
+                            float momentum, float eps, global const float *gamma,
+                            global const float *beta, global float *running, global float *saved)
+{
+    int c = get_global_id(0), channels = get_global_size(0);
+    float rest = rests[c] * inverse_count, m = mean[c] + rest;
+    float variance = fma(-rest, rest, squares[c] * inverse_count);
+    variance = variance > 0.0f ? variance : 0.0f;
+    running[c] = fma(momentum, m - running[c], running[c]);
+    running[channels + c] =
+        fma(momentum, variance * unbiased - running[channels + c], running[channels + c]);
+    float inverse = 1.0f / sqrt(variance + eps);
+    saved[c] = m;
+    saved[channels + c] = inverse;
+    saved[2 * channels + c] = gamma[c] * inverse;
+    saved[3 * channels + c] = beta[c];
+}
+
+/* Global size: (channels, n * pixels). */
+kernel void norm_outputs(global const float *x, global const float *saved, int adds,
+                         global const float *added, int relu, global float *y)
+{
+    int c = get_global_id(0), channels = get_global_size(0), at = get_global_id(1) * channels + c;
+    float value = fma(x[at] - saved[c], saved[2 * channels + c], saved[3 * channels + c]);
+    if (adds)
+        value = value + added[at];
+    y[at] = relu && !(value > 0.0f) ? 0.0f : value;
+}
+
+kernel void norm_masked(global const float *dy, int has_second, global const float *second,
+                        int relu, global const float *y, global float *g)
+{
+    int at = get_global_id(1) * get_global_size(0) + get_global_id(0);
+    float value = has_second ? dy[at] + second[at] : dy[at];
+    g[at] = relu && !(y[at] > 0.0f) ? 0.0f : value;
+}
+
+kernel void norm_input_gradients(global const float *x, global const float *saved,
+                                 global const float *g, global const float *sums,
+                                 global const float *products, float inverse_count,
+                                 global float *dgamma, global float *dx)
+{
+    int c = get_global_id(0), channels = get_global_size(0), at = get_global_id(1) * channels + c;
+    float inverse = saved[channels + c], scale = saved[2 * channels + c];
+    float slope = -(scale * (((products[c] * inverse) * inverse) * inverse_count));
+    float level = -(scale * (sums[c] * inverse_count));
+    if (get_global_id(1) == 0)
+        dgamma[c] = products[c] * inverse;
+    dx[at] = fma(g[at], scale, fma(x[at] - saved[c], slope, level));
+}
+
+/* The mean over pixels. Global size: (channels, n). */
+kernel void mean_outputs(int pixels, float inverse, global const float *x, global float *y)
+{
+    int c = get_global_id(0), n = get_global_id(1), channels = get_global_size(0);
+    float sum = 0.0f;
+    for (int pixel = 0; pixel < pixels; ++pixel)
+        sum = sum + x[(n * pixels + pixel) * channels + c];
+    y[n * channels + c] = sum * inverse;
 }
 
 /* ---- optimisers (section 10): one work-item, one weight ---------------------------------------- */

@@ -12,9 +12,9 @@
 
 #include "arrays.h"
 #include "backend/cpu/cpu.h"
+#include "norm.h"
 
-/* The test's state; skips it where no device can run the definitions. */
-static struct test *able(void **state) {
+struct test *able(void **state) {
     struct test *t = *state;
     if (t->device.why_not[0] != '\0')
         skip();
@@ -76,15 +76,16 @@ static void finish_outputs(struct test *t, int64_t rows, int64_t columns, int64_
 }
 
 static void finish_gradients(struct test *t, int64_t rows, int64_t columns, int64_t segments,
-                             const struct array *partial, const struct array *x, float scale,
-                             const struct array *dx, int64_t dx_row) {
+                             const struct array *partial, int mask, const struct array *x,
+                             float scale, const struct array *dx, int64_t dx_row) {
     DEVICE_RUN(&t->device, "finish_gradients", NULL, columns, rows, 1, ARGUMENT_INT(rows),
                ARGUMENT_INT(columns), ARGUMENT_INT(segments), ARGUMENT(partial->gpu),
-               ARGUMENT(x->gpu), ARGUMENT_FLOAT(scale), ARGUMENT(dx->gpu), ARGUMENT_INT(dx_row));
+               ARGUMENT_INT(mask), ARGUMENT(x->gpu), ARGUMENT_FLOAT(scale), ARGUMENT(dx->gpu),
+               ARGUMENT_INT(dx_row));
 }
 
-static void leaf_tree(struct test *t, int64_t weights, int64_t groups, int64_t groups_in_leaf,
-                      const struct array *partial, const struct array *sums) {
+void leaf_tree(struct test *t, int64_t weights, int64_t groups, int64_t groups_in_leaf,
+               const struct array *partial, const struct array *sums) {
     DEVICE_RUN(&t->device, "leaf_tree", NULL, weights, 1, 1, ARGUMENT_INT(groups),
                ARGUMENT_INT(groups_in_leaf), ARGUMENT(partial->gpu), ARGUMENT(sums->gpu));
 }
@@ -152,7 +153,7 @@ static void linear_input_gradient(struct test *t, const struct linear *l) {
     int64_t segments = segments_of(s->out);
     struct array *partial = zeros(t, "partial", segments * s->n * s->in);
     product(t, s->n, s->in, s->out, segments, l->dy, l->out16, l->w, 1, l->out16, partial);
-    finish_gradients(t, s->n, s->in, segments, partial, l->x, s->input_scale, l->dx, l->in16);
+    finish_gradients(t, s->n, s->in, segments, partial, 1, l->x, s->input_scale, l->dx, l->in16);
 }
 
 /* Weight gradients and after them, in the row past the weights, the bias's. */
@@ -189,18 +190,29 @@ static void linear_layers(void **state) {
 struct conv_case {
     int n, size, ci, co, kernel, pad, relu, pool, dropout;
     enum fill fill;
+    int stride; /* 0: 1, and a bias and the mask of what made x; else neither */
 };
 
 static const struct conv_case CONV_CASES[] = {
     /* the CNN's: groups of one sample */
-    {9, 26, 32, 64, 3, 0, 1, 1, 25, PLAIN}, {17, 28, 1, 32, 3, 0, 1, 0, 0, PLAIN},
-    {17, 10, 32, 64, 3, 0, 1, 1, 50, WILD}, /* eight */
-    {23, 16, 16, 16, 3, 0, 1, 1, 25, TINY}, /* four */
-    {15, 22, 16, 16, 3, 0, 1, 1, 0, WILD},  /* two */
-    {64, 8, 16, 32, 3, 1, 1, 0, 0, PLAIN},  {7, 8, 80, 20, 3, 1, 0, 0, 0, WILD},
-    {7, 9, 20, 80, 3, 1, 1, 1, 25, TINY},   {17, 6, 64, 70, 3, 0, 0, 0, 0, VANISH},
-    {9, 9, 32, 32, 5, 2, 1, 1, 50, PLAIN},  {3, 8, 48, 16, 3, 0, 1, 1, 0, WILD},
-    {3, 7, 32, 80, 3, 0, 1, 1, 25, PLAIN},
+    {9, 26, 32, 64, 3, 0, 1, 1, 25, PLAIN, 0},
+    {17, 28, 1, 32, 3, 0, 1, 0, 0, PLAIN, 0},
+    {17, 10, 32, 64, 3, 0, 1, 1, 50, WILD, 0}, /* eight */
+    {23, 16, 16, 16, 3, 0, 1, 1, 25, TINY, 0}, /* four */
+    {15, 22, 16, 16, 3, 0, 1, 1, 0, WILD, 0},  /* two */
+    {64, 8, 16, 32, 3, 1, 1, 0, 0, PLAIN, 0},
+    {7, 8, 80, 20, 3, 1, 0, 0, 0, WILD, 0},
+    {7, 9, 20, 80, 3, 1, 1, 1, 25, TINY, 0},
+    {17, 6, 64, 70, 3, 0, 0, 0, 0, VANISH, 0},
+    {9, 9, 32, 32, 5, 2, 1, 1, 50, PLAIN, 0},
+    {3, 8, 48, 16, 3, 0, 1, 1, 0, WILD, 0},
+    {3, 7, 32, 80, 3, 0, 1, 1, 25, PLAIN, 0},
+    /* a ResNet's: strides */
+    {9, 28, 1, 64, 7, 3, 0, 0, 0, PLAIN, 2},
+    {9, 7, 64, 80, 3, 1, 0, 0, 0, PLAIN, 2},
+    {17, 4, 48, 64, 1, 0, 0, 0, 0, WILD, 2},
+    {8, 2, 64, 64, 3, 1, 0, 0, 0, TINY, 2},
+    {7, 9, 16, 20, 3, 1, 0, 0, 0, VANISH, 2},
 };
 
 /* As in kernels.cl. */
@@ -222,12 +234,12 @@ static struct conv conv_on_cpu(struct test *t, const struct conv_case *c) {
                                .co = c->co,
                                .kh = c->kernel,
                                .kw = c->kernel,
-                               .stride = 1,
+                               .stride = c->stride > 0 ? c->stride : 1,
                                .pad = c->pad,
                                .relu = c->relu,
                                .pool = c->pool,
                                .dropout = dropout_of(c->dropout),
-                               .mask_input = 1,
+                               .mask_input = c->stride == 0,
                                .input_scale = 1.0f}};
     ib_conv *s = &v.shape;
     ib_error err = {0};
@@ -240,7 +252,8 @@ static struct conv conv_on_cpu(struct test *t, const struct conv_case *c) {
     v.taps = s->kh * s->kw;
     v.x = drawn(t, "x", s->n * s->h * s->w, s->ci, v.ci16, c->fill);
     v.w = drawn_blocks(t, "w", v.taps, s->ci, v.ci16, s->co, v.co16, c->fill);
-    v.b = drawn(t, "b", 1, s->co, v.co16, c->fill);
+    /* without a bias: the device adds +0 */
+    v.b = c->stride > 0 ? zeros(t, "b", v.co16) : drawn(t, "b", 1, s->co, v.co16, c->fill);
     if (s->pool) {
         v.dy = drawn(t, "dy", s->n, v.features, v.features16, c->fill);
         v.y = zeros(t, "conv y", s->n * v.features16);
@@ -248,17 +261,17 @@ static struct conv conv_on_cpu(struct test *t, const struct conv_case *c) {
         v.dy = drawn(t, "dy", s->n * v.pixels, s->co, v.co16, c->fill);
         v.y = zeros(t, "conv y", s->n * v.pixels * v.co16);
     }
-    v.argmax = zeros(t, "argmax", s->n * v.cells * v.co16 / 4); /* bytes */
+    v.argmax = zeros(t, "argmax", s->n * v.cells * v.co16 / 4 + 1); /* bytes */
     v.dx = zeros(t, "conv dx", s->n * s->h * s->w * v.ci16);
     v.dw = zeros(t, "conv dw", v.taps * v.ci16 * v.co16);
     v.db = zeros(t, "conv db", v.co16);
     must(ib_plan_conv(t->backend, s, &err), &err);
-    must(ib_conv_forward(t->backend, s, &v.x->cpu, &v.w->cpu, &v.b->cpu, &v.y->cpu,
-                         s->pool ? &v.argmax->cpu : NULL, &err),
+    must(ib_conv_forward(t->backend, s, &v.x->cpu, &v.w->cpu, s->mask_input ? &v.b->cpu : NULL,
+                         &v.y->cpu, s->pool ? &v.argmax->cpu : NULL, &err),
          &err);
     must(ib_conv_backward(t->backend, s, &v.x->cpu, &v.w->cpu, &v.dy->cpu,
                           s->pool ? &v.argmax->cpu : NULL, s->ci > 1 ? &v.dx->cpu : NULL,
-                          &v.dw->cpu, &v.db->cpu, &err),
+                          &v.dw->cpu, s->mask_input ? &v.db->cpu : NULL, &err),
          &err);
     return v;
 }
@@ -280,12 +293,17 @@ static struct array *conv_shape(struct test *t, const struct conv *v) {
     return array_of(t, "shape", &shape, sizeof shape);
 }
 
-/* The convolution whose forward pass is v's input gradient (stride 1). */
+/* Outputs that stride 1 would have along one side. */
+static int64_t spread_side(const ib_conv *s) {
+    return s->h + 2 * s->pad - s->kh + 1;
+}
+
+/* The convolution whose forward pass is v's input gradient, spread by the stride. */
 static struct array *turned_shape(struct test *t, const struct conv *v) {
     const ib_conv *s = &v->shape;
     struct conv_shape shape = {(cl_int)s->n,
-                               (cl_int)ib_conv_out_h(s),
-                               (cl_int)ib_conv_out_w(s),
+                               (cl_int)spread_side(s),
+                               (cl_int)spread_side(s),
                                (cl_int)v->co16,
                                (cl_int)s->h,
                                (cl_int)s->w,
@@ -354,13 +372,21 @@ static void conv_input_gradient(struct test *t, const struct conv *v, const stru
                                 const struct array *gradient) {
     const ib_conv *s = &v->shape;
     int64_t segments = segments_of(v->taps * v->co16), pixels = s->h * s->w;
+    const struct array *spread = gradient;
+    if (s->stride > 1) {
+        int64_t side = spread_side(s);
+        spread = zeros(t, "spread", s->n * side * side * v->co16);
+        DEVICE_RUN(&t->device, "spread_gradients", NULL, v->co16, side * side, s->n,
+                   ARGUMENT(shape->gpu), ARGUMENT_INT(side), ARGUMENT(gradient->gpu),
+                   ARGUMENT(spread->gpu));
+    }
     struct array *turned = zeros(t, "turned", v->taps * v->co16 * v->ci16);
     DEVICE_RUN(&t->device, "turn_weights", NULL, v->ci16, v->co16, v->taps, ARGUMENT(shape->gpu),
                ARGUMENT(v->w->gpu), ARGUMENT(turned->gpu));
     struct array *partial =
-        conv_segments(t, turned_shape(t, v), s->n, pixels, v->ci16, segments, gradient, turned);
-    finish_gradients(t, s->n * pixels, v->ci16, segments, partial, v->x, s->input_scale, v->dx,
-                     v->ci16);
+        conv_segments(t, turned_shape(t, v), s->n, pixels, v->ci16, segments, spread, turned);
+    finish_gradients(t, s->n * pixels, v->ci16, segments, partial, s->mask_input, v->x,
+                     s->input_scale, v->dx, v->ci16);
 }
 
 static void convolutions(void **state) {
@@ -375,7 +401,8 @@ static void convolutions(void **state) {
         struct array *gradient = pixel_gradients(t, &v, shape);
         struct array *sums = conv_weight_gradient(t, &v, shape, gradient);
         compare_at(t, v.dw, sums, 0);
-        compare_at(t, v.db, sums, v.taps * v.ci16 * v.co16);
+        if (v.shape.mask_input)
+            compare_at(t, v.db, sums, v.taps * v.ci16 * v.co16);
         if (v.shape.ci > 1) {
             conv_input_gradient(t, &v, shape, gradient);
             compare(t, v.dx);
@@ -542,6 +569,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(linear_layers, test_open, test_close),
         cmocka_unit_test_setup_teardown(convolutions, test_open, test_close),
+        cmocka_unit_test_setup_teardown(normalisations, test_open, test_close),
         cmocka_unit_test_setup_teardown(optimisers, test_open, test_close),
         cmocka_unit_test_setup_teardown(wrong_orders_are_noticed, test_open, test_close),
     };

@@ -1,16 +1,20 @@
 #!/bin/sh
-# One hash: 20 training steps of each model and the table of operation cases, built by gcc and clang
+# One hash: 20 training steps of each model, the table of operation cases and support vector machines, built by gcc and clang
 # at -O0 and -O3 and for AArch64 (run by qemu-user), on every instruction set and 1, 2, 3, 7 threads,
 # all compared with tests/golden/numerics-*.txt. Slow builds train with batches of 2 samples, the
 # others of 9 (a partial second leaf).
 # environment: SOURCE_DIR, BUILD_DIR; ISOBIT_WRITE_GOLDEN=1 writes the golden file from the scalar
-# reference instead (after a change of NUMERICS.md or of the cases)
+# reference instead (after a change of NUMERICS.md or of the cases); ISOBIT_ONE_HASH_FULL=1 takes 3
+# steps of both ResNets with both optimisers everywhere (many minutes under qemu), else of a few
 set -u
 
 root=$SOURCE_DIR
 version=$(sed -n 's/.*IB_NUMERICS_VERSION "\(.*\)".*/\1/p' "$root/src/base/numerics_version.h")
 golden=$root/tests/golden/numerics-$version.txt
 work=$BUILD_DIR/one-hash
+resnets_9='resnet18-sgd:9 resnet18-adam:9 resnet50-sgd:9 resnet50-adam:9'
+resnets_2='resnet18-sgd:2 resnet18-adam:2 resnet50-sgd:2 resnet50-adam:2'
+full=${ISOBIT_ONE_HASH_FULL-}
 jobs=$(getconf _NPROCESSORS_ONLN)
 [ "$jobs" -le 4 ] || jobs=4
 mkdir -p "$work"
@@ -73,7 +77,7 @@ if [ "${ISOBIT_WRITE_GOLDEN-}" = 1 ]; then
     build gcc-O3 gcc -O3 || exit 1
     {
         echo "# NUMERICS $version: what tests/numerics/numerics.c prints, by the scalar reference"
-        for what in ops cnn:9 cnn:2 mlp-sgd:9 mlp-sgd:2 mlp-adam:9; do
+        for what in ops cnn:9 cnn:2 mlp-sgd:9 mlp-sgd:2 mlp-adam:9 $resnets_9 $resnets_2 svm; do
             "$work/gcc-O3/numerics" "$what" scalar 1 || exit 1
         done
     } >"$work/golden.txt" || exit 1
@@ -91,12 +95,19 @@ for compiler in gcc clang; do
     build $compiler-O3 $compiler -O3 || continue
     for isa in $("$work/$compiler-O3/numerics" list); do
         case $isa in
-        scalar) plan $compiler-O3 scalar 1 cnn:9 ops mlp-sgd:9 mlp-adam:9 ;;
-        scalar-soft) plan $compiler-O3 scalar-soft 1 cnn:2 ops mlp-sgd:2 ;;
+        scalar)
+            plan $compiler-O3 scalar 1 cnn:9 ops mlp-sgd:9 mlp-adam:9 svm resnet18-adam:2
+            # shellcheck disable=SC2086 # a list of words on purpose
+            [ "$full" != 1 ] || plan $compiler-O3 scalar 1 $resnets_9
+            ;;
+        scalar-soft) plan $compiler-O3 scalar-soft 1 cnn:2 ops mlp-sgd:2 svm ;;
         *)
             for threads in 1 2 3 7; do
                 [ $compiler = gcc ] || [ $threads = 3 ] || continue
-                plan $compiler-O3 "$isa" $threads ops cnn:9 mlp-sgd:9 mlp-adam:9
+                plan $compiler-O3 "$isa" $threads ops cnn:9 mlp-sgd:9 mlp-adam:9 svm
+                [ $threads != 2 ] || plan $compiler-O3 "$isa" 2 resnet18-sgd:9
+                # shellcheck disable=SC2086
+                [ "$full" != 1 ] || plan $compiler-O3 "$isa" $threads $resnets_9
             done
             ;;
         esac
@@ -107,7 +118,7 @@ for compiler in gcc clang; do
     for isa in $("$work/$compiler-O0/numerics" list); do
         case $isa in
         scalar-soft) plan $compiler-O0 scalar-soft 1 ops mlp-sgd:2 ;;
-        *) plan $compiler-O0 "$isa" 1 ops cnn:2 mlp-sgd:2 ;;
+        *) plan $compiler-O0 "$isa" 1 ops cnn:2 mlp-sgd:2 svm ;;
         esac
     done
 done
@@ -116,9 +127,16 @@ if [ "$(uname -m)" = aarch64 ]; then
 elif ! found qemu-aarch64-static; then
     echo "skipped: aarch64, there is no qemu-aarch64-static"
 elif build aarch64 aarch64-linux-gnu-gcc -O2 -static; then
-    plan aarch64 neon 1 ops cnn:2 mlp-sgd:2
-    plan aarch64 neon 3 ops
-    plan aarch64 scalar 1 ops cnn:2
+    plan aarch64 neon 1 ops cnn:2 mlp-sgd:2 svm
+    plan aarch64 neon 3 ops svm
+    plan aarch64 scalar 1 ops cnn:2 svm
+    plan aarch64 neon 2 resnet18-adam:2
+    if [ "$full" = 1 ]; then
+        # shellcheck disable=SC2086
+        plan aarch64 neon 3 $resnets_2
+        # shellcheck disable=SC2086
+        plan aarch64 scalar 1 $resnets_2
+    fi
 fi
 
 if [ -s "$work/runs.list" ]; then

@@ -86,6 +86,11 @@ static void a_finished_run(void **state) {
                               .run_dir = ib_record_directory(record)};
     ib_evaluation test = {.accuracy = 0.1};
     test.confusion[3][5] = 7;
+    test.confusion[3][3] = 1;
+    test.confusion[5][5] = 2;
+    ib_metrics metrics;
+    ib_metrics_compute(&test.confusion[0][0], &metrics);
+    results.metrics = &metrics;
     assert_int_equal(ib_record_finish(record, IB_OK, NULL, &results, &test, &err), IB_OK);
     run = read_run(record);
     assert_string_equal(text_at(run, "status"), "finished");
@@ -94,6 +99,11 @@ static void a_finished_run(void **state) {
     assert_true(json_real_value(json_object_get(written, "test_accuracy")) == 0.1);
     assert_string_equal(text_at(written, "model_sha256"), "aa");
     assert_true(json_is_null(json_object_get(written, "optimizer_sha256")));
+    const json_t *told = json_object_get(written, "metrics");
+    assert_true(json_real_value(json_object_get(told, "macro_recall")) == (1.0 / 8 + 1) / 2);
+    const json_t *f1 = json_object_get(told, "class_f1");
+    assert_true(json_real_value(json_array_get(f1, 3)) == 2.0 / 9);
+    assert_true(json_is_null(json_array_get(f1, 0)));
     const json_t *row = json_array_get(json_object_get(run, "confusion"), 3);
     assert_int_equal(json_integer_value(json_array_get(row, 5)), 7);
     const json_t *environment = json_object_get(run, "environment");

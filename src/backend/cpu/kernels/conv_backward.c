@@ -8,6 +8,7 @@
  * writes its partial, and the leaf tree then adds them. */
 #include <string.h>
 
+#include "conv_batched.h"
 #include "conv_tile.h"
 #include "leaf_sum.h"
 
@@ -195,6 +196,12 @@ void IB_KERNEL(ib_conv_backward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv
         IB_KERNEL(ib_conv_backward_sparse)(cpu, conv, p);
         return;
     }
+    if (p->dx != NULL && conv_is_batched(conv))
+        IB_KERNEL(ib_conv_batched_input)(cpu, conv, p);
+    if (conv_weights_are_batched(conv)) {
+        IB_KERNEL(ib_conv_batched_weights)(cpu, conv, p);
+        return;
+    }
     struct conv_shape s = conv_shape_of(conv);
     struct backward b = {conv, p, cpu->thread_scratch, cpu->shared_scratch, cpu->shared_scratch};
     if (p->dx != NULL) {
@@ -219,6 +226,18 @@ void IB_KERNEL(ib_conv_scratch)(const ib_conv *conv, size_t *per_thread, size_t 
         IB_KERNEL(ib_conv_sparse_scratch)(conv, &thread_floats, &shared_floats);
         *per_thread = larger(*per_thread, thread_floats);
         *shared = larger(*shared, shared_floats);
+        return;
+    }
+    if (conv_weights_are_batched(conv)) {
+        size_t thread_floats, shared_floats;
+        IB_KERNEL(ib_conv_batched_weights_scratch)(conv, &thread_floats, &shared_floats);
+        *per_thread = larger(*per_thread, thread_floats);
+        *shared = larger(*shared, shared_floats);
+        if (conv_is_batched(conv)) {
+            IB_KERNEL(ib_conv_batched_scratch)(conv, &thread_floats, &shared_floats);
+            *per_thread = larger(*per_thread, thread_floats);
+            *shared = larger(*shared, shared_floats);
+        }
         return;
     }
     size_t dense = (size_t)(s.oh * s.ow * s.co16);

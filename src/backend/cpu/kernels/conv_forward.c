@@ -11,6 +11,7 @@
  * Work items: images; or (column block, image) where images are few. */
 #include <string.h>
 
+#include "conv_batched.h"
 #include "conv_tile.h"
 #include "dropout.h"
 
@@ -276,6 +277,10 @@ static void pack_blocks(const float *w, int64_t k, int64_t n16, float *packed) {
 }
 
 void IB_KERNEL(ib_conv_forward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p) {
+    if (conv_is_batched(conv)) {
+        IB_KERNEL(ib_conv_batched_forward)(cpu, conv, p);
+        return;
+    }
     struct conv_shape s = conv_shape_of(conv);
     pack_blocks(p->w, s.k, s.co16, cpu->shared_scratch);
     int64_t blocks = column_blocks(s.co16), threads = ib_pool_size(cpu->pool);

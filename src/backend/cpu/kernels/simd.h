@@ -32,6 +32,13 @@ static inline vf v_load(const float *p) {
 static inline void v_store(float *p, vf x) {
     _mm512_storeu_ps(p, x);
 }
+/* Past the caches, to where p is a multiple of the vector; v_stream_end before others may look. */
+static inline void v_stream(float *p, vf x) {
+    _mm512_stream_ps(p, x);
+}
+static inline void v_stream_end(void) {
+    _mm_sfence();
+}
 static inline vf v_fma(vf a, vf b, vf c) {
     return _mm512_fmadd_ps(a, b, c);
 }
@@ -141,6 +148,12 @@ static inline vf v_load(const float *p) {
 }
 static inline void v_store(float *p, vf x) {
     _mm256_storeu_ps(p, x);
+}
+static inline void v_stream(float *p, vf x) {
+    _mm256_stream_ps(p, x);
+}
+static inline void v_stream_end(void) {
+    _mm_sfence();
 }
 static inline vf v_fma(vf a, vf b, vf c) {
     return _mm256_fmadd_ps(a, b, c);
@@ -256,6 +269,11 @@ static inline vf v_load(const float *p) {
 }
 static inline void v_store(float *p, vf x) {
     vst1q_f32(p, x);
+}
+static inline void v_stream(float *p, vf x) {
+    vst1q_f32(p, x);
+}
+static inline void v_stream_end(void) {
 }
 static inline vf v_fma(vf a, vf b, vf c) {
     return vfmaq_f32(c, a, b);
@@ -397,6 +415,28 @@ static inline void transpose16(const float *restrict from, int64_t from_stride, 
         _mm512_storeu_ps(to + (8 + c) * to_stride, _mm512_shuffle_f32x4(a, b, 0xDD));
         _mm512_storeu_ps(to + (4 + c) * to_stride, _mm512_shuffle_f32x4(d, e, 0x88));
         _mm512_storeu_ps(to + (12 + c) * to_stride, _mm512_shuffle_f32x4(d, e, 0xDD));
+    }
+#elif defined(IB_ISA_AVX2)
+    for (int quarter = 0; quarter < 4; ++quarter) {
+        const float *f = from + (quarter & 1) * 8 * from_stride + (quarter >> 1) * 8;
+        float *q = to + (quarter & 1) * 8 + (quarter >> 1) * 8 * to_stride;
+        __m256 r[8], t[8];
+        for (int i = 0; i < 4; ++i) { /* r[i]: columns 0-3 of rows i and i + 4; r[i + 4]: 4-7 */
+            __m256 low = _mm256_loadu_ps(f + i * from_stride);
+            __m256 high = _mm256_loadu_ps(f + (i + 4) * from_stride);
+            r[i] = _mm256_permute2f128_ps(low, high, 0x20);
+            r[i + 4] = _mm256_permute2f128_ps(low, high, 0x31);
+        }
+        for (int i = 0; i < 8; i += 2) {
+            t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+            t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+        }
+        for (int i = 0; i < 8; i += 4)
+            for (int j = 0; j < 2; ++j) {
+                float *at = q + (i + 2 * j) * to_stride;
+                _mm256_storeu_ps(at, _mm256_shuffle_ps(t[i + j], t[i + j + 2], 0x44));
+                _mm256_storeu_ps(at + to_stride, _mm256_shuffle_ps(t[i + j], t[i + j + 2], 0xEE));
+            }
     }
 #else
     for (int j = 0; j < 16; ++j)

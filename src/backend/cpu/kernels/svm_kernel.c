@@ -17,6 +17,9 @@ void IB_KERNEL(ib_svm_step)(const ib_svm_part *part, double t, const float *ki, 
 void IB_KERNEL(ib_svm_partner)(const ib_svm_part *part, double high, float kii, const float *ki,
                                ib_svm_partner *partner);
 extern const ib_svm_ops IB_KERNEL(ib_svm_ops);
+#if defined(IB_ISA_AVX512)
+void ib_svm_kernel_block_plain(const ib_svm_kernel *kernel, const ib_svm_block *b);
+#endif
 
 /* Rows in the form the product wants them: word w of row r of its tile of ROWS, side by side. */
 typedef struct packed_rows {
@@ -370,18 +373,28 @@ static void block_rows(const ib_svm_kernel *kernel, const ib_svm_block *b, size_
     }
 }
 
-static void kernel_block(const ib_svm_kernel *kernel, const ib_svm_block *b) {
+static void kernel_block_by(const ib_svm_kernel *kernel, const ib_svm_block *b, int vnni) {
     packed_rows packed;
-#if defined(IB_ISA_AVX512)
-    int vnni = has_vnni();
-#else
-    int vnni = 0;
-#endif
     for (size_t r = 0; r < b->row_count; r += BLOCK_ROWS) {
         size_t left = b->row_count - r;
         block_rows(kernel, b, r, left < BLOCK_ROWS ? left : BLOCK_ROWS, vnni, &packed);
     }
 }
+
+static void kernel_block(const ib_svm_kernel *kernel, const ib_svm_block *b) {
+#if defined(IB_ISA_AVX512)
+    kernel_block_by(kernel, b, has_vnni());
+#else
+    kernel_block_by(kernel, b, 0);
+#endif
+}
+
+#if defined(IB_ISA_AVX512)
+/* For CPUs that have no VNNI, and for tests on those that do. */
+void ib_svm_kernel_block_plain(const ib_svm_kernel *kernel, const ib_svm_block *b) {
+    kernel_block_by(kernel, b, 0);
+}
+#endif
 
 const ib_svm_ops IB_KERNEL(ib_svm_ops) = {kernel_block, IB_KERNEL(ib_svm_step),
                                           IB_KERNEL(ib_svm_partner)};

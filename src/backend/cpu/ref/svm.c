@@ -1,5 +1,5 @@
-/* Support vector machines: kernel values, the solver's sweeps. NUMERICS.md, section 15. No fused
- * multiply-add here, so both builds of the reference are alike. */
+/* Support vector machines: kernel values, the solver's sweeps. NUMERICS.md, "Support vector
+ * machines". No fused multiply-add here, so both builds of the reference are alike. */
 #include "reference.h"
 
 #include <math.h>

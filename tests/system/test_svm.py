@@ -1,0 +1,293 @@
+"""Support vector machines beside scikit-learn's SVC and LIBSVM's own programs: objective, accuracy,
+model files both ways, metrics; one hash; what is refused before training.
+
+On digits, and on MNIST where ISOBIT_TEST_DATA has it.
+environment: ISOBIT, the program; ISOBIT_TEST_DATA, a data directory; SOURCE_DIR, for golden hashes
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+ISOBIT = os.environ["ISOBIT"]
+DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
+GOLDEN = os.path.join(os.environ["SOURCE_DIR"], "tests", "golden", "svm-0.2.txt")
+NORMALIZATION = {"digits": (0.1198, 0.2610), "mnist": (0.1307, 0.3081)}
+DATASETS = [name for name in NORMALIZATION if os.path.isdir(os.path.join(DATA, name))]
+SMALL = ["--model", "svm", "--dataset", "digits", "--train-size", "400", "--test-size", "200"]
+
+
+class Skip(Exception):
+    pass
+
+
+def run(*words, cwd=None, code=0, message=""):
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("ISOBIT")}
+    done = subprocess.run([ISOBIT, *words, "--data-dir", DATA], cwd=cwd, env=environment, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
+    assert done.returncode == code, f"exit code {done.returncode}, not {code}: {done.stderr}"
+    assert message in done.stderr, f"'{message}' is not in: {done.stderr}"
+    return done.stdout
+
+
+def fit(directory, *words):
+    return json.loads(run("train", "--model", "svm", "--json", *words, cwd=directory).splitlines()[-1])
+
+
+def features(dataset, part, count):
+    import numpy as np
+    mean, deviation = NORMALIZATION[dataset]
+    place = os.path.join(DATA, dataset, part)
+    images = np.fromfile(place + "-images-idx3-ubyte", np.uint8)[16:].reshape(-1, 784)[:count]
+    labels = np.fromfile(place + "-labels-idx1-ubyte", np.uint8)[8:][:count]
+    return (images / 255.0 - mean) / deviation, labels
+
+
+def objectives_in(text):
+    return [float(found) for found in re.findall(r"obj = (\S+?),", text)]
+
+
+def sklearn_fit(directory, dataset, train, test, **parameters):
+    """In a child, because LIBSVM inside prints its objectives to file descriptor 1."""
+    code = ("import json, sys; sys.path.insert(0, sys.argv[1]); import test_svm\n"
+            "from sklearn.svm import SVC\n"
+            "x, y = test_svm.features(sys.argv[2], 'train', int(sys.argv[3]))\n"
+            "z, t = test_svm.features(sys.argv[2], 't10k', int(sys.argv[4]))\n"
+            "model = SVC(verbose=True, **json.loads(sys.argv[5])).fit(x, y)\n"
+            "sys.stdout.flush()\n"
+            "print('\\n' + json.dumps([int(v) for v in model.predict(z)]))\n")
+    done = subprocess.run([sys.executable, "-c", code, os.path.dirname(os.path.abspath(__file__)),
+                           dataset, str(train), str(test), json.dumps(parameters)], cwd=directory,
+                          text=True, stdout=subprocess.PIPE, check=True)
+    return objectives_in(done.stdout), json.loads(done.stdout.splitlines()[-1])
+
+
+def need_sklearn():
+    try:
+        import sklearn.svm  # noqa: F401
+    except ImportError as why:
+        raise Skip(f"there is no scikit-learn: {why}") from None
+
+
+def close(ours, theirs, limit):
+    assert len(ours) == len(theirs) > 0, (len(ours), len(theirs))
+    worst = max(abs(a - b) / abs(b) for a, b in zip(ours, theirs))
+    assert worst <= limit, f"objectives differ by {worst}"
+    return worst
+
+
+def test_scikit_learn(directory):
+    need_sklearn()
+    settings = [("rbf", 10.0, "scale", {}), ("poly", 1.0, "auto", {}),
+                ("sigmoid", 0.5, 0.0005, {"coef0": -0.5}), ("linear", 0.01, None, {}),
+                ("poly", 0.3, "scale", {"degree": 2, "coef0": 1.0})]
+    train, test = 700, 1000
+    for dataset in DATASETS:
+        for kernel, c, gamma, more in settings:
+            words = ["--dataset", dataset, "--train-size", str(train), "--test-size", str(test),
+                     "--kernel", kernel, "--C", str(c)]
+            parameters = {"kernel": kernel, "C": c, **more}
+            if gamma is not None:
+                words += ["--svm-gamma", str(gamma)]
+                parameters["gamma"] = gamma
+            for name, value in more.items():
+                words += [f"--{name}", str(value)]
+            ours = fit(directory, *words)
+            objectives, predictions = sklearn_fit(directory, dataset, train, test, **parameters)
+            _, labels = features(dataset, "t10k", test)
+            accuracy = sum(int(p) == int(t) for p, t in zip(predictions, labels)) / test
+            worst = close(ours["objectives"], objectives, 1e-3)
+            assert abs(ours["test_accuracy"] - accuracy) <= 0.0021, (words, ours, accuracy)
+            print(f"{dataset} {kernel} C={c}: accuracy {ours['test_accuracy']:.4f}, scikit-learn "
+                  f"{accuracy:.4f}, objectives within {worst:.1e}")
+
+
+def write_libsvm(path, dataset, part, count):
+    import numpy as np
+    values, labels = features(dataset, part, count)
+    with open(path, "w", encoding="ascii") as stream:
+        for i in np.argsort(labels, kind="stable"):
+            stream.write(f"{labels[i]} " + " ".join(f"{k + 1}:{float(v)!r}" for k, v in
+                                                    enumerate(values[i])) + "\n")
+
+
+def predict_accuracy(directory, model):
+    done = subprocess.run(["svm-predict", "test.txt", model, "out.txt"], cwd=directory, text=True,
+                          stdout=subprocess.PIPE, check=True)
+    return int(re.search(r"\((\d+)/", done.stdout).group(1))
+
+
+def test_libsvm(directory):
+    if shutil.which("svm-train") is None:
+        raise Skip("there is no svm-train (libsvm-tools)")
+    train, test = 400, 300
+    for dataset in DATASETS:
+        write_libsvm(os.path.join(directory, "train.txt"), dataset, "train", train)
+        write_libsvm(os.path.join(directory, "test.txt"), dataset, "t10k", test)
+        sizes = ["--dataset", dataset, "--train-size", str(train), "--test-size", str(test)]
+        ours = fit(directory, *sizes, "--C", "5", "--runs-dir", "runs-" + dataset)
+        done = subprocess.run(["svm-train", "-c", "5", "-g", repr(ours["svm_gamma"]), "train.txt",
+                               "theirs.model"], cwd=directory, text=True, stdout=subprocess.PIPE,
+                              check=True)
+        close(ours["objectives"], objectives_in(done.stdout), 1e-3)
+        theirs = predict_accuracy(directory, "theirs.model")
+        assert abs(theirs - round(ours["test_accuracy"] * test)) <= 1, (theirs, ours)
+        path = os.path.join(ours["run_dir"], "model.safetensors")
+        # ours -> LIBSVM -> ours
+        done = subprocess.run([ISOBIT, "export", "--libsvm", path, "-o", "ours.model"],
+                              cwd=directory, check=False)
+        assert done.returncode == 0
+        assert predict_accuracy(directory, "ours.model") == round(ours["test_accuracy"] * test)
+        for model, count in (("ours.model", round(ours["test_accuracy"] * test)),
+                             ("theirs.model", theirs), (path, round(ours["test_accuracy"] * test))):
+            told = json.loads(run("test", model, "--dataset", dataset, "--test-size", str(test),
+                                  "--json", cwd=directory).splitlines()[-1])
+            assert told["test_correct"] == count and told["model"] == "svm", (model, told)
+            assert told["test_loss"] is None and told["support_vectors"] > 0
+        # Its features are of another normalisation: that is noticed.
+        run("test", "theirs.model", "--dataset", dataset, "--normalize", "half", cwd=directory,
+            code=3, message="--normalize")
+
+
+def golden():
+    with open(GOLDEN, encoding="ascii") as stream:
+        return dict(line.split() for line in stream if not line.startswith("#"))
+
+
+def test_one_hash(directory):
+    listed = subprocess.run([ISOBIT, "devices", "--json"], stdout=subprocess.PIPE, text=True,
+                            check=True)
+    isas = json.loads(listed.stdout)["isas"]
+    want = golden()
+    for kernel in ("rbf", "poly", "linear", "sigmoid"):
+        found = set()
+        for isa in isas:
+            for threads, cache in (("1", "2048"), ("2", "1"), ("3", "2048"), ("7", "1")):
+                if isa == "scalar" and threads in "37":
+                    continue
+                result = fit(directory, *SMALL[2:], "--kernel", kernel, "--isa", isa, "--threads",
+                             threads, "--cache-mb", cache)
+                found.add((result["model_sha256"], result["experiment_sha256"]))
+        assert found == {(want[f"{kernel}.model"], want[f"{kernel}.experiment"])}, (kernel, found)
+    other = fit(directory, *SMALL[2:], "--C", "2")
+    assert other["experiment_sha256"] != want["rbf.experiment"]
+    same = fit(directory, *SMALL[2:], "--C", "1.0", "--svm-gamma", "scale", "--save-model")
+    assert same["experiment_sha256"] == want["rbf.experiment"]
+
+
+def test_record_and_metrics(directory):
+    text = run("train", *SMALL, "--save-model", cwd=directory)
+    for word in ("Test set: Accuracy: ", "precision", "weighted", "Support vectors", "Fit time"):
+        assert word in text, word
+    assert os.path.exists(os.path.join(directory, "digits_svm.safetensors"))
+    result = fit(directory, *SMALL[2:], "--runs-dir", "second")
+    place = os.path.join(directory, result["run_dir"])
+    assert sorted(os.listdir(place)) == ["metrics.jsonl", "model.safetensors", "run.json"]
+    assert result["optimizer_sha256"] is None and result["test_loss"] is None
+    with open(os.path.join(place, "run.json"), encoding="utf-8") as stream:
+        record = json.load(stream)
+    assert record["results"] == result and record["status"] == "finished"
+    canonical = json.loads(record["canonical"])
+    assert canonical["kernel"] == "rbf" and canonical["C"] == 1
+    for name in ("epochs", "lr", "cache_mb", "degree", "coef0", "batch_size", "optimizer"):
+        assert name not in canonical, name
+    for verb in ("update", "verify"):
+        done = subprocess.run([ISOBIT, "hash", verb, "result", result["run_dir"]], cwd=directory,
+                              stdout=subprocess.PIPE, check=False)
+        assert done.returncode == 0
+    check_metrics(record)
+
+
+def check_metrics(record):
+    try:
+        from sklearn.metrics import precision_recall_fscore_support
+    except ImportError as why:
+        raise Skip(f"there is no scikit-learn: {why}") from None
+    labels, predictions = [], []
+    for label, row in enumerate(record["confusion"]):
+        for prediction, count in enumerate(row):
+            labels += [label] * count
+            predictions += [prediction] * count
+    metrics = record["results"]["metrics"]
+    for average in ("macro", "weighted"):
+        wanted = precision_recall_fscore_support(labels, predictions, average=average,
+                                                 zero_division=0)
+        for name, value in zip(("precision", "recall", "f1"), wanted):
+            assert abs(metrics[f"{average}_{name}"] - value) < 1e-12, (average, name)
+    wanted = precision_recall_fscore_support(labels, predictions, labels=range(10), zero_division=0)
+    for name, values in zip(("precision", "accuracy", "f1"), wanted):
+        for ours, theirs, support in zip(metrics[f"class_{name}"], values, wanted[3]):
+            assert ours is None and support == 0 or abs(ours - theirs) < 1e-12, name
+
+
+def test_metrics_of_networks(directory):
+    text = run("train", "--model", "mlp", "--dataset", "digits", "--epochs", "1", "--train-size",
+               "320", "--test-size", "60", "--json", cwd=directory)
+    result = json.loads(text.splitlines()[-1])
+    with open(os.path.join(directory, result["run_dir"], "run.json"), encoding="utf-8") as stream:
+        record = json.load(stream)
+    assert record["results"] == result and "support_vectors" not in result
+    check_metrics(record)
+
+
+def test_bad_hyperparameters(directory):
+    for words, message in ((["--C", "0"], "above 0"), (["--C", "-1"], "above 0"),
+                           (["--C", "nan"], "--C"), (["--C", "inf"], "--C"),
+                           (["--svm-gamma", "0"], "scale, auto or a number above 0"),
+                           (["--svm-gamma", "nan"], "--svm-gamma"),
+                           (["--tolerance", "0"], "--tolerance"),
+                           (["--kernel", "poly", "--degree", "0"], "--degree"),
+                           (["--kernel", "poly", "--coef0", "nan"], "--coef0"),
+                           (["--kernel", "poly", "--degree", "100", "--coef0", "1000"], "binary32"),
+                           (["--kernel", "rbf", "--degree", "2"], "--degree has no effect"),
+                           (["--kernel", "linear", "--svm-gamma", "auto"], "--svm-gamma has no"),
+                           (["--kernel", "quadratic"], "linear, poly, rbf, sigmoid"),
+                           (["--cache-mb", "0"], "--cache-mb"), (["--train-size", "1"], "one class"),
+                           (["--train-size", "60001"], "60001"), (["--epochs", "2"], "--epochs has"),
+                           (["--lr", "0.1"], "--lr has no effect"), (["--dry-run"], "--dry-run")):
+        run("train", *SMALL, *words, cwd=directory, code=2, message=message)
+    run("train", "--model", "cnn", "--C", "1", cwd=directory, code=2, message="--model svm")
+    assert os.listdir(directory) == [], "nothing is left by what is refused"
+
+
+def test_damaged_models(directory):
+    result = fit(directory, *SMALL[2:])
+    path = os.path.join(directory, result["run_dir"], "model.safetensors")
+    copy = os.path.join(directory, "copy")
+    with open(path, "rb") as stream:
+        good = stream.read()
+    for bad in (good[:-1], good.replace(b"rbf", b"xyz"), good.replace(b"n_support", b"n_suppurt"),
+                good.replace(b'"deviation":"0.261"', b'"deviation":"-.261"')):
+        assert bad != good
+        with open(copy, "wb") as stream:
+            stream.write(bad)
+        run("test", copy, "--dataset", "digits", cwd=directory, code=3)
+    run("test", path, "--dataset", "digits", "--model", "cnn", cwd=directory, code=3)
+
+
+def main():
+    passed = failed = 0
+    for name, test in sorted(globals().items()):
+        if not name.startswith("test_"):
+            continue
+        with tempfile.TemporaryDirectory(prefix="isobit-svm-") as directory:
+            try:
+                test(directory)
+                passed += 1
+            except Skip as why:
+                print(f"skipped: {name}: {why}")
+            except Exception:  # one failure must not hide the next
+                failed += 1
+                print(f"FAILED {name}")
+                traceback.print_exc(file=sys.stdout)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
