@@ -508,8 +508,8 @@ static const ib_option OPTIONS[] = {
      .commands = IB_FOR_TRAIN,
      .placeholder = "RUN",
      .group = OUTPUT,
-     .help = "go on with the run of this directory from its newest checkpoint; what may change "
-             "bits comes from its record, threads, isa and paths may be others"},
+     .help = "go on with the run of this directory, from its newest checkpoint; threads, isa and "
+             "paths may be others, the experiment is its record's"},
     {.name = "checkpoint-every",
      .kind = IB_OPTION_INT,
      .offset = AT(checkpoint_every),
@@ -520,16 +520,14 @@ static const ib_option OPTIONS[] = {
      .placeholder = "N",
      .models = IB_NETWORKS_ONLY,
      .group = OUTPUT,
-     .help = "write a checkpoint every N steps too, not only after each epoch (0) and on SIGINT "
-             "or SIGTERM; the two newest are kept until the run is finished"},
+     .help = "checkpoints every N steps too, not only after epochs; the newest two are kept"},
     {.name = "trace",
      .kind = IB_OPTION_FLAG,
      .offset = AT(trace),
      .commands = IB_FOR_TRAIN | IB_FOR_REPRODUCE,
      .models = IB_NETWORKS_ONLY,
      .group = OUTPUT,
-     .help = "write hashes of every step's loss, gradients and weights to trace.bin, by which "
-             "isobit compare finds where two runs parted; changes no bit, but costs time"},
+     .help = "hashes of every step's loss, gradients and weights, for isobit compare (takes time)"},
     {.name = "save-model",
      .kind = IB_OPTION_FLAG,
      .offset = AT(save_model),
