@@ -51,6 +51,27 @@ static const ib_command COMMANDS[] = {
                 "at any time and started again. A run that fails is recorded and does not stop the "
                 "others; the exit code is 1 then. <runs-dir>/<study>/study.json says how "
                 "everything stands."},
+    {.name = "compare",
+     .bit = IB_FOR_COMPARE,
+     .operand = "RUN",
+     .operand_required = 1,
+     .rest = "RUN",
+     .summary = "put run records side by side, and find where two runs parted",
+     .details = "A RUN is the directory of a record. Prints what was configured otherwise, the "
+                "results, where the time went, and the hashes. Two records of one "
+                "experiment_sha256 that do not have one result end with exit code 5; where both "
+                "have a trace (isobit train --trace), the first step, tensor and element that "
+                "differ are named, and the run is done again up to that step to tell which of the "
+                "two this machine agrees with."},
+    {.name = "reproduce",
+     .bit = IB_FOR_REPRODUCE,
+     .operand = "RUN",
+     .operand_required = 1,
+     .summary = "do a recorded run again and compare the bits",
+     .details = "RUN is the directory of a finished run's record. The experiment is its canonical "
+                "configuration; data sets are needed with the same hashes. The new run has a "
+                "record of its own below --runs-dir, and a trace where RUN has one. Exit code 0: "
+                "the same bits; 5: others, and where they begin."},
     {.name = "test",
      .bit = IB_FOR_TEST,
      .operand = "MODEL.safetensors",
@@ -106,8 +127,7 @@ static const ib_command COMMANDS[] = {
      .details = "Read it with: isobit manual | man -l -"},
 };
 
-static const char *const LATER_COMMANDS[] = {"report", "compare", "reproduce",
-                                             "soak",   "sync",    NULL};
+static const char *const LATER_COMMANDS[] = {"report", "soak", "sync", NULL};
 
 const ib_command *ib_command_at(size_t index) {
     return index < sizeof COMMANDS / sizeof COMMANDS[0] ? &COMMANDS[index] : NULL;

@@ -41,6 +41,8 @@ enum {
     IB_FOR_MANUAL = 1 << 7,
     IB_FOR_DESCRIBE = 1 << 8,
     IB_FOR_EXPORT = 1 << 9,
+    IB_FOR_COMPARE = 1 << 14,
+    IB_FOR_REPRODUCE = 1 << 15,
     IB_FOR_EXPERIMENT = 1 << 16,
     IB_FOR_SWEEP = 1 << 17,
 };
@@ -77,6 +79,9 @@ typedef struct ib_option {
 const ib_option *ib_option_at(size_t index);
 /* By name or alias, NULL when there is none. */
 const ib_option *ib_option_find(const char *name, size_t length);
+/* The same among the options of a command (IB_FOR_... bit), where one has that name; two commands
+ * may mean different things by one name. */
+const ib_option *ib_option_find_for(const char *name, size_t length, unsigned command);
 size_t ib_option_index(const ib_option *option);
 /* Whether the option means anything for this model, optimiser, schedule and kernel. */
 int ib_option_applies(const ib_option *option, const ib_config *config);

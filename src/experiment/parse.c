@@ -248,7 +248,7 @@ static ib_status take_option(ib_arguments *parsed, int count, const char *const 
     const char *word = arguments[*at];
     const char *equals = strchr(word, '=');
     size_t length = equals != NULL ? (size_t)(equals - word) - 2 : strlen(word) - 2;
-    const ib_option *option = ib_option_find(word + 2, length);
+    const ib_option *option = ib_option_find_for(word + 2, length, parsed->command->bit);
     if (option == NULL)
         return unknown_option(parsed->command, word, length, err);
     if ((option->commands & parsed->command->bit) == 0)

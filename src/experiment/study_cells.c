@@ -9,7 +9,8 @@
 
 /* Options that change no bits and yet belong to a study. */
 static const char *const MACHINE_OPTIONS[] = {
-    "backend", "isa", "threads", "cache-mb", "test-batch-size", "log-interval", NULL};
+    "backend",         "isa",          "threads",          "cache-mb",
+    "test-batch-size", "log-interval", "checkpoint-every", NULL};
 
 static int listed(const char *const *names, const char *name) {
     for (size_t i = 0; names[i] != NULL; ++i)

@@ -23,6 +23,12 @@ typedef struct ib_run_context {
 } ib_run_context;
 
 ib_status ib_run_train(const ib_config *config, const ib_run_context *context, ib_error *err);
+/* Goes on with the run of --resume, its options taken from its record. */
+ib_status ib_run_resume(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
+/* Records side by side; IB_ERROR_NOT_REPRODUCED when two of one experiment differ. */
+ib_status ib_run_compare(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
+/* Does a recorded run again; IB_ERROR_NOT_REPRODUCED when its bits are others. */
+ib_status ib_run_reproduce(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 /* Takes options that were not given from the model's run record where there is one beside it. */
 ib_status ib_run_test(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 ib_status ib_run_export(const ib_arguments *arguments, const ib_run_context *context,

@@ -154,7 +154,7 @@ static ib_status job_ended(sweep *s, ib_sweep_job *job, int code, ib_error *err)
 
 /* Takes the run's lock and looks again: it may have been done meanwhile, or somebody may be at it
  * without a lock (isobit train). With IB_OK and *lock >= 0 it is ours to do. */
-static ib_status claim(sweep *s, size_t r, int *lock, ib_error *err) {
+static ib_status claim(sweep *s, size_t r, int *lock, char **go_on, ib_error *err) {
     ib_study_run *run = &s->plan.runs[r];
     int live = 0;
     IB_TRY(ib_sweep_lock(&s->plan, run, lock, err));
@@ -172,7 +172,8 @@ static ib_status claim(sweep *s, size_t r, int *lock, ib_error *err) {
         print_settled(s, run, 0);
     } else if (status == IB_OK) {
         clear_progress(s);
-        status = ib_sweep_set_aside(&s->plan, run, s->context->log, &live, err);
+        status = ib_sweep_leftovers(&s->plan, run, s->config->resume_runs, s->context->log, go_on,
+                                    &live, err);
     }
     if (status != IB_OK || s->places[r] == SETTLED || live) {
         close(*lock);
@@ -197,15 +198,21 @@ static ib_status fill_slot(sweep *s, size_t slot, ib_error *err) {
     size_t r;
     while ((r = next_run(s)) != SIZE_MAX) {
         int lock = -1;
-        IB_TRY(claim(s, r, &lock, err));
-        if (lock < 0)
+        char *go_on = NULL; /* a record to go on with */
+        ib_status status = claim(s, r, &lock, &go_on, err);
+        if (status != IB_OK || lock < 0) {
+            free(go_on);
+            IB_TRY(status);
             continue;
+        }
         cpu_set_t cpus;
         unsigned share = 0;
         if (s->job_count > 1)
             share = ib_sweep_share_cpus((unsigned)slot, (unsigned)s->job_count, &cpus);
-        IB_TRY(ib_sweep_start(&s->plan, r, lock, share > 0 ? &cpus : NULL, share, &s->jobs[slot],
-                              err));
+        status = ib_sweep_start(&s->plan, r, go_on, lock, share > 0 ? &cpus : NULL, share,
+                                &s->jobs[slot], err);
+        free(go_on);
+        IB_TRY(status);
         s->places[r] = RUNNING;
         ++s->running;
         return IB_OK;

@@ -62,20 +62,32 @@ static ib_status move_aside(const ib_record_index *folder, const char *run_id, F
     return status;
 }
 
-ib_status ib_sweep_set_aside(const ib_study_plan *plan, const ib_study_run *run, FILE *log,
-                             int *live, ib_error *err) {
+/* Whether a record is this run's and not ended. */
+static int is_leftover(const ib_study_run *run, const ib_found_run *found) {
+    return (found->state == IB_RUN_LIVE || found->state == IB_RUN_STOPPED) &&
+           strcmp(found->experiment_sha256, run->experiment_sha256) == 0 &&
+           (run->named_backend == NULL || strcmp(found->backend, run->named_backend) == 0);
+}
+
+ib_status ib_sweep_leftovers(const ib_study_plan *plan, const ib_study_run *run, int resume,
+                             FILE *log, char **go_on, int *live, ib_error *err) {
     const ib_record_index *folder = &plan->folders[run->folder];
     *live = 0;
-    for (size_t i = 0; i < folder->count; ++i) {
+    *go_on = NULL;
+    for (size_t i = folder->count; i-- > 0;) { /* the newest first: run ids begin with the time */
         const ib_found_run *found = &folder->runs[i];
-        if (found->state != IB_RUN_LIVE ||
-            strcmp(found->experiment_sha256, run->experiment_sha256) != 0 ||
-            (run->named_backend != NULL && strcmp(found->backend, run->named_backend) != 0))
+        if (!is_leftover(run, found))
             continue;
-        if (ib_found_run_is_live(folder, found))
+        if (ib_found_run_is_live(folder, found)) {
             *live = 1;
-        else
+        } else if (resume && *go_on == NULL) {
+            *go_on = ib_path_join(folder->directory, found->run_id);
+            if (*go_on == NULL)
+                return ib_fail_memory(err);
+            fprintf(log, "isobit: going on with %s\n", *go_on);
+        } else if (found->state == IB_RUN_LIVE) {
             IB_TRY(move_aside(folder, found->run_id, log, err));
+        }
     }
     return IB_OK;
 }
@@ -94,9 +106,18 @@ static void free_words(word_list *list) {
     free(list->words);
 }
 
+/* What may be another on the machine that goes on with a run; the rest is in its record. */
+static int belongs_to_machine(const ib_option *option) {
+    static const char *const NAMES[] = {"backend", "isa", "threads", "cache-mb", "test-batch-size"};
+    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; ++i)
+        if (strcmp(option->name, NAMES[i]) == 0)
+            return 1;
+    return 0;
+}
+
 /* "isobit train --epochs=5 ..."; a NULL word among them: out of memory. */
-static ib_status make_words(const ib_study_plan *plan, const ib_study_run *run, unsigned threads,
-                            word_list *list, ib_error *err) {
+static ib_status make_words(const ib_study_plan *plan, const ib_study_run *run, const char *go_on,
+                            unsigned threads, word_list *list, ib_error *err) {
     enum { OTHERS = 6 };
     const ib_study_cell *cell = &plan->study->cells[run->first_cell];
     const ib_option *option;
@@ -106,10 +127,12 @@ static ib_status make_words(const ib_study_plan *plan, const ib_study_run *run, 
     list->words[list->count++] = strdup("isobit");
     list->words[list->count++] = strdup("train");
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
-        if (ib_study_cell_uses(cell, i) && !(threads > 0 && strcmp(option->name, "threads") == 0))
+        if (ib_study_cell_uses(cell, i) && (go_on == NULL || belongs_to_machine(option)) &&
+            !(threads > 0 && strcmp(option->name, "threads") == 0))
             list->words[list->count++] = ib_format("--%s=%s", option->name, cell->texts[i]);
     list->words[list->count++] = ib_format("--data-dir=%s", plan->data_dir);
-    list->words[list->count++] = ib_format("--runs-dir=%s", plan->runs_dir);
+    list->words[list->count++] = go_on != NULL ? ib_format("--resume=%s", go_on)
+                                               : ib_format("--runs-dir=%s", plan->runs_dir);
     list->words[list->count++] = strdup("--json");
     if (threads > 0)
         list->words[list->count++] = ib_format("--threads=%u", threads);
@@ -139,8 +162,9 @@ static void become_train(char *const *words, const ib_sweep_job *job, const cpu_
     _exit(written > 0 ? 127 : 126);
 }
 
-ib_status ib_sweep_start(const ib_study_plan *plan, size_t run, int lock, const cpu_set_t *cpus,
-                         unsigned threads, ib_sweep_job *job, ib_error *err) {
+ib_status ib_sweep_start(const ib_study_plan *plan, size_t run, const char *go_on, int lock,
+                         const cpu_set_t *cpus, unsigned threads, ib_sweep_job *job,
+                         ib_error *err) {
     *job = (ib_sweep_job){.run = run, .lock = lock, .started = ib_seconds()};
     word_list list = {0};
     /* In memory: a full disk must not swallow the reason. */
@@ -149,7 +173,7 @@ ib_status ib_sweep_start(const ib_study_plan *plan, size_t run, int lock, const 
     if (job->log < 0)
         status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot make a log in memory");
     if (status == IB_OK)
-        status = make_words(plan, &plan->runs[run], threads, &list, err);
+        status = make_words(plan, &plan->runs[run], go_on, threads, &list, err);
     if (status == IB_OK) {
         pid_t parent = getpid();
         job->pid = fork();

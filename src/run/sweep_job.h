@@ -14,10 +14,12 @@
 ib_status ib_sweep_lock(const ib_study_plan *plan, const ib_study_run *run, int *lock,
                         ib_error *err);
 
-/* What killed processes left of this run: moved to <folder>/.set-aside/, with a line to log. *live
- * says that a process is at one of them after all. For the holder of the run's lock. */
-ib_status ib_sweep_set_aside(const ib_study_plan *plan, const ib_study_run *run, FILE *log,
-                             int *live, ib_error *err);
+/* What killed processes left of this run. With resume, *go_on is the directory of the newest record
+ * that was stopped or killed, to be gone on with: fresh memory, NULL when there is none. What else
+ * was killed is moved to <folder>/.set-aside/, with a line to log. *live says that a process is at
+ * one of them after all. For the holder of the run's lock. */
+ib_status ib_sweep_leftovers(const ib_study_plan *plan, const ib_study_run *run, int resume,
+                             FILE *log, char **go_on, int *live, ib_error *err);
 
 typedef struct ib_sweep_job {
     pid_t pid; /* 0: none */
@@ -26,10 +28,11 @@ typedef struct ib_sweep_job {
     double started;
 } ib_sweep_job;
 
-/* Starts `isobit train` with the options of the run's first cell, by way of /proc/self/exe. cpus
- * NULL: all. threads 0: as the cell says. Takes ownership of lock, also on failure. */
-ib_status ib_sweep_start(const ib_study_plan *plan, size_t run, int lock, const cpu_set_t *cpus,
-                         unsigned threads, ib_sweep_job *job, ib_error *err);
+/* Starts `isobit train` with the options of the run's first cell, by way of /proc/self/exe; go_on
+ * not NULL: the rest of the run with that directory. cpus NULL: all. threads 0: as the cell says.
+ * Takes ownership of lock, also on failure. */
+ib_status ib_sweep_start(const ib_study_plan *plan, size_t run, const char *go_on, int lock,
+                         const cpu_set_t *cpus, unsigned threads, ib_sweep_job *job, ib_error *err);
 /* *ended: the process is gone, and *code is its exit code, or 128 and its signal. */
 ib_status ib_sweep_poll(const ib_sweep_job *job, int *ended, int *code, ib_error *err);
 /* The last line that the process wrote to its standard error, without "isobit: "; fresh memory. */

@@ -123,7 +123,7 @@ def check_kills(parent, wanted, seconds):
         folder = fresh(parent, f"kill-{attempt}")
         for _ in range(2):
             kill_at_random(source, folder, seconds, with_children=attempt % 2 == 0)
-        sweep(folder)
+        sweep(folder, *(["--resume"] if attempt % 3 else []))
         assert hashes(folder) == wanted, f"kill {attempt} of seed {SEED}"
         left = [r for r in records(folder) if r["status"] == "running"]
         assert not left, "a killed run still says that it is running"
@@ -199,6 +199,31 @@ def check_stop(parent, wanted):
         assert hashes(folder).items() >= wanted.items()
 
 
+def check_resume(parent):
+    """A run killed after its first epoch goes on from there, in the record that it had."""
+    words = "epochs=30", "seeds=1", "lr=0.5", "batch-size=4"
+    whole = fresh(parent, "whole")
+    sweep(whole, *words)
+    wanted = hashes(whole)
+    assert len(wanted) == 1, wanted
+    folder = fresh(parent, "resumed")
+    process = start(folder, *words)
+    deadline = time.monotonic() + 120
+    runs = os.path.join(folder, "runs", "digits-mlp")
+    while time.monotonic() < deadline and not any(
+            name.endswith(".json") for at, _, names in os.walk(runs)
+            if os.path.basename(at) == "checkpoints" for name in names):
+        time.sleep(0.005)
+    for pid in [*children(process.pid), process.pid]:
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    assert [r["status"] for r in records(folder)] == ["running"], "killed too late to tell"
+    done = sweep(folder, "--resume", *words)
+    assert "going on with" in done.stderr, done.stderr
+    assert hashes(folder) == wanted
+    assert [r["resumes"]["count"] for r in records(folder)] == [1]
+
+
 def check_not_here(parent, wanted):
     """Cells that need what is not here are recorded with the reason, and the study succeeds."""
     folder = fresh(parent, "needs", TINY.replace("base:", "needs: [pin-memory]\nbase:"))
@@ -253,6 +278,7 @@ def main():
         check_shards(parent, wanted)
         check_divergence(parent)
         check_stop(parent, wanted)
+        check_resume(parent)
         check_not_here(parent, wanted)
     print(f"an undisturbed sweep took {seconds:.2f} s")
     return 0
