@@ -11,6 +11,10 @@ typedef ib_status ib_cli_command(ib_arguments *arguments, const ib_run_context *
 
 ib_cli_command ib_cli_data;
 ib_cli_command ib_cli_train;
+ib_cli_command ib_cli_experiment;
+ib_cli_command ib_cli_sweep;
+ib_cli_command ib_cli_compare;
+ib_cli_command ib_cli_reproduce;
 ib_cli_command ib_cli_test;
 ib_cli_command ib_cli_export;
 ib_cli_command ib_cli_hash;

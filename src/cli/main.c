@@ -15,13 +15,17 @@
 static volatile sig_atomic_t stop_signal;
 
 static void on_stop(int number) {
+    if (stop_signal != 0) { /* delivered when the handler returns */
+        signal(number, SIG_DFL);
+        raise(number);
+    }
     stop_signal = number;
 }
 
-/* SIGINT and SIGTERM end the run after the current step, with its record in order; the second one
- * ends the process at once. A closed pipe is an error to report, not a death. */
+/* SIGINT and SIGTERM end the run after the current step, with its record and a checkpoint in order;
+ * the second one ends the process at once. A closed pipe is an error to report, not a death. */
 static void install_signals(void) {
-    struct sigaction action = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+    struct sigaction action = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -35,6 +39,10 @@ static const struct {
 } HANDLERS[] = {
     {IB_FOR_DATA, ib_cli_data, 0},
     {IB_FOR_TRAIN, ib_cli_train, 1},
+    {IB_FOR_EXPERIMENT, ib_cli_experiment, 0},
+    {IB_FOR_SWEEP, ib_cli_sweep, 1},
+    {IB_FOR_COMPARE, ib_cli_compare, 0},
+    {IB_FOR_REPRODUCE, ib_cli_reproduce, 1},
     {IB_FOR_TEST, ib_cli_test, 0},
     {IB_FOR_EXPORT, ib_cli_export, 0},
     {IB_FOR_HASH, ib_cli_hash, 0},
@@ -44,6 +52,10 @@ static const struct {
     {IB_FOR_COMPLETION, ib_cli_completion, 0},
     {IB_FOR_MANUAL, ib_cli_manual, 0},
 };
+
+static char *read_environment(const char *name) {
+    return getenv(name);
+}
 
 static ib_run_context make_context(double start) {
     const char *term = getenv("TERM");
@@ -56,6 +68,7 @@ static ib_run_context make_context(double start) {
                             .log_is_terminal = isatty(STDERR_FILENO),
                             .use_escapes = !plain,
                             .start_seconds = start,
+                            .environment = read_environment,
                             .signal_number = &stop_signal};
 }
 
@@ -68,10 +81,6 @@ static ib_status dispatch(ib_arguments *arguments, const ib_run_context *context
         return HANDLERS[i].run(arguments, context, err);
     }
     return ib_fail(err, IB_ERROR_RUNTIME, "isobit %s has no handler", arguments->command->name);
-}
-
-static char *read_environment(const char *name) {
-    return getenv(name);
 }
 
 static ib_status run_command(const ib_command *command, int count, const char *const *words,

@@ -23,23 +23,37 @@ static ib_status limit(const char *option, size_t wanted, size_t *count, ib_erro
     return IB_OK;
 }
 
-ib_status ib_split_make(ib_split_kind kind, size_t train_images, size_t test_images, uint64_t seed,
-                        size_t train_limit, size_t test_limit, ib_split *split, ib_error *err) {
-    *split = (ib_split){0};
+/* The parts before any limit. */
+static void whole_parts(ib_split_kind kind, size_t train_images, size_t test_images,
+                        ib_split *parts) {
+    size_t total = train_images + test_images;
+    *parts = (ib_split){.train_count = train_images};
+    if (kind == IB_SPLIT_70_10_20) {
+        parts->train_count = total * 7 / 10;
+        parts->validation_count = total / 10;
+    }
+    /* with what rounding down left over */
+    parts->test_count = total - parts->train_count - parts->validation_count;
+}
+
+ib_status ib_split_count(ib_split_kind kind, size_t train_images, size_t test_images,
+                         size_t train_limit, size_t test_limit, ib_split *counts, ib_error *err) {
+    *counts = (ib_split){0};
     if (train_images > UINT32_MAX || test_images >= UINT32_MAX - train_images)
         return ib_fail(err, IB_ERROR_USAGE, "a split of %zu and %zu images: at most 2^32 - 2",
                        train_images, test_images);
-    size_t total = train_images + test_images;
-    size_t train = train_images, validation = 0;
-    if (kind == IB_SPLIT_70_10_20) {
-        train = total * 7 / 10;
-        validation = total / 10;
-    }
-    size_t test = total - train - validation; /* with what rounding down left over */
-    ib_split parts = {.train_count = train, .validation_count = validation, .test_count = test};
-    IB_TRY(limit("--train-size", train_limit, &parts.train_count, err));
-    IB_TRY(limit("--test-size", test_limit, &parts.test_count, err));
+    whole_parts(kind, train_images, test_images, counts);
+    IB_TRY(limit("--train-size", train_limit, &counts->train_count, err));
+    return limit("--test-size", test_limit, &counts->test_count, err);
+}
 
+ib_status ib_split_make(ib_split_kind kind, size_t train_images, size_t test_images, uint64_t seed,
+                        size_t train_limit, size_t test_limit, ib_split *split, ib_error *err) {
+    ib_split parts, whole;
+    *split = (ib_split){0};
+    IB_TRY(ib_split_count(kind, train_images, test_images, train_limit, test_limit, &parts, err));
+    whole_parts(kind, train_images, test_images, &whole);
+    size_t total = train_images + test_images;
     parts.storage = malloc((total > 0 ? total : 1) * sizeof *parts.storage);
     if (parts.storage == NULL)
         return ib_fail_memory(err);
@@ -48,8 +62,8 @@ ib_status ib_split_make(ib_split_kind kind, size_t train_images, size_t test_ima
     if (kind == IB_SPLIT_70_10_20)
         ib_shuffle(parts.storage, total, seed, IB_STREAM_SPLIT, 0);
     parts.train = parts.storage;
-    parts.validation = parts.storage + train;
-    parts.test = parts.storage + train + validation;
+    parts.validation = parts.storage + whole.train_count;
+    parts.test = parts.validation + whole.validation_count;
     *split = parts;
     return IB_OK;
 }

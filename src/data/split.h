@@ -25,6 +25,9 @@ typedef struct ib_split {
 ib_status ib_split_make(ib_split_kind kind, size_t train_images, size_t test_images, uint64_t seed,
                         size_t train_limit, size_t test_limit, ib_split *split, ib_error *err);
 void ib_split_close(ib_split *split);
+/* How many images each part of that split has, without making it; storage stays NULL. */
+ib_status ib_split_count(ib_split_kind kind, size_t train_images, size_t test_images,
+                         size_t train_limit, size_t test_limit, ib_split *counts, ib_error *err);
 
 /* Permutes entries in place by Fisher and Yates (from i = count-1
  * down to 1: swap i with a bounded integer j <= i drawn as element i) for this stream and step. */

@@ -9,6 +9,7 @@ static const char *const DATA_VERBS[] = {"prepare", "verify", "show", NULL};
 static const char *const HASH_VERBS[] = {"update", "verify", NULL};
 static const char *const HASH_OBJECTS[] = {"data", "model", "result", NULL};
 static const char *const BENCH_VERBS[] = {"roofline", "step", "ops", NULL};
+static const char *const EXPERIMENT_VERBS[] = {"check", "schema", NULL};
 static const char *const SHELLS[] = {"bash", "zsh", "fish", NULL};
 
 static const ib_command COMMANDS[] = {
@@ -28,6 +29,49 @@ static const ib_command COMMANDS[] = {
                 "model.safetensors and optimizer.safetensors. The same experiment gives the same "
                 "model_sha256 on every machine. Options of another optimiser or schedule are "
                 "refused, never ignored."},
+    {.name = "experiment",
+     .bit = IB_FOR_EXPERIMENT,
+     .verbs = {EXPERIMENT_VERBS},
+     .operand = "FILE",
+     .rest = "key=value",
+     .summary = "check an experiment file, or print the format",
+     .details = "check reads FILE with every check of the command line and prints the runs that it "
+                "asks for, what is there already and what cannot run here. key=value replaces an "
+                "option in every cell; seeds=3 or seeds=1,5 the seeds. schema prints a JSON Schema "
+                "for editors."},
+    {.name = "sweep",
+     .bit = IB_FOR_SWEEP,
+     .operand = "FILE",
+     .operand_required = 1,
+     .rest = "key=value",
+     .summary = "run what is missing of an experiment file",
+     .details = "A run with the same experiment_sha256 (and the backend, where the file names one) "
+                "that finished or diverged is never done again. Any number of sweeps may work on "
+                "one folder: each run is locked while it is done. Sweeps can be stopped and killed "
+                "at any time and started again. A run that fails is recorded and does not stop the "
+                "others; the exit code is 1 then. <runs-dir>/<study>/study.json says how "
+                "everything stands."},
+    {.name = "compare",
+     .bit = IB_FOR_COMPARE,
+     .operand = "RUN",
+     .operand_required = 1,
+     .rest = "RUN",
+     .summary = "put run records side by side, and find where two runs parted",
+     .details = "A RUN is the directory of a record. Prints what was configured otherwise, the "
+                "results, where the time went, and the hashes. Two records of one "
+                "experiment_sha256 that do not have one result end with exit code 5; where both "
+                "have a trace (isobit train --trace), the first step, tensor and element that "
+                "differ are named, and the run is done again up to that step to tell which of the "
+                "two this machine agrees with."},
+    {.name = "reproduce",
+     .bit = IB_FOR_REPRODUCE,
+     .operand = "RUN",
+     .operand_required = 1,
+     .summary = "do a recorded run again and compare the bits",
+     .details = "RUN is the directory of a finished run's record. The experiment is its canonical "
+                "configuration; data sets are needed with the same hashes. The new run has a "
+                "record of its own below --runs-dir, and a trace where RUN has one. Exit code 0: "
+                "the same bits; 5: others, and where they begin."},
     {.name = "test",
      .bit = IB_FOR_TEST,
      .operand = "MODEL.safetensors",
@@ -83,8 +127,7 @@ static const ib_command COMMANDS[] = {
      .details = "Read it with: isobit manual | man -l -"},
 };
 
-static const char *const LATER_COMMANDS[] = {"experiment", "sweep", "report", "compare",
-                                             "reproduce",  "soak",  "sync",   NULL};
+static const char *const LATER_COMMANDS[] = {"report", "soak", "sync", NULL};
 
 const ib_command *ib_command_at(size_t index) {
     return index < sizeof COMMANDS / sizeof COMMANDS[0] ? &COMMANDS[index] : NULL;
@@ -121,6 +164,10 @@ char *ib_command_synopsis(const ib_command *command) {
         text = append(text, command->operand_required ? " " : " [", command->operand);
         if (!command->operand_required)
             text = append(text, "", "]");
+    }
+    if (command->rest != NULL) {
+        text = append(text, " [", command->rest);
+        text = append(text, "", " ...]");
     }
     return text;
 }

@@ -72,10 +72,17 @@ typedef struct ib_config {
     char *runs_dir;       /* "runs" */
     int64_t log_interval; /* 10 */
     int save_model;
-    int libsvm;   /* export: LIBSVM's format */
-    char *output; /* export: the file to write */
+    char *resume;             /* the directory of a run to go on with */
+    int64_t checkpoint_every; /* steps; 0: only at the end of each epoch */
+    int trace;                /* hashes of every step into trace.bin */
+    int libsvm;               /* export: LIBSVM's format */
+    char *output;             /* export: the file to write */
     int json;
     char *hash_file;      /* "isobit-hashes.json" */
+    int resume_runs;      /* sweep: go on with runs that were stopped */
+    char *shard;          /* sweep: "0/4" */
+    int64_t shards;       /* sweep: how many there are; 0: not said */
+    int64_t jobs;         /* sweep: runs at a time */
     double bench_seconds; /* 5 */
     char *profile;        /* bench: where the trace goes */
     int measure;          /* describe: the floor of a step on this machine too */

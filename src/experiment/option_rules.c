@@ -5,23 +5,32 @@
 
 /* Names of the design whose work is still to come: refused with a better message than a typo. */
 static const char *const LATER_OPTIONS[] = {
-    "resume", "checkpoint-every", "trace", "device", "shard", "jobs", "for", "to", NULL,
+    "device",
+    "for",
+    "to",
+    NULL,
 };
 
 static int same(const char *name, const char *text, size_t length) {
     return name != NULL && strlen(name) == length && memcmp(name, text, length) == 0;
 }
 
-const ib_option *ib_option_find(const char *name, size_t length) {
-    const ib_option *option;
+const ib_option *ib_option_find_for(const char *name, size_t length, unsigned command) {
+    const ib_option *option, *other = NULL;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
-        if (same(option->name, name, length))
-            return option;
+        int found = same(option->name, name, length);
         for (size_t a = 0; a < IB_MAX_ALIASES; ++a)
-            if (same(option->aliases[a], name, length))
-                return option;
+            found |= same(option->aliases[a], name, length);
+        if (found && (option->commands & command) != 0)
+            return option;
+        if (found && other == NULL)
+            other = option;
     }
-    return NULL;
+    return other;
+}
+
+const ib_option *ib_option_find(const char *name, size_t length) {
+    return ib_option_find_for(name, length, ~0U);
 }
 
 int ib_option_is_later(const char *name, size_t length) {

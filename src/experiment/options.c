@@ -2,79 +2,24 @@
 
 #include <stddef.h>
 
+#include "experiment/option_choices.h"
+
 #define AT(member) offsetof(ib_config, member)
 #define UNBOUNDED  1e30
-
-static const char LATER[] = "is not in this version";
-
-static const ib_choice MODELS[] = {
-    {.name = "cnn", .value = IB_MODEL_CNN},
-    {.name = "mlp", .value = IB_MODEL_MLP},
-    {.name = "resnet18", .value = IB_MODEL_RESNET18},
-    {.name = "resnet50", .value = IB_MODEL_RESNET50},
-    {.name = "svm", .value = IB_MODEL_SVM},
-    {.name = NULL},
-};
-/* The data catalogue is of a higher rank; a test keeps the two lists equal. */
-static const ib_choice DATASETS[] = {
-    {.name = "mnist"}, {.name = "fashion-mnist"}, {.name = "digits"}, {.name = NULL}};
-static const ib_choice SPLITS[] = {
-    {.name = "official", .value = IB_CHOOSE_OFFICIAL},
-    {.name = "70-10-20", .value = IB_CHOOSE_70_10_20},
-    {.name = NULL},
-};
-static const ib_choice OPTIMIZER_CHOICES[] = {
-    {.name = "adadelta", .value = IB_ADADELTA},
-    {.name = "sgd", .value = IB_SGD},
-    {.name = "adam", .value = IB_ADAM},
-    {.name = NULL},
-};
-static const ib_choice SCHEDULES[] = {
-    {.name = "step", .value = IB_SCHEDULE_STEP},
-    {.name = "constant", .value = IB_SCHEDULE_CONSTANT},
-    {.name = NULL},
-};
-static const ib_choice KERNELS[] = {
-    {.name = "linear", .value = IB_SVM_LINEAR},
-    {.name = "poly", .value = IB_SVM_POLY},
-    {.name = "rbf", .value = IB_SVM_RBF},
-    {.name = "sigmoid", .value = IB_SVM_SIGMOID},
-    {.name = NULL},
-};
-static const ib_choice GAMMAS[] = {{.name = "scale"}, {.name = "auto"}, {.name = NULL}};
-static const ib_choice NORMALIZATIONS[] = {
-    {.name = "dataset", .value = IB_NORMALIZE_DATASET},
-    {.name = "unit", .value = IB_NORMALIZE_UNIT},
-    {.name = "half", .value = IB_NORMALIZE_HALF},
-    {.name = NULL},
-};
-static const ib_choice BACKENDS[] = {
-    {.name = "auto"},
-    {.name = "cpu"},
-    {.name = "opencl", .unlisted = 1},
-    {.name = "cuda", .unlisted = 1},
-    {.name = NULL},
-};
-static const ib_choice ISAS[] = {
-    {.name = "auto"},   {.name = "scalar"}, {.name = "avx2"},
-    {.name = "avx512"}, {.name = "neon"},   {.name = NULL},
-};
-static const ib_choice MATHS[] = {
-    {.name = "exact", .value = 1},
-    {.name = "fast", .refusal = LATER, .refusal_status = IB_ERROR_UNAVAILABLE},
-    {.name = NULL},
-};
 
 static const char DATA[] = "Data";
 static const char EXPERIMENT[] = "Experiment (may change bits)";
 static const char OPTIMIZER[] = "Optimiser (may change bits)";
 static const char SVM[] = "Support vector machine (--model svm; may change bits)";
 static const char MACHINE[] = "Machine (never changes bits)";
+static const char SHARING[] = "Sharing the work";
 static const char OUTPUT[] = "Output";
 
 enum {
     MODEL_USERS = IB_FOR_TRAIN | IB_FOR_TEST | IB_FOR_BENCH,
     DATA_USERS = IB_FOR_DATA | IB_FOR_TRAIN | IB_FOR_TEST | IB_FOR_HASH,
+    STUDY_USERS = IB_FOR_EXPERIMENT | IB_FOR_SWEEP,
+    AGAIN = IB_FOR_COMPARE | IB_FOR_REPRODUCE,
     EVALUATION = IB_FOR_TRAIN | IB_FOR_TEST,
     STEP_USERS = IB_FOR_TRAIN | IB_FOR_BENCH,
 };
@@ -94,7 +39,7 @@ static const ib_option OPTIONS[] = {
      .kind = IB_OPTION_STRING,
      .offset = AT(data_dir),
      .default_text = "data",
-     .commands = DATA_USERS,
+     .commands = DATA_USERS | STUDY_USERS | AGAIN,
      .environment = "ISOBIT_DATA_DIR",
      .placeholder = "DIR",
      .group = DATA,
@@ -191,7 +136,7 @@ static const ib_option OPTIONS[] = {
      .kind = IB_OPTION_UINT64,
      .offset = AT(seed),
      .default_text = "1",
-     .commands = EVALUATION,
+     .commands = EVALUATION | IB_FOR_REPRODUCE,
      .arithmetic = 1,
      .placeholder = "N",
      .group = EXPERIMENT,
@@ -199,7 +144,7 @@ static const ib_option OPTIONS[] = {
     {.name = "init-model",
      .kind = IB_OPTION_STRING,
      .offset = AT(init_model),
-     .commands = IB_FOR_TRAIN,
+     .commands = IB_FOR_TRAIN | AGAIN,
      .placeholder = "FILE",
      .models = IB_NETWORKS_ONLY,
      .group = EXPERIMENT,
@@ -419,7 +364,7 @@ static const ib_option OPTIONS[] = {
      .offset = AT(backend),
      .default_text = "auto",
      .choices = BACKENDS,
-     .commands = MODEL_USERS | IB_FOR_DESCRIBE,
+     .commands = MODEL_USERS | IB_FOR_DESCRIBE | AGAIN,
      .placeholder = "NAME",
      .group = MACHINE,
      .help = "what computes"},
@@ -428,7 +373,7 @@ static const ib_option OPTIONS[] = {
      .offset = AT(isa),
      .default_text = "auto",
      .choices = ISAS,
-     .commands = MODEL_USERS | IB_FOR_DESCRIBE,
+     .commands = MODEL_USERS | IB_FOR_DESCRIBE | AGAIN,
      .environment = "ISOBIT_ISA",
      .placeholder = "NAME",
      .group = MACHINE,
@@ -439,7 +384,7 @@ static const ib_option OPTIONS[] = {
      .default_text = "0",
      .minimum = 0,
      .maximum = 1024,
-     .commands = MODEL_USERS | IB_FOR_DESCRIBE,
+     .commands = MODEL_USERS | IB_FOR_DESCRIBE | AGAIN,
      .placeholder = "N",
      .group = MACHINE,
      .help = "threads of the cpu backend (0: one for each usable CPU)"},
@@ -482,11 +427,48 @@ static const ib_option OPTIONS[] = {
      .group = MACHINE,
      .help = "images evaluated at a time"},
 
+    {.name = "shard",
+     .kind = IB_OPTION_STRING,
+     .offset = AT(shard),
+     .commands = IB_FOR_SWEEP,
+     .placeholder = "I/N",
+     .group = SHARING,
+     .help = "do every N-th run, from run I on (0 to N-1); array jobs of Slurm and indexed jobs of "
+             "Kubernetes (with --shards) say it by themselves"},
+    {.name = "shards",
+     .kind = IB_OPTION_INT,
+     .offset = AT(shards),
+     .default_text = "0",
+     .minimum = 0,
+     .maximum = 1e6,
+     .commands = IB_FOR_SWEEP,
+     .environment = "ISOBIT_SHARDS",
+     .placeholder = "N",
+     .group = SHARING,
+     .help = "how many shards there are, where JOB_COMPLETION_INDEX says which is ours (0: one)"},
+    {.name = "resume",
+     .kind = IB_OPTION_FLAG,
+     .offset = AT(resume_runs),
+     .commands = IB_FOR_SWEEP,
+     .group = SHARING,
+     .help = "go on with runs that were stopped or killed from their checkpoints; without it they "
+             "begin anew"},
+    {.name = "jobs",
+     .kind = IB_OPTION_INT,
+     .offset = AT(jobs),
+     .default_text = "1",
+     .minimum = 1,
+     .maximum = 1024,
+     .commands = IB_FOR_SWEEP,
+     .placeholder = "N",
+     .group = SHARING,
+     .help = "runs at a time; the CPUs are shared out among them"},
+
     {.name = "runs-dir",
      .kind = IB_OPTION_STRING,
      .offset = AT(runs_dir),
      .default_text = "runs",
-     .commands = IB_FOR_TRAIN,
+     .commands = IB_FOR_TRAIN | STUDY_USERS | IB_FOR_REPRODUCE,
      .placeholder = "DIR",
      .group = OUTPUT,
      .help = "where run records are written: <DIR>/<dataset>-<model>/<run-id>/"},
@@ -501,6 +483,32 @@ static const ib_option OPTIONS[] = {
      .models = IB_NETWORKS_ONLY,
      .group = OUTPUT,
      .help = "report the loss every N steps"},
+    {.name = "resume",
+     .kind = IB_OPTION_STRING,
+     .offset = AT(resume),
+     .commands = IB_FOR_TRAIN,
+     .placeholder = "RUN",
+     .group = OUTPUT,
+     .help = "go on with the run of this directory, from its newest checkpoint; threads, isa and "
+             "paths may be others, the experiment is its record's"},
+    {.name = "checkpoint-every",
+     .kind = IB_OPTION_INT,
+     .offset = AT(checkpoint_every),
+     .default_text = "0",
+     .minimum = 0,
+     .maximum = 1e9,
+     .commands = IB_FOR_TRAIN,
+     .placeholder = "N",
+     .models = IB_NETWORKS_ONLY,
+     .group = OUTPUT,
+     .help = "checkpoints every N steps too, not only after epochs; the newest two are kept"},
+    {.name = "trace",
+     .kind = IB_OPTION_FLAG,
+     .offset = AT(trace),
+     .commands = IB_FOR_TRAIN | IB_FOR_REPRODUCE,
+     .models = IB_NETWORKS_ONLY,
+     .group = OUTPUT,
+     .help = "hashes of every step's loss, gradients and weights, for isobit compare (takes time)"},
     {.name = "save-model",
      .kind = IB_OPTION_FLAG,
      .offset = AT(save_model),
@@ -555,7 +563,7 @@ static const ib_option OPTIONS[] = {
     {.name = "json",
      .kind = IB_OPTION_FLAG,
      .offset = AT(json),
-     .commands = MODEL_USERS | IB_FOR_DEVICES | IB_FOR_DESCRIBE,
+     .commands = MODEL_USERS | IB_FOR_DEVICES | IB_FOR_DESCRIBE | STUDY_USERS | AGAIN,
      .group = OUTPUT,
      .help = "print one JSON object as the last line of standard output, and nothing else there"},
 };

@@ -41,9 +41,13 @@ enum {
     IB_FOR_MANUAL = 1 << 7,
     IB_FOR_DESCRIBE = 1 << 8,
     IB_FOR_EXPORT = 1 << 9,
+    IB_FOR_COMPARE = 1 << 14,
+    IB_FOR_REPRODUCE = 1 << 15,
+    IB_FOR_EXPERIMENT = 1 << 16,
+    IB_FOR_SWEEP = 1 << 17,
 };
 
-enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 48, IB_MAX_WORDS = 4 };
+enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 64 };
 
 typedef enum ib_option_models { IB_ALL_MODELS, IB_NETWORKS_ONLY, IB_SVM_ONLY } ib_option_models;
 
@@ -75,6 +79,9 @@ typedef struct ib_option {
 const ib_option *ib_option_at(size_t index);
 /* By name or alias, NULL when there is none. */
 const ib_option *ib_option_find(const char *name, size_t length);
+/* The same among the options of a command (IB_FOR_... bit), where one has that name; two commands
+ * may mean different things by one name. */
+const ib_option *ib_option_find_for(const char *name, size_t length, unsigned command);
 size_t ib_option_index(const ib_option *option);
 /* Whether the option means anything for this model, optimiser, schedule and kernel. */
 int ib_option_applies(const ib_option *option, const ib_config *config);
@@ -89,6 +96,7 @@ typedef struct ib_command {
     const char *const *verbs[2]; /* fixed words after the name, NULL-terminated; NULL: none */
     const char *operand;         /* a free operand, such as MODEL.safetensors; NULL: none */
     int operand_required;
+    const char *rest; /* any number of further operands, such as key=value; NULL: none */
     const char *summary;
     const char *details; /* a paragraph for --help and the manual */
 } ib_command;
@@ -111,7 +119,7 @@ typedef struct ib_arguments {
     const ib_command *command;
     ib_config config;
     unsigned char sources[IB_MAX_OPTIONS]; /* ib_source of each option row */
-    const char *words[IB_MAX_WORDS];       /* verbs, then the operand */
+    const char **words;                    /* verbs, then operands; freed with the rest */
     size_t word_count;
     int help; /* --help was given: nothing else was checked */
 } ib_arguments;

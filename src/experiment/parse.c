@@ -198,6 +198,7 @@ void ib_config_free(ib_config *config) {
 }
 
 void ib_arguments_free(ib_arguments *parsed) {
+    free(parsed->words);
     ib_config_free(&parsed->config);
     *parsed = (ib_arguments){0};
 }
@@ -247,7 +248,7 @@ static ib_status take_option(ib_arguments *parsed, int count, const char *const 
     const char *word = arguments[*at];
     const char *equals = strchr(word, '=');
     size_t length = equals != NULL ? (size_t)(equals - word) - 2 : strlen(word) - 2;
-    const ib_option *option = ib_option_find(word + 2, length);
+    const ib_option *option = ib_option_find_for(word + 2, length, parsed->command->bit);
     if (option == NULL)
         return unknown_option(parsed->command, word, length, err);
     if ((option->commands & parsed->command->bit) == 0)
@@ -342,6 +343,8 @@ static ib_status check_words(const ib_arguments *parsed, ib_error *err) {
                            command->operand);
         used += used < parsed->word_count;
     }
+    if (command->rest != NULL)
+        used = parsed->word_count;
     if (used < parsed->word_count)
         return ib_fail(err, IB_ERROR_USAGE, "isobit %s: unexpected argument '%s'", command->name,
                        parsed->words[used]);
@@ -424,6 +427,9 @@ ib_status ib_arguments_parse(const ib_command *command, int count, const char *c
                              char *(*environment)(const char *name), ib_arguments *parsed,
                              ib_error *err) {
     *parsed = (ib_arguments){.command = command};
+    parsed->words = calloc((size_t)count + 1, sizeof *parsed->words);
+    if (parsed->words == NULL)
+        return ib_fail_memory(err);
     for (int i = 0; i < count && strcmp(arguments[i], "--") != 0; ++i) {
         if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {
             parsed->help = 1;
@@ -443,9 +449,6 @@ ib_status ib_arguments_parse(const ib_command *command, int count, const char *c
             return ib_fail(err, IB_ERROR_USAGE,
                            "unknown option %s; options are written --name, see isobit %s --help",
                            word, command->name);
-        } else if (parsed->word_count == IB_MAX_WORDS) {
-            return ib_fail(err, IB_ERROR_USAGE, "isobit %s: unexpected argument '%s'",
-                           command->name, word);
         } else {
             parsed->words[parsed->word_count++] = word;
         }

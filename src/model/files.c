@@ -91,36 +91,73 @@ static int same_shape(const ib_shape *a, const ib_shape *b) {
            memcmp(a->extent, b->extent, sizeof a->extent[0] * (size_t)a->rank) == 0;
 }
 
+/* Reads one tensor of the file into one part of a parameter. */
+static ib_status load(ib_model *model, const ib_safetensors *file, const char *path,
+                      const char *name, size_t index, ib_tensor_part part, ib_error *err) {
+    const ib_tensor_info *want = &model->tensors[index];
+    const ib_named_tensor *found = ib_safetensors_find(file, name);
+    if (found == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s has no tensor %s", path, name);
+    if (found->dtype != want->dtype || !same_shape(&found->shape, &want->shape))
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "%s: tensor %s has another type or shape than model %s wants", path, name,
+                       ib_model_kind_name((ib_model_kind)model->config->model));
+    return ib_model_write(model, index, part, found->data, err);
+}
+
+static ib_status check_tensor_count(const ib_model *model, const ib_safetensors *file,
+                                    const char *path, size_t count, ib_error *err) {
+    if (file->count == count)
+        return IB_OK;
+    return ib_fail(err, IB_ERROR_VERIFY, "%s holds %zu tensors where model %s has %zu", path,
+                   file->count, ib_model_kind_name((ib_model_kind)model->config->model), count);
+}
+
 ib_status ib_model_load(ib_model *model, const char *path, ib_error *err) {
     ib_safetensors file;
     IB_TRY(ib_safetensors_open(path, &file, err));
-    ib_status status = IB_OK;
-    if (file.count != model->tensor_count)
-        status = ib_fail(err, IB_ERROR_VERIFY, "%s holds %zu tensors where model %s has %zu", path,
-                         file.count, ib_model_kind_name((ib_model_kind)model->config->model),
-                         model->tensor_count);
-    for (size_t i = 0; status == IB_OK && i < model->tensor_count; ++i) {
-        const ib_tensor_info *want = &model->tensors[i];
-        const ib_named_tensor *found = ib_safetensors_find(&file, want->name);
-        if (found == NULL)
-            status = ib_fail(err, IB_ERROR_VERIFY, "%s has no tensor %s", path, want->name);
-        else if (found->dtype != want->dtype || !same_shape(&found->shape, &want->shape))
-            status = ib_fail(err, IB_ERROR_VERIFY,
-                             "%s: tensor %s has another type or shape than model %s wants", path,
-                             want->name, ib_model_kind_name((ib_model_kind)model->config->model));
-        else {
-            /* The file gives no alignment: copy before reading values. */
-            size_t bytes = (size_t)ib_shape_elements(&want->shape) * ib_dtype_size(want->dtype);
-            void *values = malloc(bytes);
-            if (values == NULL)
-                status = ib_fail_memory(err);
-            else {
-                memcpy(values, found->data, bytes);
-                status = ib_model_write(model, i, IB_PART_VALUE, values, err);
-            }
-            free(values);
+    ib_status status = check_tensor_count(model, &file, path, model->tensor_count, err);
+    for (size_t i = 0; status == IB_OK && i < model->tensor_count; ++i)
+        status = load(model, &file, path, model->tensors[i].name, i, IB_PART_VALUE, err);
+    ib_safetensors_close(&file);
+    return status;
+}
+
+static ib_status load_states(ib_model *model, const ib_safetensors *file, const char *path,
+                             size_t *count, ib_error *err) {
+    *count = 1; /* step */
+    for (size_t i = 0; i < model->tensor_count; ++i)
+        for (int state = 0; state < 2; ++state) {
+            const char *suffix = state_name(model, state);
+            if (suffix == NULL || !model->tensors[i].trained)
+                continue;
+            char *name = ib_format("%s.%s", model->tensors[i].name, suffix);
+            if (name == NULL)
+                return ib_fail_memory(err);
+            ib_status status =
+                load(model, file, path, name, i, state == 0 ? IB_PART_STATE0 : IB_PART_STATE1, err);
+            free(name);
+            IB_TRY(status);
+            ++*count;
         }
-    }
+    return IB_OK;
+}
+
+ib_status ib_model_load_optimizer(ib_model *model, const char *path, uint64_t *steps,
+                                  ib_error *err) {
+    ib_safetensors file;
+    size_t count = 0;
+    IB_TRY(ib_safetensors_open(path, &file, err));
+    const ib_named_tensor *step = ib_safetensors_find(&file, "step");
+    ib_status status = IB_OK;
+    if (step == NULL || step->dtype != IB_I64 || step->shape.rank != 0)
+        status = ib_fail(err, IB_ERROR_VERIFY, "%s has no I64 scalar named step", path);
+    else
+        *steps = (uint64_t) * (const int64_t *)step->data;
+    if (status == IB_OK)
+        status = load_states(model, &file, path, &count, err);
+    if (status == IB_OK)
+        status = check_tensor_count(model, &file, path, count, err);
     ib_safetensors_close(&file);
     return status;
 }

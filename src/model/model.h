@@ -94,6 +94,9 @@ ib_status ib_model_load(ib_model *model, const char *path, ib_error *err);
 /* optimizer.safetensors: "<parameter>.<state>" tensors and the I64 scalar "step". */
 ib_status ib_model_save_optimizer(const ib_model *model, const char *path, uint64_t steps,
                                   char hex[IB_SHA256_HEX_SIZE], ib_error *err);
+/* The reverse, by the same names and with the same checks as ib_model_load. */
+ib_status ib_model_load_optimizer(ib_model *model, const char *path, uint64_t *steps,
+                                  ib_error *err);
 
 /* Dense multiply-adds of one image: forward, and forward + backward as a training step needs. */
 uint64_t ib_model_macs_forward(const ib_model *model);

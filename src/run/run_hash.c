@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "data/dataset.h"
-#include "run/record_file.h"
+#include "track/record_file.h"
 
 /* One hash as it is now, and where it is kept: file.<section>.<name>.<member>. */
 typedef struct hash_entry {

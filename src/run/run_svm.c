@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -170,7 +169,13 @@ static ib_status begin_record(svm_run *run, ib_error *err) {
                              .split = &run->session.split,
                              .backend = &run->session.backend->info,
                              .usable_cpus = run->usable_cpus};
-    return ib_record_begin(&start, &run->record, err);
+    if (run->record == NULL)
+        return ib_record_begin(&start, &run->record, err);
+    fprintf(run->context->log,
+            "%s: a support vector machine has no checkpoints and is fitted "
+            "from the beginning\n",
+            ib_record_directory(run->record));
+    return ib_record_continue(run->record, &start, 0, err);
 }
 
 static ib_status fit_and_test(svm_run *run, ib_error *err) {
@@ -279,26 +284,32 @@ static ib_status train_and_save(svm_run *run, ib_error *err) {
     return status;
 }
 
-ib_status ib_run_train_svm(const ib_config *config, const ib_run_context *context, ib_error *err) {
-    if (config->save_model && access(".", W_OK) != 0)
-        return ib_fail(err, IB_ERROR_RUNTIME,
-                       "--save-model writes to the current directory, which is not writable: go "
-                       "to another, or leave --save-model out");
-    svm_run run = {.config = config, .context = context, .usable_cpus = ib_usable_cpus()};
-    ib_status status = ib_session_open(config, &run.session, err);
-    if (status == IB_OK)
-        status = prepare(&run, err);
-    if (status == IB_OK)
-        status = ib_identify(config, &run.session, &run.experiment, &run.canonical,
-                             run.experiment_sha256, err);
-    if (status == IB_OK)
-        status = begin_record(&run, err);
-    if (status == IB_OK)
-        status = train_and_save(&run, err);
+static ib_status run_all(svm_run *run, const char *experiment_sha256, ib_error *err) {
+    IB_TRY(ib_session_open(run->config, &run->session, err));
+    IB_TRY(prepare(run, err));
+    IB_TRY(ib_identify(run->config, &run->session, &run->experiment, &run->canonical,
+                       run->experiment_sha256, err));
+    if (experiment_sha256 != NULL && strcmp(experiment_sha256, run->experiment_sha256) != 0)
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "experiment_sha256 would be %s, but the record has %s: the data set is not "
+                       "the one of that run",
+                       run->experiment_sha256, experiment_sha256);
+    IB_TRY(begin_record(run, err));
+    return train_and_save(run, err);
+}
+
+ib_status ib_run_train_svm(const ib_config *config, const ib_run_context *context,
+                           const ib_train_target *target, ib_error *err) {
+    svm_run run = {.config = config,
+                   .context = context,
+                   .usable_cpus = ib_usable_cpus(),
+                   .record = target->record};
+    ib_status status = run_all(&run, target->experiment_sha256, err);
     ib_svm_model_close(&run.model);
     free(run.images);
     free(run.labels);
-    ib_record_close(run.record);
+    if (run.record != target->record)
+        ib_record_close(run.record);
     free(run.experiment);
     free(run.canonical);
     ib_session_close(&run.session);

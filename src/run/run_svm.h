@@ -2,12 +2,13 @@
 #ifndef IB_RUN_RUN_SVM_H
 #define IB_RUN_RUN_SVM_H
 
-#include "run/run.h"
+#include "run/run_train.h"
 #include "run/session.h"
 #include "svm/svm.h"
 #include "train/trainer.h"
 
-ib_status ib_run_train_svm(const ib_config *config, const ib_run_context *context, ib_error *err);
+ib_status ib_run_train_svm(const ib_config *config, const ib_run_context *context,
+                           const ib_train_target *target, ib_error *err);
 
 /* Whether a model file is a support vector machine: ours, or a text file of LIBSVM. */
 typedef enum ib_svm_file_kind { IB_NO_SVM, IB_SVM_SAFETENSORS, IB_SVM_LIBSVM } ib_svm_file_kind;

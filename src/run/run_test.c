@@ -7,10 +7,11 @@
 #include "base/file.h"
 #include "run/metrics_text.h"
 #include "run/model_file.h"
-#include "run/record_file.h"
+#include "run/recorded.h"
 #include "run/run_svm.h"
 #include "run/session.h"
 #include "track/metrics_json.h"
+#include "track/record_file.h"
 #include "train/trainer.h"
 
 /* <directory of path>/run.json; fresh memory. */
@@ -21,32 +22,6 @@ static char *record_beside(const char *path) {
 
 /* Options that decide which images are tested and how they are scaled. */
 static const char *const ADOPTED[] = {"dataset", "split", "seed", "test-size", "normalize", NULL};
-
-/* Gives one option the value that the record's configuration has, unless it was given. */
-static ib_status adopt(const char *name, const json_t *configuration, const char *path,
-                       ib_arguments *arguments, ib_error *err) {
-    const ib_option *option = ib_option_find(name, strlen(name));
-    if (arguments->sources[ib_option_index(option)] != IB_FROM_DEFAULT)
-        return IB_OK;
-    char *key = ib_option_key(option);
-    if (key == NULL)
-        return ib_fail_memory(err);
-    const json_t *value = json_object_get(configuration, key);
-    char *text = json_is_string(value) ? ib_format("%s", json_string_value(value))
-                 : json_is_integer(value)
-                     ? ib_format("%" JSON_INTEGER_FORMAT, json_integer_value(value))
-                     : NULL;
-    free(key);
-    if (text == NULL)
-        return ib_fail(err, IB_ERROR_VERIFY, "%s: the configuration lacks '%s'", path, name);
-    ib_status status = ib_option_set(option, text, name, &arguments->config, err);
-    free(text);
-    if (status != IB_OK) {
-        ib_fail_context(err, "%s", path);
-        return ib_fail(err, IB_ERROR_VERIFY, "%s", ib_error_text(err));
-    }
-    return IB_OK;
-}
 
 static ib_status adopt_record(const char *model_path, const char *sha256, ib_arguments *arguments,
                               const ib_run_context *context, ib_error *err) {
@@ -64,7 +39,7 @@ static ib_status adopt_record(const char *model_path, const char *sha256, ib_arg
                              "run; move it elsewhere to test it all the same",
                              model_path, sha256, path, recorded);
         for (size_t i = 0; status == IB_OK && ADOPTED[i] != NULL; ++i)
-            status = adopt(ADOPTED[i], configuration, path, arguments, err);
+            status = ib_adopt_option(ADOPTED[i], configuration, path, arguments, err);
         if (status == IB_OK && !arguments->config.json)
             fprintf(context->log, "options not given are taken from %s\n", path);
     }

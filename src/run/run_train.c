@@ -1,5 +1,5 @@
 /* isobit train: from a configuration to a trained model and its record. */
-#include "run/run.h"
+#include "run/run_train.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,8 @@
 #include "run/progress.h"
 #include "run/run_svm.h"
 #include "run/session.h"
-#include "track/record.h"
+#include "track/checkpoint.h"
+#include "track/trace.h"
 #include "train/trainer.h"
 
 /* One training run while it goes on. */
@@ -23,10 +24,12 @@ typedef struct train_run {
     unsigned usable_cpus;
     ib_progress progress;
     ib_train_plan plan;
-    ib_record *record; /* NULL in a dry run */
-    char *experiment;  /* "mnist-cnn" */
+    ib_record *record;      /* NULL in a dry run */
+    ib_trace_writer *trace; /* NULL without --trace */
+    char *experiment;       /* "mnist-cnn" */
     char *canonical;
     char experiment_sha256[IB_SHA256_HEX_SIZE];
+    ib_checkpoint from; /* where the run goes on; the beginning for a new one */
     double out_flushed; /* ib_seconds() */
 } train_run;
 
@@ -44,15 +47,45 @@ static ib_status on_begin(void *context, const ib_train_plan *plan, ib_error *er
     return IB_OK;
 }
 
-static ib_status check_signal(const train_run *run, const ib_step_event *event, ib_error *err) {
-    int number = run->context->signal_number == NULL ? 0 : (int)*run->context->signal_number;
-    if (number == 0)
+static int on_stop(void *context) {
+    const train_run *run = context;
+    return run->context->signal_number != NULL && *run->context->signal_number != 0;
+}
+
+static ib_status write_checkpoint(const train_run *run, const ib_train_position *position,
+                                  ib_error *err) {
+    ib_checkpoint checkpoint = {.position = *position};
+    IB_TRY(ib_record_metrics_position(run->record, &checkpoint.metrics_bytes, err));
+    if (run->trace != NULL)
+        IB_TRY(ib_trace_sync(run->trace, err));
+    return ib_checkpoint_write(ib_record_directory(run->record), run->experiment_sha256,
+                               run->session.model, &checkpoint, err);
+}
+
+/* After the last epoch the run's own files follow at once: no checkpoint is needed. */
+static ib_status on_position(void *context, const ib_train_position *position, ib_error *err) {
+    const train_run *run = context;
+    uint64_t every = (uint64_t)run->config->checkpoint_every;
+    int epoch_ended = position->step_in_epoch == 0;
+    if (run->record == NULL || position->epoch > run->plan.epochs ||
+        (!epoch_ended && (every == 0 || position->steps % every != 0)))
         return IB_OK;
-    int terminated = number == SIGTERM;
-    return ib_fail(err, terminated ? IB_TERMINATED : IB_INTERRUPTED,
-                   "stopped by %s after step %llu (epoch %zu): the run is not finished",
-                   terminated ? "SIGTERM" : "SIGINT", (unsigned long long)event->step,
-                   event->epoch);
+    return write_checkpoint(run, position, err);
+}
+
+/* What the run ends with when a signal stopped it, after its checkpoint. */
+static ib_status stopped(const train_run *run, const ib_train_position *position, ib_error *err) {
+    int terminated = *run->context->signal_number == SIGTERM;
+    const char *name = terminated ? "SIGTERM" : "SIGINT";
+    ib_status status = terminated ? IB_TERMINATED : IB_INTERRUPTED;
+    unsigned long long step = (unsigned long long)position->steps;
+    if (run->record == NULL)
+        return ib_fail(err, status, "stopped by %s after step %llu", name, step);
+    IB_TRY(write_checkpoint(run, position, err));
+    return ib_fail(err, status,
+                   "stopped by %s after step %llu (epoch %zu): the run is not finished; go on with "
+                   "isobit train --resume %s",
+                   name, step, position->epoch, ib_record_directory(run->record));
 }
 
 /* What the example of PyTorch prints, letter by letter. */
@@ -70,7 +103,8 @@ static void print_step(train_run *run, const ib_step_event *event) {
 
 static ib_status on_step(void *context, const ib_step_event *event, ib_error *err) {
     train_run *run = context;
-    IB_TRY(check_signal(run, event, err));
+    if (run->trace != NULL)
+        IB_TRY(ib_trace_step(run->trace, event->step, event->loss, err));
     if (event->step_in_epoch % (size_t)run->config->log_interval == 0) {
         if (run->record != NULL)
             IB_TRY(ib_record_metric(run->record, "train_loss", (double)event->loss, event->step,
@@ -120,9 +154,8 @@ static ib_status on_epoch(void *context, const ib_epoch_event *event, ib_error *
     return run->record == NULL ? IB_OK : record_epoch(run, event, err);
 }
 
+/* A new record, or the one that goes on, with the model as its newest checkpoint has it. */
 static ib_status begin_record(train_run *run, ib_error *err) {
-    if (run->config->dry_run)
-        return IB_OK;
     ib_record_start start = {.config = run->config,
                              .experiment = run->experiment,
                              .canonical = run->canonical,
@@ -131,7 +164,14 @@ static ib_status begin_record(train_run *run, ib_error *err) {
                              .split = &run->session.split,
                              .backend = &run->session.backend->info,
                              .usable_cpus = run->usable_cpus};
-    return ib_record_begin(&start, &run->record, err);
+    if (run->record == NULL)
+        return ib_record_begin(&start, &run->record, err);
+    IB_TRY(ib_checkpoint_read(ib_record_directory(run->record), run->experiment_sha256,
+                              run->session.model, &run->from, err));
+    IB_TRY(ib_record_continue(run->record, &start, run->from.metrics_bytes, err));
+    fprintf(run->context->log, "going on after step %llu of %s\n",
+            (unsigned long long)run->from.position.steps, ib_record_directory(run->record));
+    return IB_OK;
 }
 
 /* Into the record, or in a dry run only the hashes of what would be written. */
@@ -140,7 +180,8 @@ static ib_status save(train_run *run, const ib_train_result *trained, ib_run_res
     const ib_model *model = run->session.model;
     if (run->record == NULL) {
         IB_TRY(ib_model_save(model, NULL, results->model_sha256, err));
-        return ib_model_save_optimizer(model, NULL, trained->steps, results->optimizer_sha256, err);
+        return ib_model_save_optimizer(model, NULL, trained->position.steps,
+                                       results->optimizer_sha256, err);
     }
     char *model_path = ib_record_path(run->record, "model.safetensors");
     char *optimizer_path = ib_record_path(run->record, "optimizer.safetensors");
@@ -150,7 +191,7 @@ static ib_status save(train_run *run, const ib_train_result *trained, ib_run_res
     if (status == IB_OK)
         status = ib_model_save(model, model_path, results->model_sha256, err);
     if (status == IB_OK)
-        status = ib_model_save_optimizer(model, optimizer_path, trained->steps,
+        status = ib_model_save_optimizer(model, optimizer_path, trained->position.steps,
                                          results->optimizer_sha256, err);
     if (status == IB_OK)
         results->model_bytes = ib_file_bytes(model_path);
@@ -164,9 +205,11 @@ static void fill_results(const train_run *run, const ib_train_result *trained,
     results->experiment_sha256 = run->experiment_sha256;
     results->test_accuracy = trained->test.accuracy;
     results->test_loss = trained->test.loss;
-    results->train_seconds = trained->train_seconds;
+    results->train_seconds = trained->position.train_seconds;
     results->images_per_second =
-        trained->train_seconds > 0 ? (double)trained->images / trained->train_seconds : 0;
+        trained->position.train_seconds > 0
+            ? (double)trained->position.images / trained->position.train_seconds
+            : 0;
     results->peak_rss_bytes = ib_peak_rss_bytes();
     results->backend = &run->session.backend->info;
     results->exact = run->config->exact;
@@ -196,6 +239,15 @@ static void print_summary(const train_run *run, const ib_train_result *trained,
             results->run_dir != NULL ? results->run_dir : "none: this was a dry run");
 }
 
+static ib_status finish_record(const train_run *run, const ib_run_results *results,
+                               const ib_train_result *trained, ib_error *err) {
+    if (run->trace != NULL)
+        IB_TRY(ib_trace_sync(run->trace, err));
+    IB_TRY(ib_record_finish(run->record, IB_OK, NULL, results, &trained->test, err));
+    ib_checkpoint_remove(ib_record_directory(run->record));
+    return IB_OK;
+}
+
 /* --save-model: the file that PyTorch's example writes, under a name that says what it is. */
 static ib_status save_beside(const train_run *run, ib_error *err) {
     char *path = ib_format("./%s_%s_%lldepochs.safetensors", run->config->dataset,
@@ -211,15 +263,17 @@ static ib_status save_beside(const train_run *run, ib_error *err) {
 }
 
 static ib_status train_and_save(train_run *run, ib_error *err) {
-    ib_train_observer observer = {run, on_begin, on_step, on_epoch};
+    ib_train_observer observer = {run, on_begin, on_step, on_epoch, on_position, on_stop};
     ib_train_result *trained = calloc(1, sizeof *trained);
     if (trained == NULL)
         return ib_fail_memory(err);
     ib_metrics metrics = {0};
     ib_run_results results = {.metrics = &metrics};
     ib_status status = ib_train(run->session.model, run->config, &run->session.dataset,
-                                &run->session.split, &observer, trained, err);
+                                &run->session.split, &run->from.position, &observer, trained, err);
     ib_progress_clear(&run->progress);
+    if (status == IB_INTERRUPTED)
+        status = stopped(run, &trained->position, err);
     ib_dataset_release_pixels(&run->session.dataset); /* saving copies tensors: do not add up */
     if (status == IB_OK)
         status = save(run, trained, &results, err);
@@ -228,7 +282,7 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
         fill_results(run, trained, &results);
     }
     if (status == IB_OK && run->record != NULL)
-        status = ib_record_finish(run->record, IB_OK, NULL, &results, &trained->test, err);
+        status = finish_record(run, &results, trained, err);
     else if (run->record != NULL) /* the first error is the one to tell */
         ib_record_finish(run->record, status, ib_error_text(err), NULL, NULL, NULL);
     if (status == IB_OK && !run->config->json)
@@ -246,29 +300,55 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
     return status;
 }
 
-ib_status ib_run_train(const ib_config *config, const ib_run_context *context, ib_error *err) {
-    if (config->model == IB_MODEL_SVM)
-        return ib_run_train_svm(config, context, err);
+static ib_status check_experiment(const train_run *run, const char *expected, ib_error *err) {
+    if (expected == NULL || strcmp(expected, run->experiment_sha256) == 0)
+        return IB_OK;
+    return ib_fail(err, IB_ERROR_VERIFY,
+                   "experiment_sha256 would be %s, but the record has %s: the data set or the file "
+                   "of --init-model is not the one of that run",
+                   run->experiment_sha256, expected);
+}
+
+static ib_status run_all(train_run *run, const char *experiment_sha256, ib_error *err) {
+    const ib_config *config = run->config;
+    IB_TRY(ib_session_open(config, &run->session, err));
+    IB_TRY(ib_identify(config, &run->session, &run->experiment, &run->canonical,
+                       run->experiment_sha256, err));
+    IB_TRY(check_experiment(run, experiment_sha256, err));
+    IB_TRY(ib_session_open_model(config, 1, &run->session, err));
+    if (!config->dry_run)
+        IB_TRY(begin_record(run, err));
+    if (config->trace && run->record != NULL)
+        IB_TRY(ib_trace_open(ib_record_directory(run->record), run->session.model,
+                             run->from.position.steps, &run->trace, err));
+    return train_and_save(run, err);
+}
+
+ib_status ib_train_run(const ib_config *config, const ib_run_context *context,
+                       const ib_train_target *target, ib_error *err) {
     if (config->save_model && access(".", W_OK) != 0)
         return ib_fail(err, IB_ERROR_RUNTIME,
                        "--save-model writes to the current directory, which is not writable: go "
                        "to another, or leave --save-model out");
-    train_run run = {.config = config, .context = context, .usable_cpus = ib_usable_cpus()};
+    if (config->model == IB_MODEL_SVM)
+        return ib_run_train_svm(config, context, target, err);
+    train_run run = {.config = config,
+                     .context = context,
+                     .usable_cpus = ib_usable_cpus(),
+                     .record = target->record};
     run.progress.out = context->log_is_terminal ? context->log : NULL;
     run.progress.use_escapes = context->use_escapes;
-    ib_status status = ib_session_open(config, &run.session, err);
-    if (status == IB_OK)
-        status = ib_identify(config, &run.session, &run.experiment, &run.canonical,
-                             run.experiment_sha256, err);
-    if (status == IB_OK)
-        status = ib_session_open_model(config, 1, &run.session, err);
-    if (status == IB_OK)
-        status = begin_record(&run, err);
-    if (status == IB_OK)
-        status = train_and_save(&run, err);
-    ib_record_close(run.record);
+    ib_status status = run_all(&run, target->experiment_sha256, err);
+    ib_trace_close(run.trace);
+    if (run.record != target->record)
+        ib_record_close(run.record);
     free(run.experiment);
     free(run.canonical);
     ib_session_close(&run.session);
     return status;
+}
+
+ib_status ib_run_train(const ib_config *config, const ib_run_context *context, ib_error *err) {
+    ib_train_target target = {0};
+    return ib_train_run(config, context, &target, err);
 }

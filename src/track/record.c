@@ -1,10 +1,13 @@
 #include "track/record.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -15,6 +18,7 @@
 #include "experiment/canonical.h"
 #include "track/environment.h"
 #include "track/metrics_json.h"
+#include "track/record_file.h"
 
 enum { RECORD_FORMAT = 1, FLUSH_MILLISECONDS = 1000, RUN_ID_TRIES = 16 };
 
@@ -23,8 +27,10 @@ struct ib_record {
     char *run_id;
     char *directory;
     char *metrics_path;
-    FILE *metrics;
+    FILE *metrics; /* its file carries the run's lock */
     int64_t started_ms, flushed_ms;
+    json_t *previous; /* run.json as it was found: a run that goes on; else NULL */
+    json_t *resumed;  /* the times, as texts; NULL: never */
 };
 
 /* "20261123T101530Z" for names, else "2026-11-23T10:15:30Z". */
@@ -145,9 +151,20 @@ typedef struct run_state {
     const ib_evaluation *test;
 } run_state;
 
+static void write_resumes(const ib_record *record, ib_json *json) {
+    ib_json_open(json, "resumes", '{');
+    ib_json_uint(json, "count", json_array_size(record->resumed));
+    ib_json_open(json, "times", '[');
+    for (size_t i = 0; i < json_array_size(record->resumed); ++i)
+        ib_json_string(json, NULL, json_string_value(json_array_get(record->resumed, i)));
+    ib_json_close(json, ']');
+    ib_json_close(json, '}');
+}
+
 static ib_status write_members(const ib_record *record, const run_state *state, ib_json *json,
                                ib_error *err) {
-    char *started = utc_text(record->started_ms, 0);
+    const char *first = ib_json_text_at(record->previous, "started", NULL);
+    char *started = first != NULL ? strdup(first) : utc_text(record->started_ms, 0);
     char *ended = state->running ? NULL : utc_text(ib_unix_milliseconds(), 0);
     ib_json_open(json, NULL, '{');
     ib_json_int(json, "format", RECORD_FORMAT);
@@ -163,6 +180,7 @@ static ib_status write_members(const ib_record *record, const run_state *state, 
     ib_json_string(json, "ended", ended);
     free(started);
     free(ended);
+    write_resumes(record, json);
     ib_json_string(json, "experiment_sha256", record->start.experiment_sha256);
     ib_json_string(json, "canonical", record->start.canonical);
     IB_TRY(ib_config_write(record->start.config, IB_FOR_TRAIN, "configuration", json, err));
@@ -229,6 +247,16 @@ static ib_status make_run_directory(ib_record *record, const char *experiment_di
     return ib_fail(err, IB_ERROR_RUNTIME, "cannot find a free run id in %s", experiment_directory);
 }
 
+/* One process at a time works on a run; the kernel gives the lock up when that process ends. */
+static ib_status take_lock(const ib_record *record, ib_error *err) {
+    if (flock(fileno(record->metrics), LOCK_EX | LOCK_NB) == 0)
+        return IB_OK;
+    if (errno == EWOULDBLOCK)
+        return ib_fail(err, IB_ERROR_RUNTIME, "another process is working on the run %s",
+                       record->directory);
+    return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot lock %s", record->metrics_path);
+}
+
 static ib_status open_files(ib_record *record, ib_error *err) {
     record->metrics_path = ib_record_path(record, "metrics.jsonl");
     if (record->metrics_path == NULL)
@@ -239,6 +267,8 @@ static ib_status open_files(ib_record *record, ib_error *err) {
                              "cannot create %s; make it writable or choose another directory with "
                              "--runs-dir",
                              record->metrics_path);
+    take_lock(record, NULL); /* nobody else knows the directory yet: a file system without locks
+                                only cannot resume */
     run_state state = {.running = 1};
     return write_run_json(record, &state, err);
 }
@@ -287,6 +317,117 @@ ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_e
     return status;
 }
 
+/* ---- going on -----------------------------------------------------------------------------------
+ */
+
+static ib_status open_previous(ib_record *record, ib_error *err) {
+    char *path = ib_record_path(record, "run.json");
+    record->metrics_path = ib_record_path(record, "metrics.jsonl");
+    if (path == NULL || record->metrics_path == NULL) {
+        free(path);
+        return ib_fail_memory(err);
+    }
+    int fd = open(record->metrics_path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    int reason = errno;
+    record->metrics = fd < 0 ? NULL : fdopen(fd, "a");
+    ib_status status = IB_OK;
+    if (!ib_path_exists(path) || (fd < 0 && reason == ENOENT))
+        status = ib_fail(err, IB_ERROR_VERIFY,
+                         "%s holds no run record: run.json or metrics.jsonl is missing",
+                         record->directory);
+    else if (record->metrics == NULL)
+        status =
+            ib_fail_errno(err, IB_ERROR_RUNTIME, reason, "cannot open %s", record->metrics_path);
+    if (record->metrics == NULL && fd >= 0)
+        close(fd);
+    if (status == IB_OK)
+        status = take_lock(record, err);
+    if (status == IB_OK)
+        status = ib_json_file_read(path, &record->previous, err);
+    const char *id = ib_json_text_at(record->previous, "run_id", NULL);
+    if (status == IB_OK && id == NULL)
+        status = ib_fail(err, IB_ERROR_VERIFY, "%s has no run_id: it is no run record", path);
+    if (status == IB_OK && (record->run_id = strdup(id)) == NULL)
+        status = ib_fail_memory(err);
+    free(path);
+    return status;
+}
+
+ib_status ib_record_reopen(const char *directory, ib_record **record, ib_error *err) {
+    *record = NULL;
+    ib_record *found = calloc(1, sizeof *found);
+    if (found == NULL)
+        return ib_fail_memory(err);
+    found->directory = strdup(directory);
+    ib_status status = found->directory == NULL ? ib_fail_memory(err) : open_previous(found, err);
+    if (status == IB_OK)
+        *record = found;
+    else
+        ib_record_close(found);
+    return status;
+}
+
+const json_t *ib_record_previous(const ib_record *record) {
+    return record->previous;
+}
+
+/* What a process that was killed left of files it was writing. */
+static void remove_temporaries(const ib_record *record) {
+    DIR *directory = opendir(record->directory);
+    const struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        char *path =
+            strstr(entry->d_name, ".tmp-") == NULL ? NULL : ib_record_path(record, entry->d_name);
+        if (path != NULL)
+            unlink(path);
+        free(path);
+    }
+    if (directory != NULL)
+        closedir(directory);
+}
+
+static ib_status cut_metrics(const ib_record *record, uint64_t bytes, ib_error *err) {
+    struct stat info;
+    int fd = fileno(record->metrics);
+    if (fstat(fd, &info) != 0)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot stat %s", record->metrics_path);
+    if ((uint64_t)info.st_size < bytes)
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "%s has %llu bytes, but the checkpoint was written after %llu: lines are "
+                       "missing",
+                       record->metrics_path, (unsigned long long)info.st_size,
+                       (unsigned long long)bytes);
+    if (ftruncate(fd, (off_t)bytes) != 0)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot shorten %s",
+                             record->metrics_path);
+    return IB_OK;
+}
+
+ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
+                             uint64_t metrics_bytes, ib_error *err) {
+    record->start = *start;
+    IB_TRY(cut_metrics(record, metrics_bytes, err));
+    remove_temporaries(record);
+    json_t *before = json_object_get(json_object_get(record->previous, "resumes"), "times");
+    char *now = utc_text(ib_unix_milliseconds(), 0);
+    record->resumed = json_is_array(before) ? json_deep_copy(before) : json_array();
+    int added = now != NULL && json_array_append_new(record->resumed, json_string(now)) == 0;
+    free(now);
+    if (!added)
+        return ib_fail_memory(err);
+    run_state state = {.running = 1};
+    return write_run_json(record, &state, err);
+}
+
+ib_status ib_record_metrics_position(ib_record *record, uint64_t *bytes, ib_error *err) {
+    struct stat info;
+    IB_TRY(ib_record_flush(record, err));
+    if (fsync(fileno(record->metrics)) != 0 || fstat(fileno(record->metrics), &info) != 0)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s", record->metrics_path);
+    *bytes = (uint64_t)info.st_size;
+    return IB_OK;
+}
+
 const char *ib_record_directory(const ib_record *record) {
     return record->directory;
 }
@@ -331,6 +472,8 @@ void ib_record_close(ib_record *record) {
         return;
     if (record->metrics != NULL)
         fclose(record->metrics);
+    json_decref(record->previous);
+    json_decref(record->resumed);
     free(record->run_id);
     free(record->directory);
     free(record->metrics_path);

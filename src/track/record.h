@@ -3,6 +3,7 @@
 #ifndef IB_TRACK_RECORD_H
 #define IB_TRACK_RECORD_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +62,20 @@ void ib_results_write(const ib_run_results *results, ib_json *json);
  * written is IB_ERROR_RUNTIME and leaves no files. The caller ends the record with ib_record_end.
  */
 ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_error *err);
+
+/* Opens the record of a run that has not ended, to go on with it, and takes the run's lock: one
+ * process at a time works on a run (IB_ERROR_RUNTIME for the second); a process that ends, however
+ * it ends, gives the lock up. No record there, or a damaged one: IB_ERROR_VERIFY. Nothing is
+ * changed yet. The caller ends with ib_record_close. */
+ib_status ib_record_reopen(const char *directory, ib_record **record, ib_error *err);
+/* run.json as ib_record_reopen found it; owned by the record. */
+const json_t *ib_record_previous(const ib_record *record);
+/* Goes on: cuts metrics.jsonl to its first metrics_bytes (fewer are IB_ERROR_VERIFY) and writes
+ * run.json with status "running" and the time of this resumption. */
+ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
+                             uint64_t metrics_bytes, ib_error *err);
+/* The length of metrics.jsonl, all lines so far being on the disk. */
+ib_status ib_record_metrics_position(ib_record *record, uint64_t *bytes, ib_error *err);
 
 /* The run's directory; owned by the record. */
 const char *ib_record_directory(const ib_record *record);

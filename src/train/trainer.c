@@ -32,16 +32,24 @@ static void batch_fill(struct batch *batch, const ib_dataset *dataset, const uin
     }
 }
 
+static ib_status check_stop(const ib_train_observer *observer, ib_error *err) {
+    if (observer == NULL || observer->stop == NULL || !observer->stop(observer->context))
+        return IB_OK;
+    return ib_fail(err, IB_INTERRUPTED, "training was stopped");
+}
+
 /* ---- evaluation -------------------------------------------------------------------------------
  */
 
 static ib_status evaluate_batches(ib_model *model, const ib_dataset *dataset,
                                   const uint32_t *indices, size_t count, size_t batch_size,
                                   struct batch *batch, float *losses, uint8_t *predictions,
-                                  ib_evaluation *evaluation, ib_error *err) {
+                                  const ib_train_observer *observer, ib_evaluation *evaluation,
+                                  ib_error *err) {
     double total = 0; /* binary64, in the order of samples: independent of the batch */
     for (size_t first = 0; first < count; first += batch_size) {
         size_t n = count - first < batch_size ? count - first : batch_size;
+        IB_TRY(check_stop(observer, err));
         batch_fill(batch, dataset, indices + first, n);
         IB_TRY(ib_model_predict(model, batch->images, batch->labels, n, NULL, losses, predictions,
                                 err));
@@ -56,8 +64,9 @@ static ib_status evaluate_batches(ib_model *model, const ib_dataset *dataset,
     return IB_OK;
 }
 
-ib_status ib_evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t *indices,
-                      size_t count, size_t batch_size, ib_evaluation *evaluation, ib_error *err) {
+static ib_status evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t *indices,
+                          size_t count, size_t batch_size, const ib_train_observer *observer,
+                          ib_evaluation *evaluation, ib_error *err) {
     double start = ib_seconds();
     *evaluation = (ib_evaluation){.count = count};
     struct batch batch = {0};
@@ -68,12 +77,17 @@ ib_status ib_evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t
         status = ib_fail_memory(err);
     if (status == IB_OK)
         status = evaluate_batches(model, dataset, indices, count, batch_size, &batch, losses,
-                                  predictions, evaluation, err);
+                                  predictions, observer, evaluation, err);
     free(losses);
     free(predictions);
     batch_close(&batch);
     evaluation->seconds = ib_seconds() - start;
     return status;
+}
+
+ib_status ib_evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t *indices,
+                      size_t count, size_t batch_size, ib_evaluation *evaluation, ib_error *err) {
+    return evaluate(model, dataset, indices, count, batch_size, NULL, evaluation, err);
 }
 
 /* ---- training ---------------------------------------------------------------------------------
@@ -88,44 +102,60 @@ struct run {
     ib_train_result *result;
     uint32_t *order;
     struct batch batch;
-    double learning_rate;
+    ib_train_plan plan;
 };
 
-static ib_status train_epoch(struct run *r, size_t epoch, double *epoch_loss, ib_error *err) {
+static ib_status report_position(const struct run *r, ib_error *err) {
+    if (r->observer->position == NULL)
+        return IB_OK;
+    return r->observer->position(r->observer->context, &r->result->position, err);
+}
+
+/* One step on images [first, first + n) of the epoch's order. */
+static ib_status train_step(struct run *r, size_t first, size_t n, ib_error *err) {
     const ib_config *c = r->config;
+    ib_train_position *at = &r->result->position;
+    double start = ib_seconds();
+    float loss = 0;
+    batch_fill(&r->batch, r->dataset, r->order + first, n);
+    IB_TRY(ib_model_train_step(r->model, r->batch.images, r->batch.labels, n, c->seed, at->steps,
+                               at->learning_rate, &loss, err));
+    ib_step_event event = {.epoch = at->epoch,
+                           .step_in_epoch = at->step_in_epoch,
+                           .step = at->steps + 1,
+                           .images_seen = first,
+                           .batch = n,
+                           .loss = loss,
+                           .learning_rate = at->learning_rate};
+    at->loss_sum += (double)loss * (double)n;
+    ++at->steps;
+    ++at->step_in_epoch;
+    at->images += n;
+    at->train_seconds += ib_seconds() - start;
+    event.train_seconds = at->train_seconds;
+    if (r->observer->step != NULL)
+        IB_TRY(r->observer->step(r->observer->context, &event, err));
+    return report_position(r, err);
+}
+
+static ib_status train_epoch(struct run *r, ib_error *err) {
+    const ib_config *c = r->config;
+    ib_train_position *at = &r->result->position;
     size_t count = r->split->train_count, batch_size = (size_t)c->batch_size;
-    double total = 0, start = ib_seconds(), before = r->result->train_seconds;
+    double start = ib_seconds();
     memcpy(r->order, r->split->train, count * sizeof *r->order);
-    ib_shuffle(r->order, count, c->seed, IB_STREAM_SHUFFLE, epoch - 1);
+    ib_shuffle(r->order, count, c->seed, IB_STREAM_SHUFFLE, at->epoch - 1);
+    at->train_seconds += ib_seconds() - start;
     if (c->dry_run && count > batch_size)
         count = batch_size;
-    for (size_t first = 0, in_epoch = 0; first < count; first += batch_size, ++in_epoch) {
-        size_t n = count - first < batch_size ? count - first : batch_size;
-        float loss = 0;
-        batch_fill(&r->batch, r->dataset, r->order + first, n);
-        IB_TRY(ib_model_train_step(r->model, r->batch.images, r->batch.labels, n, c->seed,
-                                   r->result->steps, r->learning_rate, &loss, err));
-        total += (double)loss * (double)n;
-        ++r->result->steps;
-        r->result->images += n;
-        r->result->train_seconds = before + (ib_seconds() - start);
-        if (r->observer->step != NULL) {
-            ib_step_event event = {.epoch = epoch,
-                                   .step_in_epoch = in_epoch,
-                                   .step = r->result->steps,
-                                   .images_seen = first,
-                                   .batch = n,
-                                   .loss = loss,
-                                   .learning_rate = r->learning_rate,
-                                   .train_seconds = r->result->train_seconds};
-            IB_TRY(r->observer->step(r->observer->context, &event, err));
-        }
+    for (size_t first = at->step_in_epoch * batch_size; first < count; first += batch_size) {
+        IB_TRY(check_stop(r->observer, err));
+        IB_TRY(train_step(r, first, count - first < batch_size ? count - first : batch_size, err));
     }
-    *epoch_loss = total / (double)count;
     return IB_OK;
 }
 
-static ib_status evaluate_epoch(struct run *r, size_t epoch, double train_loss, ib_error *err) {
+static ib_status evaluate_model(struct run *r, ib_error *err) {
     const ib_config *c = r->config;
     /* Evaluation is independent of its batch: the training batch's memory serves, whatever
      * --test-batch-size says. */
@@ -134,60 +164,88 @@ static ib_status evaluate_epoch(struct run *r, size_t epoch, double train_loss, 
     size_t count = r->split->test_count;
     if (c->dry_run && count > (size_t)c->test_batch_size)
         count = (size_t)c->test_batch_size;
-    IB_TRY(ib_evaluate(r->model, r->dataset, r->split->test, count, batch, &r->result->test, err));
+    IB_TRY(evaluate(r->model, r->dataset, r->split->test, count, batch, r->observer,
+                    &r->result->test, err));
     r->result->has_validation = r->split->validation_count > 0 && !c->dry_run;
-    if (r->result->has_validation)
-        IB_TRY(ib_evaluate(r->model, r->dataset, r->split->validation, r->split->validation_count,
-                           batch, &r->result->validation, err));
-    if (r->observer->epoch == NULL)
+    if (!r->result->has_validation)
         return IB_OK;
-    ib_epoch_event event = {.epoch = epoch,
-                            .train_loss = train_loss,
-                            .learning_rate = r->learning_rate,
-                            .train_seconds = r->result->train_seconds,
-                            .test = r->result->test,
-                            .validation =
-                                r->result->has_validation ? &r->result->validation : NULL};
-    return r->observer->epoch(r->observer->context, &event, err);
+    return evaluate(r->model, r->dataset, r->split->validation, r->split->validation_count, batch,
+                    r->observer, &r->result->validation, err);
+}
+
+static ib_status end_epoch(struct run *r, ib_error *err) {
+    const ib_config *c = r->config;
+    ib_train_position *at = &r->result->position;
+    size_t count = r->split->train_count;
+    if (c->dry_run && count > (size_t)c->batch_size)
+        count = (size_t)c->batch_size;
+    IB_TRY(evaluate_model(r, err));
+    if (r->observer->epoch != NULL) {
+        ib_epoch_event event = {.epoch = at->epoch,
+                                .train_loss = at->loss_sum / (double)count,
+                                .learning_rate = at->learning_rate,
+                                .train_seconds = at->train_seconds,
+                                .test = r->result->test,
+                                .validation =
+                                    r->result->has_validation ? &r->result->validation : NULL};
+        IB_TRY(r->observer->epoch(r->observer->context, &event, err));
+    }
+    ++at->epoch;
+    at->step_in_epoch = 0;
+    at->loss_sum = 0;
+    if (c->schedule == IB_SCHEDULE_STEP)
+        at->learning_rate = at->learning_rate * c->gamma; /* binary64, one product an epoch */
+    return report_position(r, err);
 }
 
 static ib_status train_epochs(struct run *r, ib_error *err) {
-    const ib_config *c = r->config;
-    size_t epochs = c->dry_run ? 1 : (size_t)c->epochs, count = r->split->train_count;
-    ib_train_plan plan = {.train_count = count,
-                          .validation_count = r->split->validation_count,
-                          .test_count = r->split->test_count,
-                          .steps_per_epoch =
-                              (count + (size_t)c->batch_size - 1) / (size_t)c->batch_size,
-                          .epochs = epochs};
+    ib_train_position *at = &r->result->position;
     if (r->observer->begin != NULL)
-        IB_TRY(r->observer->begin(r->observer->context, &plan, err));
-    r->learning_rate = c->lr;
-    for (size_t epoch = 1; epoch <= epochs; ++epoch) {
-        double train_loss = 0;
-        IB_TRY(train_epoch(r, epoch, &train_loss, err));
-        IB_TRY(evaluate_epoch(r, epoch, train_loss, err));
-        if (c->schedule == IB_SCHEDULE_STEP)
-            r->learning_rate = r->learning_rate * c->gamma; /* binary64, one product an epoch */
+        IB_TRY(r->observer->begin(r->observer->context, &r->plan, err));
+    if (at->epoch > r->plan.epochs) /* stopped between the last epoch and the end */
+        return evaluate_model(r, err);
+    while (at->epoch <= r->plan.epochs) {
+        IB_TRY(train_epoch(r, err));
+        IB_TRY(end_epoch(r, err));
     }
     return IB_OK;
 }
 
+static ib_status check_position(const struct run *r, ib_error *err) {
+    const ib_train_position *at = &r->result->position;
+    uint64_t steps = ((uint64_t)at->epoch - 1) * r->plan.steps_per_epoch + at->step_in_epoch;
+    if (at->epoch == 0 || at->epoch > r->plan.epochs + 1 ||
+        at->step_in_epoch > r->plan.steps_per_epoch || at->steps != steps ||
+        (at->epoch > r->plan.epochs && at->step_in_epoch > 0))
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "step %zu of epoch %zu as step %llu is no position of this experiment",
+                       at->step_in_epoch, at->epoch, (unsigned long long)at->steps);
+    return IB_OK;
+}
+
 ib_status ib_train(ib_model *model, const ib_config *config, const ib_dataset *dataset,
-                   const ib_split *split, const ib_train_observer *observer,
-                   ib_train_result *result, ib_error *err) {
-    *result = (ib_train_result){0};
+                   const ib_split *split, const ib_train_position *from,
+                   const ib_train_observer *observer, ib_train_result *result, ib_error *err) {
+    *result = (ib_train_result){.position = {.epoch = 1, .learning_rate = config->lr}};
+    if (from != NULL && from->epoch > 0)
+        result->position = *from;
     if (split->train_count == 0 || split->test_count == 0)
         return ib_fail(err, IB_ERROR_USAGE, "nothing to train or test on: the split is empty");
+    size_t count = split->train_count, batch = (size_t)config->batch_size;
     struct run r = {.model = model,
                     .config = config,
                     .dataset = dataset,
                     .split = split,
                     .observer = observer,
-                    .result = result};
-    r.order = malloc(split->train_count * sizeof *r.order);
-    ib_status status = r.order == NULL ? ib_fail_memory(err)
-                                       : batch_open((size_t)config->batch_size, &r.batch, err);
+                    .result = result,
+                    .plan = {.train_count = count,
+                             .validation_count = split->validation_count,
+                             .test_count = split->test_count,
+                             .steps_per_epoch = (count + batch - 1) / batch,
+                             .epochs = config->dry_run ? 1 : (size_t)config->epochs}};
+    IB_TRY(check_position(&r, err));
+    r.order = malloc(count * sizeof *r.order);
+    ib_status status = r.order == NULL ? ib_fail_memory(err) : batch_open(batch, &r.batch, err);
     if (status == IB_OK)
         status = train_epochs(&r, err);
     batch_close(&r.batch);

@@ -45,6 +45,18 @@ typedef struct ib_epoch_event {
     const ib_evaluation *validation; /* NULL when the split has none */
 } ib_epoch_event;
 
+/* Where training stands between two steps: with the model and its optimiser's state, all that going
+ * on takes. Zero-initialised it is the beginning. */
+typedef struct ib_train_position {
+    uint64_t steps;       /* optimiser steps done */
+    size_t epoch;         /* from 1; 0: the beginning. After the last epoch: one more */
+    size_t step_in_epoch; /* steps of this epoch done; all of them: to be evaluated next */
+    double learning_rate; /* of this epoch */
+    double loss_sum;      /* of this epoch's images */
+    double train_seconds;
+    size_t images; /* trained on, all epochs */
+} ib_train_position;
+
 /* Any function may be NULL. A status other than IB_OK ends the run with it. The step event comes
  * for every step; an observer that logs every 10th must skip the others cheaply. */
 typedef struct ib_train_observer {
@@ -52,22 +64,26 @@ typedef struct ib_train_observer {
     ib_status (*begin)(void *context, const ib_train_plan *plan, ib_error *err);
     ib_status (*step)(void *context, const ib_step_event *event, ib_error *err);
     ib_status (*epoch)(void *context, const ib_epoch_event *event, ib_error *err);
+    /* After each step, and after the event of each epoch: training can go on from here later. */
+    ib_status (*position)(void *context, const ib_train_position *position, ib_error *err);
+    /* Asked between steps and between the batches of an evaluation. Not 0: training ends with
+     * IB_INTERRUPTED, and the result's position is where it can go on. */
+    int (*stop)(void *context);
 } ib_train_observer;
 
 typedef struct ib_train_result {
     ib_evaluation test; /* of the last epoch */
     ib_evaluation validation;
     int has_validation;
-    double train_seconds;
-    uint64_t steps;
-    size_t images; /* trained on, all epochs */
+    ib_train_position position; /* in the end, however training ended */
 } ib_train_result;
 
-/* Trains model (created for config's batch sizes and optimiser, already initialised). Loss or
- * weights that stop being finite: IB_ERROR_DIVERGED, naming step and tensor. */
+/* Trains model (created for config's batch sizes and optimiser, already initialised) from a
+ * position on: NULL is the beginning, any other needs the model's weights and optimiser state of
+ * there. Loss or weights that stop being finite: IB_ERROR_DIVERGED, naming step and tensor. */
 ib_status ib_train(ib_model *model, const ib_config *config, const ib_dataset *dataset,
-                   const ib_split *split, const ib_train_observer *observer,
-                   ib_train_result *result, ib_error *err);
+                   const ib_split *split, const ib_train_position *from,
+                   const ib_train_observer *observer, ib_train_result *result, ib_error *err);
 
 /* Mean loss, accuracy and confusion matrix over indices[0..count). Independent of batch. */
 ib_status ib_evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t *indices,

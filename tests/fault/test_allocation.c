@@ -20,6 +20,7 @@
 #include "base/number.h"
 #include "base/sha256.h"
 #include "base/threads.h"
+#include "experiment/study.h"
 #include "svm/svm.h"
 #include "tensor/safetensors.h"
 
@@ -276,6 +277,23 @@ static ib_status use_svm(ib_backend *backend, const char *path, const char *libs
     return status;
 }
 
+static ib_status scenario_study(const char *directory, ib_error *err) {
+    static const char TEXT[] =
+        "name: a\nseeds: 2\nselect: validation_loss\nbase: {split: 70-10-20, momentum: 0.9}\n"
+        "cells:\n  - {name: x, grid: {optimizer: [sgd, adam]}}\n  - {name: y, seeds: [4]}\n"
+        "published:\n  - {source: s, columns: [optimizer, test_loss], rows: [[sgd, 1..2]]}\n"
+        "tables:\n  - {name: t, kind: grid, title: T, rows: [optimizer], values: [speedup],\n"
+        "     relative-to: {optimizer: adam}}\n";
+    static const char *const WORDS[] = {"lr=0.5", "seeds=1,2,3"};
+    ib_study study;
+    (void)directory;
+    ib_status status = ib_study_parse("f", TEXT, sizeof TEXT - 1, WORDS, 2, &study, err);
+    if (status == IB_OK)
+        assert_int_equal(study.cell_count, 9);
+    ib_study_close(&study);
+    return status;
+}
+
 static ib_status scenario_svm(const char *directory, ib_error *err) {
     ib_backend_options options = {"cpu", "auto", 1};
     ib_backend *backend;
@@ -370,6 +388,7 @@ SCENARIO_TEST(errors, 4)
 SCENARIO_TEST(pool, 3)
 SCENARIO_TEST(arena, 1)
 SCENARIO_TEST(svm, 60)
+SCENARIO_TEST(study, 300)
 
 int main(void) {
     json_set_alloc_funcs(__wrap_malloc, free);
@@ -380,6 +399,7 @@ int main(void) {
         cmocka_unit_test(test_directories), cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_errors),      cmocka_unit_test(test_pool),
         cmocka_unit_test(test_arena),       cmocka_unit_test(test_svm),
+        cmocka_unit_test(test_study),
     };
     return cmocka_run_group_tests_name("allocation", tests, NULL, NULL);
 }

@@ -228,7 +228,7 @@ static ib_status train(struct tool *t, ib_error *err) {
     ib_split split;
     IB_TRY(ib_split_make(IB_SPLIT_OFFICIAL, t->dataset.train_count, t->dataset.test_count, c->seed,
                          (size_t)c->train_size, (size_t)c->test_size, &split, err));
-    ib_status status = ib_train(t->model, c, &t->dataset, &split, &observer, &result, err);
+    ib_status status = ib_train(t->model, c, &t->dataset, &split, NULL, &observer, &result, err);
     ib_split_close(&split);
     return status;
 }

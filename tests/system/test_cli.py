@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -79,9 +80,10 @@ def test_help(directory):
     done = run("train", "--help")
     for option in ("epochs", "batch-size", "test-batch-size", "lr", "gamma", "no-accel", "dry-run",
                    "seed", "log-interval", "save-model", "optimizer", "momentum", "weight-decay",
-                   "schedule", "split", "train-size", "normalize", "isa", "threads", "runs-dir"):
+                   "schedule", "split", "train-size", "normalize", "isa", "threads", "runs-dir",
+                   "resume", "checkpoint-every", "trace"):
         assert f"  --{option}" in done.out, option
-    for later in ("--resume", "opencl", "--trace", "--device"):
+    for later in ("opencl", "--device"):
         assert later not in done.out, later
 
 
@@ -94,7 +96,7 @@ def test_version(directory):
 
 def test_usage_errors(directory):
     cases = [
-        ([], "isobit --help"), (["trian"], "did you mean 'train'?"), (["sweep"], "not in this"),
+        ([], "isobit --help"), (["trian"], "did you mean 'train'?"), (["soak"], "not in this"),
         (["--verbose"], "the command comes first"),
         (["train", "--epoch", "3"], "did you mean --epochs?"),
         (["train", "--epochs", "0"], "from 1 to"), (["train", "--epochs"], "needs a value"),
@@ -102,7 +104,8 @@ def test_usage_errors(directory):
         (["train", "--model", "vgg"], "one of cnn, mlp, resnet18, resnet50, svm"),
         (["train", "--model", "cnm"], "one of cnn, mlp"),
         (["train", "--momentum", "0.9"], "--optimizer sgd"),
-        (["train", "--resume", "x"], "not in this version"),
+        (["train", "--device", "1"], "not in this version"),
+        (["train", "--resume"], "needs a value"), (["train", "--checkpoint-every", "-1"], "from 0"),
         (["train", "extra"], "unexpected argument"),
         (["train", *SMALL, "--train-size", "999999"], "999999"),
         (["test"], "MODEL.safetensors"), (["test", "x", "--epochs", "1"], "takes no --epochs"),
@@ -348,9 +351,8 @@ def test_signals(directory):
         record, place = last_record(directory)
         assert record["status"] == "interrupted" and record["exit_code"] == code
         assert signal.Signals(number).name in err
-        assert sorted(os.listdir(place)) == ["metrics.jsonl", "run.json"]
-        for name in os.listdir(place):
-            os.unlink(os.path.join(place, name))
+        assert sorted(os.listdir(place)) == ["checkpoints", "metrics.jsonl", "run.json"]
+        shutil.rmtree(place)
 
 
 def test_standard_output_errors(directory):

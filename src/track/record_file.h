@@ -1,6 +1,6 @@
 /* Reading what run records and the hash file say. */
-#ifndef IB_RUN_RECORD_FILE_H
-#define IB_RUN_RECORD_FILE_H
+#ifndef IB_TRACK_RECORD_FILE_H
+#define IB_TRACK_RECORD_FILE_H
 
 #include <jansson.h>
 
@@ -9,6 +9,10 @@
 /* A JSON file whose outermost value is an object. Not there: *object is NULL and IB_OK. Not
  * readable or not JSON: IB_ERROR_VERIFY naming the line. The caller calls json_decref. */
 ib_status ib_json_file_read(const char *path, json_t **object, ib_error *err);
+
+/* jansson's reader, but integers of 19 and more digits (a seed has 64 bits, its integers 63) are
+ * read as texts. NULL: not JSON, or out of memory. The caller calls json_decref. */
+json_t *ib_json_parse(const char *text, size_t size, json_error_t *why);
 
 /* The text at object.key, or object.key.inner with inner not NULL; NULL when there is none. */
 const char *ib_json_text_at(const json_t *object, const char *key, const char *inner);

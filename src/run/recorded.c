@@ -1,0 +1,146 @@
+#include "run/recorded.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/number.h"
+#include "base/numerics_version.h"
+#include "base/sha256.h"
+#include "experiment/canonical.h"
+#include "track/record_file.h"
+
+/* What the parser would be given for this value; NULL: none, or out of memory. */
+static char *text_of(const json_t *value) {
+    char number[IB_DOUBLE_TEXT];
+    if (json_is_string(value))
+        return strdup(json_string_value(value));
+    if (json_is_integer(value))
+        return ib_format("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    if (!json_is_real(value))
+        return NULL;
+    ib_print_double(json_real_value(value), number);
+    return strdup(number);
+}
+
+static ib_status adopt_value(const ib_option *option, const json_t *value, const char *path,
+                             ib_config *config, ib_error *err) {
+    if (option->kind == IB_OPTION_FLAG && json_is_boolean(value)) {
+        *(int *)(void *)((char *)config + option->offset) = json_is_true(value);
+        return IB_OK;
+    }
+    if (json_is_null(value)) /* a text that was not given */
+        return IB_OK;
+    char *text = text_of(value);
+    if (text == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s: the configuration lacks '%s'", path,
+                       option->name);
+    ib_status status = ib_option_set(option, text, option->name, config, err);
+    free(text);
+    if (status != IB_OK) {
+        ib_fail_context(err, "%s", path);
+        return ib_fail(err, IB_ERROR_VERIFY, "%s", ib_error_text(err));
+    }
+    return IB_OK;
+}
+
+static const json_t *value_of(const ib_option *option, const json_t *object) {
+    char *key = ib_option_key(option);
+    const json_t *value = key == NULL ? NULL : json_object_get(object, key);
+    free(key);
+    return value;
+}
+
+ib_status ib_adopt_option(const char *name, const json_t *configuration, const char *path,
+                          ib_arguments *arguments, ib_error *err) {
+    const ib_option *option = ib_option_find(name, strlen(name));
+    if (arguments->sources[ib_option_index(option)] != IB_FROM_DEFAULT)
+        return IB_OK;
+    return adopt_value(option, value_of(option, configuration), path, &arguments->config, err);
+}
+
+/* The option's value as the canonical form has it; fresh memory. */
+static char *written(const ib_option *option, const ib_config *config) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        return NULL;
+    ib_json json = {.out = out};
+    ib_option_write(option, config, NULL, &json);
+    fclose(out);
+    return text;
+}
+
+static int is_listed(const char *name, const char *const *list) {
+    for (size_t i = 0; list != NULL && list[i] != NULL; ++i)
+        if (strcmp(list[i], name) == 0)
+            return 1;
+    return 0;
+}
+
+static ib_status adopt_arithmetic(const ib_option *option, const json_t *canonical,
+                                  const char *path, const char *const *changeable,
+                                  ib_arguments *arguments, ib_error *err) {
+    int given = arguments->sources[ib_option_index(option)] == IB_FROM_FLAG;
+    const json_t *value = value_of(option, canonical);
+    if (given && is_listed(option->name, changeable))
+        return IB_OK;
+    char *before = given ? written(option, &arguments->config) : NULL;
+    ib_status status = IB_OK;
+    if (value != NULL)
+        status = adopt_value(option, value, path, &arguments->config, err);
+    char *after = given ? written(option, &arguments->config) : NULL;
+    if (status == IB_OK && given &&
+        (value == NULL || before == NULL || after == NULL || strcmp(before, after) != 0))
+        status = ib_fail(err, IB_ERROR_USAGE,
+                         "--%s %s: the run was begun with %s, which decides its bits: leave the "
+                         "option out, or start another run",
+                         option->name, before != NULL ? before : "",
+                         value == NULL || after == NULL ? "none" : after);
+    free(before);
+    free(after);
+    return status;
+}
+
+static ib_status check_canonical(const char *text, const char *experiment_sha256, const char *path,
+                                 json_t **canonical, ib_error *err) {
+    char hex[IB_SHA256_HEX_SIZE];
+    json_error_t why;
+    if (text == NULL || experiment_sha256 == NULL)
+        return ib_fail(
+            err, IB_ERROR_VERIFY,
+            "%s has no canonical configuration or experiment_sha256: it is no run record", path);
+    IB_TRY(ib_sha256_bytes(text, strlen(text), hex, err));
+    if (strcmp(hex, experiment_sha256) != 0)
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "%s: the canonical configuration has SHA-256 %s, but experiment_sha256 is "
+                       "%s: the record was changed",
+                       path, hex, experiment_sha256);
+    *canonical = ib_json_parse(text, strlen(text), &why);
+    const char *numerics = ib_json_text_at(*canonical, "numerics", NULL);
+    if (numerics == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s: the canonical configuration is not JSON", path);
+    if (strcmp(numerics, IB_NUMERICS_VERSION) != 0)
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "%s was made by NUMERICS %s, this program computes by NUMERICS %s: use a "
+                       "program of that version",
+                       path, numerics, IB_NUMERICS_VERSION);
+    return IB_OK;
+}
+
+ib_status ib_adopt_experiment(const json_t *record, const char *path, const char *const *changeable,
+                              ib_arguments *arguments, const char **experiment_sha256,
+                              ib_error *err) {
+    json_t *canonical = NULL;
+    *experiment_sha256 = ib_json_text_at(record, "experiment_sha256", NULL);
+    ib_status status = check_canonical(ib_json_text_at(record, "canonical", NULL),
+                                       *experiment_sha256, path, &canonical, err);
+    const ib_option *option;
+    for (size_t i = 0; status == IB_OK && (option = ib_option_at(i)) != NULL; ++i)
+        if (option->arithmetic)
+            status = adopt_arithmetic(option, canonical, path, changeable, arguments, err);
+    json_decref(canonical);
+    return status;
+}

@@ -1,0 +1,22 @@
+/* From a run record back to a configuration. */
+#ifndef IB_RUN_RECORDED_H
+#define IB_RUN_RECORDED_H
+
+#include <jansson.h>
+
+#include "base/status.h"
+#include "experiment/options.h"
+
+/* Gives one option the value of the record's configuration, unless it was given. */
+ib_status ib_adopt_option(const char *name, const json_t *configuration, const char *path,
+                          ib_arguments *arguments, ib_error *err);
+
+/* Gives every option that may change bits the value of the record's canonical form. That form must
+ * have the record's experiment_sha256 and this program's NUMERICS version: else IB_ERROR_VERIFY.
+ * An option that was given with another value is IB_ERROR_USAGE, but for those in changeable (ends
+ * with NULL; may be NULL). *experiment_sha256 points into record. */
+ib_status ib_adopt_experiment(const json_t *record, const char *path, const char *const *changeable,
+                              ib_arguments *arguments, const char **experiment_sha256,
+                              ib_error *err);
+
+#endif

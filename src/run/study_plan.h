@@ -1,0 +1,67 @@
+/* From the cells of a study to the runs it needs: which cells are one run, what each run's identity
+ * is, how it stands according to the run records, and what cannot run on this machine. */
+#ifndef IB_RUN_STUDY_PLAN_H
+#define IB_RUN_STUDY_PLAN_H
+
+#include <stddef.h>
+
+#include "base/sha256.h"
+#include "base/status.h"
+#include "experiment/study.h"
+#include "run/record_index.h"
+#include "run/run.h"
+
+/* One run. Cells with the same experiment_sha256 are one run, unless they name different backends
+ * or one of them cannot run here. */
+typedef struct ib_study_run {
+    size_t first_cell;
+    char experiment_sha256[IB_SHA256_HEX_SIZE];
+    char *named_backend; /* that a cell asks for; NULL: any will do */
+    char *backend;       /* that will do it here */
+    char *obstacle;      /* why it cannot run here; NULL: it can */
+    size_t folder;       /* index into folders */
+    ib_run_state state;
+    char *run_id;  /* of the record that state is from; NULL: none */
+    char *message; /* of a failure */
+} ib_study_run;
+
+/* What a backend and instruction set answered when they were tried. */
+typedef struct ib_backend_probe {
+    const char *backend, *isa;
+    char *name;     /* what "auto" became; NULL: not available */
+    char *obstacle; /* why not; NULL: it is */
+} ib_backend_probe;
+
+typedef struct ib_study_plan {
+    const ib_study *study;
+    const char *runs_dir, *data_dir;
+    ib_study_run *runs;
+    size_t run_count;
+    size_t *run_of_cell;
+    ib_record_index *folders; /* one for each <dataset>-<model> */
+    size_t folder_count;
+    ib_backend_probe *probes;
+    size_t probe_count;
+} ib_study_plan;
+
+/* The study outlives the plan. The caller calls ib_study_plan_close, also after a failure. */
+ib_status ib_study_plan_make(const ib_study *study, const char *runs_dir, const char *data_dir,
+                             ib_study_plan *plan, ib_error *err);
+void ib_study_plan_close(ib_study_plan *plan);
+
+/* Reads the records and sets every run's state. */
+ib_status ib_study_plan_refresh(ib_study_plan *plan, ib_error *err);
+/* The same for one run, after reading its folder. */
+ib_status ib_study_run_refresh(ib_study_plan *plan, ib_study_run *run, ib_error *err);
+
+/* Whether the files of a run's data set are there (not whether they are undamaged). */
+int ib_study_run_has_data(const ib_study_plan *plan, const ib_study_run *run);
+
+/* <runs-dir>/<study>/study.json: the file, every cell and how its run stands. Written atomically;
+ * it says nothing that the file and the records do not, and can be made again at any time. */
+ib_status ib_study_write(const ib_study_plan *plan, ib_error *err);
+
+/* "mnist resnet18 batch-size=16 lr=0.001 seed=1": what tells a cell from others; fresh memory. */
+char *ib_study_cell_text(const ib_study *study, size_t cell);
+
+#endif
