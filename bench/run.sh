@@ -1,5 +1,6 @@
 #!/bin/sh
-# make bench: this machine's roofline, isobit's operations, and the training step beside PyTorch's:
+# make bench: this machine's roofline, isobit's operations, and training steps beside PyTorch's (some
+# 40 minutes; ISOBIT_BENCH_ARGS="--batch-sizes 64 --optimizers adadelta" takes a few):
 # Debian's python3-torch where installed, and the newest from PyPI in a venv of its own.
 # environment: ISOBIT_BENCH_ARGS (for bench/compare.py), ISOBIT_BENCH_VENV (default build/venv-bench)
 set -eu
@@ -21,7 +22,9 @@ else
 fi
 if [ ! -x "$venv/bin/python" ]; then
     echo "creating $venv with the newest torch (several gigabytes the first time)"
-    python3 -m venv "$venv" && "$venv/bin/pip" install -q torch numpy || rm -rf "$venv"
+    if ! { python3 -m venv "$venv" && "$venv/bin/pip" install -q torch numpy; }; then
+        rm -rf "$venv"
+    fi
 fi
 if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import torch' 2>/dev/null; then
     for mode in eager channels-last compile bf16; do
@@ -31,5 +34,11 @@ else
     echo "PyPI's torch could not be installed: left out"
 fi
 # shellcheck disable=SC2086  # options, not file names
-python3 bench/compare.py --isobit "$isobit" $peers ${ISOBIT_BENCH_ARGS:-} -o "$out/step"
-cat "$out/step.md"
+{
+    python3 bench/compare.py --isobit "$isobit" $peers ${ISOBIT_BENCH_ARGS:-} -o "$out/cnn"
+    for model in resnet18 resnet50; do
+        python3 bench/compare.py --isobit "$isobit" $peers --model $model --batch-sizes 32 \
+            --threads 2 --optimizers adam -o "$out/$model"
+    done
+}
+cat "$out/cnn.md" "$out/resnet18.md" "$out/resnet50.md"
