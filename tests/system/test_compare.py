@@ -84,7 +84,8 @@ def build_changed(directory):
     program = os.path.join(directory, "isobit-changed")
     done = subprocess.run([cached("CMAKE_C_COMPILER") or "cc", *flags, f"-I{ROOT}/src",
                            f"-I{ROOT}/include", path, *objects, os.environ["LIBRARY"], "-ljansson",
-                           "-lcurl", "-lcrypto", "-lz", "-pthread", "-lm", "-o", program],
+                           "-lyaml", "-lcurl", "-lcrypto", "-lz", "-pthread", "-lm", "-o",
+                           program],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
     return program
