@@ -19,70 +19,86 @@ static const char *state_name(const ib_model *model, int state) {
     return NULL;
 }
 
-struct gathered {
+/* The tensors of a file, read from the model as they are written. */
+struct listed {
+    const ib_model *model;
     ib_named_tensor *tensors;
-    size_t count, copied; /* the first of them hold copies of the model's tensors */
+    struct {
+        size_t index;
+        ib_tensor_part part;
+    } * from;
+    size_t count;
     int names_owned;
 };
 
-static void release(struct gathered *g) {
-    for (size_t i = 0; i < g->copied; ++i) {
-        free((void *)g->tensors[i].data);
-        if (g->names_owned)
-            free((void *)g->tensors[i].name);
-    }
-    free(g->tensors);
+static ib_status list_open(struct listed *l, const ib_model *model, size_t most, int names_owned,
+                           ib_error *err) {
+    *l = (struct listed){.model = model, .names_owned = names_owned};
+    l->tensors = calloc(most, sizeof *l->tensors);
+    l->from = calloc(most, sizeof *l->from);
+    return l->tensors == NULL || l->from == NULL ? ib_fail_memory(err) : IB_OK;
 }
 
-static ib_status gather(const ib_model *model, struct gathered *g, const char *name, size_t index,
-                        ib_tensor_part part, ib_error *err) {
-    const ib_tensor_info *info = &model->tensors[index];
-    void *values = malloc((size_t)ib_shape_elements(&info->shape) * ib_dtype_size(info->dtype));
-    if (values == NULL || name == NULL) {
-        free(values);
+static void list_close(struct listed *l) {
+    for (size_t i = 0; i < l->count && l->names_owned; ++i)
+        if (l->tensors[i].data == NULL)
+            free((void *)l->tensors[i].name);
+    free(l->tensors);
+    free(l->from);
+}
+
+/* Takes over name where the list owns names. */
+static ib_status list_add(struct listed *l, const char *name, size_t index, ib_tensor_part part,
+                          ib_error *err) {
+    if (name == NULL)
         return ib_fail_memory(err);
-    }
-    g->tensors[g->count++] = (ib_named_tensor){name, info->dtype, info->shape, values};
-    g->copied = g->count;
-    return ib_model_read(model, index, part, values, err);
+    const ib_tensor_info *info = &l->model->tensors[index];
+    l->from[l->count].index = index;
+    l->from[l->count].part = part;
+    l->tensors[l->count++] = (ib_named_tensor){name, info->dtype, info->shape, NULL};
+    return IB_OK;
+}
+
+static ib_status read_listed(void *context, size_t index, void *values, ib_error *err) {
+    const struct listed *l = context;
+    return ib_model_read(l->model, l->from[index].index, l->from[index].part, values, err);
+}
+
+static ib_status write_listed(struct listed *l, const char *path, char hex[IB_SHA256_HEX_SIZE],
+                              ib_error *err) {
+    ib_tensor_reader reader = {l, read_listed};
+    return ib_safetensors_write_read(path, l->tensors, l->count, &reader, hex, err);
 }
 
 ib_status ib_model_save(const ib_model *model, const char *path, char hex[IB_SHA256_HEX_SIZE],
                         ib_error *err) {
-    struct gathered g = {.tensors = calloc(model->tensor_count, sizeof *g.tensors)};
-    ib_status status = g.tensors == NULL ? ib_fail_memory(err) : IB_OK;
+    struct listed l;
+    ib_status status = list_open(&l, model, model->tensor_count + 1, 0, err);
     for (size_t i = 0; status == IB_OK && i < model->tensor_count; ++i)
-        status = gather(model, &g, model->tensors[i].name, i, IB_PART_VALUE, err);
+        status = list_add(&l, model->tensors[i].name, i, IB_PART_VALUE, err);
     if (status == IB_OK)
-        status = path == NULL ? ib_safetensors_hash(g.tensors, g.count, hex, err)
-                              : ib_safetensors_write(path, g.tensors, g.count, NULL, 0, hex, err);
-    release(&g);
+        status = write_listed(&l, path, hex, err);
+    list_close(&l);
     return status;
 }
 
 ib_status ib_model_save_optimizer(const ib_model *model, const char *path, uint64_t steps,
                                   char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
     int64_t step = (int64_t)steps;
-    struct gathered g = {.tensors = calloc(2 * model->tensor_count + 1, sizeof *g.tensors),
-                         .names_owned = 1};
-    ib_status status = g.tensors == NULL ? ib_fail_memory(err) : IB_OK;
+    struct listed l;
+    ib_status status = list_open(&l, model, 2 * model->tensor_count + 1, 1, err);
     for (size_t i = 0; status == IB_OK && i < model->tensor_count; ++i)
         for (int state = 0; status == IB_OK && state < 2; ++state) {
             const char *suffix = state_name(model, state);
-            if (suffix == NULL || !model->tensors[i].trained)
-                continue;
-            char *name = ib_format("%s.%s", model->tensors[i].name, suffix);
-            size_t before = g.count;
-            status = gather(model, &g, name, i, state == 0 ? IB_PART_STATE0 : IB_PART_STATE1, err);
-            if (g.count == before)
-                free(name);
+            if (suffix != NULL && model->tensors[i].trained)
+                status = list_add(&l, ib_format("%s.%s", model->tensors[i].name, suffix), i,
+                                  state == 0 ? IB_PART_STATE0 : IB_PART_STATE1, err);
         }
     if (status == IB_OK) {
-        g.tensors[g.count++] = (ib_named_tensor){"step", IB_I64, {0, {0}}, &step};
-        status = path == NULL ? ib_safetensors_hash(g.tensors, g.count, hex, err)
-                              : ib_safetensors_write(path, g.tensors, g.count, NULL, 0, hex, err);
+        l.tensors[l.count++] = (ib_named_tensor){"step", IB_I64, {0, {0}}, &step};
+        status = write_listed(&l, path, hex, err);
     }
-    release(&g);
+    list_close(&l);
     return status;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "model/registry.h"
 #include "model/state.h"
 
@@ -141,14 +142,14 @@ ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part
         return IB_OK;
     }
     size_t bytes = (size_t)p->floats * sizeof(float);
-    float *stored = malloc(bytes);
-    if (stored == NULL)
-        return ib_fail_memory(err);
+    ib_arena arena; /* given back at once, where free might keep it */
+    IB_TRY(ib_arena_open(bytes, &arena, err));
+    float *stored = (float *)(void *)arena.base;
     ib_backend *backend = model->network.backend;
     ib_status status = backend->ops->download(backend, &p->part[part], 0, stored, bytes, err);
     if (status == IB_OK)
         ib_parameter_to_torch(p, stored, values);
-    free(stored);
+    ib_arena_close(&arena);
     return status;
 }
 

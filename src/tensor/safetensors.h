@@ -28,6 +28,18 @@ ib_status ib_safetensors_write(const char *path, const ib_named_tensor *tensors,
                                const char *const (*metadata)[2], size_t metadata_count,
                                char hex[IB_SHA256_HEX_SIZE], ib_error *err);
 
+/* Gives the bytes of tensors whose data is NULL, one at a time, so that a file needs the memory of
+ * its largest tensor only. values holds them; index is the tensor's place in the array given. */
+typedef struct ib_tensor_reader {
+    void *context;
+    ib_status (*read)(void *context, size_t index, void *values, ib_error *err);
+} ib_tensor_reader;
+
+/* As ib_safetensors_write, without metadata; path NULL: only the SHA-256. */
+ib_status ib_safetensors_write_read(const char *path, const ib_named_tensor *tensors, size_t count,
+                                    const ib_tensor_reader *reader, char hex[IB_SHA256_HEX_SIZE],
+                                    ib_error *err);
+
 /* The same bytes without a file: only their SHA-256. */
 ib_status ib_safetensors_hash(const ib_named_tensor *tensors, size_t count,
                               char hex[IB_SHA256_HEX_SIZE], ib_error *err);

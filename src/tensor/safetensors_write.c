@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "tensor/safetensors.h"
 
 enum { LENGTH_BYTES = 8, ALIGNMENT = 8 };
@@ -216,11 +217,13 @@ static ib_status image_open(struct image *image, const ib_named_tensor *tensors,
     return status;
 }
 
-/* Where the bytes go: a file, a digest, or both. */
+/* Where the bytes go: a file, a digest, or both; and where bytes come from that are not there. */
 struct sink {
     const char *path;
     FILE *stream;
     ib_sha256 *hash;
+    const ib_tensor_reader *reader; /* NULL: every tensor has its data */
+    const ib_named_tensor *tensors; /* the caller's array */
 };
 
 static ib_status put(const struct sink *sink, const void *data, size_t size, ib_error *err) {
@@ -233,18 +236,37 @@ static ib_status put(const struct sink *sink, const void *data, size_t size, ib_
     return IB_OK;
 }
 
+/* Memory of its own, given back at once: a run's resident memory must not keep it. */
+static ib_status put_read(const struct sink *sink, const ib_named_tensor *tensor, ib_error *err) {
+    size_t size = data_size(tensor);
+    ib_arena arena;
+    IB_TRY(ib_arena_open(size, &arena, err));
+    ib_status status = sink->reader->read(sink->reader->context, (size_t)(tensor - sink->tensors),
+                                          arena.base, err);
+    if (status == IB_OK)
+        status = put(sink, arena.base, size, err);
+    ib_arena_close(&arena);
+    return status;
+}
+
 static ib_status put_image(const struct sink *sink, const struct image *image, ib_error *err) {
     IB_TRY(put(sink, image->header, image->header_size, err));
-    for (size_t i = 0; i < image->count; ++i)
-        IB_TRY(put(sink, image->ordered[i]->data, data_size(image->ordered[i]), err));
+    for (size_t i = 0; i < image->count; ++i) {
+        const ib_named_tensor *tensor = image->ordered[i];
+        if (tensor->data == NULL && sink->reader != NULL)
+            IB_TRY(put_read(sink, tensor, err));
+        else
+            IB_TRY(put(sink, tensor->data, data_size(tensor), err));
+    }
     return IB_OK;
 }
 
-static ib_status write_image(const char *path, const struct image *image, ib_sha256 *hash,
+static ib_status write_image(const char *path, const struct image *image, struct sink sink,
                              ib_error *err) {
     ib_atomic_file file;
     IB_TRY(ib_atomic_open(&file, path, err));
-    struct sink sink = {path, file.stream, hash};
+    sink.path = path;
+    sink.stream = file.stream;
     ib_status status = put_image(&sink, image, err);
     if (status != IB_OK) {
         ib_atomic_abort(&file);
@@ -253,20 +275,21 @@ static ib_status write_image(const char *path, const struct image *image, ib_sha
     return ib_atomic_commit(&file, err);
 }
 
-ib_status ib_safetensors_write(const char *path, const ib_named_tensor *tensors, size_t count,
+static ib_status write_or_hash(const char *path, const ib_named_tensor *tensors, size_t count,
                                const char *const (*metadata)[2], size_t metadata_count,
-                               char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+                               const ib_tensor_reader *reader, char *hex, ib_error *err) {
     struct image image;
     if (hex != NULL)
         hex[0] = '\0';
     IB_TRY(image_open(&image, tensors, count, metadata, metadata_count, err));
-    ib_sha256 *hash = NULL;
-    ib_status status = hex == NULL ? IB_OK : ib_sha256_begin(&hash, err);
+    struct sink sink = {.reader = reader, .tensors = tensors};
+    ib_status status = hex == NULL ? IB_OK : ib_sha256_begin(&sink.hash, err);
     if (status == IB_OK)
-        status = write_image(path, &image, hash, err);
-    if (hash != NULL) {
+        status =
+            path == NULL ? put_image(&sink, &image, err) : write_image(path, &image, sink, err);
+    if (sink.hash != NULL) {
         char digest[IB_SHA256_HEX_SIZE];
-        ib_status ended = ib_sha256_end(hash, digest, status == IB_OK ? err : NULL);
+        ib_status ended = ib_sha256_end(sink.hash, digest, status == IB_OK ? err : NULL);
         if (status == IB_OK)
             status = ended;
         if (status == IB_OK)
@@ -276,21 +299,19 @@ ib_status ib_safetensors_write(const char *path, const ib_named_tensor *tensors,
     return status;
 }
 
+ib_status ib_safetensors_write(const char *path, const ib_named_tensor *tensors, size_t count,
+                               const char *const (*metadata)[2], size_t metadata_count,
+                               char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+    return write_or_hash(path, tensors, count, metadata, metadata_count, NULL, hex, err);
+}
+
+ib_status ib_safetensors_write_read(const char *path, const ib_named_tensor *tensors, size_t count,
+                                    const ib_tensor_reader *reader, char hex[IB_SHA256_HEX_SIZE],
+                                    ib_error *err) {
+    return write_or_hash(path, tensors, count, NULL, 0, reader, hex, err);
+}
+
 ib_status ib_safetensors_hash(const ib_named_tensor *tensors, size_t count,
                               char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
-    struct image image;
-    hex[0] = '\0';
-    IB_TRY(image_open(&image, tensors, count, NULL, 0, err));
-    struct sink sink = {0};
-    ib_status status = ib_sha256_begin(&sink.hash, err);
-    if (status == IB_OK)
-        status = put_image(&sink, &image, err);
-    char digest[IB_SHA256_HEX_SIZE];
-    ib_status ended = ib_sha256_end(sink.hash, digest, status == IB_OK ? err : NULL);
-    if (status == IB_OK)
-        status = ended;
-    if (status == IB_OK)
-        memcpy(hex, digest, sizeof digest);
-    image_close(&image);
-    return status;
+    return write_or_hash(NULL, tensors, count, NULL, 0, NULL, hex, err);
 }
