@@ -45,8 +45,6 @@ static ib_status check_tensor(const ib_named_tensor *tensor, ib_error *err) {
     int64_t bytes;
     if (elements < 0 || __builtin_mul_overflow(elements, (int64_t)element, &bytes))
         return ib_fail(err, IB_ERROR_USAGE, "tensor %s: meaningless shape", tensor->name);
-    if (bytes > 0 && tensor->data == NULL)
-        return ib_fail(err, IB_ERROR_USAGE, "tensor %s has no data", tensor->name);
     return IB_OK;
 }
 
@@ -282,6 +280,11 @@ static ib_status write_or_hash(const char *path, const ib_named_tensor *tensors,
     if (hex != NULL)
         hex[0] = '\0';
     IB_TRY(image_open(&image, tensors, count, metadata, metadata_count, err));
+    for (size_t i = 0; reader == NULL && i < count; ++i)
+        if (tensors[i].data == NULL && data_size(&tensors[i]) > 0) {
+            image_close(&image);
+            return ib_fail(err, IB_ERROR_USAGE, "tensor %s has no data", tensors[i].name);
+        }
     struct sink sink = {.reader = reader, .tensors = tensors};
     ib_status status = hex == NULL ? IB_OK : ib_sha256_begin(&sink.hash, err);
     if (status == IB_OK)
