@@ -12,9 +12,9 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
+
+from runner import run_tests
 
 ISOBIT = os.environ["ISOBIT"]
 DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
@@ -400,24 +400,6 @@ def test_initial_model(directory):
     check_same(directory, run, run_of(directory, "whole"))
 
 
-def main():
-    passed = failed = 0
-    print(f"ISOBIT_TEST_SEED={SEED}")
-    only = sys.argv[1:]
-    for name, test in sorted(globals().items()):
-        if not name.startswith("test_") or (only and name not in only):
-            continue
-        with tempfile.TemporaryDirectory(prefix="isobit-checkpoint-") as directory:
-            try:
-                test(directory)
-                passed += 1
-            except Exception:  # one failure must not hide the next
-                failed += 1
-                print(f"FAILED {name}")
-                traceback.print_exc(file=sys.stdout)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    print(f"ISOBIT_TEST_SEED={SEED}")
+    sys.exit(run_tests(globals()))

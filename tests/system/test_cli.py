@@ -13,8 +13,8 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
-import traceback
+
+from runner import run_tests
 
 ISOBIT = os.environ["ISOBIT"]
 DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
@@ -414,22 +414,5 @@ def test_awkward_paths(directory):
     assert os.path.exists(os.path.join(directory, result["run_dir"], "model.safetensors"))
 
 
-def main():
-    passed = failed = 0
-    for name, test in sorted(globals().items()):
-        if not name.startswith("test_"):
-            continue
-        with tempfile.TemporaryDirectory(prefix="isobit-cli-") as directory:
-            try:
-                test(directory)
-                passed += 1
-            except Exception:  # one failure must not hide the next
-                failed += 1
-                print(f"FAILED {name}")
-                traceback.print_exc(file=sys.stdout)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests(globals()))

@@ -11,9 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
+
+from runner import run_tests
 
 ISOBIT = os.environ["ISOBIT"]
 DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
@@ -301,22 +301,5 @@ def test_support_vector_machine(directory):
     call("reproduce", runs[0], "--data-dir", DATA, cwd=directory)
 
 
-def main():
-    passed = failed = 0
-    for name, test in sorted(globals().items()):
-        if not name.startswith("test_") or (sys.argv[1:] and name not in sys.argv[1:]):
-            continue
-        with tempfile.TemporaryDirectory(prefix="isobit-compare-") as directory:
-            try:
-                test(directory)
-                passed += 1
-            except Exception:  # one failure must not hide the next
-                failed += 1
-                print(f"FAILED {name}")
-                traceback.print_exc(file=sys.stdout)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests(globals()))

@@ -10,8 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-import traceback
+
+from runner import Skip, run_tests
 
 ISOBIT = os.environ["ISOBIT"]
 DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
@@ -19,10 +19,6 @@ GOLDEN = os.path.join(os.environ["SOURCE_DIR"], "tests", "golden", "svm-0.2.txt"
 NORMALIZATION = {"digits": (0.1198, 0.2610), "mnist": (0.1307, 0.3081)}
 DATASETS = [name for name in NORMALIZATION if os.path.isdir(os.path.join(DATA, name))]
 SMALL = ["--model", "svm", "--dataset", "digits", "--train-size", "400", "--test-size", "200"]
-
-
-class Skip(Exception):
-    pass
 
 
 def run(*words, cwd=None, code=0, message=""):
@@ -270,24 +266,5 @@ def test_damaged_models(directory):
     run("test", path, "--dataset", "digits", "--model", "cnn", cwd=directory, code=3)
 
 
-def main():
-    passed = failed = 0
-    for name, test in sorted(globals().items()):
-        if not name.startswith("test_"):
-            continue
-        with tempfile.TemporaryDirectory(prefix="isobit-svm-") as directory:
-            try:
-                test(directory)
-                passed += 1
-            except Skip as why:
-                print(f"skipped: {name}: {why}")
-            except Exception:  # one failure must not hide the next
-                failed += 1
-                print(f"FAILED {name}")
-                traceback.print_exc(file=sys.stdout)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests(globals()))
