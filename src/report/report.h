@@ -22,6 +22,7 @@ typedef enum ib_column_role {
     IB_COLUMN_PUBLISHED,  /* what others published */
     IB_COLUMN_DIFFERENCE, /* ours less published */
     IB_COLUMN_REMARK,     /* machine, source, state: a text */
+    IB_COLUMN_SPREAD,     /* of the column before it over seeds: standard deviation, interval */
 } ib_column_role;
 typedef struct ib_report_column {
     char *name; /* with its unit where it has one: "training time (s)" */
@@ -78,7 +79,7 @@ typedef struct ib_report_figure {
     char *note;              /* NULL: none */
     char *missing;           /* a sentence: which runs are missing; NULL: none */
     char *x_label, *y_label; /* with units: "training time (s)" */
-    int percent;             /* y (or the matrix of a heatmap) holds shares, shown as percent */
+    int percent; /* y (of a scatter x too, of a heatmap the matrix) holds shares, shown as percent */
     int log_scale;
     ib_figure_panel *panels; /* 0: there is no data, missing says why */
     size_t panel_count;
