@@ -79,7 +79,8 @@ typedef struct ib_report_figure {
     char *note;              /* NULL: none */
     char *missing;           /* a sentence: which runs are missing; NULL: none */
     char *x_label, *y_label; /* with units: "training time (s)" */
-    int percent; /* y (of a scatter x too, of a heatmap the matrix) holds shares, shown as percent */
+    int percent; /* y (of a scatter x too, of a heatmap the matrix) holds shares, shown as percent
+                  */
     int log_scale;
     ib_figure_panel *panels; /* 0: there is no data, missing says why */
     size_t panel_count;
