@@ -90,6 +90,24 @@ static void number_configs(ib_builder *b) {
     json_decref(known);
 }
 
+/* Which options cells were given different values of. */
+static void find_varied(ib_builder *b) {
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
+        const ib_study_cell *first = NULL;
+        if (!ib_option_in_grid(option) && strcmp(option->name, "seed") != 0)
+            continue;
+        for (size_t c = 0; c < b->study->cell_count && !b->varied[i]; ++c) {
+            const ib_study_cell *cell = &b->study->cells[c];
+            if (!ib_study_cell_uses(cell, i))
+                continue;
+            first = first != NULL ? first : cell;
+            b->varied[i] =
+                !ib_option_same(option, &first->arguments.config, &cell->arguments.config);
+        }
+    }
+}
+
 /* A changed cell is not the configuration that was published. */
 static void sort_published(ib_builder *b) {
     size_t cells = b->study->cell_count;
@@ -175,6 +193,7 @@ ib_status ib_report_build(const ib_report_input *input, ib_report *report, ib_er
     ib_builder b = {.input = input, .study = input->study, .report = report};
     ib_status status = read_records(&b, err);
     if (status == IB_OK) {
+        find_varied(&b);
         number_configs(&b);
         sort_published(&b);
         fill_head(&b);

@@ -18,8 +18,9 @@ typedef struct ib_builder {
     ib_report_record *records; /* by run; directory NULL: none */
     size_t *config_of_cell;    /* cells that differ in the seed alone share a number */
     size_t config_count;
-    size_t **published_of_cell; /* indices into study->published */
-    size_t *published_counts;   /* by cell */
+    size_t **published_of_cell;           /* indices into study->published */
+    size_t *published_counts;             /* by cell */
+    unsigned char varied[IB_MAX_OPTIONS]; /* options of which cells were given different values */
     int failed;
 } ib_builder;
 
@@ -116,6 +117,10 @@ char *ib_missing_text(ib_builder *b, const ib_cross *cross);
 char *ib_bucket_remark(ib_builder *b, ib_bucket bucket);
 /* The machines of a bucket's finished runs; fresh memory, "" where there are none. */
 char *ib_bucket_machines(ib_builder *b, ib_bucket bucket);
+
+/* "resnet18, batch size 16": what tells a cell's configuration from others; options in but are left
+ * out. Fresh memory. */
+char *ib_config_text(ib_builder *b, size_t cell, const ib_text_list *but);
 
 /* Marks, by cell, the configuration that select chooses for each tuple of rows (and panels); what
  * has no value of that metric on all its finished runs is never chosen. Fresh memory. */

@@ -159,6 +159,11 @@ static void add_field_columns(draft *d, const field *f) {
     free(tuple);
 }
 
+/* The model's own, whatever the run. */
+static int is_fixed(const ib_metric_info *metric) {
+    return strcmp(metric->name, "parameters") == 0 || strcmp(metric->name, "flops") == 0;
+}
+
 static void find_fields(draft *d) {
     ib_builder *b = d->b;
     d->field_count = 0;
@@ -174,7 +179,8 @@ static void find_fields(draft *d) {
             for (size_t r = 0; r < d->cross.rows.count && !b->failed; ++r) {
                 ib_bucket bucket = ib_cross_bucket(&d->cross, 0, r, c);
                 size_t published = 0;
-                f->has_spread |= ib_bucket_statistics(b, d->item, bucket, f->metric).count > 1;
+                f->has_spread |= !is_fixed(f->metric) &&
+                                 ib_bucket_statistics(b, d->item, bucket, f->metric).count > 1;
                 free(ib_bucket_published(b, bucket, f->metric, &published));
                 f->has_published |= published > 0;
             }
@@ -254,37 +260,6 @@ static size_t config_count(const ib_builder *b, ib_bucket bucket) {
     return count;
 }
 
-/* "batch size 16, adam, learning rate 0.001": what a chosen configuration has besides the row's
- * dimensions. */
-static char *chosen_text(draft *d, size_t row) {
-    ib_builder *b = d->b;
-    ib_bucket bucket = ib_cross_bucket(&d->cross, 0, row, SIZE_MAX);
-    const ib_option *option;
-    char *text = NULL;
-    if (bucket.count == 0)
-        return ib_keep_copy(b, "");
-    const ib_study_cell *cell = &b->study->cells[bucket.entries[0].cell];
-    if (cell->label != NULL)
-        ib_extend(b, &text, ", ", cell->label);
-    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
-        int is_row = strcmp(option->name, "seed") == 0 || cell->origins[i] != IB_FROM_CELL ||
-                     !ib_study_cell_uses(cell, i);
-        for (size_t r = 0; r < d->item->rows.count; ++r)
-            is_row |= strcmp(d->item->rows.items[r], option->name) == 0;
-        if (is_row)
-            continue;
-        char *value = ib_keep(b, ib_option_text(option, &cell->arguments.config));
-        char *part = value == NULL
-                         ? NULL
-                         : ib_keep(b, ib_format("%s %s", ib_dimension_title(option->name), value));
-        if (part != NULL)
-            ib_extend(b, &text, ", ", part);
-        free(value);
-        free(part);
-    }
-    return text != NULL ? text : ib_keep_copy(b, "");
-}
-
 static void put_row(draft *d, size_t row, const variant *v) {
     ib_builder *b = d->b;
     const ib_tuples *rows = &d->cross.rows;
@@ -293,7 +268,10 @@ static void put_row(draft *d, size_t row, const variant *v) {
     for (size_t i = 0; i < rows->dimension_count; ++i)
         put(d, ib_keep_copy(b, rows->parts[row * rows->dimension_count + i]), NAN);
     if (d->item->kind == IB_TABLE_BEST)
-        put(d, chosen_text(d, row), NAN);
+        put(d,
+            whole.count > 0 ? ib_config_text(b, whole.entries[0].cell, &d->item->rows)
+                            : ib_keep_copy(b, ""),
+            NAN);
     for (size_t f = 0; f < d->field_count && !b->failed; ++f)
         put_field(d, row, &d->fields[f], v != NULL ? v->values[f] : NULL);
     put(d, ib_bucket_machines(b, whole), NAN);

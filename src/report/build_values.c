@@ -354,39 +354,82 @@ char *ib_bucket_remark(ib_builder *b, ib_bucket bucket) {
     return ib_keep(b, whole);
 }
 
-char *ib_missing_text(ib_builder *b, const ib_cross *cross) {
+/* "name; name; and 3 more" for the open runs with this state among those from first on, which are
+ * taken off the list. */
+static char *runs_in_state(ib_builder *b, const char *state, unsigned char *open, size_t first) {
     enum { NAMED = 8 };
-    unsigned char *seen = calloc(b->input->run_count + 1, 1);
-    size_t asked = 0, open = 0;
+    size_t count = 0;
     char *names = NULL;
+    for (size_t run = first; run < b->input->run_count; ++run) {
+        char *own = open[run] ? state_text(b, run) : NULL;
+        if (own != NULL && strcmp(own, state) == 0) {
+            open[run] = 0;
+            if (++count <= NAMED)
+                ib_extend(b, &names, "; ", b->input->runs[run].text);
+        }
+        free(own);
+    }
+    char *more = count > NAMED ? ib_keep(b, ib_format("and %zu more", count - NAMED)) : NULL;
+    if (more != NULL)
+        ib_extend(b, &names, "; ", more);
+    free(more);
+    return names;
+}
+
+char *ib_missing_text(ib_builder *b, const ib_cross *cross) {
+    size_t runs = b->input->run_count, asked = 0, missing = 0;
+    unsigned char *seen = calloc(2 * runs + 1, 1);
+    char *text = NULL;
     b->failed |= seen == NULL;
-    for (size_t i = 0; seen != NULL && i < cross->count; ++i) {
+    if (seen == NULL)
+        return NULL;
+    unsigned char *open = seen + runs;
+    for (size_t i = 0; i < cross->count; ++i) {
         size_t run = b->input->run_of_cell[cross->entries[i].cell];
-        if (seen[run])
-            continue;
+        asked += !seen[run];
+        missing += !seen[run] && !ib_run_is_finished(b, run);
+        open[run] = !ib_run_is_finished(b, run);
         seen[run] = 1;
-        ++asked;
-        if (ib_run_is_finished(b, run) || ++open > NAMED)
-            continue;
-        char *state = state_text(b, run);
-        char *name = state == NULL ? NULL : ib_format("%s (%s)", b->input->runs[run].text, state);
+    }
+    for (size_t run = 0; run < runs && !b->failed; ++run) {
+        char *state = open[run] ? state_text(b, run) : NULL;
+        char *names = state != NULL ? runs_in_state(b, state, open, run) : NULL;
+        char *part = names != NULL ? ib_keep(b, ib_format("%s (%s)", names, state)) : NULL;
+        if (part != NULL)
+            ib_extend(b, &text, "; ", part);
         free(state);
-        ib_keep(b, name);
-        if (name != NULL)
-            ib_extend(b, &names, "; ", name);
-        free(name);
+        free(names);
+        free(part);
     }
     free(seen);
-    if (open == 0 || names == NULL) {
-        free(names);
-        return NULL;
+    char *whole = text == NULL ? NULL
+                               : ib_keep(b, ib_format("%zu of %zu runs %s missing: %s.", missing,
+                                                      asked, missing == 1 ? "is" : "are", text));
+    free(text);
+    return whole;
+}
+
+char *ib_config_text(ib_builder *b, size_t cell, const ib_text_list *but) {
+    const ib_study_cell *c = &b->study->cells[cell];
+    const ib_option *option;
+    char *text = NULL;
+    if (c->label != NULL)
+        ib_extend(b, &text, ", ", c->label);
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
+        int left_out =
+            !b->varied[i] || !ib_study_cell_uses(c, i) || strcmp(option->name, "seed") == 0;
+        for (size_t k = 0; k < but->count; ++k)
+            left_out |= strcmp(but->items[k], option->name) == 0;
+        if (left_out)
+            continue;
+        char *value = ib_keep(b, ib_option_text(option, &c->arguments.config));
+        char *part = ib_keep(
+            b, ib_format("%s %s", ib_dimension_title(option->name), value != NULL ? value : ""));
+        ib_extend(b, &text, ", ", part != NULL ? part : "");
+        free(value);
+        free(part);
     }
-    char *text = open > NAMED ? ib_format("%zu of %zu runs are missing: %s; and %zu more.", open,
-                                          asked, names, open - NAMED)
-                              : ib_format("%zu of %zu runs %s missing: %s.", open, asked,
-                                          open == 1 ? "is" : "are", names);
-    free(names);
-    return ib_keep(b, text);
+    return text != NULL ? text : ib_keep_copy(b, "");
 }
 
 /* ---- choosing -----------------------------------------------------------------------------------

@@ -61,33 +61,15 @@ static double seed_spread(ib_builder *b) {
 /* ---- the best configuration ---------------------------------------------------------------------
  */
 
-static char *config_text(ib_builder *b, size_t cell) {
-    const ib_study_cell *c = &b->study->cells[cell];
-    const ib_option *option;
-    char *text = NULL;
-    if (c->label != NULL)
-        ib_extend(b, &text, ", ", c->label);
-    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
-        if (c->origins[i] != IB_FROM_CELL || !ib_study_cell_uses(c, i) ||
-            strcmp(option->name, "seed") == 0)
-            continue;
-        char *value = ib_keep(b, ib_option_text(option, &c->arguments.config));
-        char *part = ib_keep(
-            b, ib_format("%s %s", ib_dimension_title(option->name), value != NULL ? value : ""));
-        ib_extend(b, &text, ", ", part != NULL ? part : "");
-        free(value);
-        free(part);
-    }
-    return text != NULL ? text : ib_keep_copy(b, "the only configuration");
-}
-
 static void say_best_of(ib_builder *b, const ib_report_item *item, ib_bucket bucket, int several) {
     const ib_metric_info *by = ib_metric_find(b->study->select);
     const ib_metric_info *test = ib_metric_find("test_accuracy");
     ib_statistics chosen = ib_bucket_statistics(b, item, bucket, by);
     ib_statistics result = ib_bucket_statistics(b, item, bucket, test);
+    static const char *DATASET[] = {"dataset"};
+    ib_text_list but = {.items = DATASET, .count = 1};
     size_t cell = bucket.entries[0].cell;
-    char *config = config_text(b, cell), *value = ib_value_text(b, by, chosen.mean);
+    char *config = ib_config_text(b, cell, &but), *value = ib_value_text(b, by, chosen.mean);
     char *accuracy = ib_value_text(b, test, result.mean);
     const char *percent = by->unit == IB_UNIT_FRACTION ? " %" : "";
     int loss = strstr(by->name, "loss") != NULL;
@@ -98,12 +80,12 @@ static void say_best_of(ib_builder *b, const ib_report_item *item, ib_bucket buc
         return;
     }
     add_finding(b,
-                ib_format("%s%s%sThe configuration with the %s %s, %s%s, is %s. Its test accuracy "
+                ib_format("%s%s%s configuration with the %s %s, %s%s, is %s. Its test accuracy "
                           "is %s %%.",
                           several ? "On " : "",
                           several ? b->study->cells[cell].arguments.config.dataset : "",
-                          several ? ": " : "", loss ? "lowest" : "highest", ib_metric_title(by),
-                          value, percent, config, accuracy),
+                          several ? " the" : "The", loss ? "lowest" : "highest",
+                          ib_metric_title(by), value, percent, config, accuracy),
                 chosen.count == 1
                     ? ib_format("one seed, chosen on validation images")
                     : ib_format("means over %zu seeds, chosen on validation images", chosen.count));
@@ -177,21 +159,6 @@ static int is_text_among(char *const *texts, size_t count, const char *text, siz
     return 0;
 }
 
-/* Whether cells were given different values of the option. */
-static int is_varied(const ib_builder *b, size_t option) {
-    const ib_study_cell *first = NULL;
-    for (size_t c = 0; c < b->study->cell_count; ++c) {
-        const ib_study_cell *cell = &b->study->cells[c];
-        if (!ib_study_cell_uses(cell, option))
-            continue;
-        if (first != NULL && !ib_option_same(ib_option_at(option), &first->arguments.config,
-                                             &cell->arguments.config))
-            return 1;
-        first = first != NULL ? first : cell;
-    }
-    return 0;
-}
-
 static void free_effect(effect *e) {
     for (size_t i = 0; i < e->value_count; ++i)
         free(e->values[i]);
@@ -201,14 +168,14 @@ static void free_effect(effect *e) {
     free(e->subjects);
 }
 
-static void add_subject(ib_builder *b, effect *e, size_t cell, const unsigned char *varied) {
+static void add_subject(ib_builder *b, effect *e, size_t cell) {
     const ib_study_cell *c = &b->study->cells[cell];
     const ib_option *option;
     size_t index = 0, own = ib_option_index(e->option);
     char *value = ib_keep(b, ib_option_text(e->option, &c->arguments.config));
     char *others = NULL;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL && !b->failed; ++i) {
-        int counts = i != own && varied[i] && ib_study_cell_uses(c, i);
+        int counts = i != own && b->varied[i] && ib_study_cell_uses(c, i);
         char *text = counts ? ib_keep(b, ib_option_text(option, &c->arguments.config)) : NULL;
         ib_extend(b, &others, "\x1f", text != NULL ? text : "");
         free(text);
@@ -227,7 +194,7 @@ static void add_subject(ib_builder *b, effect *e, size_t cell, const unsigned ch
     *s = (subject){.others = others, .value = index, .cell = cell};
 }
 
-static void collect(ib_builder *b, effect *e, const unsigned char *varied) {
+static void collect(ib_builder *b, effect *e) {
     size_t own = ib_option_index(e->option), index;
     for (size_t c = 0; c < b->study->cell_count && !b->failed; ++c) {
         const ib_study_cell *cell = &b->study->cells[c];
@@ -248,7 +215,7 @@ static void collect(ib_builder *b, effect *e, const unsigned char *varied) {
     for (size_t c = 0; c < b->study->cell_count && !b->failed; ++c)
         if (ib_study_cell_uses(&b->study->cells[c], own) &&
             ib_run_is_finished(b, b->input->run_of_cell[c]))
-            add_subject(b, e, c, varied);
+            add_subject(b, e, c);
     if (e->count > 0)
         qsort(e->subjects, e->count, sizeof *e->subjects, by_others);
 }
@@ -270,6 +237,14 @@ static char *ratio_text(const double *logs, size_t count) {
         return ib_format("; training takes %.2f times as long", exp(s.mean));
     return ib_format("; training takes %.2f times as long (geometric mean, %.2f to %.2f)",
                      exp(s.mean), exp(s.low), exp(s.high));
+}
+
+/* How far pairs agree; fresh memory. */
+static char *deviation_text(const ib_statistics *s) {
+    if (s->count < 2)
+        return strdup("");
+    return ib_format(", standard deviation %.2f%s", 100 * s->deviation,
+                     fabs(s->mean) <= s->half_interval ? " (the 95 % interval holds 0)" : "");
 }
 
 /* What b instead of a does, over pairs of runs that are alike otherwise. */
@@ -295,9 +270,7 @@ static void say_pair(ib_builder *b, const effect *e, size_t from, size_t to, dou
     ib_statistics s = ib_statistics_of(differences, pairs);
     if (s.count > 0 && !b->failed) {
         char *mean = ib_difference_text(b, accuracy, s.mean);
-        char *deviation =
-            ib_keep(b, s.count > 1 ? ib_format(", standard deviation %.2f", 100 * s.deviation)
-                                   : strdup(""));
+        char *deviation = ib_keep(b, deviation_text(&s));
         char *times = ib_keep(b, ratio_text(logs, pairs));
         char *bound = ib_keep(
             b, isnan(spread) ? strdup("")
@@ -326,18 +299,13 @@ static void say_pair(ib_builder *b, const effect *e, size_t from, size_t to, dou
 
 static void say_effects(ib_builder *b) {
     enum { MAX_VALUES = 6 };
-    unsigned char varied[IB_MAX_OPTIONS] = {0};
     const ib_option *option;
     double spread = seed_spread(b);
-    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
-        varied[i] =
-            (unsigned char)((ib_option_in_grid(option) || strcmp(option->name, "seed") == 0) &&
-                            is_varied(b, i));
     for (size_t i = 0; (option = ib_option_at(i)) != NULL && !b->failed; ++i) {
         effect e = {.option = option};
-        if (!varied[i] || !ib_option_in_grid(option))
+        if (!b->varied[i] || !ib_option_in_grid(option))
             continue;
-        collect(b, &e, varied);
+        collect(b, &e);
         if (e.value_count > MAX_VALUES)
             say_pair(b, &e, 0, e.value_count - 1, spread);
         for (size_t v = 1; e.value_count <= MAX_VALUES && v < e.value_count && !b->failed; ++v)
@@ -412,8 +380,21 @@ static void say_agreement_of(ib_builder *b, const ib_metric_info *metric) {
 static void say_agreement(ib_builder *b) {
     static const char *const COMPARED[] = {"test_accuracy", "macro_f1", "test_loss",
                                            "train_seconds"};
+    size_t changed = 0;
     for (size_t i = 0; i < sizeof COMPARED / sizeof COMPARED[0]; ++i)
         say_agreement_of(b, ib_metric_find(COMPARED[i]));
+    for (size_t i = 0; i < b->study->published_count; ++i)
+        for (size_t k = 0; k < b->study->published[i].cell_count; ++k)
+            if (b->study->cells[b->study->published[i].cells[k]].changed) {
+                ++changed;
+                break;
+            }
+    if (changed > 0 && !b->failed)
+        add_finding(b,
+                    ib_format("%zu of %zu published values are not shown: they belong to other "
+                              "configurations than those run here.",
+                              changed, b->study->published_count),
+                    ib_format("options that were replaced by key=value or an extending file"));
 }
 
 /* ---- the same bits ------------------------------------------------------------------------------

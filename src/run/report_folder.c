@@ -198,10 +198,12 @@ static ib_text_list find_varied(ib_study *study) {
     const ib_option *option;
     ib_text_list list = {.items = calloc(IB_MAX_OPTIONS + 2, sizeof *list.items)};
     for (size_t i = 0; list.items != NULL && (option = ib_option_at(i)) != NULL; ++i) {
+        const char *first = NULL;
         int differs = 0;
-        for (size_t c = 1; c < study->cell_count && !differs; ++c) {
-            const char *a = study->cells[0].texts[i], *b = study->cells[c].texts[i];
-            differs = a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
+        for (size_t c = 0; c < study->cell_count && !differs; ++c) {
+            const char *text = study->cells[c].texts[i];
+            differs = first != NULL && text != NULL && strcmp(first, text) != 0;
+            first = first != NULL ? first : text;
         }
         for (size_t c = 0; c < study->cell_count && !differs; ++c)
             study->cells[c].origins[i] = IB_FROM_BASE;
