@@ -509,6 +509,35 @@ figures: [{name: f, kind: curves, title: F, columns: [lr], values: [test_accurac
         {lr: r["test_accuracy"] for lr, r in records.items()}
 
 
+def test_one_run_in_two_places_counts_once(folder):
+    text = """\
+name: twice
+base: {dataset: digits, model: mlp}
+cells:
+  - {name: a, grid: {lr: [0.5, 1.0]}}
+  - {name: b, grid: {lr: [0.5, 1.0]}, seeds: [1, 2]}
+tables: [{name: t, kind: grid, title: T, rows: [lr], values: [test_accuracy]}]
+figures: [{name: m, kind: confusion, title: M}]
+"""
+    known = Known(folder, text, "twice")
+    first = {}  # cells of one experiment are one record
+    for cell in known.cells:
+        first.setdefault(cell["experiment_sha256"], cell)
+    assert len(first) == 4 and len(known.cells) == 6
+    values = {}
+    for i, cell in enumerate(first.values()):
+        cell["text"] += " batch-size=64"
+        known.write(cell, i + 1)
+    known.report()
+    assert known.json["asked"] == 4
+    for row in known.table("t"):
+        values = [known.values[(float(row["lr"]), 64, s)]["test_accuracy"] for s in (1, 2)]
+        check_spread(row, "test_accuracy", values)
+    matrix = known.figure("m")["panels"][0]["matrix"]
+    total = sum(sum(map(sum, v["confusion"])) for v in known.values.values())
+    assert sum(map(sum, matrix)) == total
+
+
 def test_refusals(folder):
     known = Known(folder)
     isobit("report", os.path.join(folder, "nothing.yaml"), code=2)
