@@ -56,7 +56,8 @@ typedef struct ib_conv {
     int relu, pool;
     ib_dropout dropout;
     int mask_input; /* 1: dx is masked by the activation that made x; 0: it is the plain gradient */
-    float input_scale; /* of the dropout that made x; 1 without. Used with mask_input only */
+    float input_scale;  /* of the dropout that made x; 1 without. Used with mask_input only */
+    int dw_begins_zero; /* 1: dw of taps that meet no pixel is +0 already and need not be written */
 } ib_conv;
 
 typedef struct ib_linear {
@@ -193,6 +194,7 @@ static inline int64_t ib_conv_pooled_features(const ib_conv *c) {
 /* The operations. Every slot is filled; unsupported arguments are refused with a status, never
  * computed in another way. */
 typedef struct ib_backend_ops {
+    /* A new buffer holds zeros. */
     ib_status (*buffer_create)(ib_backend *self, size_t bytes, ib_buffer *buffer, ib_error *err);
     void (*buffer_destroy)(ib_backend *self, ib_buffer *buffer);
     /* A part of a buffer, which keeps owning it: never destroyed itself. offset: a multiple of 64.

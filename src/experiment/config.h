@@ -80,6 +80,7 @@ typedef struct ib_config {
     int json;
     char *hash_file;      /* "isobit-hashes.json" */
     int resume_runs;      /* sweep: go on with runs that were stopped */
+    char *cells;          /* sweep: "svm-mnist,epochs"; NULL: all */
     char *shard;          /* sweep: "0/4" */
     int64_t shards;       /* sweep: how many there are; 0: not said */
     int64_t jobs;         /* sweep: runs at a time */

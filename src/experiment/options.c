@@ -427,6 +427,13 @@ static const ib_option OPTIONS[] = {
      .group = MACHINE,
      .help = "images evaluated at a time"},
 
+    {.name = "cells",
+     .kind = IB_OPTION_STRING,
+     .offset = AT(cells),
+     .commands = IB_FOR_SWEEP,
+     .placeholder = "NAMES",
+     .group = SHARING,
+     .help = "only these groups of cells of the file, separated by commas (default: all)"},
     {.name = "shard",
      .kind = IB_OPTION_STRING,
      .offset = AT(shard),

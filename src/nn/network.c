@@ -198,9 +198,15 @@ ib_status ib_network_update(ib_network *net, const ib_update *update, const char
     int finite = 1;
     *bad = NULL;
     net->backend->label = "parameters";
-    IB_TRY(ib_update_weights(net->backend, update, (int64_t)(net->arena[0].bytes / sizeof(float)),
-                             &net->arena[0], &net->arena[1], &net->arena[2], &net->arena[3],
-                             &finite, err));
+    if (update->weight_decay != 0) /* changes weights whose gradient is always +0 too */
+        IB_TRY(ib_update_weights(net->backend, update,
+                                 (int64_t)(net->arena[0].bytes / sizeof(float)), &net->arena[0],
+                                 &net->arena[1], &net->arena[2], &net->arena[3], &finite, err));
+    for (size_t i = 0; i < net->live_count && update->weight_decay == 0; ++i) {
+        ib_live_range *range = &net->live[i];
+        IB_TRY(ib_update_weights(net->backend, update, range->count, &range->part[0],
+                                 &range->part[1], &range->part[2], &range->part[3], &finite, err));
+    }
     return finite ? IB_OK : name_bad(net, bad, err);
 }
 

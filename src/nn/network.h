@@ -81,6 +81,12 @@ typedef struct ib_layer {
     ib_dropout dropout;     /* threshold and scale; rng is set for each step */
 } ib_layer;
 
+/* Floats of the arenas of trained parameters that a step can change. */
+typedef struct ib_live_range {
+    int64_t first, count;
+    ib_buffer part[IB_PARTS]; /* slices */
+} ib_live_range;
+
 typedef struct ib_network {
     ib_backend *backend;
     ib_layer *layers;
@@ -93,10 +99,12 @@ typedef struct ib_network {
     int momentum;
     ib_buffer x;               /* [capacity][pad16(side * side)] */
     ib_buffer arena[IB_PARTS]; /* of all trained parameters, so that an update is one pass */
-    ib_buffer kept;            /* of all normalisations: running statistics, and saved ones */
-    ib_slots slots;            /* gradients in training, activations in evaluation */
-    float table[256];          /* normalised value of each pixel byte */
-    int dropped;               /* did the last forward pass drop out? */
+    ib_live_range *live;       /* in training: all ranges; live.h */
+    size_t live_count;
+    ib_buffer kept;   /* of all normalisations: running statistics, and saved ones */
+    ib_slots slots;   /* gradients in training, activations in evaluation */
+    float table[256]; /* normalised value of each pixel byte */
+    int dropped;      /* did the last forward pass drop out? */
 } ib_network;
 
 /* What the network holds, in bytes, for `isobit describe`. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "nn/network.h"
+#include "nn/live.h"
 
 /* ---- shapes -----------------------------------------------------------------------------------
  */
@@ -107,7 +107,8 @@ static ib_status plan_conv(ib_network *net, ib_layer *layer, const struct input 
                    .relu = spec->relu,
                    .pool = spec->pool,
                    .mask_input = in->mask_needed,
-                   .input_scale = in->scale};
+                   .input_scale = in->scale,
+                   .dw_begins_zero = 1};
     IB_TRY(ib_plan_conv(net->backend, c, err));
     int64_t stored = c->ci == 1 ? 1 : ib_pad16(c->ci), taps = c->kh * c->kw;
     ib_parameter weight = {.shape = {4, {c->co, c->ci, c->kh, c->kw}},
@@ -410,6 +411,8 @@ ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_layer_s
     if (rows == 0 || net->layers[rows - 1].features != classes)
         return ib_fail(err, IB_ERROR_RUNTIME, "the last row does not give one value a class");
     IB_TRY(create_parameters(net, err));
+    if (training)
+        IB_TRY(ib_find_live_weights(net, err));
     return create_activations(net, err);
 }
 
@@ -424,6 +427,7 @@ void ib_network_close(ib_network *net) {
     }
     for (int i = 0; i < net->slots.count; ++i)
         ops->buffer_destroy(net->backend, &net->slots.buffer[i]);
+    free(net->live);
     for (int part = 0; part < IB_PARTS; ++part)
         ops->buffer_destroy(net->backend, &net->arena[part]);
     ops->buffer_destroy(net->backend, &net->kept);

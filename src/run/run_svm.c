@@ -9,6 +9,7 @@
 #include "base/threads.h"
 #include "run/metrics_text.h"
 #include "tensor/safetensors.h"
+#include "track/mistakes_file.h"
 #include "track/record.h"
 
 /* One training run while it goes on. */
@@ -26,7 +27,7 @@ typedef struct svm_run {
     const uint8_t **images; /* of set */
     uint8_t *labels;
     ib_svm_model model;
-    ib_evaluation test;
+    ib_evaluation test, validation;
     double fit_seconds;
 } svm_run;
 
@@ -77,23 +78,28 @@ static ib_status prepare(svm_run *run, ib_error *err) {
 /* ---- evaluation ---------------------------------------------------------------------------------
  */
 
-static ib_status evaluate(const ib_session *session, const ib_svm_model *model, ib_evaluation *test,
+static ib_status evaluate(const ib_session *session, const ib_svm_model *model,
+                          const uint32_t *indices, size_t count, ib_evaluation *evaluation,
                           ib_error *err) {
-    size_t count = session->split.test_count;
-    *test = (ib_evaluation){.count = count};
-    const uint8_t **images = pixels_of(&session->dataset, session->split.test, count);
+    *evaluation = (ib_evaluation){.count = count};
+    const uint8_t **images = pixels_of(&session->dataset, indices, count);
     uint8_t *classes = calloc(count, 1);
     double start = ib_seconds();
     ib_status status = images == NULL || classes == NULL
                            ? ib_fail_memory(err)
                            : ib_svm_predict(session->backend, model, images, count, classes, err);
-    test->seconds = ib_seconds() - start;
+    evaluation->seconds = ib_seconds() - start;
     for (size_t i = 0; status == IB_OK && i < count; ++i) {
-        unsigned label = ib_dataset_label(&session->dataset, session->split.test[i]);
-        ++test->confusion[label][classes[i]];
-        test->correct += label == classes[i];
+        ib_mistake mistake = {.index = indices[i],
+                              .actual = (uint8_t)ib_dataset_label(&session->dataset, indices[i]),
+                              .predicted = classes[i]};
+        ++evaluation->confusion[mistake.actual][mistake.predicted];
+        if (mistake.actual == mistake.predicted)
+            ++evaluation->correct;
+        else
+            ib_mistakes_add(&evaluation->mistakes, mistake);
     }
-    test->accuracy = (double)test->correct / (double)count;
+    evaluation->accuracy = (double)evaluation->correct / (double)count;
     free(images);
     free(classes);
     return status;
@@ -135,7 +141,8 @@ ib_status ib_svm_test_file(const char *path, ib_svm_file_kind kind, const ib_con
         status = ib_fail(err, IB_ERROR_VERIFY, "%s: its images have %zu pixels, not %d", path,
                          model.width, IB_IMAGE_PIXELS);
     if (status == IB_OK)
-        status = evaluate(session, &model, test, err);
+        status =
+            evaluate(session, &model, session->split.test, session->split.test_count, test, err);
     ib_svm_model_close(&model);
     return status;
 }
@@ -184,7 +191,12 @@ static ib_status fit_and_test(svm_run *run, ib_error *err) {
     IB_TRY(
         ib_svm_train(run->session.backend, &run->options, &run->set, &observer, &run->model, err));
     run->fit_seconds = ib_seconds() - start;
-    return evaluate(&run->session, &run->model, &run->test, err);
+    const ib_split *split = &run->session.split;
+    IB_TRY(evaluate(&run->session, &run->model, split->test, split->test_count, &run->test, err));
+    if (split->validation_count == 0)
+        return IB_OK;
+    return evaluate(&run->session, &run->model, split->validation, split->validation_count,
+                    &run->validation, err);
 }
 
 static ib_status save(svm_run *run, ib_run_results *results, ib_error *err) {
@@ -193,6 +205,25 @@ static ib_status save(svm_run *run, ib_run_results *results, ib_error *err) {
         return ib_fail_memory(err);
     ib_status status = ib_svm_save(&run->model, path, results->model_sha256, err);
     results->model_bytes = ib_file_bytes(path);
+    free(path);
+    return status;
+}
+
+/* Curves have one point: a support vector machine has no epochs. */
+static ib_status record_metrics(const svm_run *run, ib_error *err) {
+    IB_TRY(ib_record_metric(run->record, "train_seconds", run->fit_seconds, 1, 1, err));
+    IB_TRY(ib_record_metric(run->record, "test_accuracy", run->test.accuracy, 1, 1, err));
+    if (run->validation.count == 0)
+        return IB_OK;
+    return ib_record_metric(run->record, "validation_accuracy", run->validation.accuracy, 1, 1,
+                            err);
+}
+
+static ib_status save_mistakes(const svm_run *run, ib_error *err) {
+    char *path = ib_record_path(run->record, "misclassified.json");
+    ib_status status =
+        path == NULL ? ib_fail_memory(err)
+                     : ib_mistakes_write(&run->test.mistakes, &run->session.dataset, 0, path, err);
     free(path);
     return status;
 }
@@ -211,6 +242,7 @@ static void fill_results(const svm_run *run, ib_run_results *results, ib_svm_res
     }
     results->experiment_sha256 = run->experiment_sha256;
     results->test_accuracy = run->test.accuracy;
+    results->validation = run->validation.count > 0 ? &run->validation : NULL;
     results->train_seconds = run->fit_seconds;
     results->images_per_second = (double)run->set.count / run->fit_seconds;
     results->peak_rss_bytes = ib_peak_rss_bytes();
@@ -263,6 +295,10 @@ static ib_status train_and_save(svm_run *run, ib_error *err) {
     ib_status status = fit_and_test(run, err);
     if (status == IB_OK)
         status = save(run, &results, err);
+    if (status == IB_OK)
+        status = save_mistakes(run, err);
+    if (status == IB_OK)
+        status = record_metrics(run, err);
     if (status == IB_OK) {
         ib_metrics_compute(&run->test.confusion[0][0], &metrics);
         fill_results(run, &results, &svm, objectives);

@@ -23,7 +23,8 @@ typedef enum place {
     TO_DO,
     BUSY, /* another process has it: looked at again later */
     RUNNING,
-    ELSEWHERE, /* another shard's */
+    ELSEWHERE,  /* another shard's */
+    OTHER_CELLS /* of a group that --cells does not name */
 } place;
 
 typedef struct sweep {
@@ -316,6 +317,45 @@ static ib_status check_data(const sweep *s, ib_error *err) {
     return IB_OK;
 }
 
+/* Sets chosen[group] for each group that --cells names; without it, for all. */
+static ib_status choose_groups(const sweep *s, char *chosen, ib_error *err) {
+    const ib_study *study = s->plan.study;
+    const char *names = s->config->cells;
+    memset(chosen, names == NULL, study->group_count);
+    while (names != NULL && *names != '\0') {
+        size_t length = strcspn(names, ","), group = 0;
+        while (group < study->group_count &&
+               (strlen(study->groups[group].name) != length ||
+                strncmp(study->groups[group].name, names, length) != 0))
+            ++group;
+        if (group == study->group_count)
+            return ib_fail(err, IB_ERROR_USAGE,
+                           "--cells: %s has no group of cells \"%.*s\"; its first is \"%s\" "
+                           "(isobit experiment check %s lists them)",
+                           study->name, (int)length, names, study->groups[0].name,
+                           study->sources[0].path);
+        chosen[group] = 1;
+        names += length + (names[length] == ',');
+    }
+    return IB_OK;
+}
+
+/* A run is chosen when one of its cells is. */
+static ib_status leave_out_other_cells(sweep *s, ib_error *err) {
+    const ib_study *study = s->plan.study;
+    char *chosen = malloc(study->group_count);
+    if (chosen == NULL)
+        return ib_fail_memory(err);
+    ib_status status = choose_groups(s, chosen, err);
+    for (size_t r = 0; r < s->plan.run_count; ++r)
+        s->places[r] = OTHER_CELLS;
+    for (size_t c = 0; c < study->cell_count; ++c)
+        if (chosen[study->cells[c].group])
+            s->places[s->plan.run_of_cell[c]] = TO_DO;
+    free(chosen);
+    return status;
+}
+
 static ib_status prepare(sweep *s, ib_error *err) {
     size_t count = s->plan.run_count;
     s->places = calloc(count, sizeof *s->places);
@@ -327,8 +367,11 @@ static ib_status prepare(sweep *s, ib_error *err) {
         return ib_fail_memory(err);
     for (size_t slot = 0; slot < s->job_count; ++slot)
         s->jobs[slot] = (ib_sweep_job){.lock = -1, .log = -1};
+    IB_TRY(leave_out_other_cells(s, err));
     for (size_t r = 0; r < count; ++r) {
         const ib_study_run *run = &s->plan.runs[r];
+        if (s->places[r] == OTHER_CELLS)
+            continue;
         if (r % s->shard.count != s->shard.index) {
             s->places[r] = ELSEWHERE;
             continue;
@@ -338,7 +381,6 @@ static ib_status prepare(sweep *s, ib_error *err) {
             settle(s, r);
             continue;
         }
-        s->places[r] = TO_DO;
         if (run->state == IB_RUN_FAILED && (s->failed_before[r] = strdup(run->run_id)) == NULL)
             return ib_fail_memory(err);
     }
@@ -351,10 +393,12 @@ static ib_status prepare(sweep *s, ib_error *err) {
 
 static void print_end(const sweep *s) {
     size_t counts[IB_RUN_NOT_HERE + 1] = {0};
-    size_t elsewhere = 0;
+    size_t elsewhere = 0, left_out = 0;
     for (size_t r = 0; r < s->plan.run_count; ++r) {
         if (s->places[r] == ELSEWHERE)
             ++elsewhere;
+        else if (s->places[r] == OTHER_CELLS)
+            ++left_out;
         else
             ++counts[s->plan.runs[r].state];
     }
@@ -369,13 +413,14 @@ static void print_end(const sweep *s) {
         ib_json_uint(&json, "not_run", counts[IB_RUN_NOT_HERE]);
         ib_json_uint(&json, "done_here", s->done_here);
         ib_json_uint(&json, "other_shards", elsewhere);
+        ib_json_uint(&json, "other_cells", left_out);
         ib_json_double(&json, "total_seconds", ib_seconds() - s->context->start_seconds);
         ib_json_close(&json, '}');
         fputc('\n', out);
         return;
     }
     for (size_t r = 0; r < s->plan.run_count; ++r)
-        if (s->places[r] != ELSEWHERE && s->plan.runs[r].state == IB_RUN_NOT_HERE) {
+        if (s->places[r] == SETTLED && s->plan.runs[r].state == IB_RUN_NOT_HERE) {
             char *text = ib_study_cell_text(s->plan.study, s->plan.runs[r].first_cell);
             fprintf(out, "not run  %s: %s\n", text != NULL ? text : "", s->plan.runs[r].obstacle);
             free(text);
@@ -384,6 +429,8 @@ static void print_end(const sweep *s) {
             counts[IB_RUN_FINISHED], s->all, s->failed, counts[IB_RUN_NOT_HERE]);
     if (elsewhere > 0)
         fprintf(out, "; %zu are other shards'", elsewhere);
+    if (left_out > 0)
+        fprintf(out, "; %zu are of other cells", left_out);
     fprintf(out, "; %s/%s/study.json\n", s->plan.runs_dir, s->plan.study->name);
 }
 

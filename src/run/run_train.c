@@ -13,6 +13,7 @@
 #include "run/run_svm.h"
 #include "run/session.h"
 #include "track/checkpoint.h"
+#include "track/mistakes_file.h"
 #include "track/trace.h"
 #include "train/trainer.h"
 
@@ -174,6 +175,15 @@ static ib_status begin_record(train_run *run, ib_error *err) {
     return IB_OK;
 }
 
+static ib_status save_mistakes(const train_run *run, const ib_mistakes *mistakes, ib_error *err) {
+    char *path = ib_record_path(run->record, "misclassified.json");
+    ib_status status = path == NULL
+                           ? ib_fail_memory(err)
+                           : ib_mistakes_write(mistakes, &run->session.dataset, 1, path, err);
+    free(path);
+    return status;
+}
+
 /* Into the record, or in a dry run only the hashes of what would be written. */
 static ib_status save(train_run *run, const ib_train_result *trained, ib_run_results *results,
                       ib_error *err) {
@@ -205,6 +215,7 @@ static void fill_results(const train_run *run, const ib_train_result *trained,
     results->experiment_sha256 = run->experiment_sha256;
     results->test_accuracy = trained->test.accuracy;
     results->test_loss = trained->test.loss;
+    results->validation = trained->has_validation ? &trained->validation : NULL;
     results->train_seconds = trained->position.train_seconds;
     results->images_per_second =
         trained->position.train_seconds > 0
@@ -274,6 +285,8 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
     ib_progress_clear(&run->progress);
     if (status == IB_INTERRUPTED)
         status = stopped(run, &trained->position, err);
+    if (status == IB_OK && run->record != NULL)
+        status = save_mistakes(run, &trained->test.mistakes, err);
     ib_dataset_release_pixels(&run->session.dataset); /* saving copies tensors: do not add up */
     if (status == IB_OK)
         status = save(run, trained, &results, err);

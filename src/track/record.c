@@ -81,6 +81,11 @@ void ib_results_write(const ib_run_results *results, ib_json *json) {
         ib_json_double(json, "test_loss", results->test_loss);
     else
         ib_json_string(json, "test_loss", NULL);
+    if (results->validation != NULL) {
+        ib_json_double(json, "validation_accuracy", results->validation->accuracy);
+        if (results->svm == NULL)
+            ib_json_double(json, "validation_loss", results->validation->loss);
+    }
     ib_json_double(json, "train_seconds", results->train_seconds);
     ib_json_double(json, "total_seconds", results->total_seconds);
     ib_json_double(json, "images_per_second", results->images_per_second);

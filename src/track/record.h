@@ -50,9 +50,10 @@ typedef struct ib_run_results {
     uint64_t model_bytes, peak_rss_bytes;
     const ib_backend_info *backend;
     int exact;
-    const char *run_dir;       /* NULL: no record */
-    const ib_metrics *metrics; /* of the test images */
-    const ib_svm_results *svm; /* NULL for networks, which have a loss instead */
+    const char *run_dir;             /* NULL: no record */
+    const ib_metrics *metrics;       /* of the test images */
+    const ib_evaluation *validation; /* NULL when the split has none */
+    const ib_svm_results *svm;       /* NULL for networks, which have a loss instead */
 } ib_run_results;
 
 /* Writes the results as members of the object that is open in json. */

@@ -41,9 +41,31 @@ static ib_status check_stop(const ib_train_observer *observer, ib_error *err) {
 /* ---- evaluation -------------------------------------------------------------------------------
  */
 
+/* What the model says of one batch. */
+struct predicted {
+    float *logits; /* [n][IB_CLASSES] */
+    float *losses;
+    uint8_t *classes;
+};
+
+static void count_image(ib_evaluation *evaluation, uint32_t index, uint8_t label,
+                        const struct predicted *predicted, size_t i) {
+    uint8_t class = predicted->classes[i];
+    const float *logits = predicted->logits + i * IB_CLASSES;
+    ++evaluation->confusion[label][class];
+    if (class == label)
+        ++evaluation->correct;
+    else
+        ib_mistakes_add(&evaluation->mistakes, (ib_mistake){.index = index,
+                                                            .actual = label,
+                                                            .predicted = class,
+                                                            .margin = logits[class] - logits[label],
+                                                            .loss = predicted->losses[i]});
+}
+
 static ib_status evaluate_batches(ib_model *model, const ib_dataset *dataset,
                                   const uint32_t *indices, size_t count, size_t batch_size,
-                                  struct batch *batch, float *losses, uint8_t *predictions,
+                                  struct batch *batch, struct predicted *predicted,
                                   const ib_train_observer *observer, ib_evaluation *evaluation,
                                   ib_error *err) {
     double total = 0; /* binary64, in the order of samples: independent of the batch */
@@ -51,12 +73,11 @@ static ib_status evaluate_batches(ib_model *model, const ib_dataset *dataset,
         size_t n = count - first < batch_size ? count - first : batch_size;
         IB_TRY(check_stop(observer, err));
         batch_fill(batch, dataset, indices + first, n);
-        IB_TRY(ib_model_predict(model, batch->images, batch->labels, n, NULL, losses, predictions,
-                                err));
+        IB_TRY(ib_model_predict(model, batch->images, batch->labels, n, predicted->logits,
+                                predicted->losses, predicted->classes, err));
         for (size_t i = 0; i < n; ++i) {
-            total += (double)losses[i];
-            ++evaluation->confusion[batch->labels[i]][predictions[i]];
-            evaluation->correct += batch->labels[i] == predictions[i];
+            total += (double)predicted->losses[i];
+            count_image(evaluation, indices[first + i], batch->labels[i], predicted, i);
         }
     }
     evaluation->loss = count > 0 ? total / (double)count : 0;
@@ -70,16 +91,19 @@ static ib_status evaluate(ib_model *model, const ib_dataset *dataset, const uint
     double start = ib_seconds();
     *evaluation = (ib_evaluation){.count = count};
     struct batch batch = {0};
-    float *losses = malloc(batch_size * sizeof *losses);
-    uint8_t *predictions = malloc(batch_size);
+    struct predicted predicted = {.logits = malloc(batch_size * IB_CLASSES * sizeof(float)),
+                                  .losses = malloc(batch_size * sizeof(float)),
+                                  .classes = malloc(batch_size)};
     ib_status status = batch_open(batch_size, &batch, err);
-    if (status == IB_OK && (losses == NULL || predictions == NULL))
+    if (status == IB_OK &&
+        (predicted.logits == NULL || predicted.losses == NULL || predicted.classes == NULL))
         status = ib_fail_memory(err);
     if (status == IB_OK)
-        status = evaluate_batches(model, dataset, indices, count, batch_size, &batch, losses,
-                                  predictions, observer, evaluation, err);
-    free(losses);
-    free(predictions);
+        status = evaluate_batches(model, dataset, indices, count, batch_size, &batch, &predicted,
+                                  observer, evaluation, err);
+    free(predicted.logits);
+    free(predicted.losses);
+    free(predicted.classes);
     batch_close(&batch);
     evaluation->seconds = ib_seconds() - start;
     return status;

@@ -11,6 +11,7 @@
 #include "data/split.h"
 #include "experiment/config.h"
 #include "model/model.h"
+#include "train/mistakes.h"
 
 typedef struct ib_evaluation {
     double loss;     /* mean over samples of the negative log-likelihood */
@@ -18,6 +19,7 @@ typedef struct ib_evaluation {
     size_t correct, count;
     double seconds;
     uint32_t confusion[IB_CLASSES][IB_CLASSES]; /* [label][prediction] */
+    ib_mistakes mistakes;
 } ib_evaluation;
 
 typedef struct ib_train_plan {

@@ -132,6 +132,17 @@ static const struct conv_case CONV_CASES[] = {
     {1, 10, 10, 16, 16, 3, 3, 2, 1, 1, 1, 0, FLAT},
     {1, 10, 10, 80, 16, 3, 3, 1, 0, 1, 1, 0, FLAT},
     {2, 12, 12, 1, 16, 3, 3, 1, 0, 1, 1, 0, FLAT},
+    /* pooled, whole passes of 64, 32 and 16 channels by lists: one segment and more, padding, odd
+     * widths, two columns, pixels that repeat; enough images for an item each */
+    {12, 8, 8, 32, 64, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {12, 7, 9, 16, 128, 3, 3, 1, 1, 1, 1, 0, PLAIN},
+    {12, 6, 7, 20, 64, 5, 4, 1, 2, 1, 1, 0, WILD},
+    {12, 4, 5, 64, 64, 3, 3, 1, 0, 1, 1, 0, PLAIN},
+    {12, 5, 5, 80, 64, 3, 3, 1, 1, 1, 1, 0, PLAIN},
+    {12, 5, 4, 16, 64, 3, 3, 1, 0, 1, 1, 0, VANISH},
+    {12, 3, 2, 16, 64, 1, 1, 1, 0, 1, 1, 0, PLAIN},
+    {12, 13, 12, 32, 64, 3, 3, 1, 0, 1, 1, 25, FLAT},
+    {12, 12, 14, 48, 192, 2, 3, 1, 1, 1, 1, 0, FLAT},
     /* batches: partial leaves, trees of 3, 4, 5, 7 and 8 leaves */
     {7, 5, 5, 16, 16, 3, 3, 1, 1, 1, 0, 0, PLAIN},
     {8, 5, 5, 16, 16, 3, 3, 1, 1, 1, 0, 0, WILD},

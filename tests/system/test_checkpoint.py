@@ -93,9 +93,16 @@ def check_same(directory, run, reference):
         assert record["results"][key] == wanted["results"][key], key
     assert record["confusion"] == wanted["confusion"]
     assert metrics_of(run) == metrics_of(reference)
-    assert sorted(os.listdir(run)) == ["metrics.jsonl", "model.safetensors",
-                                       "optimizer.safetensors", "run.json"], os.listdir(run)
+    assert sorted(os.listdir(run)) == ["metrics.jsonl", "misclassified.json",
+                                       "model.safetensors", "optimizer.safetensors",
+                                       "run.json"], os.listdir(run)
+    assert bytes_of(run, "misclassified.json") == bytes_of(reference, "misclassified.json")
     assert record["started"] and len(record["resumes"]["times"]) == record["resumes"]["count"]
+
+
+def bytes_of(run, name):
+    with open(os.path.join(run, name), "rb") as stream:
+        return stream.read()
 
 
 def machine(name):

@@ -3,6 +3,7 @@ signals, and nothing left behind by what fails.
 
 environment: ISOBIT, the program; ISOBIT_TEST_DATA, a data directory with digits
 """
+import base64
 import hashlib
 import json
 import os
@@ -194,12 +195,31 @@ def check_metrics(path):
         assert list(metric) == ["key", "value", "step", "epoch", "timestamp"], metric
 
 
+def check_mistakes(path, record):
+    """The images are the data set's own, and the most confident come first."""
+    with open(path, encoding="utf-8") as stream:
+        mistakes = json.load(stream)
+    wrong = sum(map(sum, record["confusion"])) - sum(record["confusion"][i][i] for i in range(10))
+    assert mistakes["images"] == wrong and len(mistakes["shown"]) == min(60, wrong) > 0
+    folder = os.path.join(DATA, "digits")
+    for shown in mistakes["shown"]:
+        with open(os.path.join(folder, shown["file"]), "rb") as stream:
+            stream.seek(16 + 784 * shown["index"])
+            assert base64.b64decode(shown["pixels"]) == stream.read(784)
+        labels = shown["file"].replace("images-idx3", "labels-idx1")
+        with open(os.path.join(folder, labels), "rb") as stream:
+            stream.seek(8 + shown["index"])
+            assert stream.read(1)[0] == shown["actual"] != shown["predicted"]
+        assert 0.1 < shown["probability"] <= 1
+        assert record["confusion"][shown["actual"]][shown["predicted"]] > 0
+
+
 def test_train_record(directory):
     result = train_json(directory, "--save-model", "--threads", "1")
     assert list(result) == TRAIN_KEYS, list(result)
     place = os.path.join(directory, result["run_dir"])
-    assert sorted(os.listdir(place)) == ["metrics.jsonl", "model.safetensors",
-                                         "optimizer.safetensors", "run.json"]
+    assert sorted(os.listdir(place)) == ["metrics.jsonl", "misclassified.json",
+                                         "model.safetensors", "optimizer.safetensors", "run.json"]
     assert re.fullmatch(r"runs/digits-cnn/\d{8}T\d{6}Z-[0-9a-f]{6}", result["run_dir"])
     assert sha256(os.path.join(place, "model.safetensors")) == result["model_sha256"]
     assert sha256(os.path.join(place, "optimizer.safetensors")) == result["optimizer_sha256"]
@@ -220,6 +240,7 @@ def test_train_record(directory):
     correct = sum(record["confusion"][i][i] for i in range(10))
     assert abs(correct / 100 - result["test_accuracy"]) < 1e-12
     check_metrics(os.path.join(place, "metrics.jsonl"))
+    check_mistakes(os.path.join(place, "misclassified.json"), record)
 
 
 def test_one_hash(directory):

@@ -175,6 +175,19 @@ def check_shards(parent, wanted):
     assert "ISOBIT_SHARDS" in refused.stderr, refused.stderr
 
 
+def check_chosen_cells(parent):
+    groups = TINY.replace("grid: {lr: [0.5, 1.0], batch-size: [16, 32]}", """cells:
+  - {name: slow, grid: {lr: [0.5, 1.0]}}
+  - {name: both, rows: [{lr: 0.5}, {lr: 2.0}]}""")
+    folder = fresh(parent, "cells", groups)
+    refused = sweep(folder, "--cells", "slow,neither", code=2)
+    assert '"neither"' in refused.stderr and not records(folder), refused.stderr
+    done = json.loads(sweep(folder, "--json", "--cells", "both").stdout)
+    assert (done["done_here"], done["other_cells"]) == (4, 2), done
+    done = json.loads(sweep(folder, "--json", "--cells", "both,slow").stdout)
+    assert (done["done_here"], done["other_cells"]) == (2, 0), done
+
+
 def check_divergence(parent):
     folder = fresh(parent, "diverging", TINY.replace("[0.5, 1.0]", "[0.5, 1.0e+30]"))
     done = sweep(folder, code=1)
@@ -276,6 +289,7 @@ def main():
         check_several(parent, wanted, seconds)
         check_full_disk(parent, wanted)
         check_shards(parent, wanted)
+        check_chosen_cells(parent)
         check_divergence(parent)
         check_stop(parent, wanted)
         check_resume(parent)

@@ -43,6 +43,7 @@ struct step {
 
 struct gradient {
     struct conv_shape s;
+    int dw_begins_zero;
     const ib_conv_pointers *p;
     struct pair *pairs; /* [tap][samples of a group][existing pixels] */
     int32_t *pixels;    /* of each tap: existing pixels of one sample */
@@ -225,7 +226,8 @@ static void weight_tile(const struct gradient *g, int64_t tap, int64_t tile, int
     float *dw = g->p->dw + (tap * g->rows + first) * s->co16 + column;
     int stream = s->k * s->co16 >= STREAM_FLOATS && (uintptr_t)dw % 64 == 0;
     if (g->pixels[tap] == 0) {
-        zero_weights(dw, rows, width, s->co16, stream);
+        if (!g->dw_begins_zero)
+            zero_weights(dw, rows, width, s->co16, stream);
         return;
     }
     struct chain chain = {
@@ -288,7 +290,7 @@ static void weights_item(void *context, size_t item, unsigned thread) {
 }
 
 static struct gradient gradient_of(const ib_conv *c) {
-    struct gradient g = {.s = conv_shape_of(c)};
+    struct gradient g = {.s = conv_shape_of(c), .dw_begins_zero = c->dw_begins_zero};
     int one = g.s.ci == 1;
     g.taps = one ? g.s.kh : g.s.kh * g.s.kw;
     g.rows = one ? g.s.kw : g.s.ci;

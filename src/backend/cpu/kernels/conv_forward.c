@@ -6,12 +6,14 @@
  *
  * Before a pool, pixels are computed once: an output whose input patch repeats the patch to its
  * left or above has that output's bits, and images of digits are mostly ground. The others are
- * listed, 12 patches at a time are copied side by side (12 x 288 floats = 14 KB, in L1), and the
+ * listed. Where enough of the input is zero, conv_pairs.c computes them from the terms that are
+ * not; else 12 patches at a time are copied side by side (12 x 288 floats = 14 KB, in L1), and the
  * tile runs over all column blocks: 288 x 24 FMAs a block against 216 vectors copied.
  * Work items: images; or (column block, image) where images are few. */
 #include <string.h>
 
 #include "conv_batched.h"
+#include "conv_pairs.h"
 #include "conv_tile.h"
 #include "dropout.h"
 
@@ -60,20 +62,23 @@ struct distinct {
     int32_t *pixels; /* the output pixel of each */
     int32_t *slots;  /* [oh][ow]: which distinct pixel has its value */
     uint64_t
-        *repeat; /* [2][padded_h]: bit x: input pixel (y, x) is like its left, upper neighbour */
+        *repeat;  /* [2][padded_h]: bit x: input pixel (y, x) is like its left, upper neighbour */
+    float *lists; /* of conv_pairs.c */
 };
 
 static size_t distinct_layout(const struct conv_shape *s, float *scratch, struct distinct *d) {
     size_t panel = (size_t)(12 * s->k), pixels = (size_t)ib_pad16(s->oh * s->ow);
-    size_t values = pixels * (size_t)s->co16;
+    size_t values = (pixels + 1) * (size_t)s->co16; /* one more: see ib_conv_pairs */
     if (d != NULL) {
         d->repeat = (uint64_t *)(void *)scratch;
         d->panel = scratch + 4 * s->padded_h;
         d->values = d->panel + panel;
         d->pixels = (int32_t *)(void *)(d->values + values);
         d->slots = d->pixels + pixels;
+        d->lists = (float *)(void *)(d->slots + pixels);
     }
-    return (size_t)(4 * s->padded_h) + panel + values + 2 * pixels;
+    return (size_t)(4 * s->padded_h) + panel + values + 2 * pixels +
+           IB_KERNEL(ib_conv_pairs_scratch)(s);
 }
 
 /* Zeros of either sign count as equal: as terms of a chain they are (NUMERICS.md, "Chains"). */
@@ -238,7 +243,10 @@ static void pooled_image(const struct conv_shape *s, const struct forward *f, in
     int columns = column_block(s->co16, last_block - 1, &end).columns;
     end += columns;
     column_block(s->co16, first_block, &first);
-    compute_distinct(s, f, count, x, first_block, last_block, &d);
+    int whole = first == 0 && end == s->co16;
+    if (!whole || !IB_KERNEL(ib_conv_pairs_fit)(s) ||
+        !IB_KERNEL(ib_conv_pairs)(s, x, f->p->w, f->p->b, d.pixels, count, d.lists, d.values))
+        compute_distinct(s, f, count, x, first_block, last_block, &d);
     pool_cells(s, &d, first, end, cells, f->p->argmax + image * s->cells * s->co16);
     write_features(s, f->conv, image, first, end, cells,
                    f->p->y + image * ib_pad16(s->co * s->cells));

@@ -127,11 +127,14 @@ static inline void vi_mul_wide(vi a, uint32_t b, vi *high, vi *low) {
     *high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
     *low = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
 }
-/* Stores the lanes of mask, packed, to p (VL floats may be written); the count goes up. */
-static inline int v_compress(float *p, int32_t *q, vf x, vi y, vmask m) {
-    _mm512_storeu_ps(p, _mm512_maskz_compress_ps(m, x));
+/* Store the lanes of mask, packed (VL numbers may be written), and return how many those are. */
+static inline int vi_compress(int32_t *q, vi y, vmask m) {
     _mm512_storeu_si512((void *)q, _mm512_maskz_compress_epi32(m, y));
     return __builtin_popcount(m);
+}
+static inline int v_compress(float *p, int32_t *q, vf x, vi y, vmask m) {
+    _mm512_storeu_ps(p, _mm512_maskz_compress_ps(m, x));
+    return vi_compress(q, y, m);
 }
 
 #elif defined(IB_ISA_AVX2)
@@ -251,12 +254,20 @@ static inline void vi_mul_wide(vi a, uint32_t b, vi *high, vi *low) {
     *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
 }
 /* AVX2 has no compress: the lane numbers to keep are unpacked from the mask by bit deposit. */
+__attribute__((target("bmi2"))) static inline vi kept_lanes(unsigned bits) {
+    uint64_t bytes = _pdep_u64(bits, 0x0101010101010101u) * 0xFFu;
+    uint64_t lanes = _pext_u64(0x0706050403020100u, bytes);
+    return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)lanes));
+}
+__attribute__((target("bmi2"))) static inline int vi_compress(int32_t *q, vi y, vmask m) {
+    unsigned bits = (unsigned)_mm256_movemask_ps(m);
+    vi_store(q, _mm256_permutevar8x32_epi32(y, kept_lanes(bits)));
+    return __builtin_popcount(bits);
+}
 __attribute__((target("bmi2"))) static inline int v_compress(float *p, int32_t *q, vf x, vi y,
                                                              vmask m) {
     unsigned bits = (unsigned)_mm256_movemask_ps(m);
-    uint64_t bytes = _pdep_u64(bits, 0x0101010101010101u) * 0xFFu;
-    uint64_t lanes = _pext_u64(0x0706050403020100u, bytes);
-    vi order = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)lanes));
+    vi order = kept_lanes(bits);
     _mm256_storeu_ps(p, _mm256_permutevar8x32_ps(x, order));
     vi_store(q, _mm256_permutevar8x32_epi32(y, order));
     return __builtin_popcount(bits);
@@ -383,6 +394,18 @@ static inline void vi_mul_wide(vi a, uint32_t b, vi *high, vi *low) {
     *low = vreinterpretq_s32_u32(vuzp1q_u32(x, y));
     *high = vreinterpretq_s32_u32(vuzp2q_u32(x, y));
 }
+static inline int vi_compress(int32_t *q, vi y, vmask m) {
+    int32_t integers[4];
+    uint32_t keep[4];
+    vst1q_s32(integers, y);
+    vst1q_u32(keep, m);
+    int count = 0;
+    for (int i = 0; i < 4; ++i) {
+        q[count] = integers[i];
+        count += keep[i] != 0;
+    }
+    return count;
+}
 static inline int v_compress(float *p, int32_t *q, vf x, vi y, vmask m) {
     float values[4];
     int32_t integers[4];
@@ -463,6 +486,15 @@ static inline void transpose16(const float *restrict from, int64_t from_stride, 
     for (int j = 0; j < 16; ++j)
         for (int i = 0; i < 16; ++i)
             to[j * to_stride + i] = from[i * from_stride + j];
+#endif
+}
+
+/* Keeps a compiler from loading x again at each use, as an operand of two FMAs. */
+static inline void v_in_register(vf *x) {
+#if defined(IB_ISA_NEON)
+    __asm__("" : "+w"(*x));
+#else
+    __asm__("" : "+v"(*x));
 #endif
 }
 

@@ -1,0 +1,43 @@
+#include "track/mistakes_file.h"
+
+#include <math.h>
+#include <openssl/evp.h>
+
+#include "base/file.h"
+#include "experiment/json_text.h"
+
+static void write_mistake(const ib_mistake *mistake, const ib_dataset *dataset, int has_probability,
+                          ib_json *json) {
+    unsigned char pixels[4 * ((IB_IMAGE_PIXELS + 2) / 3) + 1];
+    int test = mistake->index >= dataset->train_count;
+    size_t index = test ? mistake->index - dataset->train_count : mistake->index;
+    EVP_EncodeBlock(pixels, ib_dataset_pixels(dataset, mistake->index), IB_IMAGE_PIXELS);
+    ib_json_open(json, NULL, '{');
+    ib_json_string(json, "file", ib_dataset_file_name(test ? IB_TEST_IMAGES : IB_TRAIN_IMAGES));
+    ib_json_uint(json, "index", index);
+    ib_json_uint(json, "actual", mistake->actual);
+    ib_json_uint(json, "predicted", mistake->predicted);
+    if (has_probability) /* four digits: the same whoever's exp this is */
+        ib_json_double(json, "probability",
+                       round(1e4 * exp((double)mistake->margin - (double)mistake->loss)) / 1e4);
+    else
+        ib_json_string(json, "probability", NULL);
+    ib_json_string(json, "pixels", (const char *)pixels);
+    ib_json_close(json, '}');
+}
+
+ib_status ib_mistakes_write(const ib_mistakes *mistakes, const ib_dataset *dataset,
+                            int has_probability, const char *path, ib_error *err) {
+    ib_atomic_file file;
+    IB_TRY(ib_atomic_open(&file, path, err));
+    ib_json json = {.out = file.stream, .indent = 2};
+    ib_json_open(&json, NULL, '{');
+    ib_json_uint(&json, "images", mistakes->total);
+    ib_json_open(&json, "shown", '[');
+    for (size_t i = 0; i < mistakes->count; ++i)
+        write_mistake(&mistakes->kept[i], dataset, has_probability, &json);
+    ib_json_close(&json, ']');
+    ib_json_close(&json, '}');
+    fputc('\n', json.out);
+    return ib_atomic_commit(&file, err);
+}

@@ -1,0 +1,15 @@
+/* misclassified.json of a record: the images that the finished model takes for another class. */
+#ifndef IB_TRACK_MISTAKES_FILE_H
+#define IB_TRACK_MISTAKES_FILE_H
+
+#include "base/status.h"
+#include "data/dataset.h"
+#include "train/mistakes.h"
+
+/* {"images": all of them, "shown": [{"file", "index", "actual", "predicted", "probability",
+ * "pixels"}]}. index counts from 0 within the data set's file. probability is the model's own of
+ * the class it predicts; null with has_probability 0. pixels are the 784 bytes in base64. */
+ib_status ib_mistakes_write(const ib_mistakes *mistakes, const ib_dataset *dataset,
+                            int has_probability, const char *path, ib_error *err);
+
+#endif

@@ -1,0 +1,26 @@
+/* The images that were taken for another class with the greatest confidence. */
+#ifndef IB_TRAIN_MISTAKES_H
+#define IB_TRAIN_MISTAKES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { IB_MISTAKES_KEPT = 60 };
+
+typedef struct ib_mistake {
+    uint32_t index; /* into the data set, as splits hold them */
+    uint8_t actual, predicted;
+    float margin; /* logit of predicted less that of actual: exact, hence the order is too */
+    float loss;   /* -log of the probability of actual */
+} ib_mistake;
+
+/* Zero-initialise. */
+typedef struct ib_mistakes {
+    size_t total; /* all that were added */
+    size_t count; /* kept, by falling margin; equal margins in the order they were added */
+    ib_mistake kept[IB_MISTAKES_KEPT];
+} ib_mistakes;
+
+void ib_mistakes_add(ib_mistakes *mistakes, ib_mistake mistake);
+
+#endif
