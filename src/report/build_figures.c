@@ -330,12 +330,12 @@ static void describe(ib_builder *b, const ib_report_item *item, const ib_metric_
 }
 
 static void build_values(ib_builder *b, const ib_report_item *item, ib_report_figure *figure) {
-    static const char *EPOCH[] = {"epoch"};
+    const char *epoch[] = {"epoch"};
     ib_axes axes = {.panels = item->panels, .rows = item->rows, .columns = item->columns};
     ib_cross cross;
     const ib_metric_info *metric = ib_metric_find(item->values.items[0]);
     if (item->kind == IB_FIGURE_CURVES)
-        axes.rows = (ib_text_list){.items = EPOCH, .count = 1};
+        axes.rows = (ib_text_list){.items = epoch, .count = 1};
     ib_cross_make(b, item, &axes, &cross);
     int too_large = cross.rows.count > 0 && cross.panels.count * cross.columns.count >
                                                 IB_REPORT_MAX_GRID / cross.rows.count;

@@ -66,8 +66,8 @@ static void say_best_of(ib_builder *b, const ib_report_item *item, ib_bucket buc
     const ib_metric_info *test = ib_metric_find("test_accuracy");
     ib_statistics chosen = ib_bucket_statistics(b, item, bucket, by);
     ib_statistics result = ib_bucket_statistics(b, item, bucket, test);
-    static const char *DATASET[] = {"dataset"};
-    ib_text_list but = {.items = DATASET, .count = 1};
+    const char *dataset[] = {"dataset"};
+    ib_text_list but = {.items = dataset, .count = 1};
     size_t cell = bucket.entries[0].cell;
     char *config = ib_config_text(b, cell, &but), *value = ib_value_text(b, by, chosen.mean);
     char *accuracy = ib_value_text(b, test, result.mean);
@@ -96,8 +96,8 @@ static void say_best_of(ib_builder *b, const ib_report_item *item, ib_bucket buc
 
 /* One sentence for each data set. */
 static void say_best(ib_builder *b, const ib_report_item *everything) {
-    static const char *DATASET[] = {"dataset"};
-    ib_axes axes = {.rows = {.items = DATASET, .count = 1}};
+    const char *dataset[] = {"dataset"};
+    ib_axes axes = {.rows = {.items = dataset, .count = 1}};
     ib_cross cross, all;
     if (b->study->select == NULL)
         return;

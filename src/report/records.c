@@ -113,7 +113,8 @@ void ib_report_record_free(ib_report_record *record) {
 
 /* Room for the epoch, or NULL: it is none of this run's. */
 static double *epoch_row(ib_report_record *record, double epoch) {
-    if (!(epoch >= 1 && epoch <= record->epochs_asked) || epoch != floor(epoch))
+    double last = record->epochs_asked > 0 ? record->epochs_asked : 1;
+    if (!(epoch >= 1 && epoch <= last) || epoch != floor(epoch))
         return NULL;
     size_t wanted = (size_t)epoch;
     if (wanted > record->epoch_count) {
