@@ -289,7 +289,8 @@ static void put_row(draft *d, size_t row, const variant *v) {
 
 static void fill_table(draft *d) {
     ib_builder *b = d->b;
-    size_t most = 1, seeds = 1;
+    size_t most = 1;
+    int has_spread = 0;
     for (size_t i = 0; i < d->cross.rows.dimension_count; ++i)
         add_column(d, IB_COLUMN_HEADING, strdup(ib_dimension_title(d->cross.rows.dimensions[i])),
                    strdup(d->cross.rows.dimensions[i]));
@@ -297,6 +298,8 @@ static void fill_table(draft *d) {
         add_column(d, IB_COLUMN_HEADING, strdup("configuration"), strdup("configuration"));
     for (size_t f = 0; f < d->field_count && !b->failed; ++f)
         add_field_columns(d, &d->fields[f]);
+    for (size_t f = 0; f < d->field_count; ++f)
+        has_spread |= d->fields[f].has_spread;
     add_column(d, IB_COLUMN_REMARK, strdup("measured on"), strdup("machine"));
     if (d->has_published) {
         add_column(d, IB_COLUMN_REMARK, strdup("published for"), strdup("published_machine"));
@@ -314,11 +317,10 @@ static void fill_table(draft *d) {
             ib_bucket bucket = ib_cross_bucket(&d->cross, 0, r, c);
             size_t configs = config_count(b, bucket);
             most = configs > most ? configs : most;
-            seeds = bucket.count > seeds ? bucket.count : seeds;
         }
     }
     char **note = &d->table->note;
-    if (seeds > 1)
+    if (has_spread)
         ib_extend(b, note, " ",
                   most > 1 ? "Means over all configurations and seeds of a line; their standard "
                              "deviation, and the 95 % interval of the mean by Student's t."

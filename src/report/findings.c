@@ -359,13 +359,16 @@ static void say_agreement_of(ib_builder *b, const ib_metric_info *metric) {
     char *basis = ib_format("%zu published value%s whose runs are finished; ours less the "
                             "published value, 0 inside a published range",
                             compared, plural(compared));
-    if (is_time)
+    if (is_time) {
+        char *range = compared == 1 ? ib_format("%.3g", least_ratio)
+                                    : ib_format("%.3g to %.3g", least_ratio, most_ratio);
         add_finding(b,
-                    ib_format("The %s measured here is %.3g to %.3g times the published one, on "
-                              "other machines.",
-                              ib_metric_title(metric), least_ratio, most_ratio),
+                    ib_format("The %s measured here is %s times the published one, on other "
+                              "machines.",
+                              ib_metric_title(metric), range != NULL ? range : ""),
                     basis);
-    else
+        free(range);
+    } else
         add_finding(b,
                     ib_format("%zu of %zu published values of the %s are within %s of ours; the "
                               "mean difference is %s, the largest %s%s.",

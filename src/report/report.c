@@ -1,6 +1,17 @@
 #include "report/report.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+const char *ib_report_constant_remark(const ib_report_table *table, size_t column) {
+    if (table->columns[column].role != IB_COLUMN_REMARK || table->row_count < 2)
+        return NULL;
+    const char *first = table->values[column].text;
+    for (size_t r = 1; r < table->row_count; ++r)
+        if (strcmp(table->values[r * table->column_count + column].text, first) != 0)
+            return NULL;
+    return first;
+}
 
 static void free_table(ib_report_table *table) {
     for (size_t i = 0; i < table->column_count; ++i) {

@@ -121,6 +121,10 @@ typedef struct ib_report {
     size_t run_count;
 } ib_report;
 
+/* The one text of a remark's column that says the same in each of several rows, so that it need be
+ * said only once; NULL: it does not. */
+const char *ib_report_constant_remark(const ib_report_table *table, size_t column);
+
 /* Frees what the report owns; a zeroed report is allowed. */
 void ib_report_free(ib_report *report);
 

@@ -66,25 +66,11 @@ static void write_findings(const ib_report *report, FILE *out) {
     fputc('\n', out);
 }
 
-static void write_table(const ib_report_table *table, FILE *out) {
-    fputs("## ", out);
-    write_text(out, table->title);
-    fputs("\n\n", out);
-    for (size_t c = 0; c < table->column_count; ++c) {
-        fputs("| ", out);
-        write_text(out, table->columns[c].name);
-        fputc(' ', out);
-    }
-    fputs("|\n", out);
-    for (size_t c = 0; c < table->column_count; ++c)
-        fputs(table->columns[c].role == IB_COLUMN_HEADING ||
-                      table->columns[c].role == IB_COLUMN_REMARK
-                  ? "| --- "
-                  : "| ---: ",
-              out);
-    fputs("|\n", out);
+static void write_rows(const ib_report_table *table, FILE *out) {
     for (size_t r = 0; r < table->row_count; ++r) {
         for (size_t c = 0; c < table->column_count; ++c) {
+            if (ib_report_constant_remark(table, c) != NULL)
+                continue;
             fputs("| ", out);
             write_text(out, table->values[r * table->column_count + c].text);
             fputc(' ', out);
@@ -92,6 +78,46 @@ static void write_table(const ib_report_table *table, FILE *out) {
         fputs("|\n", out);
     }
     fputc('\n', out);
+}
+
+/* What is the same in each row is said once, below. */
+static void write_constants(const ib_report_table *table, FILE *out) {
+    int any = 0;
+    for (size_t c = 0; c < table->column_count; ++c) {
+        const char *text = ib_report_constant_remark(table, c);
+        if (text == NULL || text[0] == '\0')
+            continue;
+        fputs(any ? "; " : "", out);
+        write_text(out, table->columns[c].name);
+        fputs(": ", out);
+        write_text(out, text);
+        any = 1;
+    }
+    fputs(any ? "\n\n" : "", out);
+}
+
+static void write_table(const ib_report_table *table, FILE *out) {
+    fputs("## ", out);
+    write_text(out, table->title);
+    fputs("\n\n", out);
+    for (size_t c = 0; c < table->column_count; ++c) {
+        if (ib_report_constant_remark(table, c) != NULL)
+            continue;
+        fputs("| ", out);
+        write_text(out, table->columns[c].name);
+        fputc(' ', out);
+    }
+    fputs("|\n", out);
+    for (size_t c = 0; c < table->column_count; ++c)
+        if (ib_report_constant_remark(table, c) == NULL)
+            fputs(table->columns[c].role == IB_COLUMN_HEADING ||
+                          table->columns[c].role == IB_COLUMN_REMARK
+                      ? "| --- "
+                      : "| ---: ",
+                  out);
+    fputs("|\n", out);
+    write_rows(table, out);
+    write_constants(table, out);
     write_paragraph(out, table->note);
     write_paragraph(out, table->missing);
 }
