@@ -9,13 +9,15 @@
 #include "base/numerics_version.h"
 #include "build_info.h"
 #include "experiment/json_text.h"
+#include "report/figure.h"
 #include "report/write.h"
+#include "report/write_html.h"
 #include "run/report_input.h"
 
 /* Where the parts go. */
 typedef struct places {
     char *page, *rest; /* files and a folder */
-    char *markdown, *json, *tables;
+    char *markdown, *json, *tables, *figures;
 } places;
 
 static void free_places(places *p) {
@@ -24,6 +26,7 @@ static void free_places(places *p) {
     free(p->markdown);
     free(p->json);
     free(p->tables);
+    free(p->figures);
 }
 
 /* <directory>/report.html and the rest beside it; with -o out.html the rest in out_files/. */
@@ -45,8 +48,10 @@ static ib_status choose_places(const char *output, const char *directory, places
     p->markdown = ib_path_join(p->rest, "report.md");
     p->json = ib_path_join(p->rest, "report.json");
     p->tables = ib_path_join(p->rest, "tables");
-    return p->markdown == NULL || p->json == NULL || p->tables == NULL ? ib_fail_memory(err)
-                                                                       : IB_OK;
+    p->figures = ib_path_join(p->rest, "figures");
+    return p->markdown == NULL || p->json == NULL || p->tables == NULL || p->figures == NULL
+               ? ib_fail_memory(err)
+               : IB_OK;
 }
 
 static ib_status write_tables(const ib_report *report, const char *directory, ib_error *err) {
@@ -64,7 +69,12 @@ static ib_status write_tables(const ib_report *report, const char *directory, ib
 static ib_status write_all(const ib_report *report, const places *p, ib_error *err) {
     IB_TRY(write_tables(report, p->tables, err));
     IB_TRY(ib_report_write_json(report, p->json, err));
-    return ib_report_write_markdown(report, p->markdown, err);
+    IB_TRY(ib_report_write_markdown(report, p->markdown, err));
+    char **svgs = NULL;
+    IB_TRY(ib_report_draw(report, p->figures, &svgs, err));
+    ib_status status = ib_report_write_html(report, svgs, p->page, err);
+    ib_report_free_drawings(svgs, report->figure_count);
+    return status;
 }
 
 static void print_json(const ib_report *report, const places *p, const ib_run_context *context) {
