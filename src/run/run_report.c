@@ -66,6 +66,7 @@ static ib_status write_tables(const ib_report *report, const char *directory, ib
     return IB_OK;
 }
 
+/* What needs no other program first: it is there even if gnuplot is not. */
 static ib_status write_all(const ib_report *report, const places *p, ib_error *err) {
     IB_TRY(write_tables(report, p->tables, err));
     IB_TRY(ib_report_write_json(report, p->json, err));
@@ -90,6 +91,7 @@ static void print_json(const ib_report *report, const places *p, const ib_run_co
     ib_json_string(&json, "markdown", p->markdown);
     ib_json_string(&json, "json", p->json);
     ib_json_string(&json, "tables_dir", p->tables);
+    ib_json_string(&json, "figures_dir", p->figures);
     ib_json_double(&json, "total_seconds", ib_seconds() - context->start_seconds);
     ib_json_close(&json, '}');
     fputc('\n', context->out);
@@ -99,7 +101,7 @@ static void print_text(const ib_report *report, const places *p, const ib_run_co
     for (size_t i = 0; i < report->finding_count; ++i)
         fprintf(context->out, "- %s (%s)\n", report->findings[i].text, report->findings[i].basis);
     fprintf(context->out, "%s: %zu of %zu runs finished; %s\n", report->name, report->finished,
-            report->asked, p->markdown);
+            report->asked, p->page);
 }
 
 ib_status ib_run_report(const ib_arguments *arguments, const ib_run_context *context,

@@ -3,14 +3,19 @@ ones; what is missing, damaged or hostile is said, never shown as something else
 import base64
 import copy
 import csv
+import html
 import json
 import math
 import os
 import random
+import re
+import shutil
 import statistics
 import subprocess
 import sys
 import time
+
+import runner
 
 ISOBIT = os.environ["ISOBIT"]
 DATA = os.environ["ISOBIT_TEST_DATA"]
@@ -538,6 +543,31 @@ figures: [{name: m, kind: confusion, title: M}]
     assert sum(map(sum, matrix)) == total
 
 
+def test_page_and_drawings(folder):
+    if shutil.which("gnuplot") is None:
+        raise runner.Skip("gnuplot is not installed")
+    known = Known(folder)
+    known.write_all()
+    known.report()
+    with open(known.printed["page"], encoding="utf-8") as stream:
+        page = stream.read()
+    for text in ("<script", "<b>values", "<i>part"):
+        assert text not in page, text
+    assert "Known &lt;b&gt;values&lt;/b&gt; &amp; more | here" in page
+    assert not re.search(r"(src|href)=.?(https?:|//)|@import|url\(", page), "loads something"
+    for finding in known.json["findings"]:
+        assert html.escape(finding["text"], quote=False) in page.replace("&quot;", '"'), finding
+    drawn = sorted(os.listdir(known.printed["figures_dir"]))
+    with_data = [f["name"] for f in known.json["figures"] if f["panels"]]
+    assert drawn == sorted(f"{name}.{kind}" for name in with_data for kind in ("svg", "png", "pdf"))
+    for name in with_data:
+        assert f"(figures/{name}.svg)" in known.markdown
+    begins = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
+    for name in drawn:
+        with open(os.path.join(known.printed["figures_dir"], name), "rb") as stream:
+            assert stream.read(5).startswith(begins[name[-3:]][:4]), name
+
+
 def test_refusals(folder):
     known = Known(folder)
     isobit("report", os.path.join(folder, "nothing.yaml"), code=2)
@@ -585,6 +615,4 @@ figures:
 
 
 if __name__ == "__main__":
-    import runner
-
     sys.exit(runner.run_tests(globals()))
