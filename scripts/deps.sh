@@ -66,6 +66,7 @@ find_missing() {
     need libyaml-dev pkg-config --exists yaml-0.1
     need libssl-dev pkg-config --exists libcrypto
     need libcmocka-dev header_found cmocka.h
+    need gnuplot-nox command_found gnuplot # isobit report draws by it
     if [ "$what" = test ]; then
         need git command_found git
         need binutils command_found nm

@@ -51,6 +51,17 @@ static const ib_command COMMANDS[] = {
                 "at any time and started again. A run that fails is recorded and does not stop the "
                 "others; the exit code is 1 then. <runs-dir>/<study>/study.json says how "
                 "everything stands."},
+    {.name = "report",
+     .bit = IB_FOR_REPORT,
+     .operand = "FILE|DIR",
+     .operand_required = 1,
+     .rest = "key=value",
+     .summary = "make tables, figures and findings of a study's run records",
+     .details = "FILE is an experiment file, DIR the folder of a study or any folder of run "
+                "records. Reads records only; what is missing is said where it is missing. Writes "
+                "into <runs-dir>/<study>/ (DIR, for other folders of records): report.html, "
+                "report.md, report.json, tables/ as CSV and figures/. With -o out.html "
+                "everything but the page goes to out_files/."},
     {.name = "compare",
      .bit = IB_FOR_COMPARE,
      .operand = "RUN",
@@ -127,7 +138,7 @@ static const ib_command COMMANDS[] = {
      .details = "Read it with: isobit manual | man -l -"},
 };
 
-static const char *const LATER_COMMANDS[] = {"report", "soak", "sync", NULL};
+static const char *const LATER_COMMANDS[] = {"soak", "sync", NULL};
 
 const ib_command *ib_command_at(size_t index) {
     return index < sizeof COMMANDS / sizeof COMMANDS[0] ? &COMMANDS[index] : NULL;

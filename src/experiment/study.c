@@ -462,6 +462,8 @@ static ib_status build(ib_study *study, const ib_yaml *yaml, const ib_yaml *exte
     study->title = text_at(top, "title") != NULL ? text_at(top, "title") : text_at(yaml, "title");
     study->description = text_at(top, "description") != NULL ? text_at(top, "description")
                                                              : text_at(yaml, "description");
+    study->overrides = words;
+    study->override_count = word_count;
     ib_text_list seeds = {0};
     int replaced = 0;
     ib_status status =

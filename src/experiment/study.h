@@ -134,6 +134,8 @@ typedef struct ib_study {
     size_t item_count;
     ib_study_source sources[2]; /* the file, then what it extends */
     size_t source_count;
+    const char *const *overrides; /* key=value words; the caller's */
+    size_t override_count;
     ib_yaml documents[2]; /* texts point into these */
     char **owned;         /* texts made here */
     size_t owned_count;

@@ -22,6 +22,7 @@ typedef enum ib_column_role {
     IB_COLUMN_PUBLISHED,  /* what others published */
     IB_COLUMN_DIFFERENCE, /* ours less published */
     IB_COLUMN_REMARK,     /* machine, source, state: a text */
+    IB_COLUMN_SPREAD,     /* of the column before it over seeds: standard deviation, interval */
 } ib_column_role;
 typedef struct ib_report_column {
     char *name; /* with its unit where it has one: "training time (s)" */
@@ -78,7 +79,8 @@ typedef struct ib_report_figure {
     char *note;              /* NULL: none */
     char *missing;           /* a sentence: which runs are missing; NULL: none */
     char *x_label, *y_label; /* with units: "training time (s)" */
-    int percent;             /* y (or the matrix of a heatmap) holds shares, shown as percent */
+    int percent; /* y (of a scatter x too, of a heatmap the matrix) holds shares, shown as percent
+                  */
     int log_scale;
     ib_figure_panel *panels; /* 0: there is no data, missing says why */
     size_t panel_count;
@@ -118,6 +120,10 @@ typedef struct ib_report {
     ib_report_run *runs;
     size_t run_count;
 } ib_report;
+
+/* The one text of a remark's column that says the same in each of several rows, so that it need be
+ * said only once; NULL: it does not. */
+const char *ib_report_constant_remark(const ib_report_table *table, size_t column);
 
 /* Frees what the report owns; a zeroed report is allowed. */
 void ib_report_free(ib_report *report);

@@ -65,6 +65,10 @@ static ib_status write_study(const ib_study_plan *plan, ib_json *json, ib_error 
         ib_json_close(json, '}');
     }
     ib_json_close(json, ']');
+    ib_json_open(json, "overrides", '[');
+    for (size_t i = 0; i < study->override_count; ++i)
+        ib_json_string(json, NULL, study->overrides[i]);
+    ib_json_close(json, ']');
     ib_json_uint(json, "runs", plan->run_count);
     ib_json_open(json, "cells", '[');
     for (size_t c = 0; c < study->cell_count; ++c)

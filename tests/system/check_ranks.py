@@ -11,7 +11,7 @@ import sys
 RANKS = {"base": 0, "tensor": 1, "experiment": 1, "data": 2, "backend": 2, "nn": 3, "svm": 3,
          "model": 4, "train": 5, "track": 6, "report": 7, "run": 8, "cli": 9}
 # Folders that may see only these others (their own is always allowed).
-ONLY = {"report": {"base", "track"}, "cli": {"run", "report", "experiment", "base"}}
+ONLY = {"report": {"base", "experiment", "track"}, "cli": {"run", "report", "experiment", "base"}}
 # Never, although the rank would allow it.
 NEVER = {("train", "track")}
 # From these folders, the only header of backend/ that may be included.

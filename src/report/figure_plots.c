@@ -1,0 +1,214 @@
+/* Figures with two numeric axes: curves with bands over seeds, and scatters. */
+#include <math.h>
+#include <string.h>
+
+#include "report/canvas.h"
+
+enum { WIDTH = 720, TITLE = 26, FOOT = 52, LEFT = 78, GAP = 26, RIGHT = 18 };
+
+typedef struct grid {
+    size_t columns, rows;
+    double width, height; /* of a panel's plot */
+    double legend;
+} grid;
+
+static grid lay_out(ib_canvas *canvas, const ib_report_figure *figure, int lines) {
+    grid g = {.columns = figure->panel_count < 3    ? figure->panel_count
+                         : figure->panel_count == 4 ? 2
+                                                    : 3};
+    g.rows = (figure->panel_count + g.columns - 1) / g.columns;
+    g.width = (WIDTH - LEFT - RIGHT - GAP * (double)(g.columns - 1)) / (double)g.columns;
+    g.height = g.columns == 1 ? 300 : g.columns == 2 ? 230 : 190;
+    g.legend = ib_canvas_legend(NULL, figure, WIDTH, 0, lines);
+    canvas->width = WIDTH;
+    canvas->height = g.legend + (double)g.rows * (TITLE + g.height + FOOT);
+    return g;
+}
+
+static ib_rect panel_rect(const grid *g, size_t panel) {
+    double left = LEFT + (double)(panel % g->columns) * (g->width + GAP);
+    double top = g->legend + (double)(panel / g->columns) * (TITLE + g->height + FOOT) + TITLE;
+    return (ib_rect){left, top, left + g->width, top + g->height};
+}
+
+static double scaled(double value, int percent) {
+    return percent ? 100 * value : value;
+}
+
+/* Whether the value can stand on the axis. */
+static int drawable(double value, const ib_axis *axis) {
+    return isfinite(value) && (!axis->log || value > 0);
+}
+
+static void fit_axes(const ib_report_figure *figure, ib_axis *x, ib_axis *y, int bands) {
+    double x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY;
+    for (size_t p = 0; p < figure->panel_count; ++p)
+        for (size_t s = 0; s < figure->panels[p].series_count; ++s)
+            for (size_t i = 0; i < figure->panels[p].series[s].count; ++i) {
+                const ib_figure_point *point = &figure->panels[p].series[s].points[i];
+                if (!drawable(scaled(point->y, y->percent), y) || !isfinite(point->x))
+                    continue;
+                x_low = fmin(x_low, scaled(point->x, x->percent));
+                x_high = fmax(x_high, scaled(point->x, x->percent));
+                const double ys[] = {point->y, point->low, point->high};
+                for (size_t k = 0; k < (bands ? 3 : 1); ++k) {
+                    double value = scaled(ys[k], y->percent);
+                    if (!drawable(value, y))
+                        continue;
+                    y_low = fmin(y_low, value);
+                    y_high = fmax(y_high, value);
+                }
+            }
+    ib_axis_fit(x, x_low, x_high);
+    ib_axis_fit(y, y_low, y_high);
+}
+
+static void write_labels(const ib_canvas *canvas, const ib_report_figure *figure, const grid *g,
+                         size_t p) {
+    ib_rect plot = panel_rect(g, p);
+    ib_canvas_text(canvas, plot.left, plot.top - 14, 'l', IB_FONT, IB_INK, figure->panels[p].title);
+    if (p % g->columns == 0)
+        ib_canvas_text_upwards(canvas, 16, (plot.top + plot.bottom) / 2, figure->y_label);
+    if (p + g->columns >= figure->panel_count)
+        ib_canvas_text(canvas, (plot.left + plot.right) / 2, plot.bottom + 38, 'c', IB_FONT, IB_INK,
+                       figure->x_label);
+}
+
+/* One data block per series: x y low high; a blank line breaks the curve where a value is none. */
+static void write_points(const ib_canvas *canvas, const ib_figure_panel *panel, const ib_axis *x,
+                         const ib_axis *y) {
+    for (size_t s = 0; s < panel->series_count; ++s) {
+        fprintf(canvas->out, "$s%zu << EOD\n", s);
+        for (size_t i = 0; i < panel->series[s].count; ++i) {
+            const ib_figure_point *point = &panel->series[s].points[i];
+            double at = scaled(point->x, x->percent), value = scaled(point->y, y->percent);
+            double low = scaled(point->low, y->percent), high = scaled(point->high, y->percent);
+            if (!drawable(value, y) || !drawable(at, x)) {
+                fputc('\n', canvas->out);
+                continue;
+            }
+            fprintf(canvas->out, "%.9g %.9g %.9g %.9g\n", at, value, drawable(low, y) ? low : value,
+                    drawable(high, y) ? high : value);
+        }
+        fputs("EOD\n", canvas->out);
+    }
+}
+
+static int series_has_values(const ib_figure_series *series, const ib_axis *x, const ib_axis *y) {
+    for (size_t i = 0; i < series->count; ++i)
+        if (drawable(scaled(series->points[i].x, x->percent), x) &&
+            drawable(scaled(series->points[i].y, y->percent), y))
+            return 1;
+    return 0;
+}
+
+static void write_plot(const ib_canvas *canvas, const ib_report_figure *figure,
+                       const ib_figure_panel *panel, const ib_axis *x, const ib_axis *y,
+                       int curves) {
+    fputs("plot NaN notitle", canvas->out);
+    for (size_t s = 0; curves && s < panel->series_count; ++s)
+        if (series_has_values(&panel->series[s], x, y))
+            fprintf(canvas->out,
+                    ", $s%zu using 1:3:4 with filledcurves fs transparent solid 0.18 noborder "
+                    "fc rgb '%s' notitle",
+                    s, ib_series_colour(ib_series_place(figure, panel, s)));
+    for (size_t s = 0; s < panel->series_count; ++s) {
+        if (!series_has_values(&panel->series[s], x, y))
+            continue;
+        size_t place = ib_series_place(figure, panel, s);
+        int published = panel->series[s].published;
+        fprintf(canvas->out, ", $s%zu using 1:2 with %s pt %d ps 0.8 lc rgb '%s' lw 2 %s notitle",
+                s, curves ? "linespoints" : "points", ib_series_shape(place, published),
+                ib_series_colour(place), published && curves ? "dt 2" : "");
+    }
+    fputc('\n', canvas->out);
+}
+
+void ib_draw_curves(ib_canvas *canvas, const ib_report_figure *figure) {
+    grid g = lay_out(canvas, figure, 1);
+    if (canvas->out == NULL)
+        return;
+    ib_axis x = {0}, y = {.percent = figure->percent, .log = figure->log_scale};
+    fit_axes(figure, &x, &y, 1);
+    ib_canvas_legend(canvas, figure, canvas->width, 0, 1);
+    for (size_t p = 0; p < figure->panel_count; ++p) {
+        ib_canvas_axes(canvas, panel_rect(&g, p), &x, p + g.columns >= figure->panel_count, &y,
+                       p % g.columns == 0);
+        write_labels(canvas, figure, &g, p);
+        write_points(canvas, &figure->panels[p], &x, &y);
+        write_plot(canvas, figure, &figure->panels[p], &x, &y, 1);
+        ib_canvas_clear(canvas);
+    }
+}
+
+enum { MAX_BOXES = 256 };
+
+static int overlaps(ib_rect a, ib_rect b) {
+    return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}
+
+/* Beside its point, where it meets neither a mark nor a label; else it is left out, since the
+ * tables hold it as well. */
+static void place_label(const ib_canvas *canvas, ib_rect plot, double x, double y,
+                        const char *label, ib_rect *taken, size_t *count) {
+    double width = ib_text_width(label, IB_SMALL_FONT), half = IB_SMALL_FONT * 0.65;
+    for (int distance = 0; distance < 3; ++distance)
+        for (int side = 0; side < 6; ++side) {
+            static const double across[] = {1, -1, 0, 0, 1, -1}, down[] = {0, 0, -1, 1, -1, -1};
+            double centre = x + across[side] * (width / 2 + 9);
+            double middle = y + down[side] * (half + 9 + 14.0 * distance);
+            if (down[side] == 0)
+                middle += (side == 0 ? 1 : -1) * 12.0 * distance;
+            ib_rect box = {centre - width / 2, middle - half, centre + width / 2, middle + half};
+            int free = box.left >= plot.left - 4 && box.right <= plot.right + RIGHT &&
+                       box.top >= plot.top && box.bottom <= plot.bottom;
+            for (size_t i = 0; free && i < *count; ++i)
+                free = !overlaps(box, taken[i]);
+            if (!free)
+                continue;
+            ib_canvas_text(canvas, centre, middle, 'c', IB_SMALL_FONT, IB_INK, label);
+            if (*count < MAX_BOXES)
+                taken[(*count)++] = box;
+            return;
+        }
+}
+
+static void place_labels(const ib_canvas *canvas, const ib_figure_panel *panel, ib_rect plot,
+                         const ib_axis *x, const ib_axis *y) {
+    ib_rect taken[MAX_BOXES];
+    size_t count = 0;
+    for (int labels = 0; labels < 2; ++labels) /* the marks first */
+        for (size_t s = 0; s < panel->series_count; ++s)
+            for (size_t i = 0; i < panel->series[s].count; ++i) {
+                const ib_figure_point *point = &panel->series[s].points[i];
+                double at = scaled(point->x, x->percent), value = scaled(point->y, y->percent);
+                if (!drawable(at, x) || !drawable(value, y))
+                    continue;
+                double px = ib_axis_at(x, at, plot.left, plot.right);
+                double py = ib_axis_at(y, value, plot.bottom, plot.top);
+                if (labels && point->label != NULL)
+                    place_label(canvas, plot, px, py, point->label, taken, &count);
+                else if (!labels && count < MAX_BOXES)
+                    taken[count++] = (ib_rect){px - 6, py - 6, px + 6, py + 6};
+            }
+}
+
+void ib_draw_scatter(ib_canvas *canvas, const ib_report_figure *figure) {
+    grid g = lay_out(canvas, figure, 0);
+    if (canvas->out == NULL)
+        return;
+    ib_axis x = {.percent = figure->percent},
+            y = {.percent = figure->percent, .log = figure->log_scale};
+    fit_axes(figure, &x, &y, 0);
+    ib_canvas_legend(canvas, figure, canvas->width, 0, 0);
+    for (size_t p = 0; p < figure->panel_count; ++p) {
+        ib_rect plot = panel_rect(&g, p);
+        ib_canvas_axes(canvas, plot, &x, p + g.columns >= figure->panel_count, &y,
+                       p % g.columns == 0);
+        write_labels(canvas, figure, &g, p);
+        place_labels(canvas, &figure->panels[p], plot, &x, &y);
+        write_points(canvas, &figure->panels[p], &x, &y);
+        write_plot(canvas, figure, &figure->panels[p], &x, &y, 0);
+        ib_canvas_clear(canvas);
+    }
+}

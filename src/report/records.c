@@ -1,0 +1,241 @@
+#include "report/records.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/number.h"
+#include "track/record_file.h"
+
+enum { MAX_METRICS_BYTES = 1 << 30, MAX_LINE = 4096, MAX_EPOCHS = 1000000 };
+
+size_t ib_metric_index(const ib_metric_info *metric) {
+    return (size_t)(metric - ib_metric_at(0));
+}
+
+/* Records write values that are not finite as texts: to a report they are no values. */
+static double number_of(const json_t *value) {
+    return json_is_number(value) ? json_number_value(value) : NAN; /* jansson's are finite */
+}
+
+static char *text_or_empty(const char *text) {
+    return strdup(text != NULL ? text : "");
+}
+
+/* "AMD EPYC, 2 threads, avx512". */
+static char *machine_of(const json_t *environment, const ib_report_record *record) {
+    const char *cpu = ib_json_text_at(environment, "cpu_model", NULL);
+    const char *device = ib_json_text_at(environment, "device", NULL);
+    int plain = strcmp(record->backend, "cpu") == 0 || record->backend[0] == '\0';
+    return ib_format("%s%s%s%s%s, %d thread%s%s%s", plain ? "" : record->backend,
+                     plain ? "" : " on ", device != NULL ? device : "", device != NULL ? ", " : "",
+                     cpu != NULL ? cpu : "unknown processor", record->threads,
+                     record->threads == 1 ? "" : "s", record->isa[0] != '\0' ? ", " : "",
+                     record->isa);
+}
+
+static void take_results(const json_t *json, ib_report_record *record) {
+    const json_t *results = json_object_get(json, "results");
+    const json_t *metrics = json_object_get(results, "metrics");
+    const ib_metric_info *metric;
+    for (size_t m = 0; (metric = ib_metric_at(m)) != NULL && m < IB_REPORT_METRICS; ++m) {
+        record->finals[m] = number_of(json_object_get(results, metric->name));
+        if (isnan(record->finals[m]))
+            record->finals[m] = number_of(json_object_get(metrics, metric->name));
+    }
+    double epochs = number_of(json_object_get(json_object_get(json, "configuration"), "epochs"));
+    record->epochs_asked = epochs >= 1 && epochs <= MAX_EPOCHS ? epochs : 0;
+    if (record->epochs_asked > 0)
+        record->finals[ib_metric_index(ib_metric_find("epoch_seconds"))] =
+            record->finals[ib_metric_index(ib_metric_find("train_seconds"))] / record->epochs_asked;
+}
+
+static void take_confusion(const json_t *json, ib_report_record *record) {
+    const json_t *rows = json_object_get(json, "confusion");
+    record->has_confusion = json_array_size(rows) == IB_REPORT_CLASSES;
+    for (size_t a = 0; record->has_confusion && a < IB_REPORT_CLASSES; ++a)
+        for (size_t p = 0; p < IB_REPORT_CLASSES; ++p) {
+            double n = number_of(json_array_get(json_array_get(rows, a), p));
+            record->confusion[a * IB_REPORT_CLASSES + p] = n;
+            if (!(n >= 0 && n <= 1e15))
+                record->has_confusion = 0;
+        }
+}
+
+ib_status ib_report_record_read(const char *directory, ib_report_record *record, ib_error *err) {
+    *record = (ib_report_record){.directory = strdup(directory)};
+    char *path = ib_path_join(directory, "run.json");
+    json_t *json = NULL;
+    ib_status status = record->directory == NULL || path == NULL
+                           ? ib_fail_memory(err)
+                           : ib_json_file_read(path, &json, err);
+    if (status == IB_OK && json == NULL)
+        status = ib_fail(err, IB_ERROR_VERIFY, "there is no run record: %s is missing", path);
+    free(path);
+    if (status != IB_OK)
+        return status;
+    const json_t *environment = json_object_get(json, "environment");
+    double threads = number_of(json_object_get(environment, "threads"));
+    record->threads = threads >= 1 && threads <= 1e6 ? (int)threads : 1;
+    record->run_id = text_or_empty(ib_json_text_at(json, "run_id", NULL));
+    record->backend = text_or_empty(ib_json_text_at(environment, "backend", NULL));
+    record->isa = text_or_empty(ib_json_text_at(environment, "isa", NULL));
+    record->experiment_sha256 = text_or_empty(ib_json_text_at(json, "experiment_sha256", NULL));
+    record->model_sha256 = text_or_empty(ib_json_text_at(json, "results", "model_sha256"));
+    if (record->backend != NULL && record->isa != NULL)
+        record->machine = machine_of(environment, record);
+    take_results(json, record);
+    take_confusion(json, record);
+    json_decref(json);
+    if (record->run_id == NULL || record->machine == NULL || record->experiment_sha256 == NULL ||
+        record->model_sha256 == NULL)
+        return ib_fail_memory(err);
+    return IB_OK;
+}
+
+void ib_report_record_free(ib_report_record *record) {
+    free(record->directory);
+    free(record->run_id);
+    free(record->machine);
+    free(record->backend);
+    free(record->isa);
+    free(record->experiment_sha256);
+    free(record->model_sha256);
+    free(record->by_epoch);
+    *record = (ib_report_record){0};
+}
+
+/* ---- metrics.jsonl ------------------------------------------------------------------------------
+ */
+
+/* Room for the epoch, or NULL: it is none of this run's. */
+static double *epoch_row(ib_report_record *record, double epoch) {
+    double last = record->epochs_asked > 0 ? record->epochs_asked : 1;
+    if (!(epoch >= 1 && epoch <= last) || epoch != floor(epoch))
+        return NULL;
+    size_t wanted = (size_t)epoch;
+    if (wanted > record->epoch_count) {
+        double *rows = realloc(record->by_epoch, wanted * IB_REPORT_METRICS * sizeof *rows);
+        if (rows == NULL)
+            return NULL;
+        for (size_t i = record->epoch_count * IB_REPORT_METRICS; i < wanted * IB_REPORT_METRICS;
+             ++i)
+            rows[i] = NAN;
+        record->by_epoch = rows;
+        record->epoch_count = wanted;
+    }
+    return record->by_epoch + (wanted - 1) * IB_REPORT_METRICS;
+}
+
+static void take_line(ib_report_record *record, const char *line, size_t length) {
+    json_t *json = json_loadb(line, length, 0, NULL);
+    const char *key = ib_json_text_at(json, "key", NULL);
+    const ib_metric_info *metric = key != NULL ? ib_metric_find(key) : NULL;
+    if (metric != NULL) {
+        size_t m = ib_metric_index(metric);
+        double value = number_of(json_object_get(json, "value"));
+        double *row = epoch_row(record, number_of(json_object_get(json, "epoch")));
+        if (row != NULL && metric->by_epoch)
+            row[m] = value;
+        /* What run.json does not hold: the last line counts. */
+        if (strncmp(key, "validation_", 11) == 0 || strcmp(key, "epoch_train_loss") == 0)
+            record->finals[m] = value;
+    }
+    json_decref(json);
+}
+
+static void read_metrics(ib_report_record *record) {
+    /* The many lines of each step's loss need not be parsed. */
+    static const char STEP[] = "{\"key\":\"train_loss\"";
+    char *path = ib_path_join(record->directory, "metrics.jsonl");
+    char *text = NULL;
+    size_t size = 0;
+    record->metrics_read = 1;
+    if (path != NULL && ib_path_exists(path) &&
+        ib_read_file(path, MAX_METRICS_BYTES, &text, &size, NULL) == IB_OK)
+        for (size_t at = 0; at < size;) {
+            const char *end = memchr(text + at, '\n', size - at);
+            size_t length = end == NULL ? size - at : (size_t)(end - (text + at));
+            int is_step =
+                length >= sizeof STEP - 1 && memcmp(text + at, STEP, sizeof STEP - 1) == 0;
+            if (end != NULL && length <= MAX_LINE && !is_step)
+                take_line(record, text + at, length);
+            at += length + 1;
+        }
+    free(text);
+    free(path);
+}
+
+double ib_report_record_value(ib_report_record *record, const ib_metric_info *metric,
+                              size_t epoch) {
+    size_t m = ib_metric_index(metric);
+    if (epoch == 0 && !isnan(record->finals[m]))
+        return record->finals[m];
+    if (!metric->by_epoch)
+        return NAN;
+    if (!record->metrics_read)
+        read_metrics(record);
+    if (epoch == 0)
+        return record->finals[m];
+    return epoch <= record->epoch_count ? record->by_epoch[(epoch - 1) * IB_REPORT_METRICS + m]
+                                        : NAN;
+}
+
+/* ---- misclassified images -----------------------------------------------------------------------
+ */
+
+enum { PIXELS = 28 * 28, ENCODED = (PIXELS + 2) / 3 * 4 };
+
+/* 0: not an image as records hold them. */
+static int take_image(const json_t *entry, ib_figure_image *image) {
+    unsigned char decoded[ENCODED];
+    const char *pixels = ib_json_text_at(entry, "pixels", NULL);
+    double index = number_of(json_object_get(entry, "index"));
+    double actual = number_of(json_object_get(entry, "actual"));
+    double predicted = number_of(json_object_get(entry, "predicted"));
+    if (pixels == NULL || strlen(pixels) != ENCODED || !(index >= 0 && index < 1e15) ||
+        !(actual >= 0 && actual < IB_REPORT_CLASSES) ||
+        !(predicted >= 0 && predicted < IB_REPORT_CLASSES) ||
+        EVP_DecodeBlock(decoded, (const unsigned char *)pixels, ENCODED) < PIXELS)
+        return 0;
+    double q = number_of(json_object_get(entry, "probability"));
+    *image = (ib_figure_image){.actual = (unsigned)actual,
+                               .predicted = (unsigned)predicted,
+                               .probability = q >= 0 && q <= 1 ? q : NAN,
+                               .index = (size_t)index};
+    memcpy(image->pixels, decoded, PIXELS);
+    return 1;
+}
+
+ib_status ib_report_misclassified(const char *directory, size_t limit, ib_figure_image **images,
+                                  size_t *count, size_t *total, char **missing, ib_error *err) {
+    char *path = ib_path_join(directory, "misclassified.json");
+    json_t *json = NULL;
+    *images = NULL;
+    *count = *total = 0;
+    *missing = NULL;
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_error why = {0};
+    if (ib_json_file_read(path, &json, &why) != IB_OK)
+        *missing = strdup(ib_error_text(&why));
+    else if (json == NULL)
+        *missing = ib_format("%s has no misclassified.json: it was written by an earlier version",
+                             directory);
+    ib_error_clear(&why);
+    free(path);
+    const json_t *shown = json_object_get(json, "shown");
+    size_t listed = json_array_size(shown);
+    double images_in_all = number_of(json_object_get(json, "images"));
+    if (json != NULL)
+        *images = calloc(listed < limit ? listed + 1 : limit, sizeof **images);
+    for (size_t i = 0; *images != NULL && i < listed && *count < limit; ++i)
+        *count += (size_t)take_image(json_array_get(shown, i), &(*images)[*count]);
+    *total = images_in_all >= 0 && images_in_all < 1e15 ? (size_t)images_in_all : *count;
+    int failed = json != NULL ? *images == NULL : *missing == NULL;
+    json_decref(json);
+    return failed ? ib_fail_memory(err) : IB_OK;
+}

@@ -1,0 +1,42 @@
+/* What run records say, by metric. */
+#ifndef IB_REPORT_RECORDS_H
+#define IB_REPORT_RECORDS_H
+
+#include <stddef.h>
+
+#include "base/status.h"
+#include "experiment/study.h"
+#include "report/report.h"
+
+enum { IB_REPORT_METRICS = 32, IB_REPORT_CLASSES = 10 };
+
+typedef struct ib_report_record {
+    char *directory;
+    char *run_id, *machine, *backend, *isa, *experiment_sha256, *model_sha256; /* "": none */
+    int threads;
+    double epochs_asked;              /* of the configuration; 0: not said */
+    double finals[IB_REPORT_METRICS]; /* by metric, NaN: no value */
+    int metrics_read;
+    double *by_epoch; /* [epoch - 1][metric] */
+    size_t epoch_count;
+    int has_confusion;
+    double confusion[IB_REPORT_CLASSES * IB_REPORT_CLASSES]; /* [actual][predicted] */
+} ib_report_record;
+
+size_t ib_metric_index(const ib_metric_info *metric);
+
+/* Reads run.json. Not there or damaged: IB_ERROR_VERIFY. The caller calls ib_report_record_free,
+ * also after a failure. */
+ib_status ib_report_record_read(const char *directory, ib_report_record *record, ib_error *err);
+void ib_report_record_free(ib_report_record *record);
+
+/* The value at the end of training (epoch 0) or after an epoch; NaN: there is none. metrics.jsonl
+ * is read the first time that something is asked which only it has. */
+double ib_report_record_value(ib_report_record *record, const ib_metric_info *metric, size_t epoch);
+
+/* The images that the run took for another class, the most confident first, at most limit. total:
+ * how many there were. *missing is a text (fresh) when the record does not have them. */
+ib_status ib_report_misclassified(const char *directory, size_t limit, ib_figure_image **images,
+                                  size_t *count, size_t *total, char **missing, ib_error *err);
+
+#endif

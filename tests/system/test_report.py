@@ -1,0 +1,631 @@
+"""isobit report: every number is computed again here, from records with known values and from real
+ones; what is missing, damaged or hostile is said, never shown as something else."""
+import base64
+import copy
+import csv
+import html
+import json
+import math
+import os
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+import runner
+
+ISOBIT = os.environ["ISOBIT"]
+DATA = os.environ["ISOBIT_TEST_DATA"]
+# 97.5 % quantiles of Student's t, from tables
+STUDENT = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764, 5: 2.5706, 6: 2.4469, 7: 2.3646,
+           40: 2.0211, 60: 2.0003}
+
+STUDY = """\
+name: known
+title: "Known <b>values</b> & more | here"
+base: {dataset: digits, model: mlp, split: 70-10-20, train-size: 300, epochs: 3}
+select: validation_accuracy
+cells:
+  - name: main
+    title: "Main <i>part</i>"
+    seeds: [1, 2, 3]
+    grid: {lr: [0.5, 1.0], batch-size: [16, 32]}
+  - name: pinned
+    rows: [{label: "<script>alert(1)</script>", lr: 0.25, batch-size: 16}]
+    needs: [pin-memory]
+published:
+  - source: "Table 1, with a comma"
+    machine: "A \\"quoted\\" machine"
+    cells: [main]
+    columns: [lr, batch-size, test_accuracy, train_seconds]
+    rows:
+      - [0.5, 16, 90%, 4..6s]
+      - [1.0, 16, 95.5%, 100s]
+  - source: "Table 2"
+    machine: another
+    cells: [main]
+    columns: [lr, batch-size, epoch, test_accuracy]
+    rows:
+      - [0.5, 16, 1, 80%]
+      - [0.5, 16, 2, 85%]
+tables:
+  - {name: grid, kind: grid, title: Grid, rows: [lr, batch-size],
+     values: [test_accuracy, test_loss, train_seconds]}
+  - {name: wide, kind: grid, title: Wide, cells: [main], rows: [batch-size], columns: [lr],
+     values: [test_accuracy]}
+  - {name: speed, kind: grid, title: Speed, cells: [main], rows: [lr, batch-size],
+     values: [speedup, improvement, epoch_seconds, parameters, flops], relative-to: {batch-size: 32}}
+  - {name: epochs, kind: epochs, title: Epochs, cells: [main], columns: [lr, batch-size],
+     values: [test_accuracy]}
+  - {name: best, kind: best, title: Best, cells: [main], rows: [dataset],
+     values: [validation_accuracy, test_accuracy]}
+  - {name: seeds, kind: grid, title: Seeds, cells: [main], rows: [lr, batch-size, seed],
+     values: [test_accuracy]}
+  - {name: settings, kind: configuration, title: Settings}
+figures:
+  - {name: curves, kind: curves, title: Curves, cells: [main], columns: [lr], panels: [batch-size],
+     values: [test_accuracy]}
+  - {name: bars, kind: bars, title: Bars, rows: [lr], columns: [batch-size],
+     values: [train_seconds], scale: log}
+  - {name: heat, kind: heatmap, title: Heat, cells: [main], rows: [lr], columns: [batch-size],
+     values: [test_accuracy]}
+  - {name: scatter, kind: scatter, title: Scatter, cells: [main], rows: [lr], columns: [batch-size],
+     values: [test_accuracy]}
+  - {name: confusion, kind: confusion, title: Confusion, cells: [main], scale: log}
+  - {name: wrong, kind: misclassified, title: Wrong, cells: [main]}
+  - {name: nothing, kind: bars, title: Nothing, cells: [pinned], rows: [lr],
+     values: [test_accuracy]}
+"""
+
+
+def isobit(*words, code=0, **others):
+    done = subprocess.run([ISOBIT, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, **others)
+    assert done.returncode == code, f"{words}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def near(a, b):
+    return math.isclose(float(a), b, rel_tol=1e-9, abs_tol=1e-12)
+
+
+class Known:
+    """A folder with the study and a record of known values for each of its runs."""
+
+    def __init__(self, folder, text=STUDY, name="known"):
+        self.folder, self.name = folder, name
+        self.file = os.path.join(folder, f"{name}.yaml")
+        self.runs = os.path.join(folder, "runs")
+        with open(self.file, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        checked = isobit("experiment", "check", self.file, "--json", "--data-dir", DATA,
+                         "--runs-dir", self.runs)
+        self.cells = json.loads(checked.stdout.splitlines()[-1])["cells"]
+        self.values = {}  # by (group, lr, batch, seed)
+
+    def write(self, cell, number, epochs=3, **changes):
+        """One record; returns its run.json as written."""
+        words = dict(word.split("=") for word in cell["text"].split() if "=" in word)
+        draw = random.Random(number)
+        value = {"test_accuracy": draw.uniform(0.8, 0.99), "test_loss": draw.uniform(0.01, 1),
+                 "train_seconds": draw.uniform(1, 9), "total_seconds": draw.uniform(10, 20),
+                 "images_per_second": draw.uniform(1e3, 1e5)}
+        by_epoch = [{"test_accuracy": draw.uniform(0.5, 0.8),
+                     "validation_accuracy": draw.uniform(0.5, 0.9)} for _ in range(epochs)]
+        by_epoch[-1]["test_accuracy"] = value["test_accuracy"]
+        value["epochs"] = by_epoch
+        value["confusion"] = [[draw.randrange(50) for _ in range(10)] for _ in range(10)]
+        run_id = f"20260101T000000Z-{number:06x}"
+        record = {
+            "format": 1, "run_id": run_id, "experiment": "digits-mlp", "status": "finished",
+            "message": None, "experiment_sha256": cell["experiment_sha256"], "canonical": "{}",
+            "configuration": {"dataset": "digits", "model": "mlp", "epochs": epochs,
+                              "train_size": 300, "lr": float(words.get("lr", 1)),
+                              "batch_size": int(words.get("batch-size", 64)),
+                              "seed": int(words.get("seed", 1))},
+            "environment": {"cpu_model": "Known CPU", "backend": "cpu", "isa": "avx2",
+                            "threads": 4},
+            "results": {**{k: v for k, v in value.items() if isinstance(v, float)},
+                        "model_sha256": f"{number:064x}", "model_bytes": 1000,
+                        "peak_rss_bytes": 2000, "metrics": {"macro_f1": 0.5}},
+            "confusion": value["confusion"],
+        }
+        record.update(changes)
+        directory = os.path.join(self.runs, "digits-mlp", run_id)
+        os.makedirs(directory, exist_ok=True)
+        with open(os.path.join(directory, "run.json"), "w", encoding="utf-8") as stream:
+            json.dump(record, stream)
+        with open(os.path.join(directory, "metrics.jsonl"), "w", encoding="utf-8") as stream:
+            for e, values in enumerate(by_epoch, 1):
+                stream.write(json.dumps({"key": "train_loss", "value": 1.5, "step": e, "epoch": e},
+                                        separators=(",", ":")) + "\n")
+                for key, number_of in values.items():
+                    stream.write(json.dumps({"key": key, "value": number_of, "step": e,
+                                             "epoch": e}, separators=(",", ":")) + "\n")
+        if "lr" in words:
+            self.values[(float(words["lr"]), int(words["batch-size"]), int(words["seed"]))] = value
+        return directory
+
+    def write_all(self):
+        return [self.write(cell, i + 1) for i, cell in enumerate(self.cells)
+                if cell["group"] == "main"]
+
+    def report(self, *words, code=0):
+        done = isobit("report", self.file, "--runs-dir", self.runs, "--data-dir", DATA, "--json",
+                      *words, code=code)
+        if code:
+            return done
+        self.printed = json.loads(done.stdout.splitlines()[-1])
+        with open(self.printed["json"], encoding="utf-8") as stream:
+            self.json = json.load(stream)
+        with open(self.printed["markdown"], encoding="utf-8") as stream:
+            self.markdown = stream.read()
+        return self.json
+
+    def table(self, name):
+        path = os.path.join(self.printed["tables_dir"], f"{name}.csv")
+        with open(path, encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        shown = next(t for t in self.json["tables"] if t["name"] == name)
+        keys = [c["key"] for c in shown["columns"]]
+        assert len(rows) == len(shown["rows"])
+        for row, cells in zip(rows, shown["rows"]):  # CSV and JSON say the same
+            for key, cell in zip(keys, cells):
+                if cell["value"] is None:
+                    assert row[key] == cell["text"], (name, key, row[key], cell)
+                else:
+                    assert float(row[key]) == cell["value"], (name, key, row[key], cell)
+        return rows
+
+    def figure(self, name):
+        return next(f for f in self.json["figures"] if f["name"] == name)
+
+    def seeds(self, lr, batch, key):
+        return [self.values[(lr, batch, seed)][key] for seed in (1, 2, 3)]
+
+
+def spread(values):
+    deviation = statistics.stdev(values)
+    return statistics.mean(values), deviation, \
+        STUDENT[len(values) - 1] * deviation / math.sqrt(len(values))
+
+
+def check_spread(row, key, values):
+    mean, deviation, half = spread(values)
+    assert near(row[key], mean), (row, mean)
+    assert near(row[f"{key}_sd"], deviation), (row, deviation)
+    assert math.isclose(float(row[f"{key}_ci95"]), half, rel_tol=1e-4), (row, half)
+
+
+def test_tables_hold_what_python_computes(folder):
+    known = Known(folder)
+    known.write_all()
+    report = known.report()
+    assert (report["asked"], report["finished"]) == (13, 12)
+    rows = known.table("grid")
+    assert [(r["lr"], r["batch-size"]) for r in rows] == [
+        ("0.5", "16"), ("0.5", "32"), ("1", "16"), ("1", "32"), ("0.25", "16")]
+    for row in rows[:4]:
+        for key in ("test_accuracy", "test_loss", "train_seconds"):
+            check_spread(row, key, known.seeds(float(row["lr"]), int(row["batch-size"]), key))
+        assert row["machine"] == "Known CPU, 4 threads, avx2"
+    assert rows[4]["test_accuracy"] == "not run" and "pinned" in rows[4]["remark"]
+    wide = known.table("wide")
+    for row in wide:
+        for lr in (0.5, 1.0):
+            check_spread(row, f"learning_rate_{lr:g}_test_accuracy",
+                         known.seeds(lr, int(row["batch-size"]), "test_accuracy"))
+    for row in known.table("seeds"):
+        value = known.values[(float(row["lr"]), int(row["batch-size"]), int(row["seed"]))]
+        assert near(row["test_accuracy"], value["test_accuracy"])
+    settings = {r["option"]: r["value"] for r in known.table("settings")}
+    assert settings["epochs"] == "3" and settings["dataset"] == "digits"
+    assert "lr" not in settings and "seed" not in settings
+
+
+def test_published_values_stand_beside_ours(folder):
+    known = Known(folder)
+    known.write_all()
+    known.report()
+    rows = known.table("grid")
+    first = rows[0]
+    mean = statistics.mean(known.seeds(0.5, 16, "test_accuracy"))
+    seconds = statistics.mean(known.seeds(0.5, 16, "train_seconds"))
+    assert near(first["test_accuracy_published"], 0.9)
+    assert near(first["test_accuracy_difference"], mean - 0.9)
+    assert first["train_seconds_published"] == "4.00 to 6.00"
+    inside = 0 if 4 <= seconds <= 6 else seconds - (4 if seconds < 4 else 6)
+    assert near(first["train_seconds_difference"], inside)
+    assert first["published_machine"] == 'A "quoted" machine'
+    assert first["source"] == "Table 1, with a comma"
+    assert rows[1]["test_accuracy_published"] == "" == rows[1]["test_accuracy_difference"]
+    epochs = {(r["lr"], r["batch-size"], r["epoch"]): r for r in known.table("epochs")}
+    assert len(epochs) == 12
+    for (lr, batch, epoch), row in epochs.items():
+        check_spread(row, "test_accuracy",
+                     [known.values[(float(lr), int(batch), s)]["epochs"][int(epoch) - 1]
+                      ["test_accuracy"] for s in (1, 2, 3)])
+    assert near(epochs["0.5", "16", "1"]["test_accuracy_published"], 0.8)
+    assert near(epochs["0.5", "16", "3"]["test_accuracy_published"], 0.9)  # the end of training
+
+
+def test_ranges_count_from_the_nearest_end(folder):
+    for number, (text, expected) in enumerate(
+            [("1..2s", 0.75), ("3..4s", -0.25), ("2..3s", 0), ("2.75s", 0)]):
+        inner = os.path.join(folder, str(number))
+        os.mkdir(inner)
+        known = Known(inner, "name: range\nbase: {dataset: digits, model: mlp}\n"
+                      "published:\n  - {source: s, columns: [train_seconds], rows: [[%s]]}\n"
+                      "tables:\n  - {name: t, kind: grid, title: t, rows: [model], "
+                      "values: [train_seconds]}\n" % text, "range")
+        directory = known.write(known.cells[0], 1)
+        path = os.path.join(directory, "run.json")
+        with open(path, encoding="utf-8") as stream:
+            record = json.load(stream)
+        record["results"]["train_seconds"] = 2.75
+        with open(path, "w", encoding="utf-8") as stream:
+            json.dump(record, stream)
+        known.report()
+        assert near(known.table("t")[0]["train_seconds_difference"], expected), text
+
+
+def test_changed_cells_have_no_published_values(folder):
+    known = Known(folder)
+    known.report("epochs=2")
+    assert all("published" not in key for row in known.table("grid") for key in row)
+    assert any("not shown" in f["text"] for f in known.json["findings"])
+
+
+def test_speedup_and_costs(folder):
+    known = Known(folder)
+    known.write_all()
+    known.report()
+    for row in known.table("speed"):
+        lr, batch = float(row["lr"]), int(row["batch-size"])
+        pairs = [(known.values[(lr, 32, s)], known.values[(lr, batch, s)]) for s in (1, 2, 3)]
+        assert near(row["speedup"], statistics.mean(
+            a["train_seconds"] / b["train_seconds"] for a, b in pairs))
+        assert near(row["improvement"], statistics.mean(
+            100 * (b["test_accuracy"] - a["test_accuracy"]) for a, b in pairs))
+        assert near(row["epoch_seconds"], statistics.mean(b["train_seconds"] / 3 for _, b in pairs))
+        assert row["parameters"] == "669706"  # 784 x 512 + 512 + 512 x 512 + 512 + 512 x 10 + 10
+        assert row["flops"] == "668672"
+
+
+def test_best_is_chosen_on_validation_images(folder):
+    known = Known(folder)
+    known.write_all()
+    known.report()
+    row, = known.table("best")
+    means = {(lr, b): statistics.mean(known.values[(lr, b, s)]["epochs"][-1]["validation_accuracy"]
+                                      for s in (1, 2, 3)) for lr in (0.5, 1.0) for b in (16, 32)}
+    lr, batch = max(means, key=means.get)
+    assert near(row["validation_accuracy"], means[lr, batch])
+    assert near(row["test_accuracy"], statistics.mean(known.seeds(lr, batch, "test_accuracy")))
+    assert row["configuration"] == f"batch size {batch}, learning rate {lr:g}"
+    tests = {k: statistics.mean(known.seeds(*k, "test_accuracy")) for k in means}
+    assert max(tests, key=tests.get) != (lr, batch)  # else this test could not fail
+    first = known.json["findings"][0]
+    assert f"{100 * means[lr, batch]:.2f} %" in first["text"] and "3 seeds" in first["basis"]
+
+
+def test_effects(folder):
+    known = Known(folder)
+    known.write_all()
+    known.report()
+    texts = [f for f in known.json["findings"] if f["text"].startswith("Batch size 32 instead of 16")]
+    assert len(texts) == 1
+    pairs = [(known.values[(lr, 16, s)], known.values[(lr, 32, s)])
+             for lr in (0.5, 1.0) for s in (1, 2, 3)]
+    differences = [100 * (b["test_accuracy"] - a["test_accuracy"]) for a, b in pairs]
+    text = texts[0]["text"]
+    assert f"by {statistics.mean(differences):+.2f} points" in text, text
+    assert f"standard deviation {statistics.stdev(differences):.2f}" in text, text
+    ratios = [b["train_seconds"] / a["train_seconds"] for a, b in pairs]
+    assert f"{statistics.geometric_mean(ratios):.2f} times as long" in text, text
+    assert texts[0]["basis"].startswith("6 pairs")
+    groups = [known.seeds(lr, b, "test_accuracy") for lr in (0.5, 1.0) for b in (16, 32)]
+    pooled = 100 * math.sqrt(statistics.mean(statistics.variance(g) for g in groups))
+    word = "less" if abs(statistics.mean(differences)) < pooled else "more"
+    assert f"{word} than the spread between seeds ({pooled:.2f})" in text, text
+    half = STUDENT[5] * statistics.stdev(differences) / math.sqrt(6)
+    assert ("interval holds 0" in text) == (abs(statistics.mean(differences)) <= half)
+    agree = [f["text"] for f in known.json["findings"] if "published values of the test acc" in f["text"]]
+    means = [statistics.mean(known.seeds(0.5, 16, "test_accuracy")) - 0.9,
+             statistics.mean(known.seeds(1.0, 16, "test_accuracy")) - 0.955]
+    for e, value in ((0, 0.8), (1, 0.85)):
+        means.append(statistics.mean(known.values[(0.5, 16, s)]["epochs"][e]["test_accuracy"]
+                                     for s in (1, 2, 3)) - value)
+    within = sum(abs(d) <= 0.005 for d in means)
+    assert len(agree) == 1 and agree[0].startswith(f"{within} of 4 published"), agree
+    assert f"{100 * statistics.mean(means):+.2f}" in agree[0], agree
+
+
+def test_one_seed_is_called_one_seed(folder):
+    known = Known(folder)
+    for i, cell in enumerate(known.cells):
+        if "seed=1" in cell["text"] and cell["group"] == "main":
+            known.write(cell, i + 1)
+    known.report()
+    assert known.json["finished"] == 4
+    text = "\n".join(f["text"] + f["basis"] for f in known.json["findings"])
+    assert "one seed" in text and "spread between seeds" not in text
+    row = known.table("grid")[0]
+    assert "test_accuracy_sd" not in row and row["remark"] == "2 of 3 runs: missing", row
+    grid = next(t for t in known.json["tables"] if t["name"] == "grid")
+    assert grid["missing"].startswith("9 of 13 runs are missing: "), grid["missing"]
+    assert "and 0 more" not in grid["missing"]
+
+
+def test_figures_hold_the_same_values(folder):
+    known = Known(folder)
+    directories = known.write_all()
+    pixels = bytes(random.Random(5).randrange(256) for _ in range(784))
+    for directory in directories:
+        with open(os.path.join(directory, "misclassified.json"), "w", encoding="utf-8") as stream:
+            json.dump({"images": 40, "shown": [
+                {"index": i, "actual": 3, "predicted": 5, "probability": None if i else 0.75,
+                 "pixels": base64.b64encode(pixels).decode()} for i in range(30)]}, stream)
+    known.report()
+    panel = known.figure("curves")["panels"][0]
+    series = {s["name"]: s for s in panel["series"]}
+    assert list(series) == ["learning rate 0.5", "learning rate 0.5, published",
+                            "learning rate 1"], list(series)
+    for e, point in enumerate(series["learning rate 0.5"]["points"]):
+        values = [known.values[(0.5, 16, s)]["epochs"][e]["test_accuracy"] for s in (1, 2, 3)]
+        assert point["x"] == e + 1 and near(point["y"], statistics.mean(values))
+        assert near(point["low"], min(values)) and near(point["high"], max(values))
+    assert [p["y"] for p in series["learning rate 0.5, published"]["points"]] == [0.8, 0.85]
+    bars = known.figure("bars")
+    assert bars["log_scale"] and bars["panels"][0]["labels"] == ["0.5", "1", "0.25"]
+    by_name = {s["name"]: s for s in bars["panels"][0]["series"]}
+    published = next(s for s in by_name.values() if s["published"])
+    assert published["points"][0] == {"x": 0, "y": 5, "low": 4, "high": 6}
+    heat = known.figure("heat")["panels"][0]
+    for r, lr in enumerate((0.5, 1.0)):
+        for c, batch in enumerate((16, 32)):
+            assert near(heat["matrix"][r][c], statistics.mean(known.seeds(lr, batch, "test_accuracy")))
+    points = known.figure("scatter")["panels"][0]["series"][0]["points"]
+    assert near(points[1]["x"], statistics.mean(known.seeds(1.0, 16, "test_accuracy")))
+    assert near(points[1]["y"], statistics.mean(known.seeds(1.0, 32, "test_accuracy")))
+    means = {(lr, b): statistics.mean(known.values[(lr, b, s)]["epochs"][-1]["validation_accuracy"]
+                                      for s in (1, 2, 3)) for lr in (0.5, 1.0) for b in (16, 32)}
+    best = max(means, key=means.get)
+    matrices = known.seeds(*best, "confusion")
+    matrix = known.figure("confusion")["panels"][0]["matrix"]
+    assert matrix == [[sum(m[a][p] for m in matrices) for p in range(10)] for a in range(10)]
+    images = known.figure("wrong")["panels"][0]["images"]
+    assert len(images) == 24 and base64.b64decode(images[0]["pixels"]) == pixels
+    assert images[0]["probability"] == 0.75 and images[1]["probability"] is None
+    assert "24 of 40 images" in known.figure("wrong")["panels"][0]["title"]
+    nothing = known.figure("nothing")
+    assert nothing["panels"] == [] and "1 of 1 runs is missing" in nothing["missing"]
+
+
+def test_without_misclassified_images_it_says_so(folder):
+    known = Known(folder)
+    known.write_all()
+    known.report()
+    figure = known.figure("wrong")
+    assert figure["panels"] == [] and "misclassified.json" in figure["missing"]
+
+
+def test_hostile_records_arrive_as_text_or_not_at_all(folder):
+    known = Known(folder)
+    directories = known.write_all()
+    cells = [c for c in known.cells if c["group"] == "main"]
+    with open(os.path.join(directories[0], "run.json"), "w", encoding="utf-8") as stream:
+        stream.write('{"run_id": "cut off')
+    results = {"test_accuracy": "NaN", "test_loss": 1e308, "train_seconds": "Infinity"}
+    known.write(cells[1], 2, results=results, confusion=[[1]],
+                environment={"cpu_model": "<img src=x onerror=alert(1)>|`x`", "backend": "cpu",
+                             "isa": "a*b", "threads": -5})
+    known.write(cells[2], 3, results={"test_loss": 1e308, "test_accuracy": 10**400 > 0},
+                confusion="none")
+    known.write(cells[3], 4, configuration={"epochs": 1e300}, results=[], environment=7)
+    metrics = os.path.join(directories[4], "metrics.jsonl")
+    with open(metrics, "w", encoding="utf-8") as stream:
+        stream.write('{"key":"test_accuracy","value":0.5,"step":1,"epoch":4000000000}\n'
+                     '{"key":"test_accuracy","value":0.5,"step":1,"epoch":-1}\n'
+                     '{"key":"test_accuracy","value":[1],"step":1,"epoch":1}\n'
+                     'not json\n{"key":7}\n' + "x" * 100000 + '\n{"key":"test_accuracy","val')
+    with open(os.path.join(directories[5], "misclassified.json"), "w", encoding="utf-8") as stream:
+        json.dump({"images": -3, "shown": [{"index": 1, "actual": 99, "predicted": 0,
+                                            "pixels": "AAAA"}, 5, {"pixels": 3}]}, stream)
+    known.report()
+    assert any(directories[0] in f["text"] for f in known.json["findings"])
+    assert "<script" not in known.markdown and "<img" not in known.markdown
+    assert "<b>" not in known.markdown and "&lt;script&gt;" in known.markdown
+    assert known.json["title"] == "Known <b>values</b> & more | here"
+    rows = known.table("grid")
+    assert not any(word in json.dumps(rows) for word in ("Infinity", "NaN", "inf", "nan"))
+    row = rows[0]  # seeds 1 damaged, 2 without accuracy, 3 likewise; losses too large for a sum
+    assert row["test_accuracy"] == "incomplete" and row["test_loss"] in ("incomplete", "no value"), row
+
+
+def test_failed_and_damaged_runs_say_why(folder):
+    known = Known(folder)
+    known.write_all()
+    cells = [c for c in known.cells if c["group"] == "main"]
+    known.write(cells[0], 1, status="diverged", message="the loss is not finite at step 7")
+    known.report()
+    row = known.table("grid")[0]
+    assert "1 of 3 runs: diverged: the loss is not finite at step 7" == row["remark"], row
+    values = [known.values[(0.5, 16, s)]["test_accuracy"] for s in (2, 3)]
+    check_spread(row, "test_accuracy", values)
+
+
+def test_same_bits_elsewhere_is_found(folder):
+    known = Known(folder)
+    known.write_all()
+    cells = [c for c in known.cells if c["group"] == "main"]
+    other = {"cpu_model": "Other CPU", "backend": "cpu", "isa": "scalar", "threads": 1}
+    original = json.load(open(os.path.join(known.runs, "digits-mlp", "20260101T000000Z-000001",
+                                           "run.json"), encoding="utf-8"))
+    again = copy.deepcopy(original["results"])
+    known.write(cells[0], 0x101, results=again, environment=other)
+    known.report()
+    texts = [f["text"] for f in known.json["findings"] if "model_sha256" in f["text"]]
+    assert len(texts) == 1 and texts[0].startswith("1 experiment done again on another"), texts
+    again["model_sha256"] = "f" * 64
+    known.write(cells[0], 0x101, results=again, environment=other)
+    known.report()
+    texts = [f["text"] for f in known.json["findings"] if "model_sha256" in f["text"]]
+    assert len(texts) == 1 and "must not happen" in texts[0], texts
+
+
+def test_a_study_folder_and_places(folder):
+    text = """\
+name: tiny
+base: {dataset: digits, model: mlp, train-size: 200, test-size: 100, epochs: 2}
+grid: {lr: [0.5, 1.0]}
+tables: [{name: t, kind: grid, title: T, rows: [lr], values: [test_accuracy, test_loss]}]
+figures: [{name: f, kind: curves, title: F, columns: [lr], values: [test_accuracy]}]
+"""
+    known = Known(folder, text, "tiny")
+    isobit("sweep", known.file, "--runs-dir", known.runs, "--data-dir", DATA, "batch-size=32")
+    study = os.path.join(known.runs, "tiny")
+    done = isobit("report", study, "--data-dir", DATA, "--json")  # knows the sweep's words
+    printed = json.loads(done.stdout.splitlines()[-1])
+    assert printed["finished"] == 2 == printed["runs"]
+    assert printed["markdown"] == os.path.join(study, "report.md")
+    page = os.path.join(folder, "page.html")
+    known.report("batch-size=32", "-o", page)
+    assert known.printed["json"] == os.path.join(folder, "page_files", "report.json")
+    records = {}
+    for name in os.listdir(os.path.join(known.runs, "digits-mlp")):
+        if name.startswith("."):
+            continue
+        with open(os.path.join(known.runs, "digits-mlp", name, "run.json"), encoding="utf-8") as s:
+            record = json.load(s)
+        records[f'{record["configuration"]["lr"]:g}'] = record["results"]
+    for row in known.table("t"):
+        assert float(row["test_accuracy"]) == records[row["lr"]]["test_accuracy"]
+        assert float(row["test_loss"]) == records[row["lr"]]["test_loss"]
+    os.remove(os.path.join(study, "study.json"))
+    plain = isobit("report", known.runs, "--json", "-o", os.path.join(folder, "all.html"))
+    assert json.loads(plain.stdout.splitlines()[-1])["finished"] == 2
+    with open(os.path.join(folder, "all_files", "tables", "runs.csv"), encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["lr"]: float(row["test_accuracy"]) for row in rows} == \
+        {lr: r["test_accuracy"] for lr, r in records.items()}
+
+
+def test_one_run_in_two_places_counts_once(folder):
+    text = """\
+name: twice
+base: {dataset: digits, model: mlp}
+cells:
+  - {name: a, grid: {lr: [0.5, 1.0]}}
+  - {name: b, grid: {lr: [0.5, 1.0]}, seeds: [1, 2]}
+tables: [{name: t, kind: grid, title: T, rows: [lr], values: [test_accuracy]}]
+figures: [{name: m, kind: confusion, title: M}]
+"""
+    known = Known(folder, text, "twice")
+    first = {}  # cells of one experiment are one record
+    for cell in known.cells:
+        first.setdefault(cell["experiment_sha256"], cell)
+    assert len(first) == 4 and len(known.cells) == 6
+    values = {}
+    for i, cell in enumerate(first.values()):
+        cell["text"] += " batch-size=64"
+        known.write(cell, i + 1)
+    known.report()
+    assert known.json["asked"] == 4
+    for row in known.table("t"):
+        values = [known.values[(float(row["lr"]), 64, s)]["test_accuracy"] for s in (1, 2)]
+        check_spread(row, "test_accuracy", values)
+    matrix = known.figure("m")["panels"][0]["matrix"]
+    total = sum(sum(map(sum, v["confusion"])) for v in known.values.values())
+    assert sum(map(sum, matrix)) == total
+
+
+def test_page_and_drawings(folder):
+    known = Known(folder)
+    known.write_all()
+    known.report()
+    with open(known.printed["page"], encoding="utf-8") as stream:
+        page = stream.read()
+    for text in ("<script", "<b>values", "<i>part"):
+        assert text not in page, text
+    assert "Known &lt;b&gt;values&lt;/b&gt; &amp; more | here" in page
+    assert not re.search(r"(src|href)=.?(https?:|//)|@import|url\(", page), "loads something"
+    for finding in known.json["findings"]:
+        assert html.escape(finding["text"], quote=False) in page.replace("&quot;", '"'), finding
+    drawn = sorted(os.listdir(known.printed["figures_dir"]))
+    with_data = [f["name"] for f in known.json["figures"] if f["panels"]]
+    assert drawn == sorted(f"{name}.{kind}" for name in with_data for kind in ("svg", "png", "pdf"))
+    for name in with_data:
+        assert f"(figures/{name}.svg)" in known.markdown
+    begins = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
+    for name in drawn:
+        with open(os.path.join(known.printed["figures_dir"], name), "rb") as stream:
+            assert stream.read(5).startswith(begins[name[-3:]][:4]), name
+
+
+def test_without_gnuplot_the_numbers_are_there(folder):
+    known = Known(folder)
+    known.write_all()
+    done = isobit("report", known.file, "--runs-dir", known.runs, "--data-dir", DATA, code=6,
+                  env={**os.environ, "PATH": folder})
+    assert "gnuplot" in done.stderr, done.stderr
+    study = os.path.join(known.runs, "known")
+    for name in ("report.md", "report.json", "tables/grid.csv"):
+        assert os.path.exists(os.path.join(study, name)), name
+    assert not os.path.exists(os.path.join(study, "report.html"))
+
+
+def test_refusals(folder):
+    known = Known(folder)
+    isobit("report", os.path.join(folder, "nothing.yaml"), code=2)
+    isobit("report", code=2)
+    empty = os.path.join(folder, "empty")
+    os.mkdir(empty)
+    assert "no run record" in isobit("report", empty, code=3).stderr
+    assert "folder of records" in isobit("report", empty, "lr=1", code=2).stderr
+    with open(os.path.join(empty, "study.json"), "w", encoding="utf-8") as stream:
+        stream.write('{"files": [{"path": "/nowhere/x.yaml"}]}')
+    assert "/nowhere/x.yaml" in isobit("report", empty, code=3).stderr
+    known.report("-o", os.path.join(folder, "known.yaml", "x.html"), code=1)
+
+
+def test_a_thousand_records(folder):
+    text = """\
+name: many
+base: {dataset: digits, model: mlp, split: 70-10-20, epochs: 3}
+grid: {lr: [0.1, 0.2, 0.3, 0.4, 0.5], batch-size: [8, 16, 32, 64]}
+seeds: 50
+select: validation_accuracy
+tables:
+  - {name: t, kind: grid, title: T, rows: [lr, batch-size], values: [test_accuracy]}
+  - {name: e, kind: epochs, title: E, columns: [lr], values: [test_accuracy]}
+figures:
+  - {name: c, kind: curves, title: C, columns: [lr], panels: [batch-size], values: [test_accuracy]}
+"""
+    known = Known(folder, text, "many")
+    assert len(known.cells) == 1000
+    for i, cell in enumerate(known.cells):
+        known.write(cell, i + 1)
+    start = time.monotonic()
+    known.report()
+    seconds = time.monotonic() - start
+    assert known.json["finished"] == 1000
+    for row in known.table("t"):
+        values = [known.values[(float(row["lr"]), int(row["batch-size"]), s)]["test_accuracy"]
+                  for s in range(1, 51)]
+        mean, deviation = statistics.mean(values), statistics.stdev(values)
+        assert near(row["test_accuracy"], mean) and near(row["test_accuracy_sd"], deviation)
+        # between the tabulated quantiles of 40 and 60 degrees of freedom
+        t = float(row["test_accuracy_ci95"]) / deviation * math.sqrt(50)
+        assert STUDENT[60] < t < STUDENT[40] and abs(t - 2.00958) < 1e-4, t
+    print(f"1,000 records: {seconds:.2f} s")
+
+
+if __name__ == "__main__":
+    if shutil.which("gnuplot") is None:
+        print("skipped: gnuplot is not installed, and isobit report draws by it")
+        sys.exit(77)
+    sys.exit(runner.run_tests(globals()))
