@@ -68,6 +68,10 @@ ib_status ib_split_make(ib_split_kind kind, size_t train_images, size_t test_ima
     return IB_OK;
 }
 
+ib_status ib_split_limit_validation(ib_split *split, size_t validation_limit, ib_error *err) {
+    return limit("--validation-size", validation_limit, &split->validation_count, err);
+}
+
 void ib_split_close(ib_split *split) {
     free(split->storage);
     *split = (ib_split){0};

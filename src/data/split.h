@@ -25,6 +25,9 @@ typedef struct ib_split {
 ib_status ib_split_make(ib_split_kind kind, size_t train_images, size_t test_images, uint64_t seed,
                         size_t train_limit, size_t test_limit, ib_split *split, ib_error *err);
 void ib_split_close(ib_split *split);
+/* Keeps the first so many validation images of a split or its counts (0: all); more than there are
+ * is IB_ERROR_USAGE. */
+ib_status ib_split_limit_validation(ib_split *split, size_t validation_limit, ib_error *err);
 /* How many images each part of that split has, without making it; storage stays NULL. */
 ib_status ib_split_count(ib_split_kind kind, size_t train_images, size_t test_images,
                          size_t train_limit, size_t test_limit, ib_split *counts, ib_error *err);

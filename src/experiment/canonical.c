@@ -113,6 +113,8 @@ static ib_status write_canonical(const ib_config *config, const ib_experiment_in
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
         if (!option->arithmetic || !ib_option_applies(option, config))
             continue;
+        if (option->only_with_validation && config->validation_size == 0)
+            continue; /* the whole part, as before there was the option */
         entries[*count] = (canonical_entry){ib_option_key(option), option};
         if (entries[(*count)++].key == NULL)
             return ib_fail_memory(err);

@@ -32,14 +32,14 @@ typedef enum ib_svm_kernel_kind {
 /* Strings are owned by the configuration; NULL where the option was not given. */
 typedef struct ib_config {
     /* what may change bits: covered by experiment_sha256 */
-    int model;           /* ib_model_kind */
-    char *dataset;       /* "mnist" */
-    int split;           /* ib_split_choice */
-    int64_t train_size;  /* 0: all */
-    int64_t test_size;   /* 0: all */
-    int64_t epochs;      /* 14 */
-    int64_t batch_size;  /* 64 */
-    int optimizer;       /* ib_optimizer_kind */
+    int model;                          /* ib_model_kind */
+    char *dataset;                      /* "mnist" */
+    int split;                          /* ib_split_choice */
+    int64_t train_size;                 /* 0: all */
+    int64_t validation_size, test_size; /* 0: all */
+    int64_t epochs;                     /* 14 */
+    int64_t batch_size;                 /* 64 */
+    int optimizer;                      /* ib_optimizer_kind */
     double lr;           /* default by optimizer: adadelta 1.0, sgd 0.01, adam 0.001 */
     double gamma;        /* 0.7: lr factor for each epoch of schedule step */
     int schedule;        /* ib_schedule_kind */

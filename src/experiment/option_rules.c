@@ -55,6 +55,8 @@ int ib_option_applies(const ib_option *option, const ib_config *config) {
         return 0;
     if (by_optimizer(option) && option->optimizer_defaults[config->optimizer] == NULL)
         return 0;
+    if (option->only_with_validation && config->split == IB_CHOOSE_OFFICIAL)
+        return 0;
     return !option->only_with_step || config->schedule == IB_SCHEDULE_STEP;
 }
 

@@ -69,6 +69,7 @@ typedef struct ib_option {
     ib_option_models models;  /* which models it means something for */
     unsigned svm_kernels;     /* with models IB_SVM_ONLY: bits of ib_svm_kernel_kind; 0: all */
     int only_with_step;       /* means something with --schedule step only */
+    int only_with_validation; /* with a split that has validation images */
     int arithmetic;           /* may change bits: enters experiment_sha256 */
     const char *environment;  /* a variable that replaces the default, or NULL */
     const char *placeholder;  /* "N" in --epochs N */

@@ -387,6 +387,10 @@ static ib_status check_together(const ib_arguments *parsed, ib_error *err) {
             return ib_fail(err, IB_ERROR_USAGE,
                            "--%s has no effect with --schedule constant: leave one of them out",
                            option->name);
+        if (option->only_with_validation)
+            return ib_fail(err, IB_ERROR_USAGE,
+                           "--%s needs a split with validation images: --split 70-10-20",
+                           option->name);
         char *names = optimizers_with(option);
         ib_fail(err, IB_ERROR_USAGE,
                 "--%s needs --optimizer %s: leave it out or change the "

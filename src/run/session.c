@@ -19,9 +19,10 @@ ib_status ib_session_open(const ib_config *config, ib_session *session, ib_error
     IB_TRY(ib_backend_open(&options, &session->backend, err));
     IB_TRY(ib_dataset_open(config->data_dir, config->dataset, &session->dataset, err));
     const ib_dataset *dataset = &session->dataset;
-    return ib_split_make((ib_split_kind)config->split, dataset->train_count, dataset->test_count,
+    IB_TRY(ib_split_make((ib_split_kind)config->split, dataset->train_count, dataset->test_count,
                          config->seed, (size_t)config->train_size, (size_t)config->test_size,
-                         &session->split, err);
+                         &session->split, err));
+    return ib_split_limit_validation(&session->split, (size_t)config->validation_size, err);
 }
 
 size_t ib_session_test_batch(const ib_config *config, const ib_session *session) {

@@ -96,6 +96,7 @@ static ib_status identify(const ib_study_cell *cell, ib_study_run *run, ib_error
     IB_TRY(ib_split_count((ib_split_kind)config->split, image_count(info, IB_TRAIN_LABELS),
                           image_count(info, IB_TEST_LABELS), (size_t)config->train_size,
                           (size_t)config->test_size, &counts, err));
+    IB_TRY(ib_split_limit_validation(&counts, (size_t)config->validation_size, err));
     ib_experiment_inputs inputs = {.train_count = counts.train_count,
                                    .test_count = counts.test_count};
     for (int role = 0; role < IB_FILE_ROLES; ++role)

@@ -109,6 +109,8 @@ def test_usage_errors(directory):
         (["train", "--resume"], "needs a value"), (["train", "--checkpoint-every", "-1"], "from 0"),
         (["train", "extra"], "unexpected argument"),
         (["train", *SMALL, "--train-size", "999999"], "999999"),
+        (["train", *SMALL, "--validation-size", "9"], "--split 70-10-20"),
+        (["train", *SMALL, "--split", "70-10-20", "--validation-size", "9999"], "9999"),
         (["test"], "MODEL.safetensors"), (["test", "x", "--epochs", "1"], "takes no --epochs"),
         (["data"], "prepare|verify|show"), (["data", "prepair"], "did you mean prepare?"),
         (["hash", "update"], "data|model|result"), (["hash", "update", "model"], "PATH"),

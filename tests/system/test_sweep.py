@@ -271,7 +271,7 @@ def check_published_studies():
     root = os.path.join(os.environ["SOURCE_DIR"], "experiments")
     files = [os.path.join(folder, name) for folder in (root, os.path.join(root, "small"))
              for name in sorted(os.listdir(folder)) if name.endswith(".yaml")]
-    assert len(files) == 10, files
+    assert len(files) == 11, files
     for path in files:
         for words in (), ("dataset=digits", "seeds=2"):
             done = subprocess.run([ISOBIT, "experiment", "check", path, *words], env=PLAIN,
