@@ -21,6 +21,7 @@ from report_records import DATA, Known, isobit, near
 STUDENT = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764, 5: 2.5706, 6: 2.4469, 7: 2.3646,
            40: 2.0211, 60: 2.0003}
 
+
 def spread(values):
     deviation = statistics.stdev(values)
     return statistics.mean(values), deviation, \
