@@ -173,7 +173,9 @@ void ib_axis_fit(ib_axis *axis, double low, double high) {
     double width = high - low;
     if (!(width > 1e-9 * fabs(high)))
         width = high != 0 ? fabs(high) * 0.1 : 1;
-    axis->step = nice_step(width / 4);
+    axis->step = nice_step(width / 5);
+    if (axis->whole && axis->step < 1)
+        axis->step = 1;
     axis->low = floor(low / axis->step + 1e-9) * axis->step;
     axis->high = ceil(high / axis->step - 1e-9) * axis->step;
     if (axis->low == axis->high)
@@ -194,7 +196,7 @@ void ib_canvas_number(double value, int percent, char *text, size_t size) {
         snprintf(text, size, "%.0f", value);
     else if (magnitude >= 10)
         snprintf(text, size, "%.1f", value);
-    else if (magnitude >= 0.01 || value == 0)
+    else if (magnitude >= 0.0001 || value == 0)
         snprintf(text, size, "%.3g", value);
     else
         snprintf(text, size, "%.1e", value);
@@ -281,4 +283,11 @@ double ib_canvas_legend(const ib_canvas *canvas, const ib_report_figure *figure,
         x += needed;
     }
     return row * (double)rows + 8;
+}
+
+double ib_titles_height(const ib_report_figure *figure, double height) {
+    for (size_t p = 0; p < figure->panel_count; ++p)
+        if (figure->panels[p].title[0] != '\0')
+            return height;
+    return 8;
 }

@@ -25,6 +25,7 @@ typedef struct ib_rect {
 typedef struct ib_axis {
     double low, high, step;
     int log, percent;
+    int whole; /* only whole numbers are marked */
 } ib_axis;
 
 enum { IB_FONT = 14, IB_SMALL_FONT = 12 };
@@ -63,6 +64,9 @@ void ib_canvas_clear(const ib_canvas *canvas);
 /* Names and signs of series, in rows from y down; returns the height. canvas NULL: only counts. */
 double ib_canvas_legend(const ib_canvas *canvas, const ib_report_figure *figure, double width,
                         double y, int lines);
+
+/* The room above panels: less where none has a title. */
+double ib_titles_height(const ib_report_figure *figure, double height);
 
 /* One per kind: sets the size with canvas->out NULL, draws otherwise. */
 void ib_draw_curves(ib_canvas *canvas, const ib_report_figure *figure);

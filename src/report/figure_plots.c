@@ -9,7 +9,7 @@ enum { WIDTH = 720, TITLE = 26, FOOT = 52, LEFT = 78, GAP = 26, RIGHT = 18 };
 typedef struct grid {
     size_t columns, rows;
     double width, height; /* of a panel's plot */
-    double legend;
+    double legend, title;
 } grid;
 
 static grid lay_out(ib_canvas *canvas, const ib_report_figure *figure, int lines) {
@@ -19,15 +19,17 @@ static grid lay_out(ib_canvas *canvas, const ib_report_figure *figure, int lines
     g.rows = (figure->panel_count + g.columns - 1) / g.columns;
     g.width = (WIDTH - LEFT - RIGHT - GAP * (double)(g.columns - 1)) / (double)g.columns;
     g.height = g.columns == 1 ? 300 : g.columns == 2 ? 230 : 190;
+    g.title = ib_titles_height(figure, TITLE);
     g.legend = ib_canvas_legend(NULL, figure, WIDTH, 0, lines);
     canvas->width = WIDTH;
-    canvas->height = g.legend + (double)g.rows * (TITLE + g.height + FOOT);
+    canvas->height = g.legend + (double)g.rows * (g.title + g.height + FOOT);
     return g;
 }
 
 static ib_rect panel_rect(const grid *g, size_t panel) {
     double left = LEFT + (double)(panel % g->columns) * (g->width + GAP);
-    double top = g->legend + (double)(panel / g->columns) * (TITLE + g->height + FOOT) + TITLE;
+    double top =
+        g->legend + (double)(panel / g->columns) * (g->title + g->height + FOOT) + g->title;
     return (ib_rect){left, top, left + g->width, top + g->height};
 }
 
@@ -48,6 +50,7 @@ static void fit_axes(const ib_report_figure *figure, ib_axis *x, ib_axis *y, int
                 const ib_figure_point *point = &figure->panels[p].series[s].points[i];
                 if (!drawable(scaled(point->y, y->percent), y) || !isfinite(point->x))
                     continue;
+                x->whole &= point->x == floor(point->x);
                 x_low = fmin(x_low, scaled(point->x, x->percent));
                 x_high = fmax(x_high, scaled(point->x, x->percent));
                 const double ys[] = {point->y, point->low, point->high};
@@ -128,7 +131,7 @@ void ib_draw_curves(ib_canvas *canvas, const ib_report_figure *figure) {
     grid g = lay_out(canvas, figure, 1);
     if (canvas->out == NULL)
         return;
-    ib_axis x = {0}, y = {.percent = figure->percent, .log = figure->log_scale};
+    ib_axis x = {.whole = 1}, y = {.percent = figure->percent, .log = figure->log_scale};
     fit_axes(figure, &x, &y, 1);
     ib_canvas_legend(canvas, figure, canvas->width, 0, 1);
     for (size_t p = 0; p < figure->panel_count; ++p) {
