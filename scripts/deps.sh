@@ -69,7 +69,6 @@ find_missing() {
     need gnuplot-nox command_found gnuplot # isobit report draws by it
     if [ "$what" = test ]; then
         need git command_found git
-        need gnuplot-nox command_found gnuplot
         need libxml2-utils command_found xmllint
         need binutils command_found nm
         need clang command_found clang
