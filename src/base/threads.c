@@ -16,6 +16,12 @@ enum {
     SPINS_CROWDED = 20, /* with more threads than CPUs, spinning keeps others from working */
 };
 
+/* A thread's items: those it begins with. Whoever has none left takes from the others. */
+struct share {
+    _Alignas(CACHE_LINE) atomic_size_t next;
+    size_t end;
+};
+
 struct ib_pool {
     unsigned size;
     unsigned started;
@@ -27,9 +33,8 @@ struct ib_pool {
 
     ib_work *work;
     void *context;
-    size_t items;
 
-    _Alignas(CACHE_LINE) atomic_size_t next_item;
+    struct share *shares; /* one a thread */
     _Alignas(CACHE_LINE)
         atomic_uint generation;            /* bumped to start a run; even workers asleep see it */
     _Alignas(CACHE_LINE) atomic_uint busy; /* workers still inside the current run */
@@ -53,12 +58,27 @@ static inline void spin_pause(void) {
 #endif
 }
 
+/* Items are shared out in the same stretches each time, so that what a thread computed for an image
+ * or a part of the weights in one operation is still in its caches in the next; on CPUs whose cores
+ * do not all share one cache that halves the time of what is bound by memory. */
+static void share_out(ib_pool *pool, size_t items) {
+    size_t each = items / pool->size, more = items % pool->size, begin = 0;
+    for (unsigned i = 0; i < pool->size; ++i) {
+        pool->shares[i].end = begin + each + (i < more);
+        atomic_store_explicit(&pool->shares[i].next, begin, memory_order_relaxed);
+        begin = pool->shares[i].end;
+    }
+}
+
 static void take_items(ib_pool *pool, unsigned thread) {
-    for (;;) {
-        size_t item = atomic_fetch_add_explicit(&pool->next_item, 1, memory_order_relaxed);
-        if (item >= pool->items)
-            return;
-        pool->work(pool->context, item, thread);
+    for (unsigned i = 0; i < pool->size; ++i) {
+        struct share *share = &pool->shares[(thread + i) % pool->size];
+        /* Looked at first: a share that is used up must not be fetched for writing. */
+        while (atomic_load_explicit(&share->next, memory_order_relaxed) < share->end) {
+            size_t item = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
+            if (item < share->end)
+                pool->work(pool->context, item, thread);
+        }
     }
 }
 
@@ -119,8 +139,7 @@ void ib_pool_run(ib_pool *pool, size_t items, ib_work *work, void *context) {
     }
     pool->work = work;
     pool->context = context;
-    pool->items = items;
-    atomic_store_explicit(&pool->next_item, 0, memory_order_relaxed);
+    share_out(pool, items);
     atomic_store_explicit(&pool->busy, pool->size - 1, memory_order_relaxed);
     announce_generation(pool);
     take_items(pool, 0);
@@ -168,7 +187,8 @@ ib_status ib_pool_open(unsigned threads, ib_pool **result, ib_error *err) {
     pthread_cond_init(&pool->wake, NULL);
     pool->workers = calloc(threads, sizeof *pool->workers);
     pool->arguments = calloc(threads, sizeof *pool->arguments);
-    if (pool->workers == NULL || pool->arguments == NULL) {
+    pool->shares = aligned_alloc(CACHE_LINE, threads * sizeof *pool->shares);
+    if (pool->workers == NULL || pool->arguments == NULL || pool->shares == NULL) {
         ib_pool_close(pool);
         return ib_fail_memory(err);
     }
@@ -214,6 +234,7 @@ void ib_pool_close(ib_pool *pool) {
     pthread_cond_destroy(&pool->wake);
     free(pool->workers);
     free(pool->arguments);
+    free(pool->shares);
     free(pool);
 }
 

@@ -19,8 +19,9 @@ ib_status ib_pool_open(unsigned threads, ib_pool **pool, ib_error *err);
 void ib_pool_close(ib_pool *pool);
 unsigned ib_pool_size(const ib_pool *pool);
 
-/* Runs work for every item in [0, items), each once, and returns when all are done. Items are
- * handed out in order to whichever thread is free: results must not depend on which. */
+/* Runs work for every item in [0, items), each once, and returns when all are done. Each
+ * thread begins with a stretch of its own, in order, the same for every run of as many items, and
+ * then takes from the others': results must not depend on which thread has which item. */
 void ib_pool_run(ib_pool *pool, size_t items, ib_work *work, void *context);
 
 /* CPUs this process may use: the affinity mask, limited by the container's CPU quota. */

@@ -28,14 +28,18 @@ typedef struct ib_axis {
     int whole; /* only whole numbers are marked */
 } ib_axis;
 
-enum { IB_FONT = 14, IB_SMALL_FONT = 12 };
+enum { IB_FONT = 14, IB_SMALL_FONT = 12, IB_LEAST_FONT = 10 };
 
 double ib_text_width(const char *text, double size);
 void ib_canvas_quote(FILE *out, const char *text);
 /* anchor: 'l', 'c' or 'r'; y is the middle of the line. */
 void ib_canvas_text(const ib_canvas *canvas, double x, double y, char anchor, int size,
                     const char *colour, const char *text);
-void ib_canvas_text_upwards(const ib_canvas *canvas, double x, double y, const char *text);
+/* In at most width pixels: smaller, and cut at last. */
+void ib_canvas_fitted(const ib_canvas *canvas, double x, double y, char anchor, double width,
+                      const char *text);
+void ib_canvas_fitted_upwards(const ib_canvas *canvas, double x, double y, double width,
+                              const char *text);
 /* Broken at spaces into at most IB_TEXT_LINES lines around y; returns their number. lines may be
  * counted without drawing: canvas NULL. */
 size_t ib_canvas_wrapped(const ib_canvas *canvas, double x, double y, char anchor, int size,

@@ -131,10 +131,10 @@ void ib_draw_bars(ib_canvas *canvas, const ib_report_figure *figure) {
         ib_rect plot = {left, top, WIDTH - VALUE, top + panel_height(panel, names)};
         int last = p + 1 == figure->panel_count;
         ib_canvas_axes(canvas, plot, &axis, last, NULL, 0);
-        ib_canvas_text(canvas, plot.left, plot.top - 13, 'l', IB_FONT, IB_INK, panel->title);
+        ib_canvas_fitted(canvas, plot.left, plot.top - 13, 'l', WIDTH - plot.left, panel->title);
         if (last)
-            ib_canvas_text(canvas, (plot.left + plot.right) / 2, plot.bottom + 38, 'c', IB_FONT,
-                           IB_INK, figure->y_label);
+            ib_canvas_fitted(canvas, (plot.left + plot.right) / 2, plot.bottom + 38, 'c',
+                             plot.right - plot.left + VALUE, figure->y_label);
         draw_panel(canvas, figure, panel, plot, &axis, bars, names);
         fputs("plot NaN notitle\n", canvas->out);
         ib_canvas_clear(canvas);

@@ -130,7 +130,7 @@ static void draw_panel(const ib_canvas *canvas, const ib_report_figure *figure,
                        int first, double low, double high) {
     double x0 = left + g->names, y0 = top + ib_titles_height(figure, TITLE);
     double bottom = y0 + g->height * (double)panel->row_count;
-    ib_canvas_text(canvas, x0, top + 14, 'l', IB_FONT, IB_INK, panel->title);
+    ib_canvas_fitted(canvas, x0, top + 14, 'l', canvas->width - x0, panel->title);
     for (size_t r = 0; r < panel->row_count; ++r) {
         double y = y0 + g->height * (double)r;
         ib_canvas_wrapped(canvas, x0 - 8, y + g->height / 2, 'r', IB_SMALL_FONT, g->names - 8,
@@ -149,10 +149,11 @@ static void draw_panel(const ib_canvas *canvas, const ib_report_figure *figure,
                           IB_SMALL_FONT, g->cell - 4, panel->column_labels[c]);
         foot = fmax(foot, lines + 8);
     }
-    ib_canvas_text(canvas, x0 + g->cell * (double)panel->column_count / 2, bottom + foot + 10, 'c',
-                   IB_FONT, IB_INK, figure->x_label);
+    ib_canvas_fitted(canvas, x0 + g->cell * (double)panel->column_count / 2, bottom + foot + 10,
+                     'c', g->cell * (double)panel->column_count + g->names + GAP - 8,
+                     figure->x_label);
     if (first)
-        ib_canvas_text_upwards(canvas, 14, (y0 + bottom) / 2, figure->y_label);
+        ib_canvas_fitted_upwards(canvas, 14, (y0 + bottom) / 2, bottom - y0 + 8, figure->y_label);
 }
 
 void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure) {
@@ -189,7 +190,7 @@ static double images_height(const ib_figure_panel *panel) {
 
 static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, double top) {
     FILE *out = canvas->out;
-    ib_canvas_text(canvas, 8, top + 14, 'l', IB_FONT, IB_INK, panel->title);
+    ib_canvas_fitted(canvas, 8, top + 14, 'l', WIDTH - 8, panel->title);
     top += panel->title[0] != '\0' ? TITLE : 6;
     for (size_t i = 0; i < panel->image_count; ++i) {
         const ib_figure_image *image = &panel->images[i];

@@ -69,12 +69,13 @@ static void fit_axes(const ib_report_figure *figure, ib_axis *x, ib_axis *y, int
 static void write_labels(const ib_canvas *canvas, const ib_report_figure *figure, const grid *g,
                          size_t p) {
     ib_rect plot = panel_rect(g, p);
-    ib_canvas_text(canvas, plot.left, plot.top - 14, 'l', IB_FONT, IB_INK, figure->panels[p].title);
+    ib_canvas_fitted(canvas, plot.left, plot.top - 14, 'l', g->width, figure->panels[p].title);
     if (p % g->columns == 0)
-        ib_canvas_text_upwards(canvas, 16, (plot.top + plot.bottom) / 2, figure->y_label);
+        ib_canvas_fitted_upwards(canvas, 16, (plot.top + plot.bottom) / 2, g->height + g->title,
+                                 figure->y_label);
     if (p + g->columns >= figure->panel_count)
-        ib_canvas_text(canvas, (plot.left + plot.right) / 2, plot.bottom + 38, 'c', IB_FONT, IB_INK,
-                       figure->x_label);
+        ib_canvas_fitted(canvas, (plot.left + plot.right) / 2, plot.bottom + 38, 'c',
+                         g->width + GAP - 8, figure->x_label);
 }
 
 /* One data block per series: x y low high; a blank line breaks the curve where a value is none. */

@@ -44,8 +44,9 @@ static struct tile_plan wide_block(int64_t columns, int64_t block, int64_t *firs
 static void segment_item(void *context, size_t item, unsigned thread) {
     (void)thread;
     const struct linear *l = context;
-    int64_t n = l->shape->n, segment = (int64_t)item % l->segment_count, column;
-    struct tile_plan plan = wide_block(l->out16, (int64_t)item / l->segment_count, &column);
+    int64_t n = l->shape->n, blocks = wide_blocks(l->out16), segment = (int64_t)item / blocks,
+            column;
+    struct tile_plan plan = wide_block(l->out16, (int64_t)item % blocks, &column);
     int64_t first = segment * IB_SEGMENT;
     float out[TILE_FLOATS];
     for (int64_t sample = 0; sample < n; sample += plan.rows) {
