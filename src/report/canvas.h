@@ -17,6 +17,7 @@ extern const char *const ib_series_colours[IB_COLOURS];
 
 typedef struct ib_canvas {
     FILE *out;
+    double room; /* the greatest width: IB_WIDE, or IB_NARROW for a phone */
     double width, height;
 } ib_canvas;
 typedef struct ib_rect {
@@ -28,6 +29,7 @@ typedef struct ib_axis {
     int whole; /* only whole numbers are marked */
 } ib_axis;
 
+enum { IB_WIDE = 720, IB_NARROW = 400 };
 enum { IB_FONT = 14, IB_SMALL_FONT = 12, IB_LEAST_FONT = 10 };
 
 double ib_text_width(const char *text, double size);
@@ -80,6 +82,6 @@ void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure);
 void ib_draw_images(ib_canvas *canvas, const ib_report_figure *figure);
 
 /* gnuplot's SVG as a part of an HTML page. NULL: out of memory. */
-char *ib_svg_inline(const char *svg, const ib_report_figure *figure, size_t number);
+char *ib_svg_inline(const char *svg, const ib_report_figure *figure, size_t number, int narrow);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "report/canvas.h"
 
-enum { WIDTH = 720, TITLE = 30, FOOT = 28, LEFT = 34, CELL = 30, GAP = 30 };
+enum { TITLE = 30, FOOT = 28, LEFT = 34, CELL = 30, GAP = 30 };
 
 /* cividis in nine steps: readable with every kind of colour vision. */
 static const unsigned char ramp[][3] = {{0, 34, 78},     {26, 56, 111},   {66, 78, 108},
@@ -45,7 +45,7 @@ typedef struct map_grid {
     size_t columns, max_columns, max_rows;
 } map_grid;
 
-static map_grid lay_out(const ib_report_figure *figure) {
+static map_grid lay_out(const ib_report_figure *figure, double room) {
     map_grid g = {.names = 20};
     double least = 0, title = 0;
     for (size_t p = 0; p < figure->panel_count; ++p) {
@@ -67,10 +67,10 @@ static map_grid lay_out(const ib_report_figure *figure) {
     least = fmin(fmax(least, number), 110);
     double across = (double)(g.max_columns > 0 ? g.max_columns : 1);
     double panel = g.names + fmax(GAP + least * across, title + 12);
-    g.columns = (size_t)fmax(1, floor((WIDTH - LEFT) / panel));
+    g.columns = (size_t)fmax(1, floor((room - LEFT) / panel));
     if (g.columns > figure->panel_count)
         g.columns = figure->panel_count;
-    g.cell = ((WIDTH - LEFT) / (double)g.columns - g.names - GAP) / across;
+    g.cell = ((room - LEFT) / (double)g.columns - g.names - GAP) / across;
     g.cell = fmax(fmin(g.cell, 110), 28);
     double upwards =
         (ib_text_width(figure->y_label, IB_FONT) + 8) / (double)(g.max_rows > 0 ? g.max_rows : 1);
@@ -157,7 +157,7 @@ static void draw_panel(const ib_canvas *canvas, const ib_report_figure *figure,
 }
 
 void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure) {
-    map_grid g = lay_out(figure);
+    map_grid g = lay_out(figure, canvas->room);
     canvas->width =
         fmax(LEFT + (double)g.columns * (g.names + GAP + g.cell * (double)g.max_columns), 360);
     canvas->height = 0;
@@ -181,21 +181,27 @@ void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure) {
     ib_canvas_clear(canvas);
 }
 
-enum { SIDE = 28, TILE = 84, TILE_GAP = 20, TILES = 7, CAPTION = 40 };
+enum { SIDE = 28, TILE = 84, TILE_GAP = 20, CAPTION = 40 };
 
-static double images_height(const ib_figure_panel *panel) {
-    double rows = (double)((panel->image_count + TILES - 1) / TILES);
+static size_t tiles_across(double room) {
+    return (size_t)(room / (TILE + TILE_GAP - 1));
+}
+
+static double images_height(const ib_figure_panel *panel, double room) {
+    size_t across = tiles_across(room);
+    double rows = (double)((panel->image_count + across - 1) / across);
     return (panel->title[0] != '\0' ? TITLE : 6) + rows * (TILE + CAPTION + 10);
 }
 
 static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, double top) {
     FILE *out = canvas->out;
-    ib_canvas_fitted(canvas, 8, top + 14, 'l', WIDTH - 8, panel->title);
+    size_t across = tiles_across(canvas->room);
+    ib_canvas_fitted(canvas, 8, top + 14, 'l', canvas->room - 8, panel->title);
     top += panel->title[0] != '\0' ? TITLE : 6;
     for (size_t i = 0; i < panel->image_count; ++i) {
         const ib_figure_image *image = &panel->images[i];
-        double x = 10 + (double)(i % TILES) * (TILE + TILE_GAP);
-        double y = top + (double)(i / TILES) * (TILE + CAPTION + 10);
+        double x = 10 + (double)(i % across) * (TILE + TILE_GAP);
+        double y = top + (double)(i / across) * (TILE + CAPTION + 10);
         fputs("$i << EOD\n", out);
         for (size_t r = 0; r < SIDE; ++r) {
             for (size_t c = 0; c < SIDE; ++c)
@@ -220,15 +226,15 @@ static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, d
 }
 
 void ib_draw_images(ib_canvas *canvas, const ib_report_figure *figure) {
-    canvas->width = WIDTH + 10;
+    canvas->width = canvas->room + 10;
     canvas->height = 0;
     for (size_t p = 0; p < figure->panel_count; ++p)
-        canvas->height += images_height(&figure->panels[p]);
+        canvas->height += images_height(&figure->panels[p], canvas->room);
     if (canvas->out == NULL)
         return;
     double top = 0;
     for (size_t p = 0; p < figure->panel_count; ++p) {
         draw_images(canvas, &figure->panels[p], top);
-        top += images_height(&figure->panels[p]);
+        top += images_height(&figure->panels[p], canvas->room);
     }
 }

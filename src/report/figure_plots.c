@@ -4,7 +4,7 @@
 
 #include "report/canvas.h"
 
-enum { WIDTH = 720, TITLE = 26, FOOT = 52, LEFT = 78, GAP = 26, RIGHT = 18 };
+enum { TITLE = 26, FOOT = 52, LEFT = 78, GAP = 26, RIGHT = 18 };
 
 typedef struct grid {
     size_t columns, rows;
@@ -16,12 +16,14 @@ static grid lay_out(ib_canvas *canvas, const ib_report_figure *figure, int lines
     grid g = {.columns = figure->panel_count < 3    ? figure->panel_count
                          : figure->panel_count == 4 ? 2
                                                     : 3};
+    if (canvas->room < IB_WIDE)
+        g.columns = figure->panel_count > 0;
     g.rows = (figure->panel_count + g.columns - 1) / g.columns;
-    g.width = (WIDTH - LEFT - RIGHT - GAP * (double)(g.columns - 1)) / (double)g.columns;
-    g.height = g.columns == 1 ? 300 : g.columns == 2 ? 230 : 190;
+    g.width = (canvas->room - LEFT - RIGHT - GAP * (double)(g.columns - 1)) / (double)g.columns;
+    g.height = g.columns == 1 ? (canvas->room < IB_WIDE ? 230 : 300) : g.columns == 2 ? 230 : 190;
     g.title = ib_titles_height(figure, TITLE);
-    g.legend = ib_canvas_legend(NULL, figure, WIDTH, 0, lines);
-    canvas->width = WIDTH;
+    g.legend = ib_canvas_legend(NULL, figure, canvas->room, 0, lines);
+    canvas->width = canvas->room;
     canvas->height = g.legend + (double)g.rows * (g.title + g.height + FOOT);
     return g;
 }

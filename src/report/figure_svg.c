@@ -117,8 +117,10 @@ static const char *skip_element(const char *text, const char *end_tag) {
 static void write_head(FILE *out, const char *svg, const ib_report_figure *figure, size_t number) {
     const char *box = strstr(svg, "viewBox=\"");
     box = box != NULL ? box + strlen("viewBox=\"") : "0 0 1 1\"";
-    fprintf(out, "<svg viewBox=\"%.*s\" role=\"img\" aria-labelledby=\"f%zu-title f%zu-desc\">",
-            (int)strcspn(box, "\""), box, number, number);
+    fprintf(
+        out,
+        "<svg class=\"%s\" viewBox=\"%.*s\" role=\"img\" aria-labelledby=\"f%zu-title f%zu-desc\">",
+        number % 2 ? "narrow" : "wide", (int)strcspn(box, "\""), box, number, number);
     fprintf(out, "<title id=\"f%zu-title\">", number);
     write_text(out, figure->title);
     fprintf(out, "</title><desc id=\"f%zu-desc\">", number);
@@ -126,12 +128,13 @@ static void write_head(FILE *out, const char *svg, const ib_report_figure *figur
     fputs("</desc>", out);
 }
 
-char *ib_svg_inline(const char *svg, const ib_report_figure *figure, size_t number) {
+char *ib_svg_inline(const char *svg, const ib_report_figure *figure, size_t number, int narrow) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL)
         return NULL;
+    number = 2 * number + (narrow != 0); /* of the ids */
     write_head(out, svg, figure, number);
     const char *at = strstr(svg, "<svg");
     at = at != NULL ? strchr(at, '>') : NULL;
