@@ -69,6 +69,7 @@ find_missing() {
     need gnuplot-nox command_found gnuplot # isobit report draws by it
     if [ "$what" = test ]; then
         need git command_found git
+        need libxml2-utils command_found xmllint
         need binutils command_found nm
         need clang command_found clang
         if command_found clang >/dev/null; then

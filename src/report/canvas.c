@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { MAX_LINE = 512 };
+
 /* Okabe and Ito's colours, without the yellow that white paper swallows. */
 const char *const ib_series_colours[IB_COLOURS] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                                    "#e69f00", "#56b4e9", "#7a5c3e"};
@@ -33,35 +35,63 @@ static void write_at(const ib_canvas *canvas, double x, double y) {
     fprintf(canvas->out, "screen %.6f, screen %.6f", x / canvas->width, 1 - y / canvas->height);
 }
 
-void ib_canvas_text(const ib_canvas *canvas, double x, double y, char anchor, int size,
-                    const char *colour, const char *text) {
+static void write_label(const ib_canvas *canvas, double x, double y, char anchor, int size,
+                        const char *colour, const char *text, const char *rotation) {
     if (text == NULL || *text == '\0')
         return;
     fputs("set label ", canvas->out);
     ib_canvas_quote(canvas->out, text);
     fputs(" at ", canvas->out);
     write_at(canvas, x, y);
-    fprintf(canvas->out, " %s front noenhanced font ',%d' tc rgb '%s'\n",
+    fprintf(canvas->out, " %s %s front noenhanced font ',%d' tc rgb '%s'\n",
             anchor == 'l'   ? "left"
             : anchor == 'r' ? "right"
                             : "center",
-            size, colour);
+            rotation, size, colour);
 }
 
-void ib_canvas_text_upwards(const ib_canvas *canvas, double x, double y, const char *text) {
-    if (text == NULL || *text == '\0')
+void ib_canvas_text(const ib_canvas *canvas, double x, double y, char anchor, int size,
+                    const char *colour, const char *text) {
+    write_label(canvas, x, y, anchor, size, colour, text, "");
+}
+
+static void write_fitted(const ib_canvas *canvas, double x, double y, char anchor, double width,
+                         const char *text, const char *rotation) {
+    int size = IB_FONT;
+    while (size > IB_LEAST_FONT && ib_text_width(text, size) > width)
+        --size;
+    if (ib_text_width(text, size) <= width) {
+        write_label(canvas, x, y, anchor, size, IB_INK, text, rotation);
         return;
-    fputs("set label ", canvas->out);
-    ib_canvas_quote(canvas->out, text);
-    fputs(" at ", canvas->out);
-    write_at(canvas, x, y);
-    fprintf(canvas->out, " center rotate by 90 front noenhanced font ',%d' tc rgb '%s'\n", IB_FONT,
-            IB_INK);
+    }
+    char cut[MAX_LINE + 8];
+    size_t length = 0;
+    while (text[length] != '\0' && length + 8 < MAX_LINE) {
+        size_t next = length + 1;
+        while ((text[next] & 0xC0) == 0x80)
+            ++next;
+        snprintf(cut, sizeof cut, "%.*s…", (int)next, text);
+        if (ib_text_width(cut, size) > width)
+            break;
+        length = next;
+    }
+    snprintf(cut, sizeof cut, "%.*s…", (int)length, text);
+    write_label(canvas, x, y, anchor, size, IB_INK, cut, rotation);
+}
+
+void ib_canvas_fitted(const ib_canvas *canvas, double x, double y, char anchor, double width,
+                      const char *text) {
+    write_fitted(canvas, x, y, anchor, width, text, "");
+}
+
+void ib_canvas_fitted_upwards(const ib_canvas *canvas, double x, double y, double width,
+                              const char *text) {
+    write_fitted(canvas, x, y, 'c', width, text, "rotate by 90");
 }
 
 /* The bytes of the line that starts text: up to the last space that fits, else what fits. */
 static size_t line_length(const char *text, int size, double width) {
-    char line[512];
+    char line[MAX_LINE];
     size_t space = 0, i = 0;
     while (text[i] != '\0' && i + 8 < sizeof line) {
         size_t next = i + 1;
@@ -80,7 +110,7 @@ static size_t line_length(const char *text, int size, double width) {
 
 size_t ib_canvas_wrapped(const ib_canvas *canvas, double x, double y, char anchor, int size,
                          double width, const char *text) {
-    char lines[IB_TEXT_LINES][520];
+    char lines[IB_TEXT_LINES][MAX_LINE + 8];
     size_t count = 0;
     while (*text != '\0' && count < IB_TEXT_LINES) {
         size_t length = line_length(text, size, width);
@@ -173,7 +203,9 @@ void ib_axis_fit(ib_axis *axis, double low, double high) {
     double width = high - low;
     if (!(width > 1e-9 * fabs(high)))
         width = high != 0 ? fabs(high) * 0.1 : 1;
-    axis->step = nice_step(width / 4);
+    axis->step = nice_step(width / 5);
+    if (axis->whole && axis->step < 1)
+        axis->step = 1;
     axis->low = floor(low / axis->step + 1e-9) * axis->step;
     axis->high = ceil(high / axis->step - 1e-9) * axis->step;
     if (axis->low == axis->high)
@@ -194,7 +226,7 @@ void ib_canvas_number(double value, int percent, char *text, size_t size) {
         snprintf(text, size, "%.0f", value);
     else if (magnitude >= 10)
         snprintf(text, size, "%.1f", value);
-    else if (magnitude >= 0.01 || value == 0)
+    else if (magnitude >= 0.0001 || value == 0)
         snprintf(text, size, "%.3g", value);
     else
         snprintf(text, size, "%.1e", value);
@@ -276,9 +308,16 @@ double ib_canvas_legend(const ib_canvas *canvas, const ib_report_figure *figure,
                                series->published ? 2 : 1);
             ib_canvas_mark(canvas, x + 12, middle, ib_series_colour(s),
                            ib_series_shape(s, series->published));
-            ib_canvas_text(canvas, x + sign, middle, 'l', IB_FONT, IB_INK, series->name);
+            ib_canvas_fitted(canvas, x + sign, middle, 'l', width - x - sign, series->name);
         }
         x += needed;
     }
     return row * (double)rows + 8;
+}
+
+double ib_titles_height(const ib_report_figure *figure, double height) {
+    for (size_t p = 0; p < figure->panel_count; ++p)
+        if (figure->panels[p].title[0] != '\0')
+            return height;
+    return 8;
 }

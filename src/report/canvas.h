@@ -17,6 +17,7 @@ extern const char *const ib_series_colours[IB_COLOURS];
 
 typedef struct ib_canvas {
     FILE *out;
+    double room; /* the greatest width: IB_WIDE, or IB_NARROW for a phone */
     double width, height;
 } ib_canvas;
 typedef struct ib_rect {
@@ -25,16 +26,22 @@ typedef struct ib_rect {
 typedef struct ib_axis {
     double low, high, step;
     int log, percent;
+    int whole; /* only whole numbers are marked */
 } ib_axis;
 
-enum { IB_FONT = 14, IB_SMALL_FONT = 12 };
+enum { IB_WIDE = 720, IB_NARROW = 400 };
+enum { IB_FONT = 14, IB_SMALL_FONT = 12, IB_LEAST_FONT = 10 };
 
 double ib_text_width(const char *text, double size);
 void ib_canvas_quote(FILE *out, const char *text);
 /* anchor: 'l', 'c' or 'r'; y is the middle of the line. */
 void ib_canvas_text(const ib_canvas *canvas, double x, double y, char anchor, int size,
                     const char *colour, const char *text);
-void ib_canvas_text_upwards(const ib_canvas *canvas, double x, double y, const char *text);
+/* In at most width pixels: smaller, and cut at last. */
+void ib_canvas_fitted(const ib_canvas *canvas, double x, double y, char anchor, double width,
+                      const char *text);
+void ib_canvas_fitted_upwards(const ib_canvas *canvas, double x, double y, double width,
+                              const char *text);
 /* Broken at spaces into at most IB_TEXT_LINES lines around y; returns their number. lines may be
  * counted without drawing: canvas NULL. */
 size_t ib_canvas_wrapped(const ib_canvas *canvas, double x, double y, char anchor, int size,
@@ -64,6 +71,9 @@ void ib_canvas_clear(const ib_canvas *canvas);
 double ib_canvas_legend(const ib_canvas *canvas, const ib_report_figure *figure, double width,
                         double y, int lines);
 
+/* The room above panels: less where none has a title. */
+double ib_titles_height(const ib_report_figure *figure, double height);
+
 /* One per kind: sets the size with canvas->out NULL, draws otherwise. */
 void ib_draw_curves(ib_canvas *canvas, const ib_report_figure *figure);
 void ib_draw_scatter(ib_canvas *canvas, const ib_report_figure *figure);
@@ -72,6 +82,6 @@ void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure);
 void ib_draw_images(ib_canvas *canvas, const ib_report_figure *figure);
 
 /* gnuplot's SVG as a part of an HTML page. NULL: out of memory. */
-char *ib_svg_inline(const char *svg, const ib_report_figure *figure, size_t number);
+char *ib_svg_inline(const char *svg, const ib_report_figure *figure, size_t number, int narrow);
 
 #endif

@@ -17,13 +17,17 @@ extern char **environ;
 
 enum { MAX_DRAWING = 64 << 20 };
 
+#define SVG_OPTIONS "dynamic font 'sans-serif,14' butt"
 static const struct format {
     const char *suffix, *terminal, *options, *unit;
     double scale; /* units to a pixel */
+    int inline_only, narrow;
 } formats[] = {
-    {"svg", "svg", "dynamic font 'sans-serif,14' butt", "", 1},
-    {"png", "pngcairo", "font 'sans,14' fontscale 1.5 linewidth 2 pointscale 2", "", 2},
-    {"pdf", "pdfcairo", "font 'sans,14' fontscale 0.75 linewidth 1 pointscale 0.5", "in", 1.0 / 96},
+    {"svg", "svg", SVG_OPTIONS, "", 1, 0, 0},
+    {"narrow.svg", "svg", SVG_OPTIONS, "", 1, 1, 1},
+    {"png", "pngcairo", "font 'sans,14' fontscale 1.5 linewidth 2 pointscale 2", "", 2, 0, 0},
+    {"pdf", "pdfcairo", "font 'sans,14' fontscale 0.75 linewidth 1 pointscale 0.5", "in", 1.0 / 96,
+     0, 0},
 };
 
 static void draw_figure(ib_canvas *canvas, const ib_report_figure *figure) {
@@ -48,7 +52,7 @@ static void draw_figure(ib_canvas *canvas, const ib_report_figure *figure) {
 
 static void write_figure(FILE *out, const ib_report_figure *figure, const char *folder,
                          size_t number, const struct format *format) {
-    ib_canvas canvas = {0};
+    ib_canvas canvas = {.room = format->narrow ? IB_NARROW : IB_WIDE};
     draw_figure(&canvas, figure); /* its size */
     canvas.out = out;
     fprintf(out, "reset\nset terminal %s noenhanced size %.6g%s,%.6g%s %s\nset output ",
@@ -71,7 +75,7 @@ static ib_status write_script(const ib_report *report, const char *folder, int f
     ib_atomic_file file;
     IB_TRY(ib_atomic_open(&file, path, err));
     for (size_t i = 0; i < report->figure_count; ++i)
-        for (size_t f = 0; f < (files ? sizeof formats / sizeof formats[0] : 1); ++f)
+        for (size_t f = 0; f < (files ? sizeof formats / sizeof formats[0] : 2); ++f)
             if (report->figures[i].panel_count > 0)
                 write_figure(file.stream, &report->figures[i], folder, i, &formats[f]);
     return ib_atomic_commit(&file, err);
@@ -121,6 +125,8 @@ static ib_status run_gnuplot(const char *script, const char *log, ib_error *err)
 static ib_status keep_files(const ib_report_figure *figure, size_t number, const char *folder,
                             const char *directory, ib_error *err) {
     for (size_t f = 0; f < sizeof formats / sizeof formats[0]; ++f) {
+        if (formats[f].inline_only)
+            continue;
         char *from = ib_format("%s/%zu.%s", folder, number, formats[f].suffix);
         char *to = ib_format("%s/%s.%s", directory, figure->name, formats[f].suffix);
         char *data = NULL;
@@ -139,17 +145,31 @@ static ib_status keep_files(const ib_report_figure *figure, size_t number, const
 }
 
 static ib_status read_drawing(const ib_report_figure *figure, size_t number, const char *folder,
-                              char **svg, ib_error *err) {
-    char *path = ib_format("%s/%zu.svg", folder, number), *text = NULL;
+                              int narrow, char **svg, ib_error *err) {
+    char *path = ib_format("%s/%zu.%s", folder, number, formats[narrow].suffix), *text = NULL;
     size_t size = 0;
     if (path == NULL)
         return ib_fail_memory(err);
     ib_status status = ib_read_file(path, MAX_DRAWING, &text, &size, err);
     free(path);
     IB_TRY(status);
-    *svg = ib_svg_inline(text, figure, number);
+    *svg = ib_svg_inline(text, figure, number, narrow);
     free(text);
     return *svg != NULL ? IB_OK : ib_fail_memory(err);
+}
+
+/* The wide drawing, then the narrow one; the style sheet shows one of them. */
+static ib_status read_drawings(const ib_report_figure *figure, size_t number, const char *folder,
+                               char **svg, ib_error *err) {
+    char *wide = NULL, *narrow = NULL;
+    ib_status status = read_drawing(figure, number, folder, 0, &wide, err);
+    if (status == IB_OK)
+        status = read_drawing(figure, number, folder, 1, &narrow, err);
+    if (status == IB_OK && (*svg = ib_format("%s%s", wide, narrow)) == NULL)
+        status = ib_fail_memory(err);
+    free(narrow);
+    free(wide);
+    return status;
 }
 
 static ib_status draw_in(const ib_report *report, const char *folder, const char *directory,
@@ -168,7 +188,7 @@ static ib_status draw_in(const ib_report *report, const char *folder, const char
         if (directory != NULL)
             status = keep_files(&report->figures[i], i, folder, directory, err);
         if (status == IB_OK)
-            status = read_drawing(&report->figures[i], i, folder, &svgs[i], err);
+            status = read_drawings(&report->figures[i], i, folder, &svgs[i], err);
     }
     return status;
 }

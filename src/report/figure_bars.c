@@ -6,14 +6,14 @@
 
 #include "report/canvas.h"
 
-enum { WIDTH = 720, TITLE = 28, FOOT = 54, VALUE = 76, BAR = 19, GROUP_GAP = 12, MARGIN = 8 };
+enum { TITLE = 28, FOOT = 54, VALUE = 76, BAR = 19, GROUP_GAP = 12, MARGIN = 8 };
 
-static double names_width(const ib_report_figure *figure) {
+static double names_width(const ib_report_figure *figure, double room) {
     double width = 0;
     for (size_t p = 0; p < figure->panel_count; ++p)
         for (size_t l = 0; l < figure->panels[p].label_count; ++l)
             width = fmax(width, ib_text_width(figure->panels[p].labels[l], IB_FONT));
-    return fmin(width, 230) + 22;
+    return fmin(width, 0.32 * room) + 22;
 }
 
 static double group_height(const ib_figure_panel *panel, size_t group, double width) {
@@ -111,9 +111,9 @@ static void draw_panel(const ib_canvas *canvas, const ib_report_figure *figure,
 }
 
 void ib_draw_bars(ib_canvas *canvas, const ib_report_figure *figure) {
-    double left = names_width(figure), names = left - 20;
-    double legend = ib_canvas_legend(NULL, figure, WIDTH, 0, 0);
-    canvas->width = WIDTH;
+    double left = names_width(figure, canvas->room), names = left - 20;
+    double legend = ib_canvas_legend(NULL, figure, canvas->room, 0, 0);
+    canvas->width = canvas->room;
     canvas->height = legend + 8;
     for (size_t p = 0; p < figure->panel_count; ++p)
         canvas->height += (figure->panels[p].title[0] != '\0' ? TITLE : 4) + MARGIN +
@@ -123,18 +123,19 @@ void ib_draw_bars(ib_canvas *canvas, const ib_report_figure *figure) {
         return;
     ib_axis axis = {.percent = figure->percent, .log = figure->log_scale};
     int bars = fit_axis(figure, &axis);
-    ib_canvas_legend(canvas, figure, WIDTH, 0, 0);
+    ib_canvas_legend(canvas, figure, canvas->room, 0, 0);
     double top = legend + 8;
     for (size_t p = 0; p < figure->panel_count; ++p) {
         const ib_figure_panel *panel = &figure->panels[p];
         top += panel->title[0] != '\0' ? TITLE : 4;
-        ib_rect plot = {left, top, WIDTH - VALUE, top + panel_height(panel, names)};
+        ib_rect plot = {left, top, canvas->room - VALUE, top + panel_height(panel, names)};
         int last = p + 1 == figure->panel_count;
         ib_canvas_axes(canvas, plot, &axis, last, NULL, 0);
-        ib_canvas_text(canvas, plot.left, plot.top - 13, 'l', IB_FONT, IB_INK, panel->title);
+        ib_canvas_fitted(canvas, plot.left, plot.top - 13, 'l', canvas->room - plot.left,
+                         panel->title);
         if (last)
-            ib_canvas_text(canvas, (plot.left + plot.right) / 2, plot.bottom + 38, 'c', IB_FONT,
-                           IB_INK, figure->y_label);
+            ib_canvas_fitted(canvas, (plot.left + plot.right) / 2, plot.bottom + 38, 'c',
+                             plot.right - plot.left + VALUE, figure->y_label);
         draw_panel(canvas, figure, panel, plot, &axis, bars, names);
         fputs("plot NaN notitle\n", canvas->out);
         ib_canvas_clear(canvas);

@@ -4,7 +4,7 @@
 
 #include "report/canvas.h"
 
-enum { WIDTH = 720, TITLE = 30, FOOT = 28, CELL = 30, GAP = 30 };
+enum { TITLE = 30, FOOT = 28, LEFT = 34, CELL = 30, GAP = 30 };
 
 /* cividis in nine steps: readable with every kind of colour vision. */
 static const unsigned char ramp[][3] = {{0, 34, 78},     {26, 56, 111},   {66, 78, 108},
@@ -25,35 +25,56 @@ static void ramp_colour(double share, char colour[8], const char **ink) {
     static const double weights[] = {0.2126, 0.7152, 0.0722};
     for (size_t k = 0; k < 3; ++k)
         light += weights[k] * pow(rgb[k] / 255, 2.2);
-    *ink = light > 0.18 ? "#101418" : "#fdfdfd";
+    *ink = light > 0.18 ? "#010101" : "#fdfdfd";
+}
+
+static void find_range(const ib_report_figure *figure, double *low, double *high) {
+    *low = INFINITY, *high = -INFINITY;
+    for (size_t p = 0; p < figure->panel_count; ++p) {
+        const ib_figure_panel *panel = &figure->panels[p];
+        for (size_t i = 0; i < panel->row_count * panel->column_count; ++i)
+            if (isfinite(panel->matrix[i])) {
+                *low = fmin(*low, panel->matrix[i]);
+                *high = fmax(*high, panel->matrix[i]);
+            }
+    }
 }
 
 typedef struct map_grid {
-    double names, cell, legend;
-    size_t columns, max_columns;
+    double names, cell, height; /* of row names; of a cell */
+    size_t columns, max_columns, max_rows;
 } map_grid;
 
-static map_grid lay_out(const ib_report_figure *figure) {
+static map_grid lay_out(const ib_report_figure *figure, double room) {
     map_grid g = {.names = 20};
-    double least = 0;
+    double least = 0, title = 0;
     for (size_t p = 0; p < figure->panel_count; ++p) {
         const ib_figure_panel *panel = &figure->panels[p];
         if (panel->column_count > g.max_columns)
             g.max_columns = panel->column_count;
+        if (panel->row_count > g.max_rows)
+            g.max_rows = panel->row_count;
+        title = fmax(title, ib_text_width(panel->title, IB_FONT));
         for (size_t r = 0; r < panel->row_count; ++r)
             g.names = fmax(g.names, ib_text_width(panel->row_labels[r], IB_SMALL_FONT));
         for (size_t c = 0; c < panel->column_count; ++c)
             least = fmax(least, ib_text_width(panel->column_labels[c], IB_SMALL_FONT) + 8);
     }
     g.names = fmin(g.names, 170) + 10;
-    least = fmin(fmax(least, figure->kind == IB_FIGURE_CONFUSION ? 46 : 56), 110);
+    double low, high;
+    find_range(figure, &low, &high);
+    double number = figure->kind != IB_FIGURE_CONFUSION ? 56 : high < 1000 ? 28 : 46;
+    least = fmin(fmax(least, number), 110);
     double across = (double)(g.max_columns > 0 ? g.max_columns : 1);
-    double panel = g.names + GAP + least * across;
-    g.columns = (size_t)fmax(1, floor((WIDTH - 24) / panel));
+    double panel = g.names + fmax(GAP + least * across, title + 12);
+    g.columns = (size_t)fmax(1, floor((room - LEFT) / panel));
     if (g.columns > figure->panel_count)
         g.columns = figure->panel_count;
-    g.cell = ((WIDTH - 24) / (double)g.columns - g.names - GAP) / across;
-    g.cell = fmax(fmin(g.cell, 110), 34);
+    g.cell = ((room - LEFT) / (double)g.columns - g.names - GAP) / across;
+    g.cell = fmax(fmin(g.cell, 110), 28);
+    double upwards =
+        (ib_text_width(figure->y_label, IB_FONT) + 8) / (double)(g.max_rows > 0 ? g.max_rows : 1);
+    g.height = fmax(CELL, fmin(upwards, 48));
     return g;
 }
 
@@ -73,19 +94,8 @@ static double row_height(const ib_report_figure *figure, size_t first, const map
     for (size_t p = first; p < first + g->columns && p < figure->panel_count; ++p)
         if (figure->panels[p].row_count > rows)
             rows = figure->panels[p].row_count;
-    return TITLE + CELL * (double)rows + head_height(figure, first, g) + FOOT + 8;
-}
-
-static void find_range(const ib_report_figure *figure, double *low, double *high) {
-    *low = INFINITY, *high = -INFINITY;
-    for (size_t p = 0; p < figure->panel_count; ++p) {
-        const ib_figure_panel *panel = &figure->panels[p];
-        for (size_t i = 0; i < panel->row_count * panel->column_count; ++i)
-            if (isfinite(panel->matrix[i])) {
-                *low = fmin(*low, panel->matrix[i]);
-                *high = fmax(*high, panel->matrix[i]);
-            }
-    }
+    return ib_titles_height(figure, TITLE) + g->height * (double)rows +
+           head_height(figure, first, g) + FOOT + 8;
 }
 
 static double cell_share(const ib_report_figure *figure, double value, double low, double high) {
@@ -118,16 +128,16 @@ static void draw_cell(const ib_canvas *canvas, const ib_report_figure *figure, i
 static void draw_panel(const ib_canvas *canvas, const ib_report_figure *figure,
                        const ib_figure_panel *panel, const map_grid *g, double left, double top,
                        int first, double low, double high) {
-    double x0 = left + g->names, y0 = top + TITLE;
-    double bottom = y0 + CELL * (double)panel->row_count;
-    ib_canvas_text(canvas, x0, top + 14, 'l', IB_FONT, IB_INK, panel->title);
+    double x0 = left + g->names, y0 = top + ib_titles_height(figure, TITLE);
+    double bottom = y0 + g->height * (double)panel->row_count;
+    ib_canvas_fitted(canvas, x0, top + 14, 'l', canvas->width - x0, panel->title);
     for (size_t r = 0; r < panel->row_count; ++r) {
-        double y = y0 + CELL * (double)r;
-        ib_canvas_wrapped(canvas, x0 - 8, y + CELL / 2.0, 'r', IB_SMALL_FONT, g->names - 8,
+        double y = y0 + g->height * (double)r;
+        ib_canvas_wrapped(canvas, x0 - 8, y + g->height / 2, 'r', IB_SMALL_FONT, g->names - 8,
                           panel->row_labels[r]);
         for (size_t c = 0; c < panel->column_count; ++c) {
             double x = x0 + g->cell * (double)c;
-            ib_rect box = {x + 1, y + 1, x + g->cell - 1, y + CELL - 1};
+            ib_rect box = {x + 1, y + 1, x + g->cell - 1, y + g->height - 1};
             draw_cell(canvas, figure, box, panel->matrix[r * panel->column_count + c], low, high);
         }
     }
@@ -139,16 +149,17 @@ static void draw_panel(const ib_canvas *canvas, const ib_report_figure *figure,
                           IB_SMALL_FONT, g->cell - 4, panel->column_labels[c]);
         foot = fmax(foot, lines + 8);
     }
-    ib_canvas_text(canvas, x0 + g->cell * (double)panel->column_count / 2, bottom + foot + 10, 'c',
-                   IB_FONT, IB_INK, figure->x_label);
+    ib_canvas_fitted(canvas, x0 + g->cell * (double)panel->column_count / 2, bottom + foot + 10,
+                     'c', g->cell * (double)panel->column_count + g->names + GAP - 8,
+                     figure->x_label);
     if (first)
-        ib_canvas_text_upwards(canvas, 14, (y0 + bottom) / 2, figure->y_label);
+        ib_canvas_fitted_upwards(canvas, 14, (y0 + bottom) / 2, bottom - y0 + 8, figure->y_label);
 }
 
 void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure) {
-    map_grid g = lay_out(figure);
+    map_grid g = lay_out(figure, canvas->room);
     canvas->width =
-        fmax(24 + (double)g.columns * (g.names + GAP + g.cell * (double)g.max_columns), 360);
+        fmax(LEFT + (double)g.columns * (g.names + GAP + g.cell * (double)g.max_columns), 360);
     canvas->height = 0;
     for (size_t p = 0; p < figure->panel_count; p += g.columns)
         canvas->height += row_height(figure, p, &g);
@@ -160,7 +171,7 @@ void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure) {
     ib_canvas_axes(canvas, whole, NULL, 0, NULL, 0);
     for (size_t p = 0; p < figure->panel_count; ++p) {
         double left =
-            24 + (double)(p % g.columns) * (g.names + GAP + g.cell * (double)g.max_columns);
+            LEFT + (double)(p % g.columns) * (g.names + GAP + g.cell * (double)g.max_columns);
         draw_panel(canvas, figure, &figure->panels[p], &g, left, top, p % g.columns == 0, low,
                    high);
         if ((p + 1) % g.columns == 0)
@@ -170,21 +181,27 @@ void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure) {
     ib_canvas_clear(canvas);
 }
 
-enum { SIDE = 28, TILE = 84, TILE_GAP = 20, TILES = 7, CAPTION = 40 };
+enum { SIDE = 28, TILE = 84, TILE_GAP = 20, CAPTION = 40 };
 
-static double images_height(const ib_figure_panel *panel) {
-    double rows = (double)((panel->image_count + TILES - 1) / TILES);
+static size_t tiles_across(double room) {
+    return (size_t)(room / (TILE + TILE_GAP - 1));
+}
+
+static double images_height(const ib_figure_panel *panel, double room) {
+    size_t across = tiles_across(room);
+    double rows = (double)((panel->image_count + across - 1) / across);
     return (panel->title[0] != '\0' ? TITLE : 6) + rows * (TILE + CAPTION + 10);
 }
 
 static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, double top) {
     FILE *out = canvas->out;
-    ib_canvas_text(canvas, 8, top + 14, 'l', IB_FONT, IB_INK, panel->title);
+    size_t across = tiles_across(canvas->room);
+    ib_canvas_fitted(canvas, 8, top + 14, 'l', canvas->room - 8, panel->title);
     top += panel->title[0] != '\0' ? TITLE : 6;
     for (size_t i = 0; i < panel->image_count; ++i) {
         const ib_figure_image *image = &panel->images[i];
-        double x = 10 + (double)(i % TILES) * (TILE + TILE_GAP);
-        double y = top + (double)(i / TILES) * (TILE + CAPTION + 10);
+        double x = 10 + (double)(i % across) * (TILE + TILE_GAP);
+        double y = top + (double)(i / across) * (TILE + CAPTION + 10);
         fputs("$i << EOD\n", out);
         for (size_t r = 0; r < SIDE; ++r) {
             for (size_t c = 0; c < SIDE; ++c)
@@ -209,15 +226,15 @@ static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, d
 }
 
 void ib_draw_images(ib_canvas *canvas, const ib_report_figure *figure) {
-    canvas->width = WIDTH + 10;
+    canvas->width = canvas->room + 10;
     canvas->height = 0;
     for (size_t p = 0; p < figure->panel_count; ++p)
-        canvas->height += images_height(&figure->panels[p]);
+        canvas->height += images_height(&figure->panels[p], canvas->room);
     if (canvas->out == NULL)
         return;
     double top = 0;
     for (size_t p = 0; p < figure->panel_count; ++p) {
         draw_images(canvas, &figure->panels[p], top);
-        top += images_height(&figure->panels[p]);
+        top += images_height(&figure->panels[p], canvas->room);
     }
 }

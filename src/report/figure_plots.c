@@ -4,30 +4,34 @@
 
 #include "report/canvas.h"
 
-enum { WIDTH = 720, TITLE = 26, FOOT = 52, LEFT = 78, GAP = 26, RIGHT = 18 };
+enum { TITLE = 26, FOOT = 52, LEFT = 78, GAP = 26, RIGHT = 18 };
 
 typedef struct grid {
     size_t columns, rows;
     double width, height; /* of a panel's plot */
-    double legend;
+    double legend, title;
 } grid;
 
 static grid lay_out(ib_canvas *canvas, const ib_report_figure *figure, int lines) {
     grid g = {.columns = figure->panel_count < 3    ? figure->panel_count
                          : figure->panel_count == 4 ? 2
                                                     : 3};
+    if (canvas->room < IB_WIDE)
+        g.columns = figure->panel_count > 0;
     g.rows = (figure->panel_count + g.columns - 1) / g.columns;
-    g.width = (WIDTH - LEFT - RIGHT - GAP * (double)(g.columns - 1)) / (double)g.columns;
-    g.height = g.columns == 1 ? 300 : g.columns == 2 ? 230 : 190;
-    g.legend = ib_canvas_legend(NULL, figure, WIDTH, 0, lines);
-    canvas->width = WIDTH;
-    canvas->height = g.legend + (double)g.rows * (TITLE + g.height + FOOT);
+    g.width = (canvas->room - LEFT - RIGHT - GAP * (double)(g.columns - 1)) / (double)g.columns;
+    g.height = g.columns == 1 ? (canvas->room < IB_WIDE ? 230 : 300) : g.columns == 2 ? 230 : 190;
+    g.title = ib_titles_height(figure, TITLE);
+    g.legend = ib_canvas_legend(NULL, figure, canvas->room, 0, lines);
+    canvas->width = canvas->room;
+    canvas->height = g.legend + (double)g.rows * (g.title + g.height + FOOT);
     return g;
 }
 
 static ib_rect panel_rect(const grid *g, size_t panel) {
     double left = LEFT + (double)(panel % g->columns) * (g->width + GAP);
-    double top = g->legend + (double)(panel / g->columns) * (TITLE + g->height + FOOT) + TITLE;
+    double top =
+        g->legend + (double)(panel / g->columns) * (g->title + g->height + FOOT) + g->title;
     return (ib_rect){left, top, left + g->width, top + g->height};
 }
 
@@ -48,6 +52,7 @@ static void fit_axes(const ib_report_figure *figure, ib_axis *x, ib_axis *y, int
                 const ib_figure_point *point = &figure->panels[p].series[s].points[i];
                 if (!drawable(scaled(point->y, y->percent), y) || !isfinite(point->x))
                     continue;
+                x->whole &= point->x == floor(point->x);
                 x_low = fmin(x_low, scaled(point->x, x->percent));
                 x_high = fmax(x_high, scaled(point->x, x->percent));
                 const double ys[] = {point->y, point->low, point->high};
@@ -66,12 +71,13 @@ static void fit_axes(const ib_report_figure *figure, ib_axis *x, ib_axis *y, int
 static void write_labels(const ib_canvas *canvas, const ib_report_figure *figure, const grid *g,
                          size_t p) {
     ib_rect plot = panel_rect(g, p);
-    ib_canvas_text(canvas, plot.left, plot.top - 14, 'l', IB_FONT, IB_INK, figure->panels[p].title);
+    ib_canvas_fitted(canvas, plot.left, plot.top - 14, 'l', g->width, figure->panels[p].title);
     if (p % g->columns == 0)
-        ib_canvas_text_upwards(canvas, 16, (plot.top + plot.bottom) / 2, figure->y_label);
+        ib_canvas_fitted_upwards(canvas, 16, (plot.top + plot.bottom) / 2, g->height + g->title,
+                                 figure->y_label);
     if (p + g->columns >= figure->panel_count)
-        ib_canvas_text(canvas, (plot.left + plot.right) / 2, plot.bottom + 38, 'c', IB_FONT, IB_INK,
-                       figure->x_label);
+        ib_canvas_fitted(canvas, (plot.left + plot.right) / 2, plot.bottom + 38, 'c',
+                         g->width + GAP - 8, figure->x_label);
 }
 
 /* One data block per series: x y low high; a blank line breaks the curve where a value is none. */
@@ -128,7 +134,7 @@ void ib_draw_curves(ib_canvas *canvas, const ib_report_figure *figure) {
     grid g = lay_out(canvas, figure, 1);
     if (canvas->out == NULL)
         return;
-    ib_axis x = {0}, y = {.percent = figure->percent, .log = figure->log_scale};
+    ib_axis x = {.whole = 1}, y = {.percent = figure->percent, .log = figure->log_scale};
     fit_axes(figure, &x, &y, 1);
     ib_canvas_legend(canvas, figure, canvas->width, 0, 1);
     for (size_t p = 0; p < figure->panel_count; ++p) {

@@ -9,17 +9,17 @@ static const struct {
     const char *written, *themed;
 } colours[] = {
     {"black", "currentColor"},
-    {"rgb(  0,   0,   0)", "currentColor"},
+    {"rgb(0,0,0)", "currentColor"},
     {"#FFFFFF", "none"},
-    {"rgb( 92, 102, 112)", "var(--muted)"},
-    {"rgb(216, 221, 226)", "var(--rule)"},
-    {"rgb(  0, 114, 178)", "var(--s1)"},
-    {"rgb(213,  94,   0)", "var(--s2)"},
-    {"rgb(  0, 158, 115)", "var(--s3)"},
-    {"rgb(204, 121, 167)", "var(--s4)"},
-    {"rgb(230, 159,   0)", "var(--s5)"},
-    {"rgb( 86, 180, 233)", "var(--s6)"},
-    {"rgb(122,  92,  62)", "var(--s7)"},
+    {"rgb(92,102,112)", "var(--muted)"},
+    {"rgb(216,221,226)", "var(--rule)"},
+    {"rgb(0,114,178)", "var(--s1)"},
+    {"rgb(213,94,0)", "var(--s2)"},
+    {"rgb(0,158,115)", "var(--s3)"},
+    {"rgb(204,121,167)", "var(--s4)"},
+    {"rgb(230,159,0)", "var(--s5)"},
+    {"rgb(86,180,233)", "var(--s6)"},
+    {"rgb(122,92,62)", "var(--s7)"},
 };
 
 static void write_text(FILE *out, const char *text) {
@@ -42,6 +42,14 @@ static int is(const char *text, size_t size, const char *word) {
     return strlen(word) == size && memcmp(text, word, size) == 0;
 }
 
+/* gnuplot aligns some colours' numbers by spaces. */
+static int is_colour(const char *value, size_t size, const char *colour) {
+    for (size_t i = 0; i < size; ++i)
+        if (value[i] != ' ' && value[i] != *colour++)
+            return 0;
+    return *colour == '\0';
+}
+
 /* An attribute's value, between its quotes. */
 static void write_value(FILE *out, const char *name, size_t name_size, const char *value,
                         size_t size, size_t number) {
@@ -49,12 +57,12 @@ static void write_value(FILE *out, const char *name, size_t name_size, const cha
         fprintf(out, "f%zu-%.*s", number, (int)size, value);
         return;
     }
-    if (is(name, name_size, "xlink:href") && size > 0 && value[0] == '#') {
+    if (is(name, name_size, "href") && size > 0 && value[0] == '#') {
         fprintf(out, "#f%zu-%.*s", number, (int)size - 1, value + 1);
         return;
     }
     for (size_t i = 0; i < sizeof colours / sizeof colours[0]; ++i)
-        if (is(value, size, colours[i].written)) {
+        if (is_colour(value, size, colours[i].written)) {
             fputs(colours[i].themed, out);
             return;
         }
@@ -66,6 +74,11 @@ static const char *write_tag(FILE *out, const char *tag, size_t number) {
     const char *name = tag + 1;
     size_t name_size = 0;
     while (*tag != '\0' && *tag != '>') {
+        if (strncmp(tag, "xlink:", 6) == 0) { /* HTML and SVG 2 have no need of it */
+            tag += 6;
+            name = tag;
+            continue;
+        }
         if (*tag != '"' && *tag != '\'') {
             if (*tag == '=') {
                 name_size = (size_t)(tag - name);
@@ -104,8 +117,10 @@ static const char *skip_element(const char *text, const char *end_tag) {
 static void write_head(FILE *out, const char *svg, const ib_report_figure *figure, size_t number) {
     const char *box = strstr(svg, "viewBox=\"");
     box = box != NULL ? box + strlen("viewBox=\"") : "0 0 1 1\"";
-    fprintf(out, "<svg viewBox=\"%.*s\" role=\"img\" aria-labelledby=\"f%zu-title f%zu-desc\">",
-            (int)strcspn(box, "\""), box, number, number);
+    fprintf(
+        out,
+        "<svg class=\"%s\" viewBox=\"%.*s\" role=\"img\" aria-labelledby=\"f%zu-title f%zu-desc\">",
+        number % 2 ? "narrow" : "wide", (int)strcspn(box, "\""), box, number, number);
     fprintf(out, "<title id=\"f%zu-title\">", number);
     write_text(out, figure->title);
     fprintf(out, "</title><desc id=\"f%zu-desc\">", number);
@@ -113,12 +128,13 @@ static void write_head(FILE *out, const char *svg, const ib_report_figure *figur
     fputs("</desc>", out);
 }
 
-char *ib_svg_inline(const char *svg, const ib_report_figure *figure, size_t number) {
+char *ib_svg_inline(const char *svg, const ib_report_figure *figure, size_t number, int narrow) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL)
         return NULL;
+    number = 2 * number + (narrow != 0); /* of the ids */
     write_head(out, svg, figure, number);
     const char *at = strstr(svg, "<svg");
     at = at != NULL ? strchr(at, '>') : NULL;
