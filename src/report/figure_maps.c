@@ -158,8 +158,8 @@ static void draw_panel(const ib_canvas *canvas, const ib_report_figure *figure,
 
 void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure) {
     map_grid g = lay_out(figure, canvas->room);
-    canvas->width =
-        fmax(LEFT + (double)g.columns * (g.names + GAP + g.cell * (double)g.max_columns), 360);
+    canvas->width = fmax(
+        LEFT + (double)g.columns * (g.names + GAP + g.cell * (double)g.max_columns), canvas->room);
     canvas->height = 0;
     for (size_t p = 0; p < figure->panel_count; p += g.columns)
         canvas->height += row_height(figure, p, &g);
