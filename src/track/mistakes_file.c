@@ -18,8 +18,7 @@ static void write_mistake(const ib_mistake *mistake, const ib_dataset *dataset, 
     ib_json_uint(json, "actual", mistake->actual);
     ib_json_uint(json, "predicted", mistake->predicted);
     if (has_probability) /* four digits: the same whoever's exp this is */
-        ib_json_double(json, "probability",
-                       round(1e4 * exp((double)mistake->margin - (double)mistake->loss)) / 1e4);
+        ib_json_double(json, "probability", round(1e4 * exp(mistake->log_probability)) / 1e4);
     else
         ib_json_string(json, "probability", NULL);
     ib_json_string(json, "pixels", (const char *)pixels);

@@ -5,7 +5,7 @@
 void ib_mistakes_add(ib_mistakes *mistakes, ib_mistake mistake) {
     ++mistakes->total;
     size_t at = mistakes->count;
-    while (at > 0 && mistakes->kept[at - 1].margin < mistake.margin)
+    while (at > 0 && mistakes->kept[at - 1].log_probability < mistake.log_probability)
         --at;
     if (at == IB_MISTAKES_KEPT)
         return;

@@ -10,14 +10,15 @@ enum { IB_MISTAKES_KEPT = 60 };
 typedef struct ib_mistake {
     uint32_t index; /* into the data set, as splits hold them */
     uint8_t actual, predicted;
-    float margin; /* logit of predicted less that of actual: exact, hence the order is too */
-    float loss;   /* -log of the probability of actual */
+    /* log of the probability of predicted, as margin (its logit less that of actual) less loss
+     * (-log of the probability of actual): no rounding of exp decides the order. */
+    double log_probability;
 } ib_mistake;
 
 /* Zero-initialise. */
 typedef struct ib_mistakes {
     size_t total; /* all that were added */
-    size_t count; /* kept, by falling margin; equal margins in the order they were added */
+    size_t count; /* kept, by falling log_probability; equal ones in the order they were added */
     ib_mistake kept[IB_MISTAKES_KEPT];
 } ib_mistakes;
 

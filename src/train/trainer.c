@@ -56,11 +56,13 @@ static void count_image(ib_evaluation *evaluation, uint32_t index, uint8_t label
     if (class == label)
         ++evaluation->correct;
     else
-        ib_mistakes_add(&evaluation->mistakes, (ib_mistake){.index = index,
-                                                            .actual = label,
-                                                            .predicted = class,
-                                                            .margin = logits[class] - logits[label],
-                                                            .loss = predicted->losses[i]});
+        ib_mistakes_add(&evaluation->mistakes,
+                        (ib_mistake){.index = index,
+                                     .actual = label,
+                                     .predicted = class,
+                                     .log_probability = (double)logits[class] -
+                                                        (double)logits[label] -
+                                                        (double)predicted->losses[i]});
 }
 
 static ib_status evaluate_batches(ib_model *model, const ib_dataset *dataset,

@@ -204,6 +204,8 @@ def check_mistakes(path, record):
     wrong = sum(map(sum, record["confusion"])) - sum(record["confusion"][i][i] for i in range(10))
     assert mistakes["images"] == wrong and len(mistakes["shown"]) == min(60, wrong) > 0
     folder = os.path.join(DATA, "digits")
+    confidence = [shown["probability"] for shown in mistakes["shown"]]
+    assert confidence == sorted(confidence, reverse=True)
     for shown in mistakes["shown"]:
         with open(os.path.join(folder, shown["file"]), "rb") as stream:
             stream.seek(16 + 784 * shown["index"])
