@@ -45,6 +45,7 @@ enum {
     IB_FOR_REPRODUCE = 1 << 15,
     IB_FOR_EXPERIMENT = 1 << 16,
     IB_FOR_SWEEP = 1 << 17,
+    IB_FOR_SYNC = 1 << 18,
 };
 
 enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 64 };

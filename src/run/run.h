@@ -39,6 +39,8 @@ ib_status ib_run_experiment(const ib_arguments *arguments, const ib_run_context 
                             ib_error *err);
 /* Runs what is missing of one, each run by /proc/self/exe: the calling program must be isobit. */
 ib_status ib_run_sweep(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
+/* Sends records to an MLflow server; IB_ERROR_RUNTIME when some could not be sent. */
+ib_status ib_run_sync(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 ib_status ib_run_data(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 /* With config->measure also the floor of a training step on this machine. */
 ib_status ib_run_describe(const ib_config *config, const ib_run_context *context, ib_error *err);
