@@ -162,6 +162,7 @@ typedef struct request {
     char *text;       /* the body, or NULL */
     FILE *stream;     /* or that of a file */
     uint64_t size;
+    int once; /* must not reach the server twice */
 } request;
 
 static int set_options(ib_mlflow_client *client, const request *r, reply *to) {
@@ -185,6 +186,8 @@ static int set_options(ib_mlflow_client *client, const request *r, reply *to) {
 #else
     SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
+    if (r->once) /* libcurl repeats by itself what breaks on a connection that was used before */
+        SET(CURLOPT_FRESH_CONNECT, 1L);
     if (r->stream != NULL) { /* of any size: a limit on stalls, not on the whole */
         SET(CURLOPT_UPLOAD, 1L);
         SET(CURLOPT_READDATA, r->stream);
@@ -260,8 +263,7 @@ static ib_status attempt(ib_mlflow_client *client, const request *r, json_t **bo
     return status;
 }
 
-static ib_status perform(ib_mlflow_client *client, request *r, int once, json_t **body,
-                         ib_error *err) {
+static ib_status perform(ib_mlflow_client *client, request *r, json_t **body, ib_error *err) {
     if (r->url == NULL)
         return ib_fail_memory(err);
     json_t *got = NULL;
@@ -271,7 +273,7 @@ static ib_status perform(ib_mlflow_client *client, request *r, int once, json_t 
         ib_error_clear(err);
         status = too_late(client) ? fail_connection(client, CURLE_ABORTED_BY_CALLBACK, r->what, err)
                                   : attempt(client, r, &got, &retry_after, err);
-        if (status == IB_OK || !client->transient || once ||
+        if (status == IB_OK || !client->transient || r->once ||
             !ib_mlflow_wait(client, n, retry_after))
             break;
     }
@@ -286,6 +288,7 @@ ib_status ib_mlflow_call(ib_mlflow_client *client, const char *method, const cha
                          json_t *body, int once, json_t **answer, ib_error *err) {
     request r = {.method = method,
                  .what = path,
+                 .once = once,
                  .url = ib_format("%s/api/2.0%s", client->settings.uri, path),
                  .text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(17))};
     ib_status status;
@@ -293,7 +296,7 @@ ib_status ib_mlflow_call(ib_mlflow_client *client, const char *method, const cha
         status = ib_fail_memory(err);
     } else {
         r.size = strlen(r.text);
-        status = perform(client, &r, once, answer, err);
+        status = perform(client, &r, answer, err);
     }
     free(r.url);
     free(r.text);
@@ -308,7 +311,7 @@ ib_status ib_mlflow_get(ib_mlflow_client *client, const char *path, const char *
                                         : ib_format("%s/api/2.0%s?%s=%s", client->settings.uri,
                                                     path, name, encoded)};
     curl_free(encoded);
-    ib_status status = perform(client, &r, 0, answer, err);
+    ib_status status = perform(client, &r, answer, err);
     free(r.url);
     return status;
 }
@@ -351,7 +354,7 @@ ib_status ib_mlflow_put(ib_mlflow_client *client, const char *artifact_uri, cons
                                                     client->settings.uri, encoded),
                  .stream = stream,
                  .size = size};
-    ib_status status = perform(client, &r, 0, NULL, err);
+    ib_status status = perform(client, &r, NULL, err);
     free(r.url);
     free(encoded);
     free(whole);

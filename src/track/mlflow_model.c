@@ -126,22 +126,53 @@ static ib_status send_files(ib_mlflow_sender *s, const char *safetensors, const 
     return IB_OK;
 }
 
+/* Whether the run has the model as its output: MLflow refuses to be told twice. */
+static ib_status is_output(ib_mlflow_sender *s, const char *id, int *known, ib_error *err) {
+    json_t *reply = NULL;
+    IB_TRY(ib_mlflow_get(s->client, "/mlflow/runs/get", "run_id",
+                         ib_mlflow_state_text(&s->cursor, "run_id"), &reply, err));
+    const json_t *outputs = json_object_get(json_object_get(reply, "run"), "outputs");
+    size_t i;
+    json_t *output;
+    *known = 0;
+    json_array_foreach(json_object_get(outputs, "model_outputs"), i, output) {
+        const char *there = ib_json_text_at(output, "model_id", NULL);
+        *known = *known || (there != NULL && strcmp(there, id) == 0);
+    }
+    json_decref(reply);
+    return IB_OK;
+}
+
+static ib_status add_output(ib_mlflow_sender *s, const char *id, ib_error *err) {
+    for (int attempt = 0;; ++attempt) {
+        int known = 0;
+        IB_TRY(is_output(s, id, &known, err));
+        if (known)
+            return IB_OK;
+        json_t *body =
+            json_pack("{s:s,s:[{s:s,s:i}]}", "run_id", ib_mlflow_state_text(&s->cursor, "run_id"),
+                      "models", "model_id", id, "step", 0);
+        if (body == NULL)
+            return ib_fail_memory(err);
+        ib_status status =
+            ib_mlflow_call(s->client, "POST", "/mlflow/runs/outputs", body, 1, NULL, err);
+        json_decref(body);
+        if (status == IB_OK || !s->client->transient || !ib_mlflow_wait(s->client, attempt, 0))
+            return status;
+        ib_error_clear(err);
+    }
+}
+
 static ib_status finish_model(ib_mlflow_sender *s, ib_error *err) {
     const char *id = ib_mlflow_state_text(&s->cursor, "model_id");
     char *path = ib_format("/mlflow/logged-models/%s", id);
     json_t *ready = json_pack("{s:s,s:s}", "model_id", id, "status", "LOGGED_MODEL_READY");
-    json_t *outputs =
-        json_pack("{s:s,s:[{s:s,s:i}]}", "run_id", ib_mlflow_state_text(&s->cursor, "run_id"),
-                  "models", "model_id", id, "step", 0);
-    ib_status status = path == NULL || ready == NULL || outputs == NULL
+    ib_status status = path == NULL || ready == NULL
                            ? ib_fail_memory(err)
                            : ib_mlflow_call(s->client, "PATCH", path, ready, 0, NULL, err);
-    if (status == IB_OK)
-        status = ib_mlflow_call(s->client, "POST", "/mlflow/runs/outputs", outputs, 0, NULL, err);
     free(path);
     json_decref(ready);
-    json_decref(outputs);
-    return status;
+    return status == IB_OK ? add_output(s, id, err) : status;
 }
 
 ib_status ib_mlflow_send_model(ib_mlflow_sender *s, ib_error *err) {
