@@ -65,7 +65,8 @@ static ib_status ensure_experiment(ib_mlflow_sender *s, const char *fallback, ib
         }
         if (tries == 2 || strcmp(s->client->error_code, "RESOURCE_DOES_NOT_EXIST") != 0)
             return status;
-        json_t *body = json_pack("{s:s}", "name", name);
+        json_t *body = json_pack("{s:s,s:[{s:s,s:s}]}", "name", name, "tags", "key",
+                                 "mlflow.experimentKind", "value", "custom_model_development");
         status =
             ib_mlflow_call(s->client, "POST", "/mlflow/experiments/create", body, 0, NULL, err);
         json_decref(body);

@@ -84,15 +84,14 @@ def forget(place):
 
 
 def test_each_fault_everywhere(directory):
-    """Every request of a sync meets the fault once, at its first attempt."""
+    """Every request of a sync meets the fault at its first attempt, and at every second one."""
     place, _, _ = train(directory)
     for kind in ("reset-before", "reset-after", "500", "503", "html", "slow", "429"):
-        count = 0
+        counts = {}
 
-        def fault(_, method, path, kind=kind):
-            nonlocal count
-            count += 1
-            return kind if count % 2 else None
+        def fault(_, method, path, kind=kind, counts=counts):
+            counts[path] = counts.get(path, 0) + 1
+            return kind if counts[path] % 2 else None
 
         fake = Fake(fault)
         sync(directory, fake)
