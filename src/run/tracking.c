@@ -232,6 +232,7 @@ static int is_named(const ib_run_context *context, const char *variable) {
 void ib_tracking_prepare(const ib_config *config, const ib_run_context *context,
                          ib_study_plan *plan) {
     plan->mlflow = config->mlflow;
+    unsetenv("MLFLOW_RUN_ID"); /* one run: not that of all the processes started from here */
     if (ib_tracking_uri(config, context) != NULL && !is_named(context, "MLFLOW_EXPERIMENT_NAME") &&
         !is_named(context, "MLFLOW_EXPERIMENT_ID"))
         plan->mlflow_experiment = plan->study->name; /* nested runs lie beside their parent */

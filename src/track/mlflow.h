@@ -40,6 +40,7 @@ typedef struct ib_mlflow_names {
     const char *experiment; /* NULL: MLFLOW_EXPERIMENT_NAME or _ID, or as the record says */
     const char *run;        /* NULL: the record's run id */
     const char *parent;     /* MLflow's id of the run that this one is nested in */
+    int fill_given;         /* fill the run of MLFLOW_RUN_ID, unless it is another record's */
 } ib_mlflow_names;
 
 typedef struct ib_mlflow_sent {

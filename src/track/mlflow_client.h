@@ -12,7 +12,7 @@
 typedef struct ib_mlflow_settings {
     char *uri; /* without credentials and without a slash at the end */
     char *username, *password, *token;
-    char *experiment_name, *experiment_id, *run_name, *user;
+    char *experiment_name, *experiment_id, *run_name, *run_id, *user;
     char *ca_path, *client_cert;
     int insecure_tls;
     long timeout_seconds;

@@ -81,7 +81,7 @@ static void note_cost(ib_mlflow_live *live) {
 
 static ib_status pass(ib_mlflow_live *live, int *opened, ib_error *err) {
     if (!*opened) {
-        ib_mlflow_names names = {.experiment = live->experiment};
+        ib_mlflow_names names = {.experiment = live->experiment, .fill_given = 1};
         IB_TRY(ib_mlflow_sender_open(live->client, live->directory, &names, 0, &live->sent,
                                      &live->sender, err));
         if (live->sent.busy)

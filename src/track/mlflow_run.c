@@ -172,8 +172,38 @@ static ib_status create_run(ib_mlflow_sender *s, const char *isobit_id, const ch
     return status;
 }
 
+/* The run of MLFLOW_RUN_ID, unless it belongs to another record. */
+static ib_status use_given_run(ib_mlflow_sender *s, const char *isobit_id, int *used,
+                               ib_error *err) {
+    json_t *reply = NULL;
+    const json_t *tag;
+    size_t i;
+    IB_TRY(ib_mlflow_get(s->client, "/mlflow/runs/get", "run_id", s->client->settings.run_id,
+                         &reply, err));
+    json_t *run = json_object_get(reply, "run");
+    json_t *experiment = json_object_get(json_object_get(run, "info"), "experiment_id");
+    *used = json_is_string(experiment);
+    json_array_foreach(json_object_get(json_object_get(run, "data"), "tags"), i, tag) {
+        const char *key = json_string_value(json_object_get(tag, "key"));
+        const char *value = json_string_value(json_object_get(tag, "value"));
+        if (key != NULL && value != NULL && strcmp(key, "isobit.run_id") == 0)
+            *used = *used && strcmp(value, isobit_id) == 0;
+    }
+    ib_status status = IB_OK;
+    if (*used)
+        status = ib_mlflow_state_set(&s->cursor, "experiment_id", json_incref(experiment), err);
+    if (*used && status == IB_OK)
+        status = use_run(s, run, err);
+    json_decref(reply);
+    return status;
+}
+
 ib_status ib_mlflow_ensure_run(ib_mlflow_sender *s, const char *experiment, const char *isobit_id,
                                const char *run_name, int64_t start_ms, ib_error *err) {
+    int given = 0, was_known = ib_mlflow_state_text(&s->cursor, "run_id") != NULL;
+    if (ib_mlflow_state_text(&s->cursor, "run_id") == NULL && s->names.fill_given &&
+        s->client->settings.run_id != NULL)
+        IB_TRY(use_given_run(s, isobit_id, &given, err));
     if (ib_mlflow_state_text(&s->cursor, "run_id") == NULL) {
         if (ib_mlflow_state_text(&s->cursor, "experiment_id") == NULL)
             IB_TRY(ensure_experiment(s, experiment, err));
@@ -194,8 +224,9 @@ ib_status ib_mlflow_ensure_run(ib_mlflow_sender *s, const char *experiment, cons
                 return status;
             }
         }
-        IB_TRY(ib_mlflow_cursor_save(&s->cursor, err));
     }
+    if (!was_known)
+        IB_TRY(ib_mlflow_cursor_save(&s->cursor, err));
     snprintf(s->sent->run_id, sizeof s->sent->run_id, "%s",
              ib_mlflow_state_text(&s->cursor, "run_id"));
     return IB_OK;

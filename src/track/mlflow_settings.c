@@ -107,6 +107,7 @@ static ib_status read_texts(ib_environment_reader *environment, ib_mlflow_settin
         {"MLFLOW_EXPERIMENT_NAME", &s->experiment_name},
         {"MLFLOW_EXPERIMENT_ID", &s->experiment_id},
         {"MLFLOW_RUN_NAME", &s->run_name},
+        {"MLFLOW_RUN_ID", &s->run_id},
         {"MLFLOW_TRACKING_SERVER_CERT_PATH", &s->ca_path},
         {"MLFLOW_TRACKING_CLIENT_CERT_PATH", &s->client_cert},
         {"USER", &s->user},
@@ -228,8 +229,9 @@ ib_status ib_mlflow_settings_read(const char *uri, ib_environment_reader *enviro
 }
 
 void ib_mlflow_settings_free(ib_mlflow_settings *s) {
-    char *texts[] = {s->uri,           s->username, s->password, s->token,   s->experiment_name,
-                     s->experiment_id, s->run_name, s->user,     s->ca_path, s->client_cert};
+    char *texts[] = {s->uri,           s->username, s->password, s->token, s->experiment_name,
+                     s->experiment_id, s->run_name, s->run_id,   s->user,  s->ca_path,
+                     s->client_cert};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; ++i)
         free(texts[i]);
 }
