@@ -1,6 +1,6 @@
 # The front door. Everything here is one command on a fresh machine; CMake does the work.
 .DEFAULT_GOAL := help
-.PHONY: help deps build quickstart test bench lint install clean
+.PHONY: help deps build quickstart test bench lint mlflow-ui install clean
 
 PREFIX ?= /usr/local
 BUILD := build/release
@@ -12,6 +12,7 @@ help:
 	@echo "  make test         build with gcc and clang, run every test, sanitizers included"
 	@echo "  make build        build $(BUILD)/isobit"
 	@echo "  make bench        measure this machine, and the training step beside PyTorch's"
+	@echo "  make mlflow-ui    an MLflow server on this machine that shows runs/"
 	@echo "  make lint         clang-tidy, shellcheck, layering"
 	@echo "  make install      install below PREFIX ($(PREFIX)); DESTDIR is honoured"
 	@echo "  make deps         install what building and testing need (ISOBIT_NO_INSTALL=1: only check)"
@@ -33,6 +34,9 @@ test:
 
 bench: build
 	@bench/run.sh
+
+mlflow-ui: build
+	@scripts/mlflow-ui.sh
 
 lint: build
 	@scripts/lint.sh

@@ -82,6 +82,7 @@ find_missing() {
         need python3-torch debian_python_has torch
         need python3-torchvision debian_python_has torchvision
         need python3-sklearn debian_python_has sklearn
+        need openssl command_found openssl
         need libsvm-tools command_found svm-train
         need python3-venv debian_python_has ensurepip
         need opencl-headers header_found CL/cl.h

@@ -16,6 +16,7 @@ ib_cli_command ib_cli_sweep;
 ib_cli_command ib_cli_report;
 ib_cli_command ib_cli_compare;
 ib_cli_command ib_cli_reproduce;
+ib_cli_command ib_cli_sync;
 ib_cli_command ib_cli_test;
 ib_cli_command ib_cli_export;
 ib_cli_command ib_cli_hash;

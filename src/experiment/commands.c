@@ -83,6 +83,17 @@ static const ib_command COMMANDS[] = {
                 "configuration; data sets are needed with the same hashes. The new run has a "
                 "record of its own below --runs-dir, and a trace where RUN has one. Exit code 0: "
                 "the same bits; 5: others, and where they begin."},
+    {.name = "sync",
+     .bit = IB_FOR_SYNC,
+     .operand = "RUN|RUNS-DIR",
+     .rest = "RUN|RUNS-DIR",
+     .summary = "send run records to an MLflow server",
+     .details =
+         "What the server has not acknowledged is sent with the timestamps of the record; "
+         "sending twice, from two processes or after a kill changes nothing. Without a name: "
+         "every record below runs. The runs of a study are nested in a run of its name. "
+         "Exit code 1: something could not be sent. MLflow's environment variables and "
+         "~/.mlflow/credentials say how to reach the server."},
     {.name = "test",
      .bit = IB_FOR_TEST,
      .operand = "MODEL.safetensors",
@@ -138,7 +149,7 @@ static const ib_command COMMANDS[] = {
      .details = "Read it with: isobit manual | man -l -"},
 };
 
-static const char *const LATER_COMMANDS[] = {"soak", "sync", NULL};
+static const char *const LATER_COMMANDS[] = {"soak", NULL};
 
 const ib_command *ib_command_at(size_t index) {
     return index < sizeof COMMANDS / sizeof COMMANDS[0] ? &COMMANDS[index] : NULL;

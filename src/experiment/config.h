@@ -78,15 +78,19 @@ typedef struct ib_config {
     int libsvm;               /* export: LIBSVM's format */
     char *output;             /* export: the file to write */
     int json;
-    char *hash_file;      /* "isobit-hashes.json" */
-    int resume_runs;      /* sweep: go on with runs that were stopped */
-    char *cells;          /* sweep: "svm-mnist,epochs"; NULL: all */
-    char *shard;          /* sweep: "0/4" */
-    int64_t shards;       /* sweep: how many there are; 0: not said */
-    int64_t jobs;         /* sweep: runs at a time */
-    double bench_seconds; /* 5 */
-    char *profile;        /* bench: where the trace goes */
-    int measure;          /* describe: the floor of a step on this machine too */
+    char *hash_file;         /* "isobit-hashes.json" */
+    int resume_runs;         /* sweep: go on with runs that were stopped */
+    char *cells;             /* sweep: "svm-mnist,epochs"; NULL: all */
+    char *shard;             /* sweep: "0/4" */
+    int64_t shards;          /* sweep: how many there are; 0: not said */
+    int64_t jobs;            /* sweep: runs at a time */
+    double bench_seconds;    /* 5 */
+    char *mlflow;            /* train, sweep: the server's address; NULL: MLFLOW_TRACKING_URI's */
+    char *mlflow_experiment; /* NULL: MLFLOW_EXPERIMENT_NAME's, or as the record is named */
+    double mlflow_wait;      /* seconds at the end of a run */
+    char *to;                /* sync: the server's address */
+    char *profile;           /* bench: where the trace goes */
+    int measure;             /* describe: the floor of a step on this machine too */
 } ib_config;
 
 #endif

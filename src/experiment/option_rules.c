@@ -7,7 +7,6 @@
 static const char *const LATER_OPTIONS[] = {
     "device",
     "for",
-    "to",
     NULL,
 };
 

@@ -13,6 +13,7 @@ static const char OPTIMIZER[] = "Optimiser (may change bits)";
 static const char SVM[] = "Support vector machine (--model svm; may change bits)";
 static const char MACHINE[] = "Machine (never changes bits)";
 static const char SHARING[] = "Sharing the work";
+static const char TRACKING[] = "Tracking (never changes bits)";
 static const char OUTPUT[] = "Output";
 
 enum {
@@ -483,6 +484,8 @@ static const ib_option OPTIONS[] = {
      .group = SHARING,
      .help = "runs at a time; the CPUs are shared out among them"},
 
+#include "experiment/options_tracking.inc"
+
     {.name = "runs-dir",
      .kind = IB_OPTION_STRING,
      .offset = AT(runs_dir),
@@ -582,7 +585,7 @@ static const ib_option OPTIONS[] = {
     {.name = "json",
      .kind = IB_OPTION_FLAG,
      .offset = AT(json),
-     .commands = MODEL_USERS | IB_FOR_DEVICES | IB_FOR_DESCRIBE | STUDY_USERS | AGAIN,
+     .commands = MODEL_USERS | IB_FOR_DEVICES | IB_FOR_DESCRIBE | STUDY_USERS | AGAIN | IB_FOR_SYNC,
      .group = OUTPUT,
      .help = "print one JSON object as the last line of standard output, and nothing else there"},
 };

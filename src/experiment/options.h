@@ -46,6 +46,7 @@ enum {
     IB_FOR_EXPERIMENT = 1 << 16,
     IB_FOR_SWEEP = 1 << 17,
     IB_FOR_REPORT = 1 << 18,
+    IB_FOR_SYNC = 1 << 19,
 };
 
 enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 64 };

@@ -42,6 +42,8 @@ ib_status ib_run_sweep(const ib_arguments *arguments, const ib_run_context *cont
 /* Tables, figures and findings of a study or of a folder of records, as files. */
 ib_status ib_run_report(const ib_arguments *arguments, const ib_run_context *context,
                         ib_error *err);
+/* Sends records to an MLflow server; IB_ERROR_RUNTIME when some could not be sent. */
+ib_status ib_run_sync(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 ib_status ib_run_data(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 /* With config->measure also the floor of a training step on this machine. */
 ib_status ib_run_describe(const ib_config *config, const ib_run_context *context, ib_error *err);

@@ -8,6 +8,7 @@
 #include "base/number.h"
 #include "base/threads.h"
 #include "run/metrics_text.h"
+#include "run/tracking.h"
 #include "tensor/safetensors.h"
 #include "track/mistakes_file.h"
 #include "track/record.h"
@@ -18,6 +19,8 @@ typedef struct svm_run {
     const ib_run_context *context;
     ib_session session;
     unsigned usable_cpus;
+    cpu_set_t cpus;          /* as they were before the backend pinned this thread */
+    ib_mlflow_live *tracker; /* NULL: the run is not tracked */
     ib_record *record;
     char *experiment;
     char *canonical;
@@ -331,6 +334,7 @@ static ib_status run_all(svm_run *run, const char *experiment_sha256, ib_error *
                        "the one of that run",
                        run->experiment_sha256, experiment_sha256);
     IB_TRY(begin_record(run, err));
+    ib_tracking_start(run->config, run->context, run->record, &run->cpus, &run->tracker);
     return train_and_save(run, err);
 }
 
@@ -340,7 +344,9 @@ ib_status ib_run_train_svm(const ib_config *config, const ib_run_context *contex
                    .context = context,
                    .usable_cpus = ib_usable_cpus(),
                    .record = target->record};
+    sched_getaffinity(0, sizeof run.cpus, &run.cpus);
     ib_status status = run_all(&run, target->experiment_sha256, err);
+    ib_mlflow_live_end(run.tracker, config->mlflow_wait);
     ib_svm_model_close(&run.model);
     free(run.images);
     free(run.labels);

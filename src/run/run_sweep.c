@@ -16,6 +16,7 @@
 #include "run/shard.h"
 #include "run/study_plan.h"
 #include "run/sweep_job.h"
+#include "run/tracking.h"
 
 /* Where a run is in this sweep. */
 typedef enum place {
@@ -488,6 +489,8 @@ ib_status ib_run_sweep(const ib_arguments *arguments, const ib_run_context *cont
     const ib_config *config = &arguments->config;
     sweep s = {.config = config, .context = context};
     ib_study study;
+    if (config->mlflow != NULL)
+        IB_TRY(ib_mlflow_check_uri(config->mlflow, "--mlflow", err));
     IB_TRY(ib_shard_choose(config->shard, (size_t)config->shards, context->environment, &s.shard,
                            err));
     ib_status status = ib_study_read(arguments->words[0], arguments->words + 1,
@@ -495,7 +498,11 @@ ib_status ib_run_sweep(const ib_arguments *arguments, const ib_run_context *cont
     if (status == IB_OK)
         status = ib_study_plan_make(&study, config->runs_dir, config->data_dir, &s.plan, err);
     if (status == IB_OK)
+        ib_tracking_prepare(config, context, &s.plan);
+    if (status == IB_OK)
         status = run(&s, err);
+    if (s.plan.study != NULL)
+        ib_tracking_study(config, context, &s.plan);
     close_sweep(&s);
     ib_study_close(&study);
     return status;

@@ -12,6 +12,7 @@
 #include "run/progress.h"
 #include "run/run_svm.h"
 #include "run/session.h"
+#include "run/tracking.h"
 #include "track/checkpoint.h"
 #include "track/mistakes_file.h"
 #include "track/trace.h"
@@ -23,6 +24,8 @@ typedef struct train_run {
     const ib_run_context *context;
     ib_session session;
     unsigned usable_cpus;
+    cpu_set_t cpus;          /* as they were before the backend pinned this thread */
+    ib_mlflow_live *tracker; /* NULL: the run is not tracked */
     ib_progress progress;
     ib_train_plan plan;
     ib_record *record;      /* NULL in a dry run */
@@ -331,6 +334,7 @@ static ib_status run_all(train_run *run, const char *experiment_sha256, ib_error
     IB_TRY(ib_session_open_model(config, 1, &run->session, err));
     if (!config->dry_run)
         IB_TRY(begin_record(run, err));
+    ib_tracking_start(config, run->context, run->record, &run->cpus, &run->tracker);
     if (config->trace && run->record != NULL)
         IB_TRY(ib_trace_open(ib_record_directory(run->record), run->session.model,
                              run->from.position.steps, &run->trace, err));
@@ -343,6 +347,8 @@ ib_status ib_train_run(const ib_config *config, const ib_run_context *context,
         return ib_fail(err, IB_ERROR_RUNTIME,
                        "--save-model writes to the current directory, which is not writable: go "
                        "to another, or leave --save-model out");
+    if (config->mlflow != NULL)
+        IB_TRY(ib_mlflow_check_uri(config->mlflow, "--mlflow", err));
     if (config->model == IB_MODEL_SVM)
         return ib_run_train_svm(config, context, target, err);
     train_run run = {.config = config,
@@ -351,8 +357,10 @@ ib_status ib_train_run(const ib_config *config, const ib_run_context *context,
                      .record = target->record};
     run.progress.out = context->log_is_terminal ? context->log : NULL;
     run.progress.use_escapes = context->use_escapes;
+    sched_getaffinity(0, sizeof run.cpus, &run.cpus);
     ib_status status = run_all(&run, target->experiment_sha256, err);
     ib_trace_close(run.trace);
+    ib_mlflow_live_end(run.tracker, config->mlflow_wait);
     if (run.record != target->record)
         ib_record_close(run.record);
     free(run.experiment);

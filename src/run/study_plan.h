@@ -35,6 +35,8 @@ typedef struct ib_backend_probe {
 typedef struct ib_study_plan {
     const ib_study *study;
     const char *runs_dir, *data_dir;
+    const char *mlflow;            /* --mlflow, for the runs' processes; NULL: not given */
+    const char *mlflow_experiment; /* theirs on that server; NULL: as they find it */
     ib_study_run *runs;
     size_t run_count;
     size_t *run_of_cell;

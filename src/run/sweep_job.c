@@ -118,7 +118,7 @@ static int belongs_to_machine(const ib_option *option) {
 /* "isobit train --epochs=5 ..."; a NULL word among them: out of memory. */
 static ib_status make_words(const ib_study_plan *plan, const ib_study_run *run, const char *go_on,
                             unsigned threads, word_list *list, ib_error *err) {
-    enum { OTHERS = 6 };
+    enum { OTHERS = 8 };
     const ib_study_cell *cell = &plan->study->cells[run->first_cell];
     const ib_option *option;
     *list = (word_list){calloc(IB_MAX_OPTIONS + OTHERS + 1, sizeof *list->words), 0};
@@ -136,6 +136,10 @@ static ib_status make_words(const ib_study_plan *plan, const ib_study_run *run, 
     list->words[list->count++] = strdup("--json");
     if (threads > 0)
         list->words[list->count++] = ib_format("--threads=%u", threads);
+    if (plan->mlflow != NULL)
+        list->words[list->count++] = ib_format("--mlflow=%s", plan->mlflow);
+    if (plan->mlflow_experiment != NULL)
+        list->words[list->count++] = ib_format("--mlflow-experiment=%s", plan->mlflow_experiment);
     for (size_t i = 0; i < list->count; ++i)
         if (list->words[i] == NULL)
             return ib_fail_memory(err);

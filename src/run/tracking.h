@@ -1,0 +1,36 @@
+/* Records on their way to an MLflow server. */
+#ifndef IB_RUN_TRACKING_H
+#define IB_RUN_TRACKING_H
+
+#include "run/run.h"
+#include "run/study_plan.h"
+#include "track/mlflow.h"
+#include "track/record.h"
+
+/* --mlflow or MLFLOW_TRACKING_URI; NULL: the run is not tracked. */
+const char *ib_tracking_uri(const ib_config *config, const ib_run_context *context);
+
+/* Starts sending the record. *live is NULL without a server. cpus: what the process may use. */
+void ib_tracking_start(const ib_config *config, const ib_run_context *context,
+                       const ib_record *record, const cpu_set_t *cpus, ib_mlflow_live **live);
+
+/* Before a study's runs start: where their processes send to. */
+void ib_tracking_prepare(const ib_config *config, const ib_run_context *context,
+                         ib_study_plan *plan);
+/* After them: the study's own run, in which they are nested, and what they could not send; within
+ * --mlflow-wait. Failures are said on the log and are not the study's. */
+void ib_tracking_study(const ib_config *config, const ib_run_context *context,
+                       const ib_study_plan *plan);
+
+typedef struct ib_sync_totals {
+    uint64_t runs, metrics, artifacts, bytes;
+    uint64_t live, failed; /* of the runs: still going on; not sent */
+    char *first_failure;   /* owned */
+} ib_sync_totals;
+
+/* One record, or everything below a folder of records: studies first. A record that cannot be sent
+ * does not stop the others; it is counted, and said on log. */
+ib_status ib_sync_path(ib_mlflow_client *client, const char *path, const char *experiment,
+                       FILE *log, ib_sync_totals *totals, ib_error *err);
+
+#endif

@@ -1,0 +1,84 @@
+/* The data sets of a record as inputs of the run, with digests of their content. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/sha256.h"
+#include "track/mlflow_send.h"
+#include "track/record_file.h"
+
+enum { DIGEST_LENGTH = 36 };
+
+static char *dump(json_t *value) {
+    char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(value);
+    return text;
+}
+
+/* What part of which content, in MLflow's 36 characters: the same part has the same digest. */
+static ib_status digest_of(const ib_mlflow_sender *s, const char *part, json_int_t count,
+                           char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+    json_t *data = json_object_get(s->record, "data");
+    json_t *options = json_object_get(s->record, "configuration");
+    const char *split = ib_json_text_at(options, "split", NULL);
+    int merged = split != NULL && strcmp(split, "official") != 0; /* cut by the seed */
+    json_t *seed = merged ? json_object_get(options, "seed") : json_null();
+    char *text = dump(json_pack("{s:O,s:s,s:I,s:s?,s:O}", "sha256", json_object_get(data, "sha256"),
+                                "part", part, "count", count, "split", split, "seed", seed));
+    if (text == NULL)
+        return ib_fail_memory(err);
+    ib_status status = ib_sha256_bytes(text, strlen(text), hex, err);
+    free(text);
+    hex[DIGEST_LENGTH] = '\0';
+    return status;
+}
+
+static ib_status add_part(const ib_mlflow_sender *s, const char *part, const char *count_key,
+                          json_t *list, ib_error *err) {
+    static const char SCHEMA[] =
+        "{\"mlflow_tensorspec\":{\"features\":\"[{\\\"type\\\":\\\"tensor\\\",\\\"tensor-spec\\\":"
+        "{\\\"dtype\\\":\\\"uint8\\\",\\\"shape\\\":[-1,28,28]}}]\",\"targets\":\"[{\\\"type\\\":"
+        "\\\"tensor\\\",\\\"tensor-spec\\\":{\\\"dtype\\\":\\\"uint8\\\",\\\"shape\\\":[-1]}}]\"}}";
+    json_t *data = json_object_get(s->record, "data");
+    const char *dataset = ib_json_text_at(data, "dataset", NULL);
+    json_int_t count = json_integer_value(json_object_get(data, count_key));
+    char hex[IB_SHA256_HEX_SIZE];
+    if (dataset == NULL || count == 0)
+        return IB_OK;
+    IB_TRY(digest_of(s, part, count, hex, err));
+    char *name = ib_format("%s-%s", dataset, part);
+    char *uri = ib_format("isobit:data/%s", dataset);
+    char *source = dump(json_pack("{s:s}", "uri", uri));
+    char *profile =
+        dump(json_pack("{s:I,s:O}", "num_rows", count, "sha256", json_object_get(data, "sha256")));
+    int added = name != NULL && uri != NULL && source != NULL && profile != NULL &&
+                json_array_append_new(list, json_pack("{s:[{s:s,s:s}],s:{s:s,s:s,s:s,s:s,s:s,s:s}}",
+                                                      "tags", "key", "mlflow.data.context", "value",
+                                                      part, "dataset", "name", name, "digest", hex,
+                                                      "source_type", "local", "source", source,
+                                                      "schema", SCHEMA, "profile", profile)) == 0;
+    free(name);
+    free(uri);
+    free(source);
+    free(profile);
+    return added ? IB_OK : ib_fail_memory(err);
+}
+
+ib_status ib_mlflow_send_inputs(ib_mlflow_sender *s, ib_error *err) {
+    static const char *const PARTS[][2] = {
+        {"training", "train_count"}, {"validation", "validation_count"}, {"testing", "test_count"}};
+    json_t *list = json_array();
+    ib_status status = list == NULL ? ib_fail_memory(err) : IB_OK;
+    for (size_t i = 0; status == IB_OK && i < sizeof PARTS / sizeof PARTS[0]; ++i)
+        status = add_part(s, PARTS[i][0], PARTS[i][1], list, err);
+    if (status == IB_OK && json_array_size(list) > 0) {
+        json_t *body = json_pack("{s:s,s:O}", "run_id", ib_mlflow_state_text(&s->cursor, "run_id"),
+                                 "datasets", list);
+        status = body == NULL ? ib_fail_memory(err)
+                              : ib_mlflow_call(s->client, "POST", "/mlflow/runs/log-inputs", body,
+                                               0, NULL, err);
+        json_decref(body);
+    }
+    json_decref(list);
+    return status;
+}

@@ -1,0 +1,194 @@
+/* Sending while the run writes: one thread that the training neither feels nor waits for. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "track/mlflow_send.h"
+
+enum { NICENESS = 10 };
+static const double SEND_SECONDS = 3, LONGEST_PAUSE = 60;
+
+struct ib_mlflow_live {
+    ib_mlflow_client *client;
+    char *directory, *experiment;
+    cpu_set_t cpus;
+    FILE *log;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    int ended;   /* the record is complete */
+    int refused; /* said, and given up */
+    ib_mlflow_sender sender;
+    ib_mlflow_sent sent;
+    double started, cpu_seconds;
+    ib_error failure; /* why the last pass did not succeed */
+};
+
+static double thread_cpu_seconds(void) {
+    struct timespec used = {0};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
+}
+
+/* Off the compute threads' CPUs' fast lane: any CPU that the process may use, at a low priority. */
+static void stand_back(const ib_mlflow_live *live) {
+    sched_setaffinity(0, sizeof live->cpus, &live->cpus);
+    id_t self = (id_t)syscall(SYS_gettid);
+    errno = 0;
+    int now = getpriority(PRIO_PROCESS, self);
+    if (errno == 0)
+        setpriority(PRIO_PROCESS, self, now + NICENESS > 19 ? 19 : now + NICENESS);
+}
+
+/* Until the record is complete or so many seconds have passed. Returns whether it is. */
+static int wait_for_end(ib_mlflow_live *live, double seconds) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    long long nanoseconds = until.tv_nsec + (long long)(seconds * 1e9);
+    until.tv_sec += (time_t)(nanoseconds / 1000000000);
+    until.tv_nsec = (long)(nanoseconds % 1000000000);
+    pthread_mutex_lock(&live->mutex);
+    while (!live->ended && pthread_cond_timedwait(&live->changed, &live->mutex, &until) == 0) {
+    }
+    int ended = live->ended;
+    pthread_mutex_unlock(&live->mutex);
+    return ended;
+}
+
+static void say(const ib_mlflow_live *live, const char *what) {
+    fprintf(live->log, "isobit: MLflow: %s; the run goes on, and isobit sync sends it later\n",
+            what);
+    fflush(live->log);
+}
+
+/* How much CPU this thread took, for the record. */
+static void note_cost(ib_mlflow_live *live) {
+    live->cpu_seconds = thread_cpu_seconds();
+    if (live->sender.cursor.state == NULL)
+        return;
+    json_t *cost = json_pack("{s:f,s:f}", "cpu_seconds", live->cpu_seconds, "seconds",
+                             ib_seconds() - live->started);
+    if (ib_mlflow_state_set(&live->sender.cursor, "live", cost, NULL) == IB_OK)
+        ib_mlflow_cursor_save(&live->sender.cursor, NULL);
+}
+
+static ib_status pass(ib_mlflow_live *live, int *opened, ib_error *err) {
+    if (!*opened) {
+        ib_mlflow_names names = {.experiment = live->experiment, .fill_given = 1};
+        IB_TRY(ib_mlflow_sender_open(live->client, live->directory, &names, 0, &live->sent,
+                                     &live->sender, err));
+        if (live->sent.busy)
+            return ib_fail(err, IB_ERROR_RUNTIME, "another process is sending this run");
+        *opened = 1;
+    }
+    return ib_mlflow_sender_pass(&live->sender, err);
+}
+
+static void *send_all(void *context) {
+    ib_mlflow_live *live = context;
+    int opened = 0, said = 0;
+    double pause = 0;
+    stand_back(live);
+    for (;;) {
+        int last = wait_for_end(live, pause);
+        ib_error_clear(&live->failure);
+        ib_status status = pass(live, &opened, &live->failure);
+        if (status != IB_OK && !live->client->transient) {
+            live->refused = 1;
+            say(live, ib_error_text(&live->failure));
+            break;
+        }
+        if (status != IB_OK && !said) {
+            say(live, ib_error_text(&live->failure));
+            said = 1;
+        }
+        if (last)
+            break;
+        double longer = 2 * pause < LONGEST_PAUSE ? 2 * pause : LONGEST_PAUSE;
+        pause = status == IB_OK || pause == 0 ? SEND_SECONDS : longer;
+        if (live->client->settings.scale < 1 && status != IB_OK)
+            pause *= live->client->settings.scale;
+    }
+    note_cost(live);
+    return NULL;
+}
+
+static void free_live(ib_mlflow_live *live) {
+    ib_mlflow_sender_close(&live->sender);
+    ib_mlflow_close(live->client);
+    ib_error_clear(&live->failure);
+    free(live->directory);
+    free(live->experiment);
+    free(live);
+}
+
+/* Signals are the main thread's. */
+static int start_thread(ib_mlflow_live *live) {
+    pthread_condattr_t attributes;
+    sigset_t all, before;
+    pthread_mutex_init(&live->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&live->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&live->thread, NULL, send_all, live);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed == 0;
+}
+
+void ib_mlflow_live_start(const ib_mlflow_live_options *options, ib_mlflow_live **live) {
+    *live = NULL;
+    ib_error err = {0};
+    ib_mlflow_live *fresh = calloc(1, sizeof *fresh);
+    ib_status status = fresh == NULL ? ib_fail_memory(&err) : IB_OK;
+    if (status == IB_OK) {
+        fresh->log = options->log;
+        fresh->cpus = *options->cpus;
+        fresh->started = ib_seconds();
+        fresh->sender.cursor.lock = -1;
+        fresh->directory = strdup(options->directory);
+        fresh->experiment = options->experiment == NULL ? NULL : strdup(options->experiment);
+        if (fresh->directory == NULL || (options->experiment != NULL && fresh->experiment == NULL))
+            status = ib_fail_memory(&err);
+    }
+    if (status == IB_OK)
+        status = ib_mlflow_open(options->uri, options->environment, &fresh->client, &err);
+    if (status == IB_OK && !start_thread(fresh))
+        status = ib_fail(&err, IB_ERROR_RUNTIME, "cannot start a thread");
+    if (status == IB_OK) {
+        *live = fresh;
+    } else {
+        fprintf(options->log, "isobit: MLflow: %s; the run goes on without\n", ib_error_text(&err));
+        if (fresh != NULL)
+            free_live(fresh);
+    }
+    ib_error_clear(&err);
+}
+
+void ib_mlflow_live_end(ib_mlflow_live *live, double seconds) {
+    if (live == NULL)
+        return;
+    ib_mlflow_limit(live->client, seconds);
+    pthread_mutex_lock(&live->mutex);
+    live->ended = 1;
+    pthread_cond_signal(&live->changed);
+    pthread_mutex_unlock(&live->mutex);
+    pthread_join(live->thread, NULL);
+    if (live->failure.status != IB_OK && !live->refused)
+        fprintf(live->log,
+                "isobit: MLflow: not everything was sent (%s); isobit sync %s --to %s sends the "
+                "rest\n",
+                ib_error_text(&live->failure), live->directory, ib_mlflow_server(live->client));
+    pthread_cond_destroy(&live->changed);
+    pthread_mutex_destroy(&live->mutex);
+    free_live(live);
+}

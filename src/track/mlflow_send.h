@@ -1,0 +1,61 @@
+/* The parts of sending one record. Of track/mlflow_*.c only. */
+#ifndef IB_TRACK_MLFLOW_SEND_H
+#define IB_TRACK_MLFLOW_SEND_H
+
+#include "track/mlflow_client.h"
+#include "track/mlflow_cursor.h"
+
+/* One record, or study, that is being sent. */
+typedef struct ib_mlflow_sender {
+    ib_mlflow_client *client;
+    const char *directory;
+    ib_mlflow_names names;
+    ib_mlflow_cursor cursor;
+    json_t *record; /* run.json as it was read last */
+    ib_mlflow_sent *sent;
+} ib_mlflow_sender;
+
+/* mlflow_run.c: experiment, run, and what describes it. */
+
+/* Finds or makes the run whose tag isobit.run_id is this, and notes it in the cursor. */
+ib_status ib_mlflow_ensure_run(ib_mlflow_sender *s, const char *experiment, const char *isobit_id,
+                               const char *run_name, int64_t start_ms, ib_error *err);
+/* tags and params: objects of texts. Takes both; NULL: out of memory. Params that the run has
+ * already stay as they are. */
+ib_status ib_mlflow_describe(ib_mlflow_sender *s, json_t *params, json_t *tags, ib_error *err);
+/* status "FINISHED" and so on; end_ms 0: not ended. */
+ib_status ib_mlflow_update_run(ib_mlflow_sender *s, const char *status, int64_t end_ms,
+                               ib_error *err);
+/* Sets a tag; a value longer than MLflow takes is cut. */
+int ib_mlflow_add_text(json_t *object, const char *key, const char *value);
+/* "2026-11-23T10:15:30Z" as milliseconds; 0: none. */
+int64_t ib_mlflow_time(const char *text);
+
+/* mlflow_record.c: one pass over a record; open and closed by the caller. */
+ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
+                                const ib_mlflow_names *names, int wait, ib_mlflow_sent *sent,
+                                ib_mlflow_sender *s, ib_error *err);
+ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err);
+void ib_mlflow_sender_close(ib_mlflow_sender *s);
+
+/* mlflow_metrics.c: the lines of metrics.jsonl that are not acknowledged. */
+ib_status ib_mlflow_send_metrics(ib_mlflow_sender *s, ib_error *err);
+/* The numbers of run.json's results as result/<key>. */
+ib_status ib_mlflow_send_results(ib_mlflow_sender *s, int64_t end_ms, ib_error *err);
+
+/* mlflow_inputs.c: the data sets of the record. */
+ib_status ib_mlflow_send_inputs(ib_mlflow_sender *s, ib_error *err);
+
+/* mlflow_files.c */
+/* Every file of the record that the server has not in this form. */
+ib_status ib_mlflow_send_files(ib_mlflow_sender *s, ib_error *err);
+/* One file, as <artifact_uri>/<name>, unless state[acknowledged][name] has its SHA-256. */
+ib_status ib_mlflow_send_file(ib_mlflow_sender *s, const char *path, const char *artifact_uri,
+                              const char *name, const char *acknowledged, ib_error *err);
+ib_status ib_mlflow_send_text(ib_mlflow_sender *s, const char *text, const char *artifact_uri,
+                              const char *name, const char *acknowledged, ib_error *err);
+
+/* mlflow_model.c: model.safetensors (and model.onnx) as a logged model of the run. */
+ib_status ib_mlflow_send_model(ib_mlflow_sender *s, ib_error *err);
+
+#endif
