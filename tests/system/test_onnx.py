@@ -1,7 +1,7 @@
 """Exported ONNX models: valid, the same logits in onnxruntime as here over all test images, the same
 bytes twice, and what is refused.
 
-environment: ISOBIT; BUILD_DIR, with engine_tool; ISOBIT_TEST_DATA; ISOBIT_ONNX_PYTHON, an interpreter
+environment: ISOBIT; BUILD_DIR, with logits_tool; ISOBIT_TEST_DATA; ISOBIT_ONNX_PYTHON, an interpreter
 that has onnx and onnxruntime (default: build/onnx-venv beside the build directory, then this one)
 """
 import hashlib
@@ -9,7 +9,6 @@ import json
 import os
 import resource
 import shutil
-import struct
 import subprocess
 import sys
 
@@ -30,10 +29,7 @@ model = onnx.load(onnx_path)
 onnx.checker.check_model(model, full_check=True)
 session = onnxruntime.InferenceSession(onnx_path, providers=["CPUExecutionProvider"])
 x = np.fromfile(images, np.uint8, offset=16).reshape(-1, 1, 28, 28)
-raw = open(logits, "rb").read()
-size = int.from_bytes(raw[:8], "little")
-begin, end = json.loads(raw[8:8 + size])["logits"]["data_offsets"]
-ours = np.frombuffer(raw[8 + size + begin:8 + size + end], np.float32).reshape(-1, 10)
+ours = np.fromfile(logits, np.float32).reshape(-1, 10)
 x = ((x / 255.0 - float(mean)) / float(deviation)).astype(np.float32)
 theirs = np.concatenate([session.run(["logits"], {"input": x[i:i + 500]})[0]
                          for i in range(0, len(x), 500)])
@@ -77,17 +73,6 @@ def train(directory, model, dataset, size):
     raise AssertionError("the training wrote no model")
 
 
-def own_logits(run_directory, model, dataset, path):
-    """Of all test images, which are numbered behind the training images."""
-    with open(os.path.join(DATA, dataset, "train-images-idx3-ubyte"), "rb") as file:
-        first = struct.unpack(">II", file.read(8))[1]
-    commands = f"load {run_directory}/model.safetensors\npredict {first} 10000 {path}\n"
-    done = subprocess.run([os.path.join(BUILD, "tests", "engine_tool"), model, "adadelta", "auto",
-                           "2", "10000", DATA, dataset], input=commands, text=True,
-                          stdout=subprocess.PIPE, timeout=600, check=True)
-    assert [line.split()[0] for line in done.stdout.split("\n") if line] == ["ok", "ok"], done.stdout
-
-
 def compare(directory, model):
     peer = python()
     for dataset in DATASETS:
@@ -100,12 +85,14 @@ def compare(directory, model):
         content = open(path, "rb").read()
         assert told == {"path": path, "model": model, "bytes": len(content),
                         "sha256": hashlib.sha256(content).hexdigest()}, told
-        logits = os.path.join(place, "logits.safetensors")
-        own_logits(folder, model, dataset, logits)
+        logits = os.path.join(place, "logits")
+        images = os.path.join(DATA, dataset, "t10k-images-idx3-ubyte")
+        subprocess.run([os.path.join(BUILD, "tests", "logits_tool"),
+                        os.path.join(folder, "model.safetensors"), dataset, images, logits],
+                       check=True, timeout=600)
         notes = {"digits": ("0.1198", "0.261"), "mnist": ("0.1307", "0.3081")}[dataset]
         done = subprocess.run(
-            [peer, "-c", PEER, path, os.path.join(DATA, dataset, "t10k-images-idx3-ubyte"), logits,
-             *notes], text=True, stdout=subprocess.PIPE, check=True)
+            [peer, "-c", PEER, path, images, logits, *notes], text=True, stdout=subprocess.PIPE, check=True)
         found = json.loads(done.stdout)
         print(f"{model} on {dataset}: {found['images']} images, worst {found['worst']:.3g}, "
               f"logits' deviation {found['spread']:.3g}")
