@@ -19,6 +19,7 @@ help:
 
 deps:
 	@scripts/deps.sh test
+	@scripts/onnx_venv.sh
 
 build:
 	@scripts/deps.sh build
@@ -29,6 +30,7 @@ quickstart:
 
 test:
 	@scripts/deps.sh test
+	@scripts/onnx_venv.sh
 	@tests/run_tests.sh
 
 bench: build
