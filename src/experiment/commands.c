@@ -100,7 +100,8 @@ static const ib_command COMMANDS[] = {
      .details = "--onnx: a network; the input is the normalised image, [N,1,28,28]; MODEL may be a "
                 "run's directory; -o is by default the model's name with .onnx. Data set and "
                 "normalisation are for the file's metadata and taken from run.json beside the "
-                "model unless given. --libsvm: a support vector machine as LIBSVM's model file; its features are the "
+                "model unless given. --libsvm: a support vector machine as LIBSVM's model file; "
+                "its features are the "
                 "normalised pixels. isobit test reads such files too."},
     {.name = "hash",
      .bit = IB_FOR_HASH,

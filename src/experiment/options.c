@@ -7,23 +7,6 @@
 #define AT(member) offsetof(ib_config, member)
 #define UNBOUNDED  1e30
 
-static const char DATA[] = "Data";
-static const char EXPERIMENT[] = "Experiment (may change bits)";
-static const char OPTIMIZER[] = "Optimiser (may change bits)";
-static const char SVM[] = "Support vector machine (--model svm; may change bits)";
-static const char MACHINE[] = "Machine (never changes bits)";
-static const char SHARING[] = "Sharing the work";
-static const char OUTPUT[] = "Output";
-
-enum {
-    MODEL_USERS = IB_FOR_TRAIN | IB_FOR_TEST | IB_FOR_BENCH,
-    DATA_USERS = IB_FOR_DATA | IB_FOR_TRAIN | IB_FOR_TEST | IB_FOR_HASH,
-    STUDY_USERS = IB_FOR_EXPERIMENT | IB_FOR_SWEEP | IB_FOR_REPORT,
-    AGAIN = IB_FOR_COMPARE | IB_FOR_REPRODUCE,
-    EVALUATION = IB_FOR_TRAIN | IB_FOR_TEST,
-    STEP_USERS = IB_FOR_TRAIN | IB_FOR_BENCH,
-};
-
 static const ib_option OPTIONS[] = {
     {.name = "dataset",
      .kind = IB_OPTION_NAME,
@@ -588,7 +571,8 @@ static const ib_option OPTIONS[] = {
     {.name = "json",
      .kind = IB_OPTION_FLAG,
      .offset = AT(json),
-     .commands = MODEL_USERS | IB_FOR_DEVICES | IB_FOR_DESCRIBE | STUDY_USERS | AGAIN | IB_FOR_EXPORT,
+     .commands =
+         MODEL_USERS | IB_FOR_DEVICES | IB_FOR_DESCRIBE | STUDY_USERS | AGAIN | IB_FOR_EXPORT,
      .group = OUTPUT,
      .help = "print one JSON object as the last line of standard output, and nothing else there"},
 };
