@@ -20,6 +20,7 @@ help:
 
 deps:
 	@scripts/deps.sh test
+	@scripts/onnx_venv.sh
 
 build:
 	@scripts/deps.sh build
@@ -30,6 +31,7 @@ quickstart:
 
 test:
 	@scripts/deps.sh test
+	@scripts/onnx_venv.sh
 	@tests/run_tests.sh
 
 bench: build

@@ -108,7 +108,11 @@ static const ib_command COMMANDS[] = {
      .operand = "MODEL.safetensors",
      .operand_required = 1,
      .summary = "write a trained model in another program's format",
-     .details = "--libsvm: a support vector machine as LIBSVM's model file; its features are the "
+     .details = "--onnx: a network; the input is the normalised image, [N,1,28,28]; MODEL may be a "
+                "run's directory; -o is by default the model's name with .onnx. Data set and "
+                "normalisation are for the file's metadata and taken from run.json beside the "
+                "model unless given. --libsvm: a support vector machine as LIBSVM's model file; "
+                "its features are the "
                 "normalised pixels. isobit test reads such files too."},
     {.name = "hash",
      .bit = IB_FOR_HASH,

@@ -75,6 +75,7 @@ typedef struct ib_config {
     char *resume;             /* the directory of a run to go on with */
     int64_t checkpoint_every; /* steps; 0: only at the end of each epoch */
     int trace;                /* hashes of every step into trace.bin */
+    int onnx;                 /* export: an ONNX model */
     int libsvm;               /* export: LIBSVM's format */
     char *output;             /* export: the file to write */
     int json;

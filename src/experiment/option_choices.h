@@ -64,4 +64,23 @@ static const ib_choice MATHS[] = {
     {.name = NULL},
 };
 
+/* Groups of --help, and commands that share options. */
+static const char DATA[] = "Data";
+static const char EXPERIMENT[] = "Experiment (may change bits)";
+static const char OPTIMIZER[] = "Optimiser (may change bits)";
+static const char SVM[] = "Support vector machine (--model svm; may change bits)";
+static const char MACHINE[] = "Machine (never changes bits)";
+static const char SHARING[] = "Sharing the work";
+static const char TRACKING[] = "Tracking (never changes bits)";
+static const char OUTPUT[] = "Output";
+
+enum {
+    MODEL_USERS = IB_FOR_TRAIN | IB_FOR_TEST | IB_FOR_BENCH,
+    DATA_USERS = IB_FOR_DATA | IB_FOR_TRAIN | IB_FOR_TEST | IB_FOR_HASH,
+    STUDY_USERS = IB_FOR_EXPERIMENT | IB_FOR_SWEEP | IB_FOR_REPORT,
+    AGAIN = IB_FOR_COMPARE | IB_FOR_REPRODUCE,
+    EVALUATION = IB_FOR_TRAIN | IB_FOR_TEST,
+    STEP_USERS = IB_FOR_TRAIN | IB_FOR_BENCH,
+};
+
 #endif

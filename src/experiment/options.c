@@ -7,31 +7,13 @@
 #define AT(member) offsetof(ib_config, member)
 #define UNBOUNDED  1e30
 
-static const char DATA[] = "Data";
-static const char EXPERIMENT[] = "Experiment (may change bits)";
-static const char OPTIMIZER[] = "Optimiser (may change bits)";
-static const char SVM[] = "Support vector machine (--model svm; may change bits)";
-static const char MACHINE[] = "Machine (never changes bits)";
-static const char SHARING[] = "Sharing the work";
-static const char TRACKING[] = "Tracking (never changes bits)";
-static const char OUTPUT[] = "Output";
-
-enum {
-    MODEL_USERS = IB_FOR_TRAIN | IB_FOR_TEST | IB_FOR_BENCH,
-    DATA_USERS = IB_FOR_DATA | IB_FOR_TRAIN | IB_FOR_TEST | IB_FOR_HASH,
-    STUDY_USERS = IB_FOR_EXPERIMENT | IB_FOR_SWEEP | IB_FOR_REPORT,
-    AGAIN = IB_FOR_COMPARE | IB_FOR_REPRODUCE,
-    EVALUATION = IB_FOR_TRAIN | IB_FOR_TEST,
-    STEP_USERS = IB_FOR_TRAIN | IB_FOR_BENCH,
-};
-
 static const ib_option OPTIONS[] = {
     {.name = "dataset",
      .kind = IB_OPTION_NAME,
      .offset = AT(dataset),
      .default_text = "mnist",
      .choices = DATASETS,
-     .commands = DATA_USERS,
+     .commands = DATA_USERS | IB_FOR_EXPORT,
      .arithmetic = 1,
      .placeholder = "NAME",
      .group = DATA,
@@ -104,7 +86,7 @@ static const ib_option OPTIONS[] = {
      .offset = AT(normalize),
      .default_text = "dataset",
      .choices = NORMALIZATIONS,
-     .commands = EVALUATION,
+     .commands = EVALUATION | IB_FOR_EXPORT,
      .arithmetic = 1,
      .placeholder = "NAME",
      .group = DATA,
@@ -537,6 +519,12 @@ static const ib_option OPTIONS[] = {
      .commands = IB_FOR_TRAIN,
      .group = OUTPUT,
      .help = "also write ./<dataset>_<model>_<N>epochs.safetensors (svm: ./<dataset>_svm)"},
+    {.name = "onnx",
+     .kind = IB_OPTION_FLAG,
+     .offset = AT(onnx),
+     .commands = IB_FOR_EXPORT,
+     .group = OUTPUT,
+     .help = "write a network as an ONNX model (opset 17), weights inside"},
     {.name = "libsvm",
      .kind = IB_OPTION_FLAG,
      .offset = AT(libsvm),
@@ -585,7 +573,8 @@ static const ib_option OPTIONS[] = {
     {.name = "json",
      .kind = IB_OPTION_FLAG,
      .offset = AT(json),
-     .commands = MODEL_USERS | IB_FOR_DEVICES | IB_FOR_DESCRIBE | STUDY_USERS | AGAIN | IB_FOR_SYNC,
+     .commands = MODEL_USERS | IB_FOR_DEVICES | IB_FOR_DESCRIBE | STUDY_USERS | AGAIN |
+                 IB_FOR_EXPORT | IB_FOR_SYNC,
      .group = OUTPUT,
      .help = "print one JSON object as the last line of standard output, and nothing else there"},
 };

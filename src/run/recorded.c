@@ -144,3 +144,36 @@ ib_status ib_adopt_experiment(const json_t *record, const char *path, const char
     json_decref(canonical);
     return status;
 }
+
+/* <directory of path>/run.json; fresh memory. */
+static char *record_beside(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return ib_format("%.*srun.json", slash == NULL ? 0 : (int)(slash - path) + 1, path);
+}
+
+ib_status ib_adopt_beside(const char *model_path, const char *sha256, const char *const *names,
+                          ib_arguments *arguments, FILE *log, int *adopted, ib_error *err) {
+    char *path = record_beside(model_path);
+    if (path == NULL)
+        return ib_fail_memory(err);
+    json_t *record = NULL;
+    ib_status status = ib_json_file_read(path, &record, err);
+    const json_t *configuration = json_object_get(record, "configuration");
+    const char *recorded = ib_json_text_at(record, "results", "model_sha256");
+    if (status == IB_OK && configuration != NULL && recorded != NULL) {
+        if (strcmp(recorded, sha256) != 0)
+            status = ib_fail(err, IB_ERROR_VERIFY,
+                             "%s has SHA-256 %s, but %s records %s: the file was changed after the "
+                             "run; move it elsewhere to use it all the same",
+                             model_path, sha256, path, recorded);
+        for (size_t i = 0; status == IB_OK && names[i] != NULL; ++i)
+            status = ib_adopt_option(names[i], configuration, path, arguments, err);
+        if (status == IB_OK && !arguments->config.json)
+            fprintf(log, "options not given are taken from %s\n", path);
+    }
+    if (adopted != NULL)
+        *adopted = status == IB_OK && configuration != NULL && recorded != NULL;
+    json_decref(record);
+    free(path);
+    return status;
+}

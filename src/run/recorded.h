@@ -3,6 +3,7 @@
 #define IB_RUN_RECORDED_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "base/status.h"
 #include "experiment/options.h"
@@ -18,5 +19,10 @@ ib_status ib_adopt_option(const char *name, const json_t *configuration, const c
 ib_status ib_adopt_experiment(const json_t *record, const char *path, const char *const *changeable,
                               ib_arguments *arguments, const char **experiment_sha256,
                               ib_error *err);
+
+/* The same for the options in names (ends with NULL) from run.json beside a model file, where there
+ * is one; it must record the file's SHA-256, else IB_ERROR_VERIFY. adopted may be NULL. */
+ib_status ib_adopt_beside(const char *model_path, const char *sha256, const char *const *names,
+                          ib_arguments *arguments, FILE *log, int *adopted, ib_error *err);
 
 #endif

@@ -31,8 +31,7 @@ ib_status ib_run_compare(ib_arguments *arguments, const ib_run_context *context,
 ib_status ib_run_reproduce(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 /* Takes options that were not given from the model's run record where there is one beside it. */
 ib_status ib_run_test(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
-ib_status ib_run_export(const ib_arguments *arguments, const ib_run_context *context,
-                        ib_error *err);
+ib_status ib_run_export(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 ib_status ib_run_hash(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 /* Checks an experiment file, or prints the format. */
 ib_status ib_run_experiment(const ib_arguments *arguments, const ib_run_context *context,

@@ -1,17 +1,28 @@
 /* isobit export: a trained model in another program's format. */
 #include "run/run.h"
 
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
 #include "base/file.h"
+#include "base/sha256.h"
+#include "data/dataset.h"
+#include "experiment/json_text.h"
+#include "model/onnx.h"
+#include "run/recorded.h"
+#include "run/run_svm.h"
 #include "svm/svm.h"
 
-ib_status ib_run_export(const ib_arguments *arguments, const ib_run_context *context,
-                        ib_error *err) {
-    const ib_config *config = &arguments->config;
-    const char *path = arguments->words[0];
-    if (!config->libsvm)
-        return ib_fail(err, IB_ERROR_USAGE, "isobit export needs a format: --libsvm");
+/* ---- LIBSVM -----------------------------------------------------------------------------------
+ */
+
+static ib_status export_libsvm(const char *path, const ib_config *config,
+                               const ib_run_context *context, ib_error *err) {
     if (config->output == NULL)
         return ib_fail(err, IB_ERROR_USAGE, "isobit export needs the file to write: -o FILE");
+    if (config->json)
+        return ib_fail(err, IB_ERROR_USAGE, "--json goes with --onnx only");
     if (!ib_path_exists(path))
         return ib_fail(err, IB_ERROR_VERIFY, "there is no model file %s", path);
     ib_svm_model model;
@@ -22,4 +33,110 @@ ib_status ib_run_export(const ib_arguments *arguments, const ib_run_context *con
                 model.class_count);
     ib_svm_model_close(&model);
     return status;
+}
+
+/* ---- ONNX -------------------------------------------------------------------------------------
+ */
+
+static int is_directory(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+static int is_same_file(const char *a, const char *b) {
+    struct stat one, two;
+    return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
+/* The model's name with .onnx; fresh memory. */
+static char *onnx_name(const char *model) {
+    static const char SUFFIX[] = ".safetensors";
+    size_t length = strlen(model), suffix = sizeof SUFFIX - 1;
+    if (length > suffix && strcmp(model + length - suffix, SUFFIX) == 0)
+        length -= suffix;
+    return ib_format("%.*s.onnx", (int)length, model);
+}
+
+static void print_written(const char *path, const ib_onnx_written *written, int json, FILE *out) {
+    const char *model = ib_model_kind_name(written->kind);
+    if (!json) {
+        fprintf(out, "%s: %s, %llu bytes, SHA-256 %s\n", path, model,
+                (unsigned long long)written->bytes, written->sha256);
+        return;
+    }
+    ib_json text = {.out = out};
+    ib_json_open(&text, NULL, '{');
+    ib_json_string(&text, "path", path);
+    ib_json_string(&text, "model", model);
+    ib_json_uint(&text, "bytes", written->bytes);
+    ib_json_string(&text, "sha256", written->sha256);
+    ib_json_close(&text, '}');
+    fputc('\n', out);
+}
+
+static const char *choice_name(const ib_config *config) {
+    const ib_option *option = ib_option_find("normalize", strlen("normalize"));
+    const ib_choice *choice = option->choices;
+    while (choice->name != NULL && choice->value != config->normalize)
+        ++choice;
+    return choice->name;
+}
+
+static ib_status write_onnx(const char *model, const char *path, ib_arguments *arguments,
+                            const ib_run_context *context, ib_error *err) {
+    static const char *const ADOPTED[] = {"dataset", "normalize", NULL};
+    const ib_config *config = &arguments->config;
+    char sha256[IB_SHA256_HEX_SIZE];
+    ib_svm_file_kind kind;
+    int adopted = 0;
+    if (!ib_path_exists(model))
+        return ib_fail(err, IB_ERROR_VERIFY, "there is no model file %s", model);
+    if (is_same_file(model, path))
+        return ib_fail(err, IB_ERROR_USAGE, "-o %s is the model itself", path);
+    IB_TRY(ib_svm_file_kind_of(model, &kind, err));
+    if (kind != IB_NO_SVM)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "%s is a support vector machine; --onnx writes networks, --libsvm these",
+                       model);
+    IB_TRY(ib_sha256_file(model, sha256, err));
+    IB_TRY(ib_adopt_beside(model, sha256, ADOPTED, arguments, context->log, &adopted, err));
+    if (!adopted && ib_arguments_source(arguments, "dataset") == IB_FROM_DEFAULT)
+        fprintf(context->log,
+                "no run.json beside %s: its pixels are taken to be normalised as %s's; --dataset "
+                "and --normalize say otherwise\n",
+                model, config->dataset);
+    const ib_dataset_info *info = ib_dataset_find(config->dataset);
+    if (info == NULL)
+        return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->dataset);
+    ib_onnx_notes notes = {.normalize = choice_name(config)};
+    ib_chosen_normalization(config, info->mean, info->standard_deviation, &notes.mean,
+                            &notes.deviation);
+    ib_onnx_written written;
+    IB_TRY(ib_onnx_write(model, &notes, path, &written, err));
+    print_written(path, &written, config->json, context->out);
+    return IB_OK;
+}
+
+static ib_status export_onnx(const char *operand, ib_arguments *arguments,
+                             const ib_run_context *context, ib_error *err) {
+    const char *output = arguments->config.output;
+    char *model = is_directory(operand) ? ib_path_join(operand, "model.safetensors")
+                                        : ib_format("%s", operand);
+    char *path = model == NULL ? NULL : output == NULL ? onnx_name(model) : ib_format("%s", output);
+    ib_status status =
+        path == NULL ? ib_fail_memory(err) : write_onnx(model, path, arguments, context, err);
+    free(model);
+    free(path);
+    return status;
+}
+
+ib_status ib_run_export(ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
+    const ib_config *config = &arguments->config;
+    if (config->onnx == config->libsvm)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "isobit export needs one format: --onnx (networks) or --libsvm (support "
+                       "vector machines)");
+    return config->onnx ? export_onnx(arguments->words[0], arguments, context, err)
+                        : export_libsvm(arguments->words[0], config, context, err);
 }

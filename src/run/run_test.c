@@ -1,7 +1,6 @@
 /* isobit test: what a trained model is worth on the test images. */
 #include "run/run.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -11,42 +10,10 @@
 #include "run/run_svm.h"
 #include "run/session.h"
 #include "track/metrics_json.h"
-#include "track/record_file.h"
 #include "train/trainer.h"
-
-/* <directory of path>/run.json; fresh memory. */
-static char *record_beside(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return ib_format("%.*srun.json", slash == NULL ? 0 : (int)(slash - path) + 1, path);
-}
 
 /* Options that decide which images are tested and how they are scaled. */
 static const char *const ADOPTED[] = {"dataset", "split", "seed", "test-size", "normalize", NULL};
-
-static ib_status adopt_record(const char *model_path, const char *sha256, ib_arguments *arguments,
-                              const ib_run_context *context, ib_error *err) {
-    char *path = record_beside(model_path);
-    if (path == NULL)
-        return ib_fail_memory(err);
-    json_t *record = NULL;
-    ib_status status = ib_json_file_read(path, &record, err);
-    const json_t *configuration = json_object_get(record, "configuration");
-    const char *recorded = ib_json_text_at(record, "results", "model_sha256");
-    if (status == IB_OK && configuration != NULL && recorded != NULL) {
-        if (strcmp(recorded, sha256) != 0)
-            status = ib_fail(err, IB_ERROR_VERIFY,
-                             "%s has SHA-256 %s, but %s records %s: the file was changed after the "
-                             "run; move it elsewhere to test it all the same",
-                             model_path, sha256, path, recorded);
-        for (size_t i = 0; status == IB_OK && ADOPTED[i] != NULL; ++i)
-            status = ib_adopt_option(ADOPTED[i], configuration, path, arguments, err);
-        if (status == IB_OK && !arguments->config.json)
-            fprintf(context->log, "options not given are taken from %s\n", path);
-    }
-    json_decref(record);
-    free(path);
-    return status;
-}
 
 static void print_text(const ib_evaluation *test, int has_loss, const char *sha256, FILE *out) {
     fputs("\nTest set: ", out);
@@ -159,7 +126,7 @@ ib_status ib_run_test(ib_arguments *arguments, const ib_run_context *context, ib
                        "model.safetensors",
                        path);
     IB_TRY(ib_sha256_file(path, sha256, err));
-    IB_TRY(adopt_record(path, sha256, arguments, context, err));
+    IB_TRY(ib_adopt_beside(path, sha256, ADOPTED, arguments, context->log, NULL, err));
     ib_session session = {0};
     ib_status status = evaluate(path, sha256, arguments, &session, context, err);
     ib_session_close(&session);

@@ -1,0 +1,418 @@
+/* Networks as ONNX graphs. Field numbers are those of onnx.proto. */
+#include "model/onnx.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/number.h"
+#include "base/numerics_version.h"
+#include "build_info.h"
+#include "model/registry.h"
+#include "tensor/protobuf.h"
+#include "tensor/safetensors.h"
+
+enum { SIDE = 28, CLASSES = 10, IR_VERSION = 8, OPSET = 17 };
+enum { MODEL_IR = 1, MODEL_PRODUCER, MODEL_PRODUCER_VERSION, MODEL_GRAPH = 7, MODEL_OPSET };
+enum { MODEL_METADATA = 14, OPSET_DOMAIN = 1, OPSET_VERSION, ENTRY_KEY = 1, ENTRY_VALUE };
+enum { GRAPH_NODE = 1, GRAPH_NAME, GRAPH_INITIALIZER = 5, GRAPH_INPUT = 11, GRAPH_OUTPUT };
+enum { NODE_INPUT = 1, NODE_OUTPUT, NODE_NAME, NODE_OPERATION, NODE_ATTRIBUTE };
+enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_F, ATTRIBUTE_I, ATTRIBUTE_INTS = 8, ATTRIBUTE_TYPE = 20 };
+enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_INTS = 7, ELEMENT_FLOAT = 1 };
+enum { TENSOR_DIMS = 1, TENSOR_TYPE, TENSOR_NAME = 8, TENSOR_RAW };
+#define MOST_BYTES INT64_C(0x7fffffff) /* protobuf's limit of a message, and so ONNX's */
+
+/* One weight: the bytes before it, then data from the file's map. */
+struct initializer {
+    ib_protobuf head;
+    const ib_named_tensor *tensor;
+};
+
+/* Where a row's output is found and what it is: features when side is 0. */
+struct value {
+    char *name;
+    int64_t side, channels;
+};
+
+struct graph {
+    const ib_safetensors *file;
+    ib_protobuf nodes;
+    struct initializer *initializers; /* room for every tensor of the file */
+    size_t count, used;               /* used: tensors of the file that the rows have */
+    struct value *values;             /* one a row */
+    size_t rows;
+    int last;                    /* the row being added gives the logits */
+    int mismatch, out_of_memory; /* mismatch: the file is of another network */
+};
+
+static void graph_close(struct graph *g) {
+    for (size_t i = 0; i < g->count; ++i)
+        ib_protobuf_free(&g->initializers[i].head);
+    for (size_t i = 0; g->values != NULL && i < g->rows; ++i)
+        free(g->values[i].name);
+    free(g->initializers);
+    free(g->values);
+    ib_protobuf_free(&g->nodes);
+}
+
+/* ---- nodes ------------------------------------------------------------------------------------
+ */
+
+static void attribute_int(ib_protobuf *node, const char *name, int64_t value) {
+    ib_protobuf a = {0};
+    ib_protobuf_text(&a, ATTRIBUTE_NAME, name);
+    ib_protobuf_integer(&a, ATTRIBUTE_I, value);
+    ib_protobuf_integer(&a, ATTRIBUTE_TYPE, TYPE_INT);
+    ib_protobuf_child(node, NODE_ATTRIBUTE, &a);
+}
+
+static void attribute_float(ib_protobuf *node, const char *name, float value) {
+    ib_protobuf a = {0};
+    ib_protobuf_text(&a, ATTRIBUTE_NAME, name);
+    ib_protobuf_float(&a, ATTRIBUTE_F, value);
+    ib_protobuf_integer(&a, ATTRIBUTE_TYPE, TYPE_FLOAT);
+    ib_protobuf_child(node, NODE_ATTRIBUTE, &a);
+}
+
+static void attribute_ints(ib_protobuf *node, const char *name, int64_t value, int count) {
+    ib_protobuf a = {0};
+    ib_protobuf_text(&a, ATTRIBUTE_NAME, name);
+    for (int i = 0; i < count; ++i)
+        ib_protobuf_integer(&a, ATTRIBUTE_INTS, value);
+    ib_protobuf_integer(&a, ATTRIBUTE_TYPE, TYPE_INTS);
+    ib_protobuf_child(node, NODE_ATTRIBUTE, &a);
+}
+
+static void window(ib_protobuf *node, int64_t kernel, int64_t stride, int64_t pad) {
+    attribute_ints(node, "kernel_shape", kernel, 2);
+    attribute_ints(node, "pads", pad, 4);
+    attribute_ints(node, "strides", stride, 2);
+}
+
+/* Ends a node that has its inputs and attributes: *value, its first input, becomes its output. */
+static void finish(struct graph *g, ib_protobuf *node, const char *row, const char *operation,
+                   char **value) {
+    free(*value);
+    *value = g->last && strcmp(operation, "Gemm") == 0 ? ib_format("logits")
+                                                       : ib_format("%s.%s", row, operation);
+    g->out_of_memory |= *value == NULL;
+    const char *name = *value == NULL ? "" : *value;
+    ib_protobuf_text(node, NODE_OUTPUT, name);
+    ib_protobuf_text(node, NODE_NAME, name);
+    ib_protobuf_text(node, NODE_OPERATION, operation);
+    ib_protobuf_child(&g->nodes, GRAPH_NODE, node);
+}
+
+static ib_protobuf begin(const char *value) {
+    ib_protobuf node = {0};
+    ib_protobuf_text(&node, NODE_INPUT, value == NULL ? "" : value);
+    return node;
+}
+
+static void simple(struct graph *g, const char *row, const char *operation, char **value) {
+    ib_protobuf node = begin(*value);
+    finish(g, &node, row, operation, value);
+}
+
+/* Counts the file's tensor; node not NULL: makes it an initializer, and an input of the node. */
+static void weight(struct graph *g, ib_protobuf *node, const char *row, const char *suffix,
+                   ib_dtype dtype, ib_shape shape) {
+    char *name = ib_format("%s.%s", row, suffix);
+    g->out_of_memory |= name == NULL;
+    const ib_named_tensor *t = name == NULL ? NULL : ib_safetensors_find(g->file, name);
+    if (t == NULL || t->dtype != dtype || t->shape.rank != shape.rank ||
+        memcmp(t->shape.extent, shape.extent, (size_t)shape.rank * sizeof shape.extent[0]) != 0 ||
+        g->used == g->file->count) {
+        g->mismatch = 1;
+        free(name);
+        return;
+    }
+    ++g->used;
+    if (node != NULL) {
+        struct initializer *i = &g->initializers[g->count++];
+        uint64_t bytes = (uint64_t)ib_shape_elements(&shape) * ib_dtype_size(dtype);
+        ib_protobuf tensor = {0};
+        for (int d = 0; d < shape.rank; ++d)
+            ib_protobuf_integer(&tensor, TENSOR_DIMS, shape.extent[d]);
+        ib_protobuf_integer(&tensor, TENSOR_TYPE, ELEMENT_FLOAT);
+        ib_protobuf_text(&tensor, TENSOR_NAME, name);
+        ib_protobuf_length(&tensor, TENSOR_RAW, bytes);
+        i->tensor = t;
+        ib_protobuf_length(&i->head, GRAPH_INITIALIZER, tensor.size + bytes);
+        ib_protobuf_append(&i->head, &tensor);
+        ib_protobuf_text(node, NODE_INPUT, name);
+    }
+    free(name);
+}
+
+/* ---- rows -------------------------------------------------------------------------------------
+ */
+
+static void add_conv(struct graph *g, const ib_layer_spec *s, struct value *v) {
+    ib_protobuf node = begin(v->name);
+    weight(g, &node, s->name, "weight", IB_F32,
+           (ib_shape){4, {s->out, v->channels, s->kernel, s->kernel}});
+    if (!s->no_bias)
+        weight(g, &node, s->name, "bias", IB_F32, (ib_shape){1, {s->out}});
+    window(&node, s->kernel, s->stride, s->pad);
+    finish(g, &node, s->name, "Conv", &v->name);
+    v->side = (v->side + 2 * s->pad - s->kernel) / s->stride + 1;
+    v->channels = s->out;
+}
+
+static void add_linear(struct graph *g, const ib_layer_spec *s, struct value *v) {
+    if (v->side > 0)
+        simple(g, s->name, "Flatten", &v->name);
+    int64_t in = v->side > 0 ? v->side * v->side * v->channels : v->channels;
+    ib_protobuf node = begin(v->name);
+    weight(g, &node, s->name, "weight", IB_F32, (ib_shape){2, {s->out, in}});
+    weight(g, &node, s->name, "bias", IB_F32, (ib_shape){1, {s->out}});
+    attribute_int(&node, "transB", 1);
+    finish(g, &node, s->name, "Gemm", &v->name);
+    *v = (struct value){v->name, 0, s->out};
+}
+
+static void add_norm(struct graph *g, const ib_layer_spec *s, const char *added, struct value *v) {
+    static const char *const KEPT[] = {"weight", "bias", "running_mean", "running_var"};
+    ib_protobuf node = begin(v->name);
+    for (int i = 0; i < 4; ++i)
+        weight(g, &node, s->name, KEPT[i], IB_F32, (ib_shape){1, {v->channels}});
+    weight(g, NULL, s->name, "num_batches_tracked", IB_I64, (ib_shape){0, {0}});
+    attribute_float(&node, "epsilon", 1e-5f);
+    finish(g, &node, s->name, "BatchNormalization", &v->name);
+    if (s->add > 0) {
+        node = begin(v->name);
+        ib_protobuf_text(&node, NODE_INPUT, added == NULL ? "" : added);
+        finish(g, &node, s->name, "Add", &v->name);
+    }
+}
+
+static void add_pool(struct graph *g, const char *row, int64_t kernel, int64_t pad,
+                     struct value *v) {
+    ib_protobuf node = begin(v->name);
+    window(&node, kernel, 2, pad);
+    finish(g, &node, row, "MaxPool", &v->name);
+    v->side = (v->side + 2 * pad - kernel) / 2 + 1;
+}
+
+static void add_row(struct graph *g, const ib_layer_spec *rows, size_t row) {
+    const ib_layer_spec *s = &rows[row];
+    struct value *v = &g->values[row];
+    g->last = row + 1 == g->rows;
+    const struct value *from = row > s->back ? &g->values[row - 1 - s->back] : NULL;
+    *v = from != NULL ? *from : (struct value){NULL, SIDE, 1};
+    v->name = ib_format("%s", from == NULL ? "input" : from->name == NULL ? "" : from->name);
+    g->out_of_memory |= v->name == NULL;
+    switch (s->kind) {
+    case IB_LAYER_CONV:
+        add_conv(g, s, v);
+        break;
+    case IB_LAYER_LINEAR:
+        add_linear(g, s, v);
+        break;
+    case IB_LAYER_NORM:
+        add_norm(g, s, s->add > 0 ? g->values[row - s->add].name : NULL, v);
+        break;
+    case IB_LAYER_POOL:
+        add_pool(g, s->name, 3, 1, v);
+        break;
+    case IB_LAYER_MEAN:
+        simple(g, s->name, "GlobalAveragePool", &v->name);
+        v->side = 1;
+        break;
+    }
+    if (s->relu)
+        simple(g, s->name, "Relu", &v->name);
+    if (s->kind == IB_LAYER_CONV && s->pool)
+        add_pool(g, s->name, 2, 0, v);
+}
+
+/* Fills a graph from a model's rows; the caller closes it, also after a failure. */
+static ib_status build(struct graph *g, const ib_safetensors *file, const ib_layer_spec *rows,
+                       ib_error *err) {
+    *g = (struct graph){.file = file};
+    while (rows[g->rows].name != NULL)
+        ++g->rows;
+    g->values = calloc(g->rows + 1, sizeof *g->values);
+    g->initializers = calloc(file->count + 1, sizeof *g->initializers);
+    if (g->values == NULL || g->initializers == NULL)
+        return ib_fail_memory(err);
+    for (size_t row = 0; row < g->rows && !g->mismatch; ++row)
+        add_row(g, rows, row);
+    g->mismatch |= g->used != file->count;
+    if (g->out_of_memory)
+        return ib_fail_memory(err);
+    return g->nodes.failed ? ib_fail_memory(err) : IB_OK;
+}
+
+/* ---- the file ---------------------------------------------------------------------------------
+ */
+
+static void add_port(ib_protobuf *graph, unsigned field, const char *name, const int64_t *extents,
+                     int count) {
+    ib_protobuf shape = {0}, tensor = {0}, type = {0}, port = {0};
+    for (int i = 0; i <= count; ++i) {
+        ib_protobuf dimension = {0};
+        if (i == 0)
+            ib_protobuf_text(&dimension, 2, "N");
+        else
+            ib_protobuf_integer(&dimension, 1, extents[i - 1]);
+        ib_protobuf_child(&shape, 1, &dimension);
+    }
+    ib_protobuf_integer(&tensor, 1, ELEMENT_FLOAT);
+    ib_protobuf_child(&tensor, 2, &shape);
+    ib_protobuf_child(&type, 1, &tensor);
+    ib_protobuf_text(&port, 1, name);
+    ib_protobuf_child(&port, 2, &type);
+    ib_protobuf_child(graph, field, &port);
+}
+
+static void add_note(ib_protobuf *model, const char *key, const char *value) {
+    ib_protobuf entry = {0};
+    ib_protobuf_text(&entry, ENTRY_KEY, key);
+    ib_protobuf_text(&entry, ENTRY_VALUE, value);
+    ib_protobuf_child(model, MODEL_METADATA, &entry);
+}
+
+/* What stands before the graph's weights and after them. */
+struct frame {
+    ib_protobuf model, graph, ports, tail;
+    uint64_t bytes;
+};
+
+static void frame_close(struct frame *f) {
+    ib_protobuf_free(&f->model);
+    ib_protobuf_free(&f->graph);
+    ib_protobuf_free(&f->ports);
+    ib_protobuf_free(&f->tail);
+}
+
+static size_t data_size(const ib_named_tensor *tensor) {
+    return (size_t)ib_shape_elements(&tensor->shape) * ib_dtype_size(tensor->dtype);
+}
+
+static ib_status frame_build(struct frame *f, struct graph *g, const char *kind,
+                             const ib_onnx_notes *notes, const char *sha256, ib_error *err) {
+    static const int64_t IMAGE[] = {1, SIDE, SIDE}, LOGITS[] = {CLASSES};
+    char mean[IB_DOUBLE_TEXT], deviation[IB_DOUBLE_TEXT];
+    *f = (struct frame){0};
+    ib_protobuf_text(&f->graph, GRAPH_NAME, kind);
+    add_port(&f->ports, GRAPH_INPUT, "input", IMAGE, 3);
+    add_port(&f->ports, GRAPH_OUTPUT, "logits", LOGITS, 1);
+    uint64_t size = g->nodes.size + f->graph.size + f->ports.size;
+    int failed = 0;
+    for (size_t i = 0; i < g->count; ++i) {
+        size += g->initializers[i].head.size + data_size(g->initializers[i].tensor);
+        failed |= g->initializers[i].head.failed;
+    }
+    ib_protobuf_integer(&f->model, MODEL_IR, IR_VERSION);
+    ib_protobuf_text(&f->model, MODEL_PRODUCER, "isobit");
+    ib_protobuf_text(&f->model, MODEL_PRODUCER_VERSION, IB_VERSION);
+    ib_protobuf_length(&f->model, MODEL_GRAPH, size);
+    ib_protobuf opset = {0};
+    ib_protobuf_text(&opset, OPSET_DOMAIN, "");
+    ib_protobuf_integer(&opset, OPSET_VERSION, OPSET);
+    ib_protobuf_child(&f->tail, MODEL_OPSET, &opset);
+    ib_print_double(notes->mean, mean);
+    ib_print_double(notes->deviation, deviation);
+    add_note(&f->tail, "isobit.model_sha256", sha256);
+    add_note(&f->tail, "isobit.normalize", notes->normalize);
+    add_note(&f->tail, "isobit.mean", mean);
+    add_note(&f->tail, "isobit.std", deviation);
+    add_note(&f->tail, "isobit.numerics", IB_NUMERICS_VERSION);
+    add_note(&f->tail, "isobit.classes", "0,1,2,3,4,5,6,7,8,9");
+    f->bytes = f->model.size + size + f->tail.size;
+    if (failed || f->model.failed || f->graph.failed || f->ports.failed || f->tail.failed)
+        return ib_fail_memory(err);
+    return f->bytes <= MOST_BYTES
+               ? IB_OK
+               : ib_fail(err, IB_ERROR_USAGE, "%s has more than the 2 GiB an ONNX file can hold",
+                         kind);
+}
+
+/* A stream and the hash of what went into it; stream errors are found by ib_atomic_commit. */
+static ib_status put(FILE *stream, ib_sha256 *hash, const void *data, size_t size, ib_error *err) {
+    if (size == 0)
+        return IB_OK;
+    fwrite(data, 1, size, stream);
+    return ib_sha256_update(hash, data, size, err);
+}
+
+static ib_status put_all(const struct graph *g, const struct frame *f, FILE *stream,
+                         ib_sha256 *hash, ib_error *err) {
+    IB_TRY(put(stream, hash, f->model.data, f->model.size, err));
+    IB_TRY(put(stream, hash, g->nodes.data, g->nodes.size, err));
+    IB_TRY(put(stream, hash, f->graph.data, f->graph.size, err));
+    for (size_t i = 0; i < g->count; ++i) {
+        const struct initializer *w = &g->initializers[i];
+        IB_TRY(put(stream, hash, w->head.data, w->head.size, err));
+        IB_TRY(put(stream, hash, w->tensor->data, data_size(w->tensor), err));
+    }
+    IB_TRY(put(stream, hash, f->ports.data, f->ports.size, err));
+    return put(stream, hash, f->tail.data, f->tail.size, err);
+}
+
+static ib_status write_file(const struct graph *g, const struct frame *f, const char *path,
+                            char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+    ib_atomic_file out = {0};
+    ib_sha256 *hash = NULL;
+    IB_TRY(ib_sha256_begin(&hash, err));
+    ib_status status = ib_atomic_open(&out, path, err);
+    if (status == IB_OK) {
+        status = put_all(g, f, out.stream, hash, err);
+        if (status == IB_OK)
+            status = ib_atomic_commit(&out, err);
+        else
+            ib_atomic_abort(&out);
+    }
+    ib_status ended = ib_sha256_end(hash, hex, status == IB_OK ? err : NULL);
+    return status != IB_OK ? status : ended;
+}
+
+static ib_status write_fitting(const ib_safetensors *file, const ib_onnx_notes *notes,
+                               const char *path, ib_onnx_written *written, int *found,
+                               ib_error *err) {
+    ib_rows rows;
+    struct graph g = {0};
+    struct frame f = {0};
+    char sha256[IB_SHA256_HEX_SIZE];
+    ib_status status = ib_model_rows(written->kind, &rows, err);
+    if (status == IB_OK)
+        status = build(&g, file, rows.rows, err);
+    *found = status == IB_OK && !g.mismatch;
+    if (*found) {
+        status = ib_sha256_bytes(file->map.data, file->map.size, sha256, err);
+        if (status == IB_OK)
+            status = frame_build(&f, &g, ib_model_kind_name(written->kind), notes, sha256, err);
+        if (status == IB_OK)
+            status = write_file(&g, &f, path, written->sha256, err);
+        written->bytes = f.bytes;
+    }
+    frame_close(&f);
+    graph_close(&g);
+    ib_model_rows_free(&rows);
+    return status;
+}
+
+ib_status ib_onnx_write(const char *model_path, const ib_onnx_notes *notes, const char *path,
+                        ib_onnx_written *written, ib_error *err) {
+    static const ib_model_kind KINDS[] = {IB_MODEL_CNN, IB_MODEL_MLP, IB_MODEL_RESNET18,
+                                          IB_MODEL_RESNET50};
+    ib_safetensors file;
+    ib_onnx_written result = {0};
+    int found = 0;
+    IB_TRY(ib_safetensors_open(model_path, &file, err));
+    ib_status status = IB_OK;
+    for (size_t i = 0; status == IB_OK && !found && i < sizeof KINDS / sizeof KINDS[0]; ++i) {
+        result.kind = KINDS[i];
+        status = write_fitting(&file, notes, path, &result, &found, err);
+    }
+    if (status == IB_OK && !found)
+        status = ib_fail(err, IB_ERROR_VERIFY,
+                         "%s is no network of this version: its %zu tensors (%s, ...) fit none",
+                         model_path, file.count, file.count > 0 ? file.tensors[0].name : "none");
+    ib_safetensors_close(&file);
+    if (written != NULL)
+        *written = result;
+    return status;
+}

@@ -1,0 +1,30 @@
+/* A trained network as an ONNX model: opset 17, IR version 8, weights inside. */
+#ifndef IB_MODEL_ONNX_H
+#define IB_MODEL_ONNX_H
+
+#include <stdint.h>
+
+#include "base/sha256.h"
+#include "model/model.h"
+
+/* What the file's metadata says about the pixels it was trained on. */
+typedef struct ib_onnx_notes {
+    const char *normalize;  /* the value of --normalize */
+    double mean, deviation; /* the input is (pixel / 255 - mean) / deviation */
+} ib_onnx_notes;
+
+typedef struct ib_onnx_written {
+    ib_model_kind kind;
+    uint64_t bytes;
+    char sha256[IB_SHA256_HEX_SIZE]; /* of the ONNX file */
+} ib_onnx_written;
+
+/* Writes the network in the safetensors file model_path to path, atomically: input "input"
+ * [N,1,28,28], output "logits" [N,10]. The kind follows from names, types and shapes of the
+ * tensors; a file that fits no network is IB_ERROR_VERIFY. Weights go from the file's map to the
+ * stream, so memory is not doubled. The same bytes for the same file, notes and version. written
+ * may be NULL. */
+ib_status ib_onnx_write(const char *model_path, const ib_onnx_notes *notes, const char *path,
+                        ib_onnx_written *written, ib_error *err);
+
+#endif
