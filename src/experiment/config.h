@@ -74,6 +74,7 @@ typedef struct ib_config {
     int save_model;
     char *resume;             /* the directory of a run to go on with */
     int64_t checkpoint_every; /* steps; 0: only at the end of each epoch */
+    double sample_period;     /* 1 s between two lines of resources.jsonl; 0: none */
     int trace;                /* hashes of every step into trace.bin */
     int libsvm;               /* export: LIBSVM's format */
     char *output;             /* export: the file to write */
@@ -86,6 +87,9 @@ typedef struct ib_config {
     int64_t jobs;         /* sweep: runs at a time */
     double bench_seconds; /* 5 */
     char *profile;        /* bench: where the trace goes */
+    char *prices;         /* cost: "experiments/prices.yaml" */
+    char *machine;        /* cost: the row of the price table for all runs */
+    double watts;         /* cost: estimate energy by this power; 0: not */
     int measure;          /* describe: the floor of a step on this machine too */
 } ib_config;
 

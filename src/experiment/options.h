@@ -46,6 +46,7 @@ enum {
     IB_FOR_EXPERIMENT = 1 << 16,
     IB_FOR_SWEEP = 1 << 17,
     IB_FOR_REPORT = 1 << 18,
+    IB_FOR_COST = 1 << 20,
 };
 
 enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 64 };
@@ -63,6 +64,7 @@ typedef struct ib_option {
      * that optimiser's. */
     const char *optimizer_defaults[IB_OPTIMIZERS];
     double minimum, maximum; /* inclusive; for INT and DOUBLE */
+    double least_above_zero; /* of a DOUBLE that may be 0; 0: any */
     int minimum_excluded, maximum_excluded;
     const ib_choice *choices; /* for CHOICE and NAME */
     unsigned commands;        /* IB_FOR_... */

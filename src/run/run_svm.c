@@ -18,6 +18,8 @@ typedef struct svm_run {
     const ib_run_context *context;
     ib_session session;
     unsigned usable_cpus;
+    cpu_set_t cpu_set;
+    const cpu_set_t *cpus; /* &cpu_set, or NULL */
     ib_record *record;
     char *experiment;
     char *canonical;
@@ -176,13 +178,18 @@ static ib_status begin_record(svm_run *run, ib_error *err) {
                              .split = &run->session.split,
                              .backend = &run->session.backend->info,
                              .usable_cpus = run->usable_cpus};
-    if (run->record == NULL)
-        return ib_record_begin(&start, &run->record, err);
+    if (run->record == NULL) {
+        IB_TRY(ib_record_begin(&start, &run->record, err));
+        ib_record_watch(run->record, run->context->start_seconds, run->cpus);
+        return IB_OK;
+    }
     fprintf(run->context->log,
             "%s: a support vector machine has no checkpoints and is fitted "
             "from the beginning\n",
             ib_record_directory(run->record));
-    return ib_record_continue(run->record, &start, 0, err);
+    IB_TRY(ib_record_continue(run->record, &start, 0, err));
+    ib_record_watch(run->record, run->context->start_seconds, run->cpus);
+    return IB_OK;
 }
 
 static ib_status fit_and_test(svm_run *run, ib_error *err) {
@@ -340,6 +347,7 @@ ib_status ib_run_train_svm(const ib_config *config, const ib_run_context *contex
                    .context = context,
                    .usable_cpus = ib_usable_cpus(),
                    .record = target->record};
+    run.cpus = ib_allowed_cpus(&run.cpu_set);
     ib_status status = run_all(&run, target->experiment_sha256, err);
     ib_svm_model_close(&run.model);
     free(run.images);

@@ -23,6 +23,8 @@ typedef struct train_run {
     const ib_run_context *context;
     ib_session session;
     unsigned usable_cpus;
+    cpu_set_t cpu_set;
+    const cpu_set_t *cpus; /* &cpu_set, or NULL */
     ib_progress progress;
     ib_train_plan plan;
     ib_record *record;      /* NULL in a dry run */
@@ -165,11 +167,15 @@ static ib_status begin_record(train_run *run, ib_error *err) {
                              .split = &run->session.split,
                              .backend = &run->session.backend->info,
                              .usable_cpus = run->usable_cpus};
-    if (run->record == NULL)
-        return ib_record_begin(&start, &run->record, err);
+    if (run->record == NULL) {
+        IB_TRY(ib_record_begin(&start, &run->record, err));
+        ib_record_watch(run->record, run->context->start_seconds, run->cpus);
+        return IB_OK;
+    }
     IB_TRY(ib_checkpoint_read(ib_record_directory(run->record), run->experiment_sha256,
                               run->session.model, &run->from, err));
     IB_TRY(ib_record_continue(run->record, &start, run->from.metrics_bytes, err));
+    ib_record_watch(run->record, run->context->start_seconds, run->cpus);
     fprintf(run->context->log, "going on after step %llu of %s\n",
             (unsigned long long)run->from.position.steps, ib_record_directory(run->record));
     return IB_OK;
@@ -349,6 +355,7 @@ ib_status ib_train_run(const ib_config *config, const ib_run_context *context,
                      .context = context,
                      .usable_cpus = ib_usable_cpus(),
                      .record = target->record};
+    run.cpus = ib_allowed_cpus(&run.cpu_set);
     run.progress.out = context->log_is_terminal ? context->log : NULL;
     run.progress.use_escapes = context->use_escapes;
     ib_status status = run_all(&run, target->experiment_sha256, err);
