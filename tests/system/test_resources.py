@@ -122,19 +122,24 @@ def check_refusals(directory, place):
     assert "no price" in run("cost", place, "--prices", shipped, cwd=directory)
 
 
+def check_period_zero(directory, with_, place):
+    without, bare, elsewhere = train(directory, "--sample-period", "0")
+    assert "resources.jsonl" not in os.listdir(elsewhere) and bare["resources"] is None
+    for key in ("model_sha256", "optimizer_sha256", "experiment_sha256"):
+        assert with_[key] == without[key], key
+    run("compare", place, elsewhere, cwd=directory)
+    run("train", "--sample-period", "0.001", cwd=directory, code=2, message="0.01")
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
-        with_, record, place = train(directory, "--sample-period", "0.02")
-        check_lines(record, place)
-        without, bare, elsewhere = train(directory, "--sample-period", "0")
-        assert "resources.jsonl" not in os.listdir(elsewhere) and bare["resources"] is None
-        for key in ("model_sha256", "optimizer_sha256", "experiment_sha256"):
-            assert with_[key] == without[key], key
-        run("compare", place, elsewhere, cwd=directory)
-        run("train", "--sample-period", "0.001", cwd=directory, code=2, message="0.01")
-        check_cost(directory, record, place)
-        check_refusals(directory, place)
-    print("test_resources: everything as it must be")
+        result, record, place = train(directory, "--sample-period", "0.02")
+        checks = ((check_lines, record, place), (check_period_zero, directory, result, place),
+                  (check_cost, directory, record, place), (check_refusals, directory, place))
+        for check, *arguments in checks:
+            check(*arguments)
+            print(f"{check.__name__}: ok", flush=True)
+    print(f"{len(checks)} of {len(checks)} tests passed")
     return 0
 
 
