@@ -4,11 +4,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/fpenv.h"
+#include "base/limits.h"
 
 enum {
     CACHE_LINE = 64,
@@ -152,17 +152,18 @@ void ib_pool_run(ib_pool *pool, size_t items, ib_work *work, void *context) {
     }
 }
 
-/* The quota of a cgroup v2 container in whole CPUs, rounded up; UINT_MAX when there is none. */
+/* The quota of the process's control groups in whole CPUs, rounded up; UINT_MAX: there is none. */
 static unsigned cgroup_cpus(void) {
-    FILE *stream = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (stream == NULL)
+    ib_limits limits;
+    ib_limits_read("", &limits);
+    if (limits.cpus <= 0 || limits.cpus >= UINT_MAX)
         return UINT_MAX;
-    long quota = 0, period = 0;
-    int found = fscanf(stream, "%ld %ld", &quota, &period);
-    fclose(stream);
-    if (found != 2 || quota <= 0 || period <= 0)
-        return UINT_MAX;
-    return (unsigned)((quota + period - 1) / period);
+    unsigned whole = (unsigned)limits.cpus;
+    return whole + (whole < limits.cpus);
+}
+
+const cpu_set_t *ib_allowed_cpus(cpu_set_t *cpus) {
+    return sched_getaffinity(0, sizeof *cpus, cpus) == 0 ? cpus : NULL;
 }
 
 unsigned ib_usable_cpus(void) {

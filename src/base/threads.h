@@ -3,6 +3,7 @@
 #ifndef IB_BASE_THREADS_H
 #define IB_BASE_THREADS_H
 
+#include <sched.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -23,6 +24,9 @@ unsigned ib_pool_size(const ib_pool *pool);
  * thread begins with a stretch of its own, in order, the same for every run of as many items, and
  * then takes from the others': results must not depend on which thread has which item. */
 void ib_pool_run(ib_pool *pool, size_t items, ib_work *work, void *context);
+
+/* The CPUs that the caller may run on, into *cpus: a pool will pin it to one. NULL: not known. */
+const cpu_set_t *ib_allowed_cpus(cpu_set_t *cpus);
 
 /* CPUs this process may use: the affinity mask, limited by the container's CPU quota. */
 unsigned ib_usable_cpus(void);

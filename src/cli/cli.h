@@ -15,6 +15,7 @@ ib_cli_command ib_cli_experiment;
 ib_cli_command ib_cli_sweep;
 ib_cli_command ib_cli_report;
 ib_cli_command ib_cli_compare;
+ib_cli_command ib_cli_cost;
 ib_cli_command ib_cli_reproduce;
 ib_cli_command ib_cli_sync;
 ib_cli_command ib_cli_test;

@@ -43,6 +43,7 @@ static const struct {
     {IB_FOR_SWEEP, ib_cli_sweep, 1},
     {IB_FOR_REPORT, ib_cli_report, 0},
     {IB_FOR_COMPARE, ib_cli_compare, 0},
+    {IB_FOR_COST, ib_cli_cost, 0},
     {IB_FOR_REPRODUCE, ib_cli_reproduce, 1},
     {IB_FOR_SYNC, ib_cli_sync, 0},
     {IB_FOR_TEST, ib_cli_test, 0},

@@ -74,6 +74,17 @@ static const ib_command COMMANDS[] = {
                 "have a trace (isobit train --trace), the first step, tensor and element that "
                 "differ are named, and the run is done again up to that step to tell which of the "
                 "two this machine agrees with."},
+    {.name = "cost",
+     .bit = IB_FOR_COST,
+     .operand = "RUN|RUNS_DIR",
+     .operand_required = 1,
+     .rest = "RUN|RUNS_DIR",
+     .summary = "what runs took and cost: seconds, money, watt-hours",
+     .details = "Reads the records of finished runs and a table of prices per machine and hour, "
+                "dated and with its sources, that is made to be edited. A run has the price of "
+                "--machine, else of the row whose match text is part of the name of its CPU or "
+                "GPU; without one it has no price. Energy is what the record has measured; an "
+                "estimate only with --watts. The cheapest run per 1,000 comes first."},
     {.name = "reproduce",
      .bit = IB_FOR_REPRODUCE,
      .operand = "RUN",

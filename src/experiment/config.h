@@ -74,6 +74,7 @@ typedef struct ib_config {
     int save_model;
     char *resume;             /* the directory of a run to go on with */
     int64_t checkpoint_every; /* steps; 0: only at the end of each epoch */
+    double sample_period;     /* 1 s between two lines of resources.jsonl; 0: none */
     int trace;                /* hashes of every step into trace.bin */
     int onnx;                 /* export: an ONNX model */
     int libsvm;               /* export: LIBSVM's format */
@@ -91,6 +92,9 @@ typedef struct ib_config {
     double mlflow_wait;      /* seconds at the end of a run */
     char *to;                /* sync: the server's address */
     char *profile;           /* bench: where the trace goes */
+    char *prices;            /* cost: "experiments/prices.yaml" */
+    char *machine;           /* cost: the row of the price table for all runs */
+    double watts;            /* cost: estimate energy by this power; 0: not */
     int measure;             /* describe: the floor of a step on this machine too */
 } ib_config;
 

@@ -513,6 +513,7 @@ static const ib_option OPTIONS[] = {
      .models = IB_NETWORKS_ONLY,
      .group = OUTPUT,
      .help = "hashes of every step's loss, gradients and weights, for isobit compare (takes time)"},
+#include "experiment/options_resources.inc"
     {.name = "save-model",
      .kind = IB_OPTION_FLAG,
      .offset = AT(save_model),
@@ -574,7 +575,7 @@ static const ib_option OPTIONS[] = {
      .kind = IB_OPTION_FLAG,
      .offset = AT(json),
      .commands = MODEL_USERS | IB_FOR_DEVICES | IB_FOR_DESCRIBE | STUDY_USERS | AGAIN |
-                 IB_FOR_EXPORT | IB_FOR_SYNC,
+                 IB_FOR_EXPORT | IB_FOR_SYNC | IB_FOR_COST,
      .group = OUTPUT,
      .help = "print one JSON object as the last line of standard output, and nothing else there"},
 };

@@ -47,9 +47,10 @@ enum {
     IB_FOR_SWEEP = 1 << 17,
     IB_FOR_REPORT = 1 << 18,
     IB_FOR_SYNC = 1 << 19,
+    IB_FOR_COST = 1 << 20,
 };
 
-enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 64 };
+enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 96 };
 
 typedef enum ib_option_models { IB_ALL_MODELS, IB_NETWORKS_ONLY, IB_SVM_ONLY } ib_option_models;
 
@@ -64,6 +65,7 @@ typedef struct ib_option {
      * that optimiser's. */
     const char *optimizer_defaults[IB_OPTIMIZERS];
     double minimum, maximum; /* inclusive; for INT and DOUBLE */
+    double least_above_zero; /* of a DOUBLE that may be 0; 0: any */
     int minimum_excluded, maximum_excluded;
     const ib_choice *choices; /* for CHOICE and NAME */
     unsigned commands;        /* IB_FOR_... */

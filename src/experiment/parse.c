@@ -47,6 +47,10 @@ char *ib_option_range(const ib_option *option) {
     case IB_OPTION_DOUBLE:
         print_bound(option->minimum, low);
         print_bound(option->maximum, high);
+        if (option->least_above_zero > 0) {
+            print_bound(option->least_above_zero, low);
+            return ib_format("0, or a number from %s to %s", low, high);
+        }
         if (!bounded && option->minimum <= -1e30)
             return ib_format("a number");
         if (!bounded)
@@ -86,6 +90,8 @@ static ib_status bad_value(const ib_option *option, const char *text, const char
 
 static int in_range(const ib_option *option, double value) {
     if (value < option->minimum || value > option->maximum)
+        return 0;
+    if (value > 0 && value < option->least_above_zero)
         return 0;
     if (option->minimum_excluded && value == option->minimum)
         return 0;

@@ -27,6 +27,8 @@ ib_status ib_run_train(const ib_config *config, const ib_run_context *context, i
 ib_status ib_run_resume(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 /* Records side by side; IB_ERROR_NOT_REPRODUCED when two of one experiment differ. */
 ib_status ib_run_compare(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
+/* What runs took and cost, by a table of prices. */
+ib_status ib_run_cost(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 /* Does a recorded run again; IB_ERROR_NOT_REPRODUCED when its bits are others. */
 ib_status ib_run_reproduce(ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 /* Takes options that were not given from the model's run record where there is one beside it. */

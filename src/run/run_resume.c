@@ -57,6 +57,9 @@ static ib_status go_on(ib_record *record, ib_arguments *arguments, const ib_run_
             IB_TRY(ib_adopt_option(KEPT[i], configuration, ib_record_directory(record), arguments,
                                    err));
     }
+    if (json_object_get(configuration, "sample_period") != NULL) /* earlier versions had none */
+        IB_TRY(ib_adopt_option("sample-period", configuration, ib_record_directory(record),
+                               arguments, err));
     return ib_train_run(&arguments->config, context, &target, err);
 }
 

@@ -19,7 +19,8 @@ typedef struct svm_run {
     const ib_run_context *context;
     ib_session session;
     unsigned usable_cpus;
-    cpu_set_t cpus;          /* as they were before the backend pinned this thread */
+    cpu_set_t cpu_set;
+    const cpu_set_t *cpus;   /* &cpu_set, or NULL */
     ib_mlflow_live *tracker; /* NULL: the run is not tracked */
     ib_record *record;
     char *experiment;
@@ -179,13 +180,18 @@ static ib_status begin_record(svm_run *run, ib_error *err) {
                              .split = &run->session.split,
                              .backend = &run->session.backend->info,
                              .usable_cpus = run->usable_cpus};
-    if (run->record == NULL)
-        return ib_record_begin(&start, &run->record, err);
+    if (run->record == NULL) {
+        IB_TRY(ib_record_begin(&start, &run->record, err));
+        ib_record_watch(run->record, run->context->start_seconds, run->cpus);
+        return IB_OK;
+    }
     fprintf(run->context->log,
             "%s: a support vector machine has no checkpoints and is fitted "
             "from the beginning\n",
             ib_record_directory(run->record));
-    return ib_record_continue(run->record, &start, 0, err);
+    IB_TRY(ib_record_continue(run->record, &start, 0, err));
+    ib_record_watch(run->record, run->context->start_seconds, run->cpus);
+    return IB_OK;
 }
 
 static ib_status fit_and_test(svm_run *run, ib_error *err) {
@@ -334,7 +340,7 @@ static ib_status run_all(svm_run *run, const char *experiment_sha256, ib_error *
                        "the one of that run",
                        run->experiment_sha256, experiment_sha256);
     IB_TRY(begin_record(run, err));
-    ib_tracking_start(run->config, run->context, run->record, &run->cpus, &run->tracker);
+    ib_tracking_start(run->config, run->context, run->record, run->cpus, &run->tracker);
     return train_and_save(run, err);
 }
 
@@ -344,7 +350,7 @@ ib_status ib_run_train_svm(const ib_config *config, const ib_run_context *contex
                    .context = context,
                    .usable_cpus = ib_usable_cpus(),
                    .record = target->record};
-    sched_getaffinity(0, sizeof run.cpus, &run.cpus);
+    run.cpus = ib_allowed_cpus(&run.cpu_set);
     ib_status status = run_all(&run, target->experiment_sha256, err);
     ib_mlflow_live_end(run.tracker, config->mlflow_wait);
     ib_svm_model_close(&run.model);

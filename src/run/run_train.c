@@ -24,7 +24,8 @@ typedef struct train_run {
     const ib_run_context *context;
     ib_session session;
     unsigned usable_cpus;
-    cpu_set_t cpus;          /* as they were before the backend pinned this thread */
+    cpu_set_t cpu_set;
+    const cpu_set_t *cpus;   /* &cpu_set, or NULL */
     ib_mlflow_live *tracker; /* NULL: the run is not tracked */
     ib_progress progress;
     ib_train_plan plan;
@@ -168,11 +169,15 @@ static ib_status begin_record(train_run *run, ib_error *err) {
                              .split = &run->session.split,
                              .backend = &run->session.backend->info,
                              .usable_cpus = run->usable_cpus};
-    if (run->record == NULL)
-        return ib_record_begin(&start, &run->record, err);
+    if (run->record == NULL) {
+        IB_TRY(ib_record_begin(&start, &run->record, err));
+        ib_record_watch(run->record, run->context->start_seconds, run->cpus);
+        return IB_OK;
+    }
     IB_TRY(ib_checkpoint_read(ib_record_directory(run->record), run->experiment_sha256,
                               run->session.model, &run->from, err));
     IB_TRY(ib_record_continue(run->record, &start, run->from.metrics_bytes, err));
+    ib_record_watch(run->record, run->context->start_seconds, run->cpus);
     fprintf(run->context->log, "going on after step %llu of %s\n",
             (unsigned long long)run->from.position.steps, ib_record_directory(run->record));
     return IB_OK;
@@ -334,7 +339,7 @@ static ib_status run_all(train_run *run, const char *experiment_sha256, ib_error
     IB_TRY(ib_session_open_model(config, 1, &run->session, err));
     if (!config->dry_run)
         IB_TRY(begin_record(run, err));
-    ib_tracking_start(config, run->context, run->record, &run->cpus, &run->tracker);
+    ib_tracking_start(config, run->context, run->record, run->cpus, &run->tracker);
     if (config->trace && run->record != NULL)
         IB_TRY(ib_trace_open(ib_record_directory(run->record), run->session.model,
                              run->from.position.steps, &run->trace, err));
@@ -355,9 +360,9 @@ ib_status ib_train_run(const ib_config *config, const ib_run_context *context,
                      .context = context,
                      .usable_cpus = ib_usable_cpus(),
                      .record = target->record};
+    run.cpus = ib_allowed_cpus(&run.cpu_set);
     run.progress.out = context->log_is_terminal ? context->log : NULL;
     run.progress.use_escapes = context->use_escapes;
-    sched_getaffinity(0, sizeof run.cpus, &run.cpus);
     ib_status status = run_all(&run, target->experiment_sha256, err);
     ib_trace_close(run.trace);
     ib_mlflow_live_end(run.tracker, config->mlflow_wait);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "base/limits.h"
 #include "base/numerics_version.h"
 #include "build_info.h"
 
@@ -29,6 +30,26 @@ static char *cpu_model(void) {
     return model;
 }
 
+/* What the container may have of the machine; null where there is no limit. */
+static void write_limits(ib_json *json) {
+    ib_limits limits;
+    ib_limits_read("", &limits);
+    ib_json_open(json, "limits", '{');
+    if (limits.version > 0)
+        ib_json_int(json, "cgroup_version", limits.version);
+    else
+        ib_json_string(json, "cgroup_version", NULL);
+    if (limits.cpus > 0)
+        ib_json_double(json, "cpus", limits.cpus);
+    else
+        ib_json_string(json, "cpus", NULL);
+    if (limits.memory_bytes > 0)
+        ib_json_uint(json, "memory_bytes", limits.memory_bytes);
+    else
+        ib_json_string(json, "memory_bytes", NULL);
+    ib_json_close(json, '}');
+}
+
 void ib_environment_write(const ib_backend_info *backend, unsigned usable_cpus, const char *key,
                           ib_json *json) {
     char *model = cpu_model();
@@ -45,6 +66,7 @@ void ib_environment_write(const ib_backend_info *backend, unsigned usable_cpus, 
     ib_json_uint(json, "threads", backend->threads);
     ib_json_string(json, "cpu_model", model);
     ib_json_uint(json, "usable_cpus", usable_cpus);
+    write_limits(json);
     ib_json_string(json, "kernel", has_system ? system.sysname : NULL);
     ib_json_string(json, "kernel_release", has_system ? system.release : NULL);
     ib_json_string(json, "architecture", has_system ? system.machine : NULL);

@@ -67,7 +67,8 @@ typedef struct ib_mlflow_live_options {
     const char *uri, *directory;
     const char *experiment; /* may be NULL */
     ib_environment_reader *environment;
-    const cpu_set_t *cpus; /* the thread may use these: the caller itself is pinned */
+    const cpu_set_t
+        *cpus; /* where the thread may run, the caller being pinned; NULL: where it may */
     FILE *log;
 } ib_mlflow_live_options;
 

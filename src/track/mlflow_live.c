@@ -19,6 +19,7 @@ struct ib_mlflow_live {
     ib_mlflow_client *client;
     char *directory, *experiment;
     cpu_set_t cpus;
+    int has_cpus;
     FILE *log;
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -39,7 +40,8 @@ static double thread_cpu_seconds(void) {
 
 /* Off the compute threads' CPUs' fast lane: any CPU that the process may use, at a low priority. */
 static void stand_back(const ib_mlflow_live *live) {
-    sched_setaffinity(0, sizeof live->cpus, &live->cpus);
+    if (live->has_cpus)
+        sched_setaffinity(0, sizeof live->cpus, &live->cpus);
     id_t self = (id_t)syscall(SYS_gettid);
     errno = 0;
     int now = getpriority(PRIO_PROCESS, self);
@@ -152,7 +154,9 @@ void ib_mlflow_live_start(const ib_mlflow_live_options *options, ib_mlflow_live 
     ib_status status = fresh == NULL ? ib_fail_memory(&err) : IB_OK;
     if (status == IB_OK) {
         fresh->log = options->log;
-        fresh->cpus = *options->cpus;
+        fresh->has_cpus = options->cpus != NULL;
+        if (fresh->has_cpus)
+            fresh->cpus = *options->cpus;
         fresh->started = ib_seconds();
         fresh->sender.cursor.lock = -1;
         fresh->directory = strdup(options->directory);

@@ -19,6 +19,7 @@
 #include "track/environment.h"
 #include "track/metrics_json.h"
 #include "track/record_file.h"
+#include "track/resources.h"
 
 enum { RECORD_FORMAT = 1, FLUSH_MILLISECONDS = 1000, RUN_ID_TRIES = 16 };
 
@@ -31,6 +32,8 @@ struct ib_record {
     int64_t started_ms, flushed_ms;
     json_t *previous; /* run.json as it was found: a run that goes on; else NULL */
     json_t *resumed;  /* the times, as texts; NULL: never */
+    int watched;
+    ib_sampler *sampler; /* NULL: not watched, or no memory for it */
 };
 
 /* "20261123T101530Z" for names, else "2026-11-23T10:15:30Z". */
@@ -199,6 +202,11 @@ static ib_status write_members(const ib_record *record, const run_state *state, 
         ib_json_string(json, "results", NULL);
     }
     write_confusion(state->test, json);
+    if (state->running || !record->watched)
+        ib_json_string(json, "resources", NULL);
+    else
+        ib_resources_write(record->sampler == NULL ? NULL : ib_sampler_stop(record->sampler),
+                           "resources", json);
     ib_json_close(json, '}');
     fputc('\n', json->out);
     return IB_OK;
@@ -463,6 +471,17 @@ ib_status ib_record_metric(ib_record *record, const char *key, double value, uin
     return now - record->flushed_ms >= FLUSH_MILLISECONDS ? ib_record_flush(record, err) : IB_OK;
 }
 
+void ib_record_watch(ib_record *record, double start_seconds, const cpu_set_t *cpus) {
+    double period = record->start.config->sample_period;
+    char *path = ib_record_path(record, "resources.jsonl");
+    ib_sampler_options options = {
+        .period = period, .start_seconds = start_seconds, .cpus = cpus, .root = ""};
+    record->watched = period > 0;
+    if (record->watched && path != NULL)
+        record->sampler = ib_sampler_start(&options, path);
+    free(path);
+}
+
 ib_status ib_record_finish(ib_record *record, ib_status outcome, const char *message,
                            const ib_run_results *results, const ib_evaluation *test,
                            ib_error *err) {
@@ -475,6 +494,7 @@ ib_status ib_record_finish(ib_record *record, ib_status outcome, const char *mes
 void ib_record_close(ib_record *record) {
     if (record == NULL)
         return;
+    ib_sampler_close(record->sampler);
     if (record->metrics != NULL)
         fclose(record->metrics);
     json_decref(record->previous);

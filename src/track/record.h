@@ -4,6 +4,7 @@
 #define IB_TRACK_RECORD_H
 
 #include <jansson.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -87,6 +88,11 @@ char *ib_record_path(const ib_record *record, const char *name);
 ib_status ib_record_metric(ib_record *record, const char *key, double value, uint64_t step,
                            uint64_t epoch, ib_error *err);
 ib_status ib_record_flush(ib_record *record, ib_error *err);
+
+/* Begins to watch what the run takes (resources.h) where the configuration's --sample-period is not
+ * 0; ib_record_finish ends it and writes the totals. start_seconds: ib_seconds() when the process
+ * started. cpus: those allowed before the backend pinned its threads; NULL: not known. */
+void ib_record_watch(ib_record *record, double start_seconds, const cpu_set_t *cpus);
 
 /* How the run ended: outcome IB_OK is "finished" and needs results and test; any other is
  * "diverged", "interrupted" or "failed", with the message. Writes run.json for the last time. */

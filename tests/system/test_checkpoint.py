@@ -95,7 +95,7 @@ def check_same(directory, run, reference):
     assert metrics_of(run) == metrics_of(reference)
     assert sorted(os.listdir(run)) == ["metrics.jsonl", "misclassified.json",
                                        "model.safetensors", "optimizer.safetensors",
-                                       "run.json"], os.listdir(run)
+                                       "resources.jsonl", "run.json"], os.listdir(run)
     assert bytes_of(run, "misclassified.json") == bytes_of(reference, "misclassified.json")
     assert record["started"] and len(record["resumes"]["times"]) == record["resumes"]["count"]
 

@@ -223,7 +223,8 @@ def test_train_record(directory):
     assert list(result) == TRAIN_KEYS, list(result)
     place = os.path.join(directory, result["run_dir"])
     assert sorted(os.listdir(place)) == ["metrics.jsonl", "misclassified.json",
-                                         "model.safetensors", "optimizer.safetensors", "run.json"]
+                                         "model.safetensors", "optimizer.safetensors",
+                                         "resources.jsonl", "run.json"]
     assert re.fullmatch(r"runs/digits-cnn/\d{8}T\d{6}Z-[0-9a-f]{6}", result["run_dir"])
     assert sha256(os.path.join(place, "model.safetensors")) == result["model_sha256"]
     assert sha256(os.path.join(place, "optimizer.safetensors")) == result["optimizer_sha256"]
@@ -352,7 +353,7 @@ def test_planted_infinity(directory):
     assert record["status"] == "diverged" and record["exit_code"] == 4
     assert record["message"] in done.err and record["results"] is None
     assert record["experiment_sha256"] != healthy["experiment_sha256"]
-    assert sorted(os.listdir(place)) == ["metrics.jsonl", "run.json"]
+    assert sorted(os.listdir(place)) == ["metrics.jsonl", "resources.jsonl", "run.json"]
     expect(train(directory, "--init-model", "nothing"), 3, "--init-model")
 
 
@@ -376,7 +377,8 @@ def test_signals(directory):
         record, place = last_record(directory)
         assert record["status"] == "interrupted" and record["exit_code"] == code
         assert signal.Signals(number).name in err
-        assert sorted(os.listdir(place)) == ["checkpoints", "metrics.jsonl", "run.json"]
+        assert sorted(os.listdir(place)) == ["checkpoints", "metrics.jsonl",
+                                             "resources.jsonl", "run.json"]
         shutil.rmtree(place)
 
 

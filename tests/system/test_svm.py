@@ -184,7 +184,7 @@ def test_record_and_metrics(directory):
     result = fit(directory, *SMALL[2:], "--runs-dir", "second")
     place = os.path.join(directory, result["run_dir"])
     assert sorted(os.listdir(place)) == ["metrics.jsonl", "misclassified.json",
-                                         "model.safetensors", "run.json"]
+                                         "model.safetensors", "resources.jsonl", "run.json"]
     assert result["optimizer_sha256"] is None and result["test_loss"] is None
     with open(os.path.join(place, "run.json"), encoding="utf-8") as stream:
         record = json.load(stream)
