@@ -24,7 +24,7 @@ if ! python3 -m venv "$venv" >"$log" 2>&1; then
     exit 77
 fi
 if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-    --timeout 15 --retries 1 'mlflow>=3' >>"$log" 2>&1; then
+    --timeout 15 --retries 1 'mlflow>=3' onnx onnxruntime >>"$log" 2>&1; then
     rm -rf "$venv"
     echo "skipped: pip cannot install mlflow: $(tail -n 1 "$log")"
     exit 77

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "data/dataset.h"
+#include "model/onnx.h"
 #include "track/mlflow_send.h"
 #include "track/record_file.h"
 
@@ -173,6 +175,35 @@ static ib_status finish_model(ib_mlflow_sender *s, ib_error *err) {
     free(path);
     json_decref(ready);
     return status == IB_OK ? add_output(s, id, err) : status;
+}
+
+static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, const char *onnx,
+                            ib_error *err) {
+    const json_t *configuration = json_object_get(s->record, "configuration");
+    const char *model = ib_json_text_at(configuration, "model", NULL);
+    const char *dataset = ib_json_text_at(configuration, "dataset", NULL);
+    const char *normalize = ib_json_text_at(configuration, "normalize", NULL);
+    const ib_dataset_info *info = dataset == NULL ? NULL : ib_dataset_find(dataset);
+    if (model == NULL || strcmp(model, "svm") == 0 || normalize == NULL || info == NULL)
+        return IB_OK;
+    ib_config config = {.normalize = strcmp(normalize, "unit") == 0   ? IB_NORMALIZE_UNIT
+                                     : strcmp(normalize, "half") == 0 ? IB_NORMALIZE_HALF
+                                                                      : IB_NORMALIZE_DATASET};
+    ib_onnx_notes notes = {.normalize = normalize};
+    ib_chosen_normalization(&config, info->mean, info->standard_deviation, &notes.mean,
+                            &notes.deviation);
+    return ib_onnx_write(safetensors, &notes, onnx, NULL, err);
+}
+
+ib_status ib_mlflow_ensure_onnx(ib_mlflow_sender *s, ib_error *err) {
+    char *safetensors = ib_path_join(s->directory, "model.safetensors");
+    char *onnx = ib_path_join(s->directory, "model.onnx");
+    ib_status status = safetensors == NULL || onnx == NULL ? ib_fail_memory(err) : IB_OK;
+    if (status == IB_OK && ib_path_exists(safetensors) && !ib_path_exists(onnx))
+        status = write_onnx(s, safetensors, onnx, err);
+    free(safetensors);
+    free(onnx);
+    return status;
 }
 
 ib_status ib_mlflow_send_model(ib_mlflow_sender *s, ib_error *err) {

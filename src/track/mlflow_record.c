@@ -144,6 +144,7 @@ static ib_status send_end(ib_mlflow_sender *s, const char *status, ib_error *err
         end = (int64_t)ib_mlflow_state_number(&s->cursor, "metrics_time");
     if (end == 0)
         end = ib_mlflow_time(ib_json_text_at(s->record, "started", NULL));
+    IB_TRY(ib_mlflow_ensure_onnx(s, err));
     IB_TRY(ib_mlflow_send_files(s, err));
     const char *ended = ib_mlflow_state_text(&s->cursor, "ended");
     const char *described = ib_mlflow_state_text(&s->cursor, "described");
@@ -186,6 +187,7 @@ ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err) {
     const char *status = mlflow_status(state, live);
     IB_TRY(send_description(s, status, run_name, err));
     IB_TRY(ib_mlflow_send_metrics(s, err));
+    IB_TRY(ib_mlflow_send_system(s, err));
     return live ? IB_OK : send_end(s, status, err);
 }
 

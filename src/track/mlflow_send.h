@@ -40,7 +40,9 @@ void ib_mlflow_sender_close(ib_mlflow_sender *s);
 
 /* mlflow_metrics.c: the lines of metrics.jsonl that are not acknowledged. */
 ib_status ib_mlflow_send_metrics(ib_mlflow_sender *s, ib_error *err);
-/* The numbers of run.json's results as result/<key>. */
+/* mlflow_system.c: the same of resources.jsonl, whose keys begin with system/. */
+ib_status ib_mlflow_send_system(ib_mlflow_sender *s, ib_error *err);
+/* mlflow_metrics.c: the numbers of run.json's results as result/<key>. */
 ib_status ib_mlflow_send_results(ib_mlflow_sender *s, int64_t end_ms, ib_error *err);
 
 /* mlflow_inputs.c: the data sets of the record. */
@@ -55,7 +57,10 @@ ib_status ib_mlflow_send_file(ib_mlflow_sender *s, const char *path, const char 
 ib_status ib_mlflow_send_text(ib_mlflow_sender *s, const char *text, const char *artifact_uri,
                               const char *name, const char *acknowledged, ib_error *err);
 
-/* mlflow_model.c: model.safetensors (and model.onnx) as a logged model of the run. */
+/* mlflow_model.c: puts model.onnx, for MLflow's loader, beside the model.safetensors of a network.
+ */
+ib_status ib_mlflow_ensure_onnx(ib_mlflow_sender *s, ib_error *err);
+/* model.safetensors (and model.onnx) as a logged model of the run. */
 ib_status ib_mlflow_send_model(ib_mlflow_sender *s, ib_error *err);
 
 #endif

@@ -43,6 +43,17 @@ def train(directory, *words, **environment):
     return os.path.join(directory, answer["run_dir"]), answer, done.stderr
 
 
+def sampled_points(place):
+    """What resources.jsonl says, without a last line that was cut by a kill."""
+    path = os.path.join(place, "resources.jsonl")
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as stream:
+        lines = [json.loads(line) for line in stream if line.endswith("\n")]
+    return [(key, str(value), line["time"], line["sample"])
+            for line in lines for key, value in line["values"].items() if value is not None]
+
+
 def check(fake, place, models=1):
     """The server has this record, once."""
     with open(os.path.join(place, "run.json"), encoding="utf-8") as stream:
@@ -56,6 +67,7 @@ def check(fake, place, models=1):
         for line in stream:
             p = json.loads(line)
             wanted.append((p["key"], str(p["value"]), p["timestamp"], p["step"]))
+    wanted += sampled_points(place)
     points = [p for p in run["points"] if not p[0].startswith("result/")]
     assert sorted(points) == sorted(wanted), f"{len(points)} points, not {len(wanted)}"
     assert run["info"]["status"] == ("FINISHED" if record["status"] == "finished" else "KILLED")
@@ -198,7 +210,7 @@ def test_killed_while_training(directory):
         with open(os.path.join(place, "metrics.jsonl"), encoding="utf-8") as stream:
             lines = [json.loads(line) for line in stream]
         assert {(p["key"], p["step"]) for p in lines} == \
-            {k for k in keys if not k[0].startswith("result/")}
+            {k for k in keys if not k[0].startswith(("result/", "system/"))}
         shutil.rmtree(os.path.join(directory, "runs"))
     fake.stop()
 

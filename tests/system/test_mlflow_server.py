@@ -112,6 +112,17 @@ def points_of(path):
     return points
 
 
+def sampled_points(path):
+    points = {}
+    with open(path, encoding="utf-8") as stream:
+        for line in filter(lambda line: line.endswith("\n"), stream):
+            sample = json.loads(line)
+            for key, value in sample["values"].items():
+                points.setdefault(key, []).append(
+                    [sample["sample"], sample["time"], repr(float(value))])
+    return points
+
+
 def text_of(value):
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -128,6 +139,7 @@ def check_record(place, runs):
         known = run["params"][key]
         assert known == text_of(value) or float(known) == float(value), (key, known, value)
     points = points_of(os.path.join(place, "metrics.jsonl"))
+    points.update(sampled_points(os.path.join(place, "resources.jsonl")))
     for key, wanted in points.items():
         assert sorted(map(list, run["metrics"][key])) == sorted(wanted), key
     extra = {key for key in run["metrics"] if key not in points}
@@ -244,6 +256,29 @@ def all_checks(directory, server):
         pass
     done = call("train", *SMALL, "--seed", "10", "--mlflow", server.uri, cwd=directory)
     assert done.stderr.count("was deleted") == 1, done.stderr
+
+
+def test_models_load(directory):
+    """model.onnx is in the record, on the server, and what MLflow's loaders make a model of."""
+    server = Server(directory)
+    try:
+        if subprocess.run([server.python, "-c", "import onnx, onnxruntime"],
+                          stderr=subprocess.DEVNULL).returncode != 0:
+            raise Skip(f"{server.python} has no onnx or onnxruntime")
+        places = []
+        for model in ("cnn", "mlp", "resnet18", "resnet50"):
+            done = call("train", "--dataset", "digits", "--data-dir", DATA, "--model", model,
+                        "--train-size", "64", "--test-size", "50", "--epochs", "1", "--json",
+                        "--mlflow", server.uri, "--mlflow-wait", "120", cwd=directory)
+            places.append(json.loads(done.stdout.splitlines()[-1])["run_dir"])
+        done = subprocess.run([server.python, os.path.join(ROOT, "tests/system/mlflow_load.py"),
+                               server.uri, *places], cwd=directory, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=clean_environment())
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("MLflow gives the logits") == 4, done.stdout
+    finally:
+        server.stop()
 
 
 def test_real_server(directory):
