@@ -168,7 +168,7 @@ static void add_zone(const char *root, const char *zone, ib_rapl *rapl) {
     else if (!read_counter(root, zone, "max_energy_range_uj", &range) || now > range)
         give_up(rapl, "%s/%s has no sensible max_energy_range_uj", POWERCAP, zone);
     else {
-        snprintf(rapl->zones[rapl->count].name, sizeof rapl->zones[0].name, "%s", zone);
+        memcpy(rapl->zones[rapl->count].name, zone, strlen(zone) + 1);
         rapl->zones[rapl->count].last = now;
         rapl->zones[rapl->count].range = range;
         ++rapl->count;
