@@ -174,12 +174,42 @@ static const ib_figure_panel *widest_panel(const ib_report_figure *figure) {
     return widest;
 }
 
+/* The series of ours that a published one stands beside: "a" for "a, published". */
+static size_t ours_of(const ib_figure_panel *panel, size_t series) {
+    const char *name = panel->series[series].name;
+    for (size_t s = 0; s < panel->series_count && panel->series[series].published; ++s) {
+        const char *ours = panel->series[s].name;
+        size_t length = strlen(ours);
+        if (!panel->series[s].published && strncmp(name, ours, length) == 0 &&
+            (length == 0 || strncmp(name + length, ", ", 2) == 0))
+            return s;
+    }
+    return series;
+}
+
+/* Colour and shape: a published series has those of ours, hollow, where it is the only one beside
+ * it; the others are numbered. */
+static size_t style_of(const ib_figure_panel *panel, size_t series) {
+    size_t ours = ours_of(panel, series), beside = 0, number = 0;
+    for (size_t s = 0; s < panel->series_count; ++s)
+        beside += s != ours && ours_of(panel, s) == ours;
+    if (ours != series && beside == 1)
+        return style_of(panel, ours);
+    for (size_t s = 0; s < series; ++s) {
+        size_t other = ours_of(panel, s), count = 0;
+        for (size_t i = 0; i < panel->series_count; ++i)
+            count += i != other && ours_of(panel, i) == other;
+        number += other == s || count != 1;
+    }
+    return number;
+}
+
 size_t ib_series_place(const ib_report_figure *figure, const ib_figure_panel *panel,
                        size_t series) {
     const ib_figure_panel *widest = widest_panel(figure);
     for (size_t s = 0; s < widest->series_count; ++s)
         if (strcmp(widest->series[s].name, panel->series[series].name) == 0)
-            return s;
+            return style_of(widest, s);
     return series;
 }
 
@@ -298,17 +328,19 @@ double ib_canvas_legend(const ib_canvas *canvas, const ib_report_figure *figure,
     size_t rows = 1;
     for (size_t s = 0; s < widest->series_count; ++s) {
         const ib_figure_series *series = &widest->series[s];
-        double needed = sign + ib_text_width(series->name, IB_FONT) + 24;
+        const char *name = series->name[0] != '\0' ? series->name : "measured here";
+        size_t style = style_of(widest, s);
+        double needed = sign + ib_text_width(name, IB_FONT) + 24;
         if (x > 8 && x + needed > width)
             ++rows, x = 8;
         if (canvas != NULL) {
             double middle = y + row * ((double)rows - 0.5);
             if (lines)
-                ib_canvas_line(canvas, x, middle, x + 24, middle, ib_series_colour(s), 2,
+                ib_canvas_line(canvas, x, middle, x + 24, middle, ib_series_colour(style), 2,
                                series->published ? 2 : 1);
-            ib_canvas_mark(canvas, x + 12, middle, ib_series_colour(s),
-                           ib_series_shape(s, series->published));
-            ib_canvas_fitted(canvas, x + sign, middle, 'l', width - x - sign, series->name);
+            ib_canvas_mark(canvas, x + 12, middle, ib_series_colour(style),
+                           ib_series_shape(style, series->published));
+            ib_canvas_fitted(canvas, x + sign, middle, 'l', width - x - sign, name);
         }
         x += needed;
     }
