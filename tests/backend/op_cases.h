@@ -136,8 +136,8 @@ static const struct conv_case CONV_CASES[] = {
      * widths, two columns, pixels that repeat; enough images for an item each */
     {12, 8, 8, 32, 64, 3, 3, 1, 0, 1, 1, 25, PLAIN},
     {12, 7, 9, 16, 128, 3, 3, 1, 1, 1, 1, 0, PLAIN},
-    {4, 4, 9, 16, 64, 3, 3, 1, 1, 1, 1, 0, PLAIN},
-    {4, 4, 5, 80, 64, 3, 3, 1, 0, 1, 1, 0, PLAIN},
+    {12, 3, 5, 16, 32, 3, 3, 1, 1, 1, 1, 0, PLAIN},
+    {12, 4, 4, 80, 32, 3, 3, 1, 0, 1, 1, 0, PLAIN},
     {12, 6, 7, 20, 64, 5, 4, 1, 2, 1, 1, 0, WILD},
     {12, 4, 5, 64, 64, 3, 3, 1, 0, 1, 1, 0, PLAIN},
     {12, 5, 5, 80, 64, 3, 3, 1, 1, 1, 1, 0, PLAIN},
