@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/canvas.h"
+#include "report/markup.h"
 
 static const struct {
     const char *written, *themed;
@@ -21,22 +22,6 @@ static const struct {
     {"rgb(86,180,233)", "var(--s6)"},
     {"rgb(122,92,62)", "var(--s7)"},
 };
-
-static void write_text(FILE *out, const char *text) {
-    for (; *text != '\0'; ++text) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '&')
-            fputs("&amp;", out);
-        else if (c == '<')
-            fputs("&lt;", out);
-        else if (c == '>')
-            fputs("&gt;", out);
-        else if (c == '"')
-            fputs("&quot;", out);
-        else
-            fputc(c < 0x20 || c == 0x7F ? ' ' : c, out);
-    }
-}
 
 static int is(const char *text, size_t size, const char *word) {
     return strlen(word) == size && memcmp(text, word, size) == 0;
@@ -122,9 +107,9 @@ static void write_head(FILE *out, const char *svg, const ib_report_figure *figur
         "<svg class=\"%s\" viewBox=\"%.*s\" role=\"img\" aria-labelledby=\"f%zu-title f%zu-desc\">",
         number % 2 ? "narrow" : "wide", (int)strcspn(box, "\""), box, number, number);
     fprintf(out, "<title id=\"f%zu-title\">", number);
-    write_text(out, figure->title);
+    ib_write_markup(out, figure->title);
     fprintf(out, "</title><desc id=\"f%zu-desc\">", number);
-    write_text(out, figure->description != NULL ? figure->description : figure->title);
+    ib_write_markup(out, figure->description != NULL ? figure->description : figure->title);
     fputs("</desc>", out);
 }
 

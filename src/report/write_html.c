@@ -5,29 +5,14 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "report/markup.h"
 #include "report_css.h"
-
-static void write_text(FILE *out, const char *text) {
-    for (; *text != '\0'; ++text) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '&')
-            fputs("&amp;", out);
-        else if (c == '<')
-            fputs("&lt;", out);
-        else if (c == '>')
-            fputs("&gt;", out);
-        else if (c == '"')
-            fputs("&quot;", out);
-        else
-            fputc(c < 0x20 || c == 0x7F ? ' ' : c, out);
-    }
-}
 
 static void write_element(FILE *out, const char *open, const char *text, const char *close) {
     if (text == NULL || *text == '\0')
         return;
     fputs(open, out);
-    write_text(out, text);
+    ib_write_markup(out, text);
     fputs(close, out);
 }
 
@@ -60,12 +45,12 @@ static void write_contents(const ib_report *report, FILE *out) {
         fputs("<li><span></span><a href=\"#findings\">Findings</a></li>\n", out);
     for (size_t i = 0; i < report->figure_count; ++i) {
         fprintf(out, "<li><span>Figure %zu</span><a href=\"#figure-%zu\">", i + 1, i + 1);
-        write_text(out, report->figures[i].title);
+        ib_write_markup(out, report->figures[i].title);
         fputs("</a></li>\n", out);
     }
     for (size_t i = 0; i < report->table_count; ++i) {
         fprintf(out, "<li><span>Table %zu</span><a href=\"#table-%zu\">", i + 1, i + 1);
-        write_text(out, report->tables[i].title);
+        ib_write_markup(out, report->tables[i].title);
         fputs("</a></li>\n", out);
     }
     if (report->run_count > 0)
@@ -94,7 +79,7 @@ static void write_figures(const ib_report *report, char *const *svgs, FILE *out)
     for (size_t i = 0; i < report->figure_count; ++i) {
         const ib_report_figure *figure = &report->figures[i];
         fprintf(out, "<figure id=\"figure-%zu\">\n<figcaption><b>Figure %zu.</b>", i + 1, i + 1);
-        write_text(out, figure->title);
+        ib_write_markup(out, figure->title);
         fputs("</figcaption>\n", out);
         if (svgs != NULL && svgs[i] != NULL) {
             fprintf(out,
@@ -133,7 +118,7 @@ static void write_table(const ib_report_table *table, size_t number, FILE *out) 
             "<div class=\"block\" id=\"table-%zu\">\n<p class=\"caption\" id=\"caption-%zu\">"
             "<b>Table %zu.</b>",
             number, number, number);
-    write_text(out, table->title);
+    ib_write_markup(out, table->title);
     fprintf(out,
             "</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
             "aria-labelledby=\"caption-%zu\">\n<table aria-labelledby=\"caption-%zu\">\n"
@@ -141,7 +126,7 @@ static void write_table(const ib_report_table *table, size_t number, FILE *out) 
             number, number);
     for (size_t c = 0; c < table->column_count; ++c) {
         fprintf(out, "<th scope=\"col\" class=\"%s\">", role_class(table->columns[c].role));
-        write_text(out, table->columns[c].name);
+        ib_write_markup(out, table->columns[c].name);
         fputs("</th>", out);
     }
     fputs("</tr></thead>\n<tbody>\n", out);
@@ -152,7 +137,7 @@ static void write_table(const ib_report_table *table, size_t number, FILE *out) 
             int heads = role == IB_COLUMN_HEADING;
             fprintf(out, heads ? "<th scope=\"row\" class=\"%s\">" : "<td class=\"%s\">",
                     role_class(role));
-            write_text(out, table->values[r * table->column_count + c].text);
+            ib_write_markup(out, table->values[r * table->column_count + c].text);
             fputs(heads ? "</th>" : "</td>", out);
         }
         fputs("</tr>\n", out);
@@ -179,11 +164,11 @@ static void write_hash(FILE *out, const char *hash) {
         return;
     }
     fputs("<td><code title=\"", out);
-    write_text(out, hash);
+    ib_write_markup(out, hash);
     fputs("\">", out);
     char start[13];
     snprintf(start, sizeof start, "%.12s", hash);
-    write_text(out, start);
+    ib_write_markup(out, start);
     fputs("</code></td>", out);
 }
 
@@ -204,12 +189,12 @@ static void write_runs(const ib_report *report, FILE *out) {
     for (size_t i = 0; i < report->run_count; ++i) {
         const ib_report_run *run = &report->runs[i];
         fputs("<tr><th scope=\"row\">", out);
-        write_text(out, run->cell);
+        ib_write_markup(out, run->cell);
         fprintf(out, "</th><td%s>",
                 strcmp(run->state, "finished") == 0 ? "" : " class=\"state-other\"");
-        write_text(out, run->state);
+        ib_write_markup(out, run->state);
         fputs("</td><td class=\"remark\">", out);
-        write_text(out, run->machine);
+        ib_write_markup(out, run->machine);
         fputs("</td>", out);
         write_element(out, "<td><code>", run->run_id[0] != '\0' ? run->run_id : "–",
                       "</code></td>");

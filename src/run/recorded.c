@@ -11,8 +11,7 @@
 #include "experiment/canonical.h"
 #include "track/record_file.h"
 
-/* What the parser would be given for this value; NULL: none, or out of memory. */
-static char *text_of(const json_t *value) {
+char *ib_recorded_text(const json_t *value) {
     char number[IB_DOUBLE_TEXT];
     if (json_is_string(value))
         return strdup(json_string_value(value));
@@ -32,7 +31,7 @@ static ib_status adopt_value(const ib_option *option, const json_t *value, const
     }
     if (json_is_null(value)) /* a text that was not given */
         return IB_OK;
-    char *text = text_of(value);
+    char *text = ib_recorded_text(value);
     if (text == NULL)
         return ib_fail(err, IB_ERROR_VERIFY, "%s: the configuration lacks '%s'", path,
                        option->name);

@@ -8,6 +8,10 @@
 #include "base/status.h"
 #include "experiment/options.h"
 
+/* What the option parser would be given for a recorded value; fresh memory. NULL: none, or out of
+ * memory. */
+char *ib_recorded_text(const json_t *value);
+
 /* Gives one option the value of the record's configuration, unless it was given. */
 ib_status ib_adopt_option(const char *name, const json_t *configuration, const char *path,
                           ib_arguments *arguments, ib_error *err);

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "base/number.h"
 #include "experiment/canonical.h"
+#include "run/recorded.h"
 #include "run/report_input.h"
 #include "track/record_file.h"
 
@@ -64,18 +64,6 @@ static ib_status walk(found *f, const char *directory, int depth, ib_error *err)
 /* ---- from a record to a cell --------------------------------------------------------------------
  */
 
-static char *text_of(const json_t *value) {
-    char number[IB_DOUBLE_TEXT];
-    if (json_is_string(value))
-        return strdup(json_string_value(value));
-    if (json_is_integer(value))
-        return ib_format("%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    if (!json_is_real(value))
-        return NULL;
-    ib_print_double(json_real_value(value), number);
-    return strdup(number);
-}
-
 /* The configuration's options as texts of the cell. */
 static ib_status take_texts(ib_report_material *m, const json_t *configuration, ib_study_cell *cell,
                             ib_error *err) {
@@ -90,7 +78,7 @@ static ib_status take_texts(ib_report_material *m, const json_t *configuration, 
         free(key);
         if (value == NULL || json_is_null(value))
             continue;
-        cell->texts[i] = ib_material_keep(m, text_of(value));
+        cell->texts[i] = ib_material_keep(m, ib_recorded_text(value));
         cell->origins[i] = IB_FROM_CELL;
         if (cell->texts[i] == NULL)
             return ib_fail(err, IB_ERROR_VERIFY, "%s is not a value", option->name);

@@ -102,17 +102,26 @@ static ib_status send_lines(ib_mlflow_sender *s, FILE *stream, position *at, ib_
     return status;
 }
 
-ib_status ib_mlflow_send_metrics(ib_mlflow_sender *s, ib_error *err) {
-    char *path = ib_path_join(s->directory, "metrics.jsonl");
+ib_status ib_mlflow_open_lines(const ib_mlflow_sender *s, const char *name, uint64_t offset,
+                               FILE **stream, ib_error *err) {
+    char *path = ib_path_join(s->directory, name);
     if (path == NULL)
         return ib_fail_memory(err);
-    FILE *stream = fopen(path, "re");
+    *stream = fopen(path, "re");
     int reason = errno;
     free(path);
-    if (stream == NULL)
+    if (*stream == NULL)
         return reason == ENOENT ? IB_OK
-                                : ib_fail_errno(err, IB_ERROR_VERIFY, reason,
-                                                "cannot read %s/metrics.jsonl", s->directory);
+                                : ib_fail_errno(err, IB_ERROR_VERIFY, reason, "cannot read %s/%s",
+                                                s->directory, name);
+    if (fseeko(*stream, (off_t)offset, SEEK_SET) == 0)
+        return IB_OK;
+    reason = errno;
+    fclose(*stream);
+    return ib_fail_errno(err, IB_ERROR_RUNTIME, reason, "cannot read %s/%s", s->directory, name);
+}
+
+ib_status ib_mlflow_send_metrics(ib_mlflow_sender *s, ib_error *err) {
     position at = {.bytes = ib_mlflow_state_number(&s->cursor, "metrics_bytes"),
                    .lines = ib_mlflow_state_number(&s->cursor, "metrics_lines")};
     json_t *resumes = json_object_get(json_object_get(s->record, "resumes"), "count");
@@ -121,12 +130,11 @@ ib_status ib_mlflow_send_metrics(ib_mlflow_sender *s, ib_error *err) {
         at.known_time = ib_mlflow_state_number(&s->cursor, "metrics_time");
         at.bytes = at.lines = 0;
     }
-    ib_status status = IB_OK;
-    if (fseeko(stream, (off_t)at.bytes, SEEK_SET) != 0)
-        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s/metrics.jsonl",
-                               s->directory);
-    if (status == IB_OK)
-        status = send_lines(s, stream, &at, err);
+    FILE *stream;
+    IB_TRY(ib_mlflow_open_lines(s, "metrics.jsonl", at.bytes, &stream, err));
+    if (stream == NULL)
+        return IB_OK;
+    ib_status status = send_lines(s, stream, &at, err);
     fclose(stream);
     return status;
 }

@@ -38,7 +38,11 @@ ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
 ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err);
 void ib_mlflow_sender_close(ib_mlflow_sender *s);
 
-/* mlflow_metrics.c: the lines of metrics.jsonl that are not acknowledged. */
+/* mlflow_metrics.c: a file of the record from an offset on; *stream is NULL where there is no such
+ * file. The caller closes it. */
+ib_status ib_mlflow_open_lines(const ib_mlflow_sender *s, const char *name, uint64_t offset,
+                               FILE **stream, ib_error *err);
+/* The lines of metrics.jsonl that are not acknowledged. */
 ib_status ib_mlflow_send_metrics(ib_mlflow_sender *s, ib_error *err);
 /* mlflow_system.c: the same of resources.jsonl, whose keys begin with system/. */
 ib_status ib_mlflow_send_system(ib_mlflow_sender *s, ib_error *err);

@@ -1,5 +1,4 @@
 /* The lines of resources.jsonl as MLflow's system metrics, from where the server has them. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,23 +69,12 @@ static ib_status send_lines(ib_mlflow_sender *s, FILE *stream, uint64_t bytes, i
 }
 
 ib_status ib_mlflow_send_system(ib_mlflow_sender *s, ib_error *err) {
-    char *path = ib_path_join(s->directory, "resources.jsonl");
-    if (path == NULL)
-        return ib_fail_memory(err);
-    FILE *stream = fopen(path, "re");
-    int reason = errno;
-    free(path);
-    if (stream == NULL)
-        return reason == ENOENT ? IB_OK
-                                : ib_fail_errno(err, IB_ERROR_VERIFY, reason,
-                                                "cannot read %s/resources.jsonl", s->directory);
     uint64_t bytes = ib_mlflow_state_number(&s->cursor, "system_bytes");
-    ib_status status = IB_OK;
-    if (fseeko(stream, (off_t)bytes, SEEK_SET) != 0)
-        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s/resources.jsonl",
-                               s->directory);
-    if (status == IB_OK)
-        status = send_lines(s, stream, bytes, err);
+    FILE *stream;
+    IB_TRY(ib_mlflow_open_lines(s, "resources.jsonl", bytes, &stream, err));
+    if (stream == NULL)
+        return IB_OK;
+    ib_status status = send_lines(s, stream, bytes, err);
     fclose(stream);
     return status;
 }

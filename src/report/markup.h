@@ -1,0 +1,10 @@
+/* Text as HTML and SVG want it. */
+#ifndef IB_REPORT_MARKUP_H
+#define IB_REPORT_MARKUP_H
+
+#include <stdio.h>
+
+/* Writes text with markup escaped; control characters become spaces. */
+void ib_write_markup(FILE *out, const char *text);
+
+#endif
