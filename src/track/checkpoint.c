@@ -12,7 +12,7 @@
 #include "experiment/json_text.h"
 #include "track/record_file.h"
 
-enum { FORMAT = 1, KEPT = 2, MAX_JSON_BYTES = 1 << 16 };
+enum { FORMAT = 2, KEPT = 2, MAX_JSON_BYTES = 1 << 16 };
 
 static const char FOLDER[] = "checkpoints";
 static const char MODEL[] = ".model.safetensors";
@@ -116,6 +116,7 @@ static void write_members(const char *experiment_sha256, const ib_checkpoint *ch
     ib_json_double(json, "learning_rate", at->learning_rate);
     ib_json_double(json, "loss_sum", at->loss_sum);
     ib_json_double(json, "train_seconds", at->train_seconds);
+    ib_json_double(json, "total_seconds", checkpoint->total_seconds);
     ib_json_uint(json, "images", at->images);
     ib_json_uint(json, "metrics_bytes", checkpoint->metrics_bytes);
     ib_json_string(json, "model_sha256", model_sha256);
@@ -250,7 +251,8 @@ static ib_status read_json(const char *path, const char *experiment_sha256, json
         !natural_at(*object, "metrics_bytes", &checkpoint->metrics_bytes) ||
         !number_at(*object, "learning_rate", &at->learning_rate) ||
         !number_at(*object, "loss_sum", &at->loss_sum) ||
-        !number_at(*object, "train_seconds", &at->train_seconds) || epoch == 0)
+        !number_at(*object, "train_seconds", &at->train_seconds) ||
+        !number_at(*object, "total_seconds", &checkpoint->total_seconds) || epoch == 0)
         return damaged(path, "a member is missing", err);
     at->epoch = (size_t)epoch;
     at->step_in_epoch = (size_t)step_in_epoch;

@@ -13,6 +13,7 @@
 typedef struct ib_checkpoint {
     ib_train_position position; /* epoch 0: there is no checkpoint */
     uint64_t metrics_bytes;     /* of metrics.jsonl, written up to this position */
+    double total_seconds;       /* of all processes up to it, each from its start */
 } ib_checkpoint;
 
 /* Writes a checkpoint and removes all but the two newest. A failure leaves the earlier ones. The

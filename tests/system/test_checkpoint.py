@@ -176,7 +176,11 @@ def test_signals(directory):
         words = ["--resume", run, "--threads", "1"]
     result = train(directory, *words)
     check_same(directory, run, whole)
-    assert record_of(run)["resumes"]["count"] == 3
+    resumes = record_of(run)["resumes"]
+    assert resumes["count"] == 3
+    # Four parts, each of which took its time to start.
+    assert 0 < result["train_seconds"] < result["total_seconds"]
+    assert 0.5 * result["total_seconds"] < resumes["earlier_seconds"] < result["total_seconds"]
     before = state_of(run)
     again = train(directory, "--resume", run)
     assert again == result, "a finished run tells its results"
