@@ -1,6 +1,7 @@
 #include "track/checkpoint.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,16 +42,20 @@ static int is_named(const char *name, const char *suffix, uint64_t *step) {
     return good;
 }
 
-/* The newest steps of complete checkpoints, in falling order; at most KEPT. Returns how many. */
-static size_t newest_steps(const char *folder, uint64_t steps[KEPT]) {
-    size_t count = 0;
+/* The newest steps of complete checkpoints, in falling order; at most KEPT. A folder that is not
+ * there has none; one that cannot be read is an error: its run must not begin anew for that. */
+static ib_status newest_steps(const char *folder, uint64_t steps[KEPT], size_t *count,
+                              ib_error *err) {
+    *count = 0;
     DIR *directory = opendir(folder);
     const struct dirent *entry;
+    if (directory == NULL && errno != ENOENT)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", folder);
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
         uint64_t step;
         if (!is_named(entry->d_name, JSON, &step))
             continue;
-        size_t at = count < KEPT ? count++ : KEPT;
+        size_t at = *count < KEPT ? (*count)++ : KEPT;
         for (; at > 0 && steps[at - 1] < step; --at)
             if (at < KEPT)
                 steps[at] = steps[at - 1];
@@ -59,7 +64,7 @@ static size_t newest_steps(const char *folder, uint64_t steps[KEPT]) {
     }
     if (directory != NULL)
         closedir(directory);
-    return count;
+    return IB_OK;
 }
 
 static int is_kept(const char *name, const uint64_t *steps, size_t count) {
@@ -187,8 +192,9 @@ ib_status ib_checkpoint_write(const char *run_directory, const char *experiment_
     if (status != IB_OK)
         ib_fail_context(err, "the checkpoint after step %llu",
                         (unsigned long long)checkpoint->position.steps);
-    size_t count = newest_steps(folder, steps);
-    remove_others(folder, steps, count);
+    size_t count = 0;
+    if (newest_steps(folder, steps, &count, NULL) == IB_OK)
+        remove_others(folder, steps, count);
     free(folder);
     return status;
 }
@@ -305,8 +311,9 @@ ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_s
     char *folder = ib_path_join(run_directory, FOLDER);
     if (folder == NULL)
         return ib_fail_memory(err);
-    ib_status status = IB_OK;
-    if (newest_steps(folder, steps) > 0)
+    size_t count = 0;
+    ib_status status = newest_steps(folder, steps, &count, err);
+    if (status == IB_OK && count > 0)
         status = read_files(folder, steps[0], experiment_sha256, model, checkpoint, err);
     free(folder);
     return status;

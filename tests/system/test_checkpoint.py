@@ -300,6 +300,18 @@ def test_without_checkpoint(directory):
     check_same(directory, run, run_of(directory, "whole"))
 
 
+def test_unreadable_checkpoints(directory):
+    """What cannot be looked at is not taken for nothing: that would throw the run away."""
+    run = interrupted_run(directory, "runs")
+    folder = os.path.join(run, "checkpoints")
+    os.rename(folder, folder + "-aside")
+    with open(folder, "w", encoding="ascii"):  # root reads any folder, but not a file as one
+        pass
+    before = state_of(run)
+    train(directory, "--resume", run, code=1, message=folder)
+    assert state_of(run) == before, "a refusal changes nothing"
+
+
 def test_usage(directory):
     run = interrupted_run(directory, "runs")
     before = state_of(run)
