@@ -328,6 +328,18 @@ def test_hash_command(directory):
     expect(run("hash", "update", "result", again["run_dir"], cwd=directory), 3, "missing")
 
 
+def test_hash_updates_at_once(directory):
+    names = [os.path.join(directory, f"file{i}") for i in range(24)]
+    for name in names:
+        with open(name, "w", encoding="ascii") as stream:
+            stream.write(name)
+    at_once = [subprocess.Popen([ISOBIT, "hash", "update", "model", name], cwd=directory,
+                                stdout=subprocess.DEVNULL) for name in names]
+    assert [process.wait() for process in at_once] == [0] * len(names)
+    with open(os.path.join(directory, "isobit-hashes.json"), encoding="utf-8") as stream:
+        assert sorted(json.load(stream)["model"]) == sorted(names)
+
+
 def plant_infinity(path, tensor):
     """Overwrites the first value of a tensor."""
     with open(path, "r+b") as stream:
