@@ -1,6 +1,7 @@
 #!/bin/sh
 # All tests: release build by gcc (every test), clang build (unit tests), then unit tests under
-# AddressSanitizer + UndefinedBehaviorSanitizer, and what runs threads under ThreadSanitizer.
+# AddressSanitizer + UndefinedBehaviorSanitizer, the fuzz harnesses for some seconds each too, and
+# what runs threads under ThreadSanitizer.
 # Ends with one line "N passed, N failed, N skipped" over all of them.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -44,7 +45,7 @@ export ASAN_OPTIONS=detect_stack_use_after_return=1
 
 build release && run release
 build clang && run clang --label-regex unit
-build asan && run asan --label-regex 'unit|fault'
+build asan && run asan --label-regex 'unit|fault|fuzz'
 build tsan && run tsan --label-regex unit --tests-regex 'threads|pool|parallel'
 
 say "done"

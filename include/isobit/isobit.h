@@ -1,10 +1,9 @@
 /* The public C API: predictions by a trained model.
  *
  *     ib_predictor *predictor = NULL;
- *     char message[256];
- *     if (ib_predictor_open("model.safetensors", NULL, &predictor, message, sizeof message) !=
- * IB_OK)
- *         ... message says why ...
+ *     char why[256];
+ *     if (ib_predictor_open("model.safetensors", NULL, &predictor, why, sizeof why) != IB_OK)
+ *         ... why says it ...
  *     ib_predictor_predict(predictor, pixels, count, classes, NULL);
  *     ib_predictor_close(predictor);
  *

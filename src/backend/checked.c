@@ -38,24 +38,41 @@ static int has_floats(const ib_buffer *buffer, int64_t elements) {
     return has(buffer, elements, sizeof(float));
 }
 
+/* A size of a shape. The bound lets sums of sizes do without checks. */
+static int is_size(int64_t size) {
+    return size >= 1 && size <= 1 << 24;
+}
+
+/* 0 where there is no such size. */
+static int64_t padded(int64_t size) {
+    return is_size(size) ? ib_pad16(size) : 0;
+}
+
+/* Sizes of one tensor whose product leaves room: a backend computes byte offsets and scratch of a
+ * few tensors' size from it in 64 bits. */
+static int are_sizes(int64_t a, int64_t b, int64_t c, int64_t d) {
+    int64_t elements;
+    return is_size(a) && is_size(b) && is_size(c) && is_size(d) &&
+           !__builtin_mul_overflow(a * b, c, &elements) &&
+           !__builtin_mul_overflow(elements, d, &elements) && elements <= (int64_t)1 << 46;
+}
+
+static int64_t stored_channels(int64_t channels) {
+    return channels == 1 ? 1 : ib_pad16(channels);
+}
+
 static int conv_is_sound(const ib_conv *c) {
-    const int64_t limit = 1 << 16;
-    if (c->n < 1 || c->h < 1 || c->w < 1 || c->ci < 1 || c->co < 1 || c->kh < 1 || c->kw < 1 ||
-        c->stride < 1 || c->pad < 0)
+    if (!are_sizes(c->n, c->h, c->w, padded(c->ci)) ||
+        !are_sizes(c->kh, c->kw, padded(c->ci), padded(c->co)) || !is_size(c->stride) ||
+        c->pad < 0 || c->pad >= c->kh || c->pad >= c->kw)
         return 0;
-    if (c->n > limit || c->h > limit || c->w > limit || c->ci > limit || c->co > limit)
-        return 0;
-    if (c->kh > c->h + 2 * c->pad || c->kw > c->w + 2 * c->pad || c->pad >= c->kh ||
-        c->pad >= c->kw)
+    if (c->kh > c->h + 2 * c->pad || c->kw > c->w + 2 * c->pad ||
+        !are_sizes(c->n, ib_conv_out_h(c), ib_conv_out_w(c), padded(c->co)))
         return 0;
     /* Pooling and dropout are defined behind a ReLU only (NUMERICS.md, section 6). */
     if ((c->pool || c->dropout.enabled) && !c->relu)
         return 0;
     return !c->pool || (ib_conv_out_h(c) >= 2 && ib_conv_out_w(c) >= 2);
-}
-
-static int64_t stored_channels(int64_t channels) {
-    return channels == 1 ? 1 : ib_pad16(channels);
 }
 
 static int64_t conv_inputs(const ib_conv *c) {
@@ -86,8 +103,13 @@ ib_status ib_plan_conv(ib_backend *backend, const ib_conv *c, ib_error *err) {
     return backend->ops->plan_conv(backend, c, err);
 }
 
+static int linear_has_sizes(const ib_linear *l) {
+    return are_sizes(l->n, padded(l->in), 1, 1) && are_sizes(l->n, padded(l->out), 1, 1) &&
+           are_sizes(padded(l->in), padded(l->out), 1, 1);
+}
+
 ib_status ib_plan_linear(ib_backend *backend, const ib_linear *l, ib_error *err) {
-    if (l->n < 1 || l->in < 1 || l->out < 1)
+    if (!linear_has_sizes(l))
         return refuse(err, "linear", "shape out of range");
     return backend->ops->plan_linear(backend, l, err);
 }
@@ -95,7 +117,9 @@ ib_status ib_plan_linear(ib_backend *backend, const ib_linear *l, ib_error *err)
 ib_status ib_load_images(ib_backend *backend, int64_t n, int64_t pixels, int64_t stride,
                          const uint8_t *const *images, const float *table, ib_buffer *x,
                          ib_error *err) {
-    if (n < 1 || pixels < 1 || stride < pixels || !has_floats(x, n * stride))
+    if (!are_sizes(n, stride, 1, 1) || pixels < 1 || stride < pixels)
+        return refuse(err, "load images", "shape out of range");
+    if (!has_floats(x, n * stride))
         return refuse(err, "load images", "buffer too small");
     double start = profile_start(backend);
     ib_status status = backend->ops->load_images(backend, n, pixels, stride, images, table, x, err);
@@ -137,7 +161,7 @@ ib_status ib_conv_backward(ib_backend *backend, const ib_conv *c, const ib_buffe
 
 /* Weight buffers hold pad16(in) rows: kernels read whole blocks of 16. */
 static int linear_is_sound(const ib_linear *l, const ib_buffer *x, const ib_buffer *w) {
-    return (l->relu || !l->dropout.enabled) && l->n >= 1 && l->in >= 1 && l->out >= 1 &&
+    return (l->relu || !l->dropout.enabled) && linear_has_sizes(l) &&
            has_floats(x, l->n * ib_pad16(l->in)) &&
            has_floats(w, ib_pad16(l->in) * ib_pad16(l->out));
 }
@@ -174,9 +198,7 @@ static int64_t norm_floats(const ib_norm *norm) {
 }
 
 static int norm_is_sound(const ib_norm *norm) {
-    const int64_t limit = 1 << 16;
-    return norm->n >= 1 && norm->pixels >= 1 && norm->channels >= 1 && norm->n <= limit &&
-           norm->pixels <= limit * limit && norm->channels <= limit && norm->eps > 0;
+    return are_sizes(norm->n, norm->pixels, padded(norm->channels), 1) && norm->eps > 0;
 }
 
 ib_status ib_norm_forward(ib_backend *backend, const ib_norm *norm, const ib_buffer *x,
@@ -219,9 +241,7 @@ ib_status ib_norm_backward(ib_backend *backend, const ib_norm *norm, const ib_bu
 }
 
 static int pool3_is_sound(const ib_pool3 *p) {
-    const int64_t limit = 1 << 16;
-    return p->n >= 1 && p->h >= 1 && p->w >= 1 && p->channels >= 1 && p->n <= limit &&
-           p->h <= limit && p->w <= limit && p->channels <= limit;
+    return are_sizes(p->n, p->h, p->w, padded(p->channels));
 }
 static int64_t pool3_inputs(const ib_pool3 *p) {
     return p->n * p->h * p->w * ib_pad16(p->channels);
@@ -257,9 +277,8 @@ ib_status ib_pool_backward(ib_backend *backend, const ib_pool3 *pool, const ib_b
 
 static int mean_fits(int64_t n, int64_t pixels, int64_t channels, const ib_buffer *image,
                      const ib_buffer *features) {
-    const int64_t limit = 1 << 16;
-    return n >= 1 && pixels >= 1 && channels >= 1 && n <= limit && pixels <= limit &&
-           channels <= limit && has_floats(image, n * pixels * ib_pad16(channels)) &&
+    return are_sizes(n, pixels, padded(channels), 1) &&
+           has_floats(image, n * pixels * ib_pad16(channels)) &&
            has_floats(features, n * ib_pad16(channels));
 }
 
@@ -287,7 +306,7 @@ ib_status ib_mean_backward(ib_backend *backend, int64_t n, int64_t pixels, int64
 ib_status ib_softmax_nll(ib_backend *backend, int64_t n, int64_t classes, float inverse_n,
                          const ib_buffer *logits, const uint8_t *labels, float *losses,
                          ib_buffer *dlogits, float *total, ib_error *err) {
-    if (n < 1 || classes < 1 || classes > 256 || !has_floats(logits, n * ib_pad16(classes)) ||
+    if (!is_size(n) || classes < 1 || classes > 256 || !has_floats(logits, n * ib_pad16(classes)) ||
         (dlogits != NULL && !has_floats(dlogits, n * ib_pad16(classes))))
         return refuse(err, "softmax", "buffer too small");
     for (int64_t i = 0; i < n; ++i)

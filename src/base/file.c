@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -96,25 +97,65 @@ ib_status ib_read_file(const char *path, size_t max_bytes, char **data, size_t *
     return IB_OK;
 }
 
-ib_status ib_atomic_open(ib_atomic_file *file, const char *path, ib_error *err) {
-    *file = (ib_atomic_file){0};
-    file->path = strdup(path);
-    file->temporary_path = ib_format("%s.tmp-XXXXXX", path);
-    if (file->path == NULL || file->temporary_path == NULL) {
-        ib_atomic_abort(file);
-        return ib_fail_memory(err);
+/* What commit will replace: path itself, or the file that it links to. Whatever else has that name
+ * (a device, a pipe, a folder) must not be renamed over: root could, and /dev/null would be gone.
+ */
+static ib_status find_target(const char *path, char **target, ib_error *err) {
+    struct stat info;
+    *target = NULL;
+    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode)) {
+        *target = realpath(path, NULL);
+        if (*target == NULL)
+            return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot follow the link %s", path);
+        path = *target;
     }
-    int fd = mkostemp(file->temporary_path, O_CLOEXEC);
-    if (fd < 0) {
-        int saved = errno;
-        free(file->temporary_path);
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
+        ib_fail(err, IB_ERROR_RUNTIME,
+                "%s is no regular file and will not be replaced: give another name", path);
+        free(*target);
+        *target = NULL;
+        return IB_ERROR_RUNTIME;
+    }
+    if (*target == NULL)
+        *target = strdup(path);
+    return *target == NULL ? ib_fail_memory(err) : IB_OK;
+}
+
+/* A new file "<path>.tmp-<random>". Not mkostemp: its files are private, and umask cannot be asked
+ * for without changing it under other threads. */
+static ib_status create_temporary(ib_atomic_file *file, int *fd, ib_error *err) {
+    enum { TRIES = 100 };
+    for (int i = 0; i < TRIES; ++i) {
+        uint32_t suffix;
+        free(file->temporary_path); /* another's file has that name: abort must not remove it */
         file->temporary_path = NULL;
-        ib_atomic_abort(file);
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, saved, "cannot create a file beside %s", path);
+        if (getrandom(&suffix, sizeof suffix, 0) != (ssize_t)sizeof suffix)
+            return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "no randomness for the name of %s",
+                                 file->path);
+        file->temporary_path = ib_format("%s.tmp-%08x", file->path, (unsigned)suffix);
+        if (file->temporary_path == NULL)
+            return ib_fail_memory(err);
+        *fd = open(file->temporary_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (*fd >= 0)
+            return IB_OK;
+        if (errno != EEXIST)
+            break;
     }
-    mode_t mask = umask(0);
-    umask(mask);
-    fchmod(fd, 0666 & ~mask); /* mkostemp gives 0600; the file is an ordinary one once renamed */
+    ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot create a file beside %s", file->path);
+    free(file->temporary_path);
+    file->temporary_path = NULL;
+    return IB_ERROR_RUNTIME;
+}
+
+ib_status ib_atomic_open(ib_atomic_file *file, const char *path, ib_error *err) {
+    int fd = -1;
+    *file = (ib_atomic_file){0};
+    IB_TRY(find_target(path, &file->path, err));
+    ib_status status = create_temporary(file, &fd, err);
+    if (status != IB_OK) {
+        ib_atomic_abort(file);
+        return status;
+    }
     file->stream = fdopen(fd, "wb");
     if (file->stream == NULL) {
         close(fd);

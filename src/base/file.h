@@ -23,8 +23,9 @@ ib_status ib_make_directories(const char *path, ib_error *err);
 ib_status ib_read_file(const char *path, size_t max_bytes, char **data, size_t *size,
                        ib_error *err);
 
-/* An atomic write: bytes go to a temporary file beside path; commit flushes it, fsyncs it,
- * renames it over path and fsyncs the directory. Without commit, abort leaves nothing behind. */
+/* An atomic write: bytes go to a temporary file beside path (beside the file that it links to);
+ * commit flushes it, fsyncs it, renames it over path and fsyncs the directory. Without commit,
+ * abort leaves nothing behind. A path that is there and no regular file is refused. */
 typedef struct ib_atomic_file {
     FILE *stream; /* write here */
     char *path;

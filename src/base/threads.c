@@ -12,6 +12,7 @@
 
 enum {
     CACHE_LINE = 64,
+    MOST_THREADS = 1024,
     SPINS = 4000,       /* roughly 100 us: longer than the gaps inside a training step */
     SPINS_CROWDED = 20, /* with more threads than CPUs, spinning keeps others from working */
 };
@@ -177,8 +178,9 @@ unsigned ib_usable_cpus(void) {
 
 ib_status ib_pool_open(unsigned threads, ib_pool **result, ib_error *err) {
     *result = NULL;
-    if (threads == 0)
-        return ib_fail(err, IB_ERROR_USAGE, "a pool needs at least one thread");
+    if (threads == 0 || threads > MOST_THREADS)
+        return ib_fail(err, IB_ERROR_USAGE, "a pool has 1 to %d threads, not %u", MOST_THREADS,
+                       threads);
     ib_pool *pool =
         aligned_alloc(CACHE_LINE, (sizeof *pool + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
     if (pool == NULL)

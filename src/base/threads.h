@@ -14,8 +14,8 @@ typedef struct ib_pool ib_pool;
  */
 typedef void ib_work(void *context, size_t item, unsigned thread);
 
-/* threads >= 1, the caller's own included. Workers are pinned to the process's allowed CPUs while
- * there is one for each. The caller owns *pool. */
+/* threads from 1 to 1024, the caller's own included. Workers are pinned to the process's allowed
+ * CPUs while there is one for each. The caller owns *pool. */
 ib_status ib_pool_open(unsigned threads, ib_pool **pool, ib_error *err);
 void ib_pool_close(ib_pool *pool);
 unsigned ib_pool_size(const ib_pool *pool);

@@ -1,5 +1,6 @@
 /* isobit: finds the command, parses its options, runs it; a status becomes the exit code. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +24,23 @@ static void on_stop(int number) {
 }
 
 /* SIGINT and SIGTERM end the run after the current step, with its record and a checkpoint in order;
- * the second one ends the process at once. A closed pipe is an error to report, not a death. */
+ * the second one ends the process at once. */
 static void install_signals(void) {
     struct sigaction action = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* A standard stream that the caller has closed must not become the next file that is opened:
+ * results would be printed into a model or record. In its place comes one that refuses to be
+ * written. */
+static void reserve_standard_streams(void) {
+    int fd;
+    do
+        fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
 }
 
 static const struct {
@@ -145,6 +156,10 @@ static ib_status run_words(int count, const char *const *words, double start, ib
 int main(int argc, char **argv) {
     double start = ib_seconds();
     ib_error err = {0};
+    reserve_standard_streams();
+    /* A closed pipe or connection, a file that may not grow: errors to report, no death. */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     ib_status status =
         run_words(argc > 0 ? argc - 1 : 0, (const char *const *)argv + 1, start, &err);
     errno = 0;

@@ -238,6 +238,8 @@ const char *ib_nearest_name(const char *name, const char *(*next)(const void *co
     size_t limit = strlen(name) / 3 + 1; /* more wrong letters than this is another word */
     size_t least = limit + 1;
     const char *candidate;
+    if (name[0] == '\0')
+        return NULL;
     for (size_t i = 0; (candidate = next(context, i)) != NULL; ++i) {
         size_t distance = edit_distance(name, candidate);
         if (distance < least) {

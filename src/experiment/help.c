@@ -140,7 +140,8 @@ void ib_help_program(FILE *out) {
           "  isobit train --dataset mnist --model cnn --epochs 5\n"
           "\nExit codes: 0 done, 1 failed, 2 usage, 3 data or model failed verification, 4 "
           "diverged,\n"
-          "6 backend or instruction set not available, 130 and 143 interrupted.\n",
+          "5 not reproduced, 6 backend or instruction set not available, 130 and 143\n"
+          "interrupted.\n",
           out);
 }
 

@@ -371,6 +371,25 @@ static char *optimizers_with(const ib_option *option) {
     return text;
 }
 
+/* What a dry run has no record for. */
+static ib_status check_dry_run(const ib_arguments *parsed, ib_error *err) {
+    static const char *const OF_RECORDS[] = {"trace", "checkpoint-every", "sample-period", "mlflow",
+                                             "mlflow-experiment"};
+    if (!parsed->config.dry_run)
+        return IB_OK;
+    if (parsed->config.save_model)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "--save-model with --dry-run would save a model that is not trained: leave "
+                       "one of them out");
+    for (size_t i = 0; i < sizeof OF_RECORDS / sizeof OF_RECORDS[0]; ++i)
+        if (ib_arguments_source(parsed, OF_RECORDS[i]) == IB_FROM_FLAG)
+            return ib_fail(err, IB_ERROR_USAGE,
+                           "--%s has no effect with --dry-run, which writes no run record: leave "
+                           "one of them out",
+                           OF_RECORDS[i]);
+    return IB_OK;
+}
+
 /* An option that would be ignored is an error: nobody should believe that it had an effect. */
 static ib_status check_together(const ib_arguments *parsed, ib_error *err) {
     const ib_config *config = &parsed->config;
@@ -410,11 +429,7 @@ static ib_status check_together(const ib_arguments *parsed, ib_error *err) {
         return ib_fail(err, IB_ERROR_USAGE,
                        "--no-accel and --backend %s contradict each other: leave one out",
                        config->backend);
-    if (config->dry_run && config->save_model)
-        return ib_fail(err, IB_ERROR_USAGE,
-                       "--save-model with --dry-run would save a model that is not trained: leave "
-                       "one of them out");
-    return IB_OK;
+    return check_dry_run(parsed, err);
 }
 
 static ib_status take_environment(ib_arguments *parsed, char *(*environment)(const char *name),

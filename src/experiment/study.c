@@ -482,16 +482,24 @@ static ib_status build(ib_study *study, const ib_yaml *yaml, const ib_yaml *exte
     return study->select == NULL ? IB_OK : read_select(study, yaml, err);
 }
 
+/* The hash is of the bytes that were parsed, whatever becomes of the file. */
 static ib_status add_source(ib_study *study, const char *path, const ib_yaml **yaml,
                             ib_error *err) {
     ib_study_source *source = &study->sources[study->source_count];
-    source->path = strdup(path);
     ib_yaml *document = &study->documents[study->source_count++];
+    char *bytes = NULL;
+    size_t size = 0;
+    source->path = strdup(path);
     if (source->path == NULL)
         return ib_fail_memory(err);
-    IB_TRY(ib_yaml_read(path, document, err));
+    /* One byte more than is allowed, so that the message is ib_yaml_parse's. */
+    IB_TRY(ib_read_file(path, (size_t)IB_YAML_MAX_BYTES + 1, &bytes, &size, err));
+    ib_status status = ib_yaml_parse(path, bytes, size, document, err);
+    if (status == IB_OK)
+        status = ib_sha256_bytes(bytes, size, source->sha256, err);
+    free(bytes);
     *yaml = document;
-    return ib_sha256_file(path, source->sha256, err);
+    return status;
 }
 
 /* The path of the extended file: beside the file that names it. */

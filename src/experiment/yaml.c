@@ -120,12 +120,11 @@ static ib_status refuse_extras(const reader *r, const yaml_event_t *event, const
                                const void *tag) {
     if (anchor != NULL)
         return ib_yaml_fail(r->yaml, line_of(event), NULL, r->err,
-                            "anchors (&%s) are not part of experiment files: write the value out",
+                            "anchors (&%s) are not read here: write the value out",
                             (const char *)anchor);
     if (tag != NULL)
         return ib_yaml_fail(r->yaml, line_of(event), NULL, r->err,
-                            "tags (%s) are not part of experiment files: leave it out",
-                            (const char *)tag);
+                            "tags (%s) are not read here: leave it out", (const char *)tag);
     return IB_OK;
 }
 
@@ -201,7 +200,7 @@ static ib_status read_value(reader *r, const yaml_event_t *first, size_t depth,
                             ib_yaml_node **node) {
     if (first->type == YAML_ALIAS_EVENT)
         return ib_yaml_fail(r->yaml, line_of(first), NULL, r->err,
-                            "aliases (*%s) are not part of experiment files: write the value out",
+                            "aliases (*%s) are not read here: write the value out",
                             (const char *)first->data.alias.anchor);
     if (first->type == YAML_SCALAR_EVENT)
         return read_text(r, first, node);
@@ -223,10 +222,10 @@ static ib_status read_document_start(const reader *r, const yaml_event_t *event)
         event->data.document_start.tag_directives.start !=
             event->data.document_start.tag_directives.end)
         return ib_yaml_fail(r->yaml, line_of(event), NULL, r->err,
-                            "directives (%%...) are not part of experiment files: leave them out");
+                            "directives (%%...) are not read here: leave them out");
     if (r->yaml->root != NULL)
         return ib_yaml_fail(r->yaml, line_of(event), NULL, r->err,
-                            "a second document: an experiment is one file");
+                            "a second document: one file holds one");
     return IB_OK;
 }
 
@@ -263,7 +262,7 @@ ib_status ib_yaml_parse(const char *name, const char *bytes, size_t size, ib_yam
     yaml_parser_delete(&r.parser);
     if (status == IB_OK && (yaml->root == NULL || yaml->root->kind != IB_YAML_MAP))
         status = ib_yaml_fail(yaml, yaml->root == NULL ? 1 : yaml->root->line, NULL, err,
-                              "an experiment file is a mapping: it starts with name: ...");
+                              "the file must be a mapping: lines of the form key: value");
     return status;
 }
 

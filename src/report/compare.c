@@ -70,16 +70,20 @@ void ib_comparison_close(ib_comparison *comparison) {
 static const char *const RESULTS[] = {"model_sha256", "optimizer_sha256", "test_loss",
                                       "test_accuracy", NULL};
 
+/* What neither record has does not differ: to jansson NULL equals nothing. */
+static int is_same(const json_t *a, const json_t *b) {
+    return a == b || json_equal(a, b);
+}
+
 const char *ib_comparison_differing_result(const json_t *a, const json_t *b) {
     const json_t *results_a = json_object_get(a, "results");
     const json_t *results_b = json_object_get(b, "results");
     for (size_t i = 0; RESULTS[i] != NULL; ++i)
-        if (!json_equal(json_object_get(results_a, RESULTS[i]),
-                        json_object_get(results_b, RESULTS[i])))
+        if (!is_same(json_object_get(results_a, RESULTS[i]),
+                     json_object_get(results_b, RESULTS[i])))
             return RESULTS[i];
-    return json_equal(json_object_get(a, "confusion"), json_object_get(b, "confusion"))
-               ? NULL
-               : "confusion";
+    return is_same(json_object_get(a, "confusion"), json_object_get(b, "confusion")) ? NULL
+                                                                                     : "confusion";
 }
 
 typedef struct group_entry {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "track/record_file.h"
 
 const char *ib_run_state_name(ib_run_state state) {
     static const char *const NAMES[] = {"missing", "finished", "diverged", "failed",
@@ -65,7 +66,8 @@ static ib_status read_run(ib_found_run *run, const char *directory, ib_error *er
     char *path = ib_path_join(directory, "run.json");
     if (path == NULL)
         return ib_fail_memory(err);
-    json_t *record = json_load_file(path, 0, NULL);
+    json_t *record = NULL;
+    ib_json_file_read(path, &record, NULL); /* NULL for a record that cannot be read, too */
     free(path);
     const char *sha256 = text_at(record, "experiment_sha256");
     run->state = IB_RUN_MISSING;

@@ -103,7 +103,7 @@ static ib_status write_onnx(const char *model, const char *path, ib_arguments *a
     IB_TRY(ib_adopt_beside(model, sha256, ADOPTED, arguments, context->log, &adopted, err));
     if (!adopted && ib_arguments_source(arguments, "dataset") == IB_FROM_DEFAULT)
         fprintf(context->log,
-                "no run.json beside %s: its pixels are taken to be normalised as %s's; --dataset "
+                "no run record beside %s: its pixels are taken to be normalised as %s's; --dataset "
                 "and --normalize say otherwise\n",
                 model, config->dataset);
     const ib_dataset_info *info = ib_dataset_find(config->dataset);

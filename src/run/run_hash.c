@@ -1,8 +1,11 @@
 /* isobit hash: hashes written down once, in a file made to be committed, and compared later. */
 #include "run/run.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/sha256.h"
@@ -194,14 +197,30 @@ static ib_status work(hash_book *book, const ib_arguments *arguments, ib_error *
     return IB_OK;
 }
 
+/* Held from reading to writing: of two updates at once neither loses the other's. The lock is on
+ * the folder, since the file is replaced; -1 where there is none, which writing will tell. */
+static int lock_folder(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+    int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(folder);
+    if (fd >= 0)
+        flock(fd, LOCK_EX); /* a file system without locks: as before */
+    return fd;
+}
+
 ib_status ib_run_hash(const ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
     hash_book book = {.path = arguments->config.hash_file,
                       .updating = strcmp(arguments->words[0], "update") == 0,
                       .out = context->out};
-    IB_TRY(ib_json_file_read(book.path, &book.root, err));
-    if (book.root == NULL)
+    int lock = book.updating ? lock_folder(book.path) : -1;
+    ib_status status = ib_json_file_read(book.path, &book.root, err);
+    if (status == IB_OK && book.root == NULL)
         book.root = json_object();
-    ib_status status = book.root == NULL ? ib_fail_memory(err) : work(&book, arguments, err);
+    if (status == IB_OK)
+        status = book.root == NULL ? ib_fail_memory(err) : work(&book, arguments, err);
     json_decref(book.root);
+    if (lock >= 0)
+        close(lock);
     return status;
 }

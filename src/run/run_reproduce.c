@@ -40,7 +40,7 @@ static ib_status train(const ib_arguments *arguments, const char *experiment_sha
 
 static json_t *verdict_json(const ib_comparison *comparison, json_t *divergence,
                             const char *differing) {
-    json_t *object = json_object(), *differences = json_object();
+    json_t *object = json_object();
     for (size_t i = 0; i < 2; ++i) {
         const json_t *results = json_object_get(comparison->records[i], "results");
         json_object_set_new(object, i == 0 ? "recorded" : "reproduced",
@@ -57,7 +57,6 @@ static json_t *verdict_json(const ib_comparison *comparison, json_t *divergence,
     json_object_set_new(object, "differing",
                         differing == NULL ? json_null() : json_string(differing));
     json_object_set(object, "divergence", divergence != NULL ? divergence : json_null());
-    json_decref(differences);
     return object;
 }
 

@@ -57,9 +57,14 @@ static int on_stop(void *context) {
     return run->context->signal_number != NULL && *run->context->signal_number != 0;
 }
 
+/* Of all parts of the run so far. */
+static double total_seconds(const train_run *run) {
+    return run->from.total_seconds + (ib_seconds() - run->context->start_seconds);
+}
+
 static ib_status write_checkpoint(const train_run *run, const ib_train_position *position,
                                   ib_error *err) {
-    ib_checkpoint checkpoint = {.position = *position};
+    ib_checkpoint checkpoint = {.position = *position, .total_seconds = total_seconds(run)};
     IB_TRY(ib_record_metrics_position(run->record, &checkpoint.metrics_bytes, err));
     if (run->trace != NULL)
         IB_TRY(ib_trace_sync(run->trace, err));
@@ -176,7 +181,8 @@ static ib_status begin_record(train_run *run, ib_error *err) {
     }
     IB_TRY(ib_checkpoint_read(ib_record_directory(run->record), run->experiment_sha256,
                               run->session.model, &run->from, err));
-    IB_TRY(ib_record_continue(run->record, &start, run->from.metrics_bytes, err));
+    IB_TRY(ib_record_continue(run->record, &start, run->from.metrics_bytes, run->from.total_seconds,
+                              err));
     ib_record_watch(run->record, run->context->start_seconds, run->cpus);
     fprintf(run->context->log, "going on after step %llu of %s\n",
             (unsigned long long)run->from.position.steps, ib_record_directory(run->record));
@@ -233,7 +239,7 @@ static void fill_results(const train_run *run, const ib_train_result *trained,
     results->backend = &run->session.backend->info;
     results->exact = run->config->exact;
     results->run_dir = run->record == NULL ? NULL : ib_record_directory(run->record);
-    results->total_seconds = ib_seconds() - run->context->start_seconds;
+    results->total_seconds = total_seconds(run);
 }
 
 static void print_summary(const train_run *run, const ib_train_result *trained,

@@ -136,10 +136,11 @@ static ib_status read_tensors(const loading *l, ib_svm_model *model) {
         classes->dtype != IB_I32 || classes->shape.rank != 1)
         return wrong(l, "it lacks support_vectors or classes");
     int64_t n = vectors->shape.extent[0], width = vectors->shape.extent[1];
-    int64_t k = classes->shape.extent[0], pairs = k * (k - 1) / 2;
+    int64_t k = classes->shape.extent[0];
     if (k < 2 || k > IB_SVM_CLASSES || n < 2 || n > INT32_MAX || width < 4 || width % 4 != 0 ||
         width > IB_SVM_MAX_WIDTH)
         return wrong(l, "the shape of support_vectors or classes");
+    int64_t pairs = k * (k - 1) / 2;
     const double *coefficients = tensor_of(l, "dual_coef", IB_F64, k - 1, n);
     const double *intercepts = tensor_of(l, "intercept", IB_F64, pairs, -1);
     const int32_t *support = tensor_of(l, "n_support", IB_I32, k, -1);

@@ -191,6 +191,9 @@ static ib_status read_header(reading *r, header *h) {
     if (!h->has_kernel || !h->has_rho || !h->has_labels || !h->has_support || h->total == 0)
         return wrong(r, "the header lacks kernel_type, nr_class, total_sv, rho, label or nr_sv");
     size_t total = 0;
+    /* Memory is asked for by the header: by one that the file cannot keep, none. */
+    if (h->total > (r->at == NULL ? 0 : strlen(r->at) + 1) / (2 * (h->classes - 1)))
+        return wrong(r, "the file is too short for the total_sv of its header");
     for (size_t a = 0; a < h->classes; ++a) {
         total += h->support[a];
         if (a > 0 && h->labels[a] <= h->labels[a - 1])

@@ -1,6 +1,7 @@
 #include "track/checkpoint.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "experiment/json_text.h"
 #include "track/record_file.h"
 
-enum { FORMAT = 1, KEPT = 2, MAX_JSON_BYTES = 1 << 16 };
+enum { FORMAT = 2, KEPT = 2, MAX_JSON_BYTES = 1 << 16 };
 
 static const char FOLDER[] = "checkpoints";
 static const char MODEL[] = ".model.safetensors";
@@ -41,16 +42,20 @@ static int is_named(const char *name, const char *suffix, uint64_t *step) {
     return good;
 }
 
-/* The newest steps of complete checkpoints, in falling order; at most KEPT. Returns how many. */
-static size_t newest_steps(const char *folder, uint64_t steps[KEPT]) {
-    size_t count = 0;
+/* The newest steps of complete checkpoints, in falling order; at most KEPT. A folder that is not
+ * there has none; one that cannot be read is an error: its run must not begin anew for that. */
+static ib_status newest_steps(const char *folder, uint64_t steps[KEPT], size_t *count,
+                              ib_error *err) {
+    *count = 0;
     DIR *directory = opendir(folder);
     const struct dirent *entry;
+    if (directory == NULL && errno != ENOENT)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", folder);
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
         uint64_t step;
         if (!is_named(entry->d_name, JSON, &step))
             continue;
-        size_t at = count < KEPT ? count++ : KEPT;
+        size_t at = *count < KEPT ? (*count)++ : KEPT;
         for (; at > 0 && steps[at - 1] < step; --at)
             if (at < KEPT)
                 steps[at] = steps[at - 1];
@@ -59,7 +64,7 @@ static size_t newest_steps(const char *folder, uint64_t steps[KEPT]) {
     }
     if (directory != NULL)
         closedir(directory);
-    return count;
+    return IB_OK;
 }
 
 static int is_kept(const char *name, const uint64_t *steps, size_t count) {
@@ -116,6 +121,7 @@ static void write_members(const char *experiment_sha256, const ib_checkpoint *ch
     ib_json_double(json, "learning_rate", at->learning_rate);
     ib_json_double(json, "loss_sum", at->loss_sum);
     ib_json_double(json, "train_seconds", at->train_seconds);
+    ib_json_double(json, "total_seconds", checkpoint->total_seconds);
     ib_json_uint(json, "images", at->images);
     ib_json_uint(json, "metrics_bytes", checkpoint->metrics_bytes);
     ib_json_string(json, "model_sha256", model_sha256);
@@ -186,8 +192,9 @@ ib_status ib_checkpoint_write(const char *run_directory, const char *experiment_
     if (status != IB_OK)
         ib_fail_context(err, "the checkpoint after step %llu",
                         (unsigned long long)checkpoint->position.steps);
-    size_t count = newest_steps(folder, steps);
-    remove_others(folder, steps, count);
+    size_t count = 0;
+    if (newest_steps(folder, steps, &count, NULL) == IB_OK)
+        remove_others(folder, steps, count);
     free(folder);
     return status;
 }
@@ -250,7 +257,8 @@ static ib_status read_json(const char *path, const char *experiment_sha256, json
         !natural_at(*object, "metrics_bytes", &checkpoint->metrics_bytes) ||
         !number_at(*object, "learning_rate", &at->learning_rate) ||
         !number_at(*object, "loss_sum", &at->loss_sum) ||
-        !number_at(*object, "train_seconds", &at->train_seconds) || epoch == 0)
+        !number_at(*object, "train_seconds", &at->train_seconds) ||
+        !number_at(*object, "total_seconds", &checkpoint->total_seconds) || epoch == 0)
         return damaged(path, "a member is missing", err);
     at->epoch = (size_t)epoch;
     at->step_in_epoch = (size_t)step_in_epoch;
@@ -303,8 +311,9 @@ ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_s
     char *folder = ib_path_join(run_directory, FOLDER);
     if (folder == NULL)
         return ib_fail_memory(err);
-    ib_status status = IB_OK;
-    if (newest_steps(folder, steps) > 0)
+    size_t count = 0;
+    ib_status status = newest_steps(folder, steps, &count, err);
+    if (status == IB_OK && count > 0)
         status = read_files(folder, steps[0], experiment_sha256, model, checkpoint, err);
     free(folder);
     return status;

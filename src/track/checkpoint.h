@@ -13,6 +13,7 @@
 typedef struct ib_checkpoint {
     ib_train_position position; /* epoch 0: there is no checkpoint */
     uint64_t metrics_bytes;     /* of metrics.jsonl, written up to this position */
+    double total_seconds;       /* of all processes up to it, each from its start */
 } ib_checkpoint;
 
 /* Writes a checkpoint and removes all but the two newest. A failure leaves the earlier ones. The
@@ -23,7 +24,7 @@ ib_status ib_checkpoint_write(const char *run_directory, const char *experiment_
 
 /* Reads the newest checkpoint into model (opened for training) and *checkpoint. One that is
  * damaged, or of another experiment, is IB_ERROR_VERIFY naming the file: no earlier one is taken in
- * its place. */
+ * its place. A folder of checkpoints that cannot be read is IB_ERROR_RUNTIME. */
 ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_sha256,
                              ib_model *model, ib_checkpoint *checkpoint, ib_error *err);
 

@@ -32,6 +32,7 @@ struct ib_record {
     int64_t started_ms, flushed_ms;
     json_t *previous; /* run.json as it was found: a run that goes on; else NULL */
     json_t *resumed;  /* the times, as texts; NULL: never */
+    double earlier_seconds;
     int watched;
     ib_sampler *sampler; /* NULL: not watched, or no memory for it */
 };
@@ -166,6 +167,7 @@ static void write_resumes(const ib_record *record, ib_json *json) {
     for (size_t i = 0; i < json_array_size(record->resumed); ++i)
         ib_json_string(json, NULL, json_string_value(json_array_get(record->resumed, i)));
     ib_json_close(json, ']');
+    ib_json_double(json, "earlier_seconds", record->earlier_seconds);
     ib_json_close(json, '}');
 }
 
@@ -417,8 +419,9 @@ static ib_status cut_metrics(const ib_record *record, uint64_t bytes, ib_error *
 }
 
 ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
-                             uint64_t metrics_bytes, ib_error *err) {
+                             uint64_t metrics_bytes, double earlier_seconds, ib_error *err) {
     record->start = *start;
+    record->earlier_seconds = earlier_seconds;
     IB_TRY(cut_metrics(record, metrics_bytes, err));
     remove_temporaries(record);
     json_t *before = json_object_get(json_object_get(record->previous, "resumes"), "times");

@@ -47,7 +47,8 @@ typedef struct ib_run_results {
     char optimizer_sha256[IB_SHA256_HEX_SIZE];
     const char *experiment_sha256;
     double test_accuracy, test_loss;
-    double train_seconds, total_seconds, images_per_second;
+    double train_seconds, total_seconds; /* of all parts of a run that was resumed */
+    double images_per_second;
     uint64_t model_bytes, peak_rss_bytes;
     const ib_backend_info *backend;
     int exact;
@@ -73,9 +74,10 @@ ib_status ib_record_reopen(const char *directory, ib_record **record, ib_error *
 /* run.json as ib_record_reopen found it; owned by the record. */
 const json_t *ib_record_previous(const ib_record *record);
 /* Goes on: cuts metrics.jsonl to its first metrics_bytes (fewer are IB_ERROR_VERIFY) and writes
- * run.json with status "running" and the time of this resumption. */
+ * run.json with status "running", the time of this resumption and earlier_seconds: what the parts
+ * before it took, as far as the run keeps their work. */
 ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
-                             uint64_t metrics_bytes, ib_error *err);
+                             uint64_t metrics_bytes, double earlier_seconds, ib_error *err);
 /* The length of metrics.jsonl, all lines so far being on the disk. */
 ib_status ib_record_metrics_position(ib_record *record, uint64_t *bytes, ib_error *err);
 

@@ -10,7 +10,7 @@
 static double number_at(const json_t *values, const char *key) {
     const json_t *value = json_object_get(values, key);
     double number = json_is_number(value) ? json_number_value(value) : -1;
-    return number >= 0 && number < 1e18 ? number : -1;
+    return number >= 0 && number < 1e12 ? number : -1; /* also times 1e6 a 64-bit integer */
 }
 
 static double gpu_number_at(const json_t *values, unsigned gpu, const char *what) {

@@ -286,6 +286,21 @@ struct ib_trace {
     uint64_t records; /* steps and the beginning */
 };
 
+/* A shape that tensors have: the element that differs is searched among so many. */
+static int is_shape(const json_t *shape) {
+    const int64_t most = (int64_t)1 << 28;
+    int64_t elements = 1;
+    if (!json_is_array(shape) || json_array_size(shape) > IB_MAX_RANK)
+        return 0;
+    for (size_t d = 0; d < json_array_size(shape); ++d) {
+        int64_t extent = json_integer_value(json_array_get(shape, d));
+        if (extent < 1 || extent > most / elements)
+            return 0;
+        elements *= extent;
+    }
+    return 1;
+}
+
 static ib_status read_header(ib_trace *trace, ib_error *err) {
     json_error_t why;
     const char *text = (const char *)trace->map.data;
@@ -302,8 +317,10 @@ static ib_status read_header(ib_trace *trace, ib_error *err) {
                        trace->path);
     trace->word_count = HEAD_WORDS;
     for (size_t i = 0; i < trace->tensor_count; ++i) {
-        if (!json_is_string(json_array_get(trace->names, i)))
-            return ib_fail(err, IB_ERROR_VERIFY, "%s: tensor %zu has no name", trace->path, i);
+        if (!json_is_string(json_array_get(trace->names, i)) ||
+            !is_shape(json_array_get(json_object_get(trace->header, "shapes"), i)))
+            return ib_fail(err, IB_ERROR_VERIFY, "%s: tensor %zu has no name or no shape",
+                           trace->path, i);
         trace->word_count += json_is_true(json_array_get(trace->trained, i)) ? 4 : 2;
     }
     trace->header_bytes = (size_t)(end - text) + 1;

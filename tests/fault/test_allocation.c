@@ -277,21 +277,37 @@ static ib_status use_svm(ib_backend *backend, const char *path, const char *libs
     return status;
 }
 
+static const char STUDY[] =
+    "name: a\nseeds: 2\nselect: validation_loss\nbase: {split: 70-10-20, momentum: 0.9}\n"
+    "cells:\n  - {name: x, grid: {optimizer: [sgd, adam]}}\n  - {name: y, seeds: [4]}\n"
+    "published:\n  - {source: s, columns: [optimizer, test_loss], rows: [[sgd, 1..2]]}\n"
+    "tables:\n  - {name: t, kind: grid, title: T, rows: [optimizer], values: [speedup],\n"
+    "     relative-to: {optimizer: adam}}\n";
+static const char EXTENSION[] = "name: b\nextends: study\noverride: [{set: {lr: 0.25}}]\n";
+
 static ib_status scenario_study(const char *directory, ib_error *err) {
-    static const char TEXT[] =
-        "name: a\nseeds: 2\nselect: validation_loss\nbase: {split: 70-10-20, momentum: 0.9}\n"
-        "cells:\n  - {name: x, grid: {optimizer: [sgd, adam]}}\n  - {name: y, seeds: [4]}\n"
-        "published:\n  - {source: s, columns: [optimizer, test_loss], rows: [[sgd, 1..2]]}\n"
-        "tables:\n  - {name: t, kind: grid, title: T, rows: [optimizer], values: [speedup],\n"
-        "     relative-to: {optimizer: adam}}\n";
     static const char *const WORDS[] = {"lr=0.5", "seeds=1,2,3"};
     ib_study study;
     (void)directory;
-    ib_status status = ib_study_parse("f", TEXT, sizeof TEXT - 1, WORDS, 2, &study, err);
+    ib_status status = ib_study_parse("f", STUDY, sizeof STUDY - 1, WORDS, 2, &study, err);
     if (status == IB_OK)
         assert_int_equal(study.cell_count, 9);
     ib_study_close(&study);
     return status;
+}
+
+/* Two files, and their hashes by libcrypto. */
+static ib_status read_study(const char *path, ib_error *err) {
+    ib_study study;
+    ib_status status = ib_study_read(path, NULL, 0, NULL, &study, err);
+    if (status == IB_OK)
+        assert_int_equal(study.source_count, 2);
+    ib_study_close(&study);
+    return status;
+}
+
+static ib_status scenario_study_files(const char *directory, ib_error *err) {
+    return with_path(directory, "extension", read_study, err);
 }
 
 static ib_status scenario_svm(const char *directory, ib_error *err) {
@@ -312,11 +328,17 @@ static void make_inputs(const char *directory) {
     char *kept = ib_path_join(directory, "kept");
     char *damaged = ib_path_join(directory, "damaged");
     char *large = ib_path_join(directory, "long");
+    char *study = ib_path_join(directory, "study");
+    char *extension = ib_path_join(directory, "extension");
     static char zeros[100000];
     assert_int_equal(ib_safetensors_write(kept, tensors, 3, metadata, 2, NULL, NULL), IB_OK);
     assert_int_equal(ib_safetensors_write(damaged, tensors, 3, metadata, 2, NULL, NULL), IB_OK);
     assert_int_equal(ib_write_file_atomic(large, zeros, sizeof zeros, NULL), IB_OK);
     assert_int_equal(truncate(damaged, 300), 0);
+    assert_int_equal(ib_write_file_atomic(study, STUDY, sizeof STUDY - 1, NULL), IB_OK);
+    assert_int_equal(ib_write_file_atomic(extension, EXTENSION, sizeof EXTENSION - 1, NULL), IB_OK);
+    free(study);
+    free(extension);
     free(kept);
     free(damaged);
     free(large);
@@ -389,6 +411,7 @@ SCENARIO_TEST(pool, 3)
 SCENARIO_TEST(arena, 1)
 SCENARIO_TEST(svm, 60)
 SCENARIO_TEST(study, 300)
+SCENARIO_TEST(study_files, 300)
 
 int main(void) {
     json_set_alloc_funcs(__wrap_malloc, free);
@@ -399,7 +422,7 @@ int main(void) {
         cmocka_unit_test(test_directories), cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_errors),      cmocka_unit_test(test_pool),
         cmocka_unit_test(test_arena),       cmocka_unit_test(test_svm),
-        cmocka_unit_test(test_study),
+        cmocka_unit_test(test_study),       cmocka_unit_test(test_study_files),
     };
     return cmocka_run_group_tests_name("allocation", tests, NULL, NULL);
 }

@@ -174,9 +174,15 @@ def test_signals(directory):
         assert record["status"] == "interrupted" and record["exit_code"] == code
         assert 1 <= len(checkpoints_of(run)) <= 2
         words = ["--resume", run, "--threads", "1"]
+    with open(os.path.join(run, "checkpoints", checkpoints_of(run)[-1]), encoding="utf-8") as stream:
+        before = json.load(stream)
     result = train(directory, *words)
     check_same(directory, run, whole)
-    assert record_of(run)["resumes"]["count"] == 3
+    resumes = record_of(run)["resumes"]
+    assert resumes["count"] == 3
+    assert resumes["earlier_seconds"] == before["total_seconds"] > before["train_seconds"] > 0
+    last_part = result["train_seconds"] - before["train_seconds"]
+    assert result["total_seconds"] > before["total_seconds"] + last_part > last_part >= 0
     before = state_of(run)
     again = train(directory, "--resume", run)
     assert again == result, "a finished run tells its results"
@@ -294,6 +300,18 @@ def test_without_checkpoint(directory):
     shutil.rmtree(os.path.join(run, "checkpoints"))
     train(directory, "--resume", run)
     check_same(directory, run, run_of(directory, "whole"))
+
+
+def test_unreadable_checkpoints(directory):
+    """What cannot be looked at is not taken for nothing: that would throw the run away."""
+    run = interrupted_run(directory, "runs")
+    folder = os.path.join(run, "checkpoints")
+    os.rename(folder, folder + "-aside")
+    with open(folder, "w", encoding="ascii"):  # root reads any folder, but not a file as one
+        pass
+    before = state_of(run)
+    train(directory, "--resume", run, code=1, message=folder)
+    assert state_of(run) == before, "a refusal changes nothing"
 
 
 def test_usage(directory):

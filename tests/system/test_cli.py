@@ -11,6 +11,7 @@ import pty
 import re
 import shutil
 import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -32,11 +33,11 @@ class Done:
         self.code, self.out, self.err = code, out, err
 
 
-def run(*words, cwd=None, env=None, **options):
+def run(*words, cwd=None, env=None, program=ISOBIT, **options):
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith("ISOBIT")}
     environment.update(env or {})
-    done = subprocess.run([ISOBIT, *words], cwd=cwd, env=environment, text=True,
+    done = subprocess.run([program, *words], cwd=cwd, env=environment, text=True,
                           stdout=options.pop("stdout", subprocess.PIPE),
                           stderr=subprocess.PIPE, timeout=300, **options)
     return Done(done.returncode, done.stdout or "", done.stderr)
@@ -106,6 +107,7 @@ def test_usage_errors(directory):
         (["train", "--model", "cnm"], "one of cnn, mlp"),
         (["train", "--momentum", "0.9"], "--optimizer sgd"),
         (["train", "--device", "1"], "not in this version"),
+        (["train", "--=3"], "unknown option --; see isobit train --help"),
         (["train", "--resume"], "needs a value"), (["train", "--checkpoint-every", "-1"], "from 0"),
         (["train", "extra"], "unexpected argument"),
         (["train", *SMALL, "--train-size", "999999"], "999999"),
@@ -326,6 +328,18 @@ def test_hash_command(directory):
     expect(run("hash", "update", "result", again["run_dir"], cwd=directory), 3, "missing")
 
 
+def test_hash_updates_at_once(directory):
+    names = [os.path.join(directory, f"file{i}") for i in range(24)]
+    for name in names:
+        with open(name, "w", encoding="ascii") as stream:
+            stream.write(name)
+    at_once = [subprocess.Popen([ISOBIT, "hash", "update", "model", name], cwd=directory,
+                                stdout=subprocess.DEVNULL) for name in names]
+    assert [process.wait() for process in at_once] == [0] * len(names)
+    with open(os.path.join(directory, "isobit-hashes.json"), encoding="utf-8") as stream:
+        assert sorted(json.load(stream)["model"]) == sorted(names)
+
+
 def plant_infinity(path, tensor):
     """Overwrites the first value of a tensor."""
     with open(path, "r+b") as stream:
@@ -387,6 +401,64 @@ def test_standard_output_errors(directory):
         for words in (["--help"], ["--version"], ["devices"], ["completion", "bash"],
                       ["train", *SMALL, "--dry-run", "--json"]):
             expect(run(*words, cwd=directory, stdout=full), 1, "standard output")
+
+
+def test_closed_standard_streams(directory):
+    """No file that is opened takes the place of a stream that the caller has closed."""
+    for closed in (">&-", "<&- >&- 2>&-"):
+        runs = os.path.join(directory, "runs" + str(len(closed)))
+        done = run("-c", f'exec "$0" train "$@" {closed}', ISOBIT, *SMALL, "--log-interval", "1",
+                   "--runs-dir", runs, program="sh", cwd=directory)
+        assert done.code == 1, done.err
+        record = os.path.join(runs, "digits-cnn", *os.listdir(os.path.join(runs, "digits-cnn")))
+        with open(os.path.join(record, "run.json"), encoding="utf-8") as stream:
+            assert json.load(stream)["status"] == "finished"
+        check_metrics(os.path.join(record, "metrics.jsonl"))
+    expect(run("-c", 'exec "$0" devices >&-', ISOBIT, program="sh"), 1, "standard output")
+    assert run("-c", 'exec "$0" devices <&-', ISOBIT, program="sh").code == 0
+
+
+def test_limit_on_files(directory):
+    """ulimit -f kills a program that does not look; blocks are of 512 bytes."""
+    for blocks in (0, 1, 64, 500):
+        runs = os.path.join(directory, str(blocks))
+        done = run("-c", f'ulimit -f {blocks}; exec "$0" train "$@"', ISOBIT, *SMALL, "--runs-dir",
+                   runs, program="sh", cwd=directory)
+        expect(done, 1, "File too large")
+        assert ".tmp-" not in " ".join(files_below(directory)), files_below(directory)
+
+
+def test_outputs_that_are_no_files(directory):
+    """A device, pipe or folder is never replaced; behind a link, the file is."""
+    pipe, link, file = (os.path.join(directory, name) for name in ("pipe", "link", "file"))
+    os.mkfifo(pipe)
+    step = ["bench", "step", "--model", "mlp", "--seconds", "0.01", "--profile"]
+    for path in (pipe, directory):
+        expect(run(*step, path), 1, f"{path} is no regular file")
+    assert stat.S_ISFIFO(os.stat(pipe).st_mode)
+    os.symlink("file", link)
+    with open(file, "w", encoding="ascii"):
+        pass
+    expect(run(*step, link), 0)
+    assert os.readlink(link) == "file" and os.path.getsize(file) > 100
+    os.unlink(file)
+    expect(run(*step, link), 1, f"cannot follow the link {link}")
+    os.unlink(link)
+    os.symlink("link", link)
+    expect(run(*step, link), 1, link)
+    assert files_below(directory) == ["link", "pipe"], files_below(directory)
+
+
+def test_mode_of_files(directory):
+    """That of the umask, and the umask stays."""
+    for mask, mode in (("022", 0o644), ("077", 0o600)):
+        runs = os.path.join(directory, mask)
+        done = run("-c", f'umask {mask}; exec "$0" train "$@"', ISOBIT, *SMALL, "--runs-dir", runs,
+                   program="sh", cwd=directory)
+        expect(done, 0)
+        for name in files_below(runs):
+            found = stat.S_IMODE(os.stat(os.path.join(runs, name)).st_mode)
+            assert found == mode, (name, oct(found))
 
 
 def test_progress_on_a_terminal(directory):

@@ -214,7 +214,8 @@ def test_compare(directory):
     assert (told["metric"]["key"], told["metric"]["step"]) == (changed["key"], changed["step"])
 
 
-def test_damaged_trace(directory):
+def traced_runs(directory):
+    """Two of one experiment, of which the second is said to have another result."""
     runs = [train(directory, *MLP, "--trace")["run_dir"] for _ in range(2)]
     path = os.path.join(directory, runs[1], "run.json")
     with open(path, encoding="utf-8") as stream:
@@ -222,6 +223,11 @@ def test_damaged_trace(directory):
     record["results"]["test_loss"] = 7
     with open(path, "w", encoding="utf-8") as stream:
         json.dump(record, stream)
+    return runs
+
+
+def test_damaged_trace(directory):
+    runs = traced_runs(directory)
     told = compare(directory, *runs, code=5)["divergence"]
     assert told["what"] == "nothing" and "traces are the same" in told["note"]
     trace = os.path.join(directory, runs[1], "trace.bin")
@@ -231,6 +237,25 @@ def test_damaged_trace(directory):
         with open(trace, "wb") as stream:
             stream.write(bad)
         call("compare", *runs, cwd=directory, code=3)
+
+
+def test_shapes_in_a_trace(directory):
+    """A file may claim any shape: both traces claim it, and what differs is a tensor of it."""
+    runs = traced_runs(directory)
+    with open(os.path.join(directory, runs[0], "trace.bin"), "rb") as stream:
+        first, words = stream.read().split(b"\n", 1)
+    header = json.loads(first)
+    for shape, code in (([0, 5], 3), ([1 << 62, 4], 3), ([-1], 3), (None, 3), ([1, 1, 1, 1, 1], 3),
+                        ([1 << 14, 1 << 14], 5)):
+        claimed = {**header, "shapes": [shape] * len(header["shapes"])}
+        for number, run in enumerate(runs):
+            with open(os.path.join(directory, run, "trace.bin"), "wb") as stream:
+                # In the last step one element of the first tensor, whose value comes fourth.
+                size = 8 * (2 + sum(4 if trained else 2 for trained in header["trained"]))
+                last = bytearray(words[-size:])
+                last[32] ^= number
+                stream.write(json.dumps(claimed).encode() + b"\n" + words[:-size] + last)
+        call("compare", *runs, cwd=directory, code=code)
 
 
 def test_reproduce(directory):

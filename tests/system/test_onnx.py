@@ -133,7 +133,7 @@ def test_files(directory):
     run("export", "--onnx", model, "--dataset", "digits", "-o", os.path.join(directory, "b.onnx"))
     first = open(os.path.join(directory, "m.onnx"), "rb").read()
     assert first == open(os.path.join(directory, "b.onnx"), "rb").read() and len(first) > 2e6
-    run("export", "--onnx", model, message="no run.json beside")
+    run("export", "--onnx", model, message="no run record beside")
     content = open(model, "rb").read()
     out = os.path.join(directory, "out")
     os.mkdir(out)

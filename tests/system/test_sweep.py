@@ -237,6 +237,14 @@ def check_resume(parent):
     assert [r["resumes"]["count"] for r in records(folder)] == [1]
 
 
+def check_long_seed(parent):
+    """What is done is known by its record, also with a seed that JSON's integers do not hold."""
+    folder = fresh(parent, "long-seed")
+    for _ in range(2):
+        sweep(folder, "epochs=1", "seeds=18446744073709551615,7", "lr=0.5", "batch-size=32")
+        assert len(hashes(folder)) == 2
+
+
 def check_not_here(parent, wanted):
     """Cells that need what is not here are recorded with the reason, and the study succeeds."""
     folder = fresh(parent, "needs", TINY.replace("base:", "needs: [pin-memory]\nbase:"))
@@ -294,6 +302,7 @@ def main():
         check_divergence(parent)
         check_stop(parent, wanted)
         check_resume(parent)
+        check_long_seed(parent)
         check_not_here(parent, wanted)
     print(f"an undisturbed sweep took {seconds:.2f} s")
     return 0

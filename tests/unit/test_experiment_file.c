@@ -34,8 +34,8 @@ static const struct {
     const char *text, *message;
     int after;
 } REFUSED[] = {
-    {"", "f:1: an experiment file is a mapping", 0},
-    {"- a\n", "f:1: an experiment file is a mapping", 0},
+    {"", "f:1: the file must be a mapping", 0},
+    {"- a\n", "f:1: the file must be a mapping", 0},
     {"base: {}\n", "f:1: an experiment file needs the key name", 0},
     {"name: A\n", "f:1: name: 'A' is not valid", 0},
     {"name: a\n\nseedz: 3\n", "f:3: seedz: an experiment file has no such key; did you mean seeds?",

@@ -175,6 +175,9 @@ static void what_would_be_ignored_is_refused(void **state) {
     expect_failure("train", "--schedule constant --gamma 1", IB_ERROR_USAGE, "no effect");
     expect_failure("train", "--no-accel --backend cuda", IB_ERROR_USAGE, "contradict");
     expect_failure("train", "--dry-run --save-model", IB_ERROR_USAGE, "leave one");
+    expect_failure("train", "--dry-run --trace", IB_ERROR_USAGE, "--trace has no effect");
+    expect_failure("train", "--checkpoint-every 5 --dry-run", IB_ERROR_USAGE,
+                   "--checkpoint-every has no effect");
 }
 
 static void the_table_is_sound(void **state) {

@@ -1,5 +1,6 @@
 /* The thread pool: every item once, results visible to the caller, many short runs, sleepers woken.
  * Runs under ThreadSanitizer too. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -75,6 +76,8 @@ static void opens_and_closes(void **state) {
     ib_pool *pool;
     ib_error err = {0};
     assert_int_equal(ib_pool_open(0, &pool, &err), IB_ERROR_USAGE);
+    ib_error_clear(&err);
+    assert_int_equal(ib_pool_open(UINT_MAX, &pool, &err), IB_ERROR_USAGE);
     assert_null(pool);
     ib_error_clear(&err);
     ib_pool_close(NULL);
