@@ -8,7 +8,7 @@
 
 #include "report/report.h"
 
-enum { IB_COLOURS = 7, IB_TEXT_LINES = 3 };
+enum { IB_COLOURS = 7, IB_SHAPES = 5, IB_LOOKS = IB_COLOURS * IB_SHAPES, IB_TEXT_LINES = 3 };
 /* Colours that a page may replace by its theme's: figure_svg.c. */
 #define IB_INK   "black"
 #define IB_MUTED "#5c6670"

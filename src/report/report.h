@@ -84,6 +84,7 @@ typedef struct ib_report_figure {
     int log_scale;
     ib_figure_panel *panels; /* 0: there is no data, missing says why */
     size_t panel_count;
+    int too_large;     /* for a page: it is not drawn */
     char *description; /* a sentence for those who cannot see it */
 } ib_report_figure;
 
@@ -124,6 +125,8 @@ typedef struct ib_report {
 /* The one text of a remark's column that says the same in each of several rows, so that it need be
  * said only once; NULL: it does not. */
 const char *ib_report_constant_remark(const ib_report_table *table, size_t column);
+
+int ib_report_is_drawn(const ib_report_figure *figure);
 
 /* Frees what the report owns; a zeroed report is allowed. */
 void ib_report_free(ib_report *report);
