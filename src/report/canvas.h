@@ -76,6 +76,7 @@ double ib_titles_height(const ib_report_figure *figure, double height);
 
 /* One per kind: sets the size with canvas->out NULL, draws otherwise. */
 void ib_draw_curves(ib_canvas *canvas, const ib_report_figure *figure);
+void ib_draw_usage(ib_canvas *canvas, const ib_report_figure *figure);
 void ib_draw_scatter(ib_canvas *canvas, const ib_report_figure *figure);
 void ib_draw_bars(ib_canvas *canvas, const ib_report_figure *figure);
 void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure);

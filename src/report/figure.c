@@ -40,7 +40,11 @@ static void draw_figure(ib_canvas *canvas, const ib_report_figure *figure) {
         ib_draw_curves(canvas, figure);
         break;
     case IB_FIGURE_SCATTER:
+    case IB_FIGURE_COST:
         ib_draw_scatter(canvas, figure);
+        break;
+    case IB_FIGURE_USAGE:
+        ib_draw_usage(canvas, figure);
         break;
     case IB_FIGURE_BARS:
         ib_draw_bars(canvas, figure);

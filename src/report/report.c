@@ -52,6 +52,7 @@ static void free_panel(ib_figure_panel *panel) {
     free(panel->matrix);
     free(panel->images);
     free(panel->title);
+    free(panel->y_label);
 }
 
 static void free_figure(ib_report_figure *figure) {

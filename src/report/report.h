@@ -59,8 +59,9 @@ typedef struct ib_figure_image {
     size_t index;       /* in the test images */
 } ib_figure_image;
 typedef struct ib_figure_panel {
-    char *title; /* "" where there is only one */
-    /* curves, bars, scatter */
+    char *title;   /* "" where there is only one */
+    char *y_label; /* of usage, whose panels show different things; NULL: the figure's */
+    /* curves, bars, scatter, cost, usage */
     ib_figure_series *series;
     size_t series_count;
     char **labels; /* of bars' groups along x */
@@ -79,9 +80,9 @@ typedef struct ib_report_figure {
     char *note;              /* NULL: none */
     char *missing;           /* a sentence: which runs are missing; NULL: none */
     char *x_label, *y_label; /* with units: "training time (s)" */
-    int percent; /* y (of a scatter x too, of a heatmap the matrix) holds shares, shown as percent
-                  */
-    int log_scale;
+    int percent;   /* y (of a scatter x too, of a heatmap the matrix) holds shares, shown as percent
+                    */
+    int log_scale; /* of y; of cost: of x */
     ib_figure_panel *panels; /* 0: there is no data, missing says why */
     size_t panel_count;
     int too_large;     /* for a page: it is not drawn */
