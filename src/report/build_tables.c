@@ -161,7 +161,8 @@ static void add_field_columns(draft *d, const field *f) {
 
 /* Columns of a table of resources are there where a run has a value. */
 static int is_optional(const ib_metric_info *metric) {
-    return metric->unit == IB_UNIT_MONEY || strncmp(metric->name, "gpu_", 4) == 0;
+    return metric->unit == IB_UNIT_MONEY || metric->unit == IB_UNIT_WATT_HOURS ||
+           strncmp(metric->name, "gpu_", 4) == 0;
 }
 
 /* The model's own, whatever the run. */

@@ -216,6 +216,10 @@ static void place_label(const ib_canvas *canvas, ib_rect plot, double x, double 
             if (!free)
                 continue;
             ib_canvas_text(canvas, centre, middle, 'c', IB_SMALL_FONT, IB_INK, label);
+            if (distance > 0 || down[side] != 0) /* whose label it is could not be told */
+                ib_canvas_line(canvas, x, y,
+                               fmin(fmax(x, box.left + 0.1 * width), box.right - 0.1 * width),
+                               middle < y ? box.bottom : box.top, IB_MUTED, 0.8, 1);
             if (*count < MAX_BOXES)
                 taken[(*count)++] = box;
             return;
