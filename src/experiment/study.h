@@ -55,10 +55,13 @@ typedef struct ib_study_group {
 typedef enum ib_metric_unit {
     IB_UNIT_FRACTION, /* 0.9901 or 99.01% */
     IB_UNIT_PLAIN,
-    IB_UNIT_SECONDS, /* 341.6, 341.6s or 5.7min */
-    IB_UNIT_RATIO,   /* 1.5 or 1.5x */
-    IB_UNIT_COUNT,   /* 11180000 or 11.18M */
-    IB_UNIT_BYTES,   /* 1700000 or 1.7MB */
+    IB_UNIT_SECONDS,    /* 341.6, 341.6s or 5.7min */
+    IB_UNIT_RATIO,      /* 1.5 or 1.5x */
+    IB_UNIT_COUNT,      /* 11180000 or 11.18M */
+    IB_UNIT_BYTES,      /* 1700000 or 1.7MB */
+    IB_UNIT_PERCENT,    /* 187 or 187%: above 100 on several CPUs */
+    IB_UNIT_WATT_HOURS, /* 1.5 or 1.5Wh */
+    IB_UNIT_MONEY,      /* 0.007: the price table names the currency */
 } ib_metric_unit;
 typedef struct ib_metric_info {
     const char *name; /* as in run records where it is there; NULL ends the table */
@@ -92,12 +95,15 @@ typedef enum ib_report_kind {
     IB_TABLE_EPOCHS,
     IB_TABLE_BEST,
     IB_TABLE_CONFIGURATION,
+    IB_TABLE_RESOURCES,
     IB_FIGURE_CURVES,
     IB_FIGURE_BARS,
     IB_FIGURE_HEATMAP,
     IB_FIGURE_SCATTER,
     IB_FIGURE_CONFUSION,
     IB_FIGURE_MISCLASSIFIED,
+    IB_FIGURE_COST,
+    IB_FIGURE_USAGE,
 } ib_report_kind;
 
 /* A table or figure that the report is to hold. Dimensions are names of options, or "seed",

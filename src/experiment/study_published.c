@@ -36,6 +36,15 @@ static const ib_metric_info METRICS[] = {
     {"flops", IB_UNIT_COUNT, 0, "multiply-adds of one image, as counting tools print them"},
     {"model_bytes", IB_UNIT_BYTES, 0, "size of model.safetensors"},
     {"peak_rss_bytes", IB_UNIT_BYTES, 0, "greatest resident memory"},
+    {"run_seconds", IB_UNIT_SECONDS, 0, "of all processes that worked on the run"},
+    {"cpu_seconds", IB_UNIT_SECONDS, 0, "of all processes that worked on the run"},
+    {"cpu_percent_mean", IB_UNIT_PERCENT, 0, "cpu_seconds by run_seconds, 100 is one CPU"},
+    {"gpu_percent_mean", IB_UNIT_PERCENT, 0, "mean use of the GPUs"},
+    {"gpu_memory_bytes", IB_UNIT_BYTES, 0, "greatest memory in use on a GPU"},
+    {"watt_hours", IB_UNIT_WATT_HOURS, 0, "energy, measured or by --watts"},
+    {"cost_on_demand", IB_UNIT_MONEY, 0, "run_seconds by the price table"},
+    {"cost_spot", IB_UNIT_MONEY, 0, "run_seconds by the price table"},
+    {"cost_of_1000_runs", IB_UNIT_MONEY, 0, "on demand, or spot where there is no other price"},
     {"support_vectors", IB_UNIT_COUNT, 0, "model svm"},
 };
 
@@ -59,8 +68,9 @@ static const struct {
     const char *suffix;
     double factor; /* below 1: its inverse divides, which is exact where this is not */
 } SUFFIXES[] = {
-    {IB_UNIT_FRACTION, "%", 0.01}, {IB_UNIT_SECONDS, "min", 60}, {IB_UNIT_SECONDS, "s", 1},
-    {IB_UNIT_RATIO, "x", 1},       {IB_UNIT_COUNT, "M", 1e6},    {IB_UNIT_BYTES, "MB", 1e6},
+    {IB_UNIT_FRACTION, "%", 0.01}, {IB_UNIT_SECONDS, "min", 60},  {IB_UNIT_SECONDS, "s", 1},
+    {IB_UNIT_RATIO, "x", 1},       {IB_UNIT_COUNT, "M", 1e6},     {IB_UNIT_BYTES, "MB", 1e6},
+    {IB_UNIT_PERCENT, "%", 1},     {IB_UNIT_WATT_HOURS, "Wh", 1},
 };
 
 static const char *const UNIT_HELP[] = {
@@ -70,6 +80,9 @@ static const char *const UNIT_HELP[] = {
     [IB_UNIT_RATIO] = "a ratio, as 1.5x",
     [IB_UNIT_COUNT] = "a number, as 11180000 or 11.18M",
     [IB_UNIT_BYTES] = "a size, as 1700000 or 1.7MB",
+    [IB_UNIT_PERCENT] = "a percentage, as 187 or 187%",
+    [IB_UNIT_WATT_HOURS] = "an energy, as 1.5 or 1.5Wh",
+    [IB_UNIT_MONEY] = "a sum of money, as 0.007",
 };
 
 /* text is cut at its suffix. */

@@ -37,12 +37,15 @@ static const struct {
     {"epochs", IB_TABLE_EPOCHS, 0, 1, COLUMNS | VALUES, 0},
     {"best", IB_TABLE_BEST, 0, 0, ROWS | VALUES, 0},
     {"configuration", IB_TABLE_CONFIGURATION, 0, 0, 0, 0},
+    {"resources", IB_TABLE_RESOURCES, 0, 0, ROWS, 0},
     {"curves", IB_FIGURE_CURVES, 1, 1, COLUMNS | VALUES, PANELS},
     {"bars", IB_FIGURE_BARS, 1, 0, ROWS | VALUES, COLUMNS | PANELS | SCALE | RELATIVE},
     {"heatmap", IB_FIGURE_HEATMAP, 1, 0, ROWS | COLUMNS | VALUES, PANELS},
     {"scatter", IB_FIGURE_SCATTER, 1, 0, ROWS | COLUMNS | VALUES, PANELS},
     {"confusion", IB_FIGURE_CONFUSION, 1, 0, 0, SCALE | PANELS},
     {"misclassified", IB_FIGURE_MISCLASSIFIED, 1, 0, 0, PANELS},
+    {"cost", IB_FIGURE_COST, 1, 0, ROWS, COLUMNS | PANELS | SCALE},
+    {"usage", IB_FIGURE_USAGE, 1, 0, COLUMNS, 0},
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };
 
@@ -159,8 +162,9 @@ static ib_status find_kind(const ib_yaml *yaml, const ib_yaml_node *node, int is
             return IB_OK;
     return ib_yaml_fail(yaml, node->line, "kind", err, "'%s' is not valid: give one of %s",
                         node->text,
-                        is_figure ? "curves, bars, heatmap, scatter, confusion, misclassified"
-                                  : "grid, epochs, best, configuration");
+                        is_figure ? "curves, bars, heatmap, scatter, confusion, misclassified, "
+                                    "cost, usage"
+                                  : "grid, epochs, best, configuration, resources");
 }
 
 static ib_status fill_item(ib_study *study, const ib_yaml *yaml, const ib_yaml_node *node,

@@ -53,13 +53,36 @@ static ib_status read_records(ib_builder *b, ib_error *err) {
         if (directory == NULL)
             continue;
         /* A record that went or broke since it was listed is one without values. */
-        if (ib_report_record_read(directory, &b->records[r], &why) != IB_OK)
+        if (ib_report_record_read(directory, b->input->pricing, &b->records[r], &why) != IB_OK)
             ib_report_record_free(&b->records[r]);
         ib_status status = why.status;
-        ib_error_clear(&why);
         if (status == IB_ERROR_RUNTIME)
-            return ib_fail(err, status, "cannot read %s", directory);
+            ib_fail(err, status, "cannot read %s", directory);
+        if (status == IB_ERROR_USAGE) /* which price it has cannot be told */
+            ib_fail(err, status, "%s", ib_error_text(&why));
+        ib_error_clear(&why);
+        if (status == IB_ERROR_RUNTIME || status == IB_ERROR_USAGE)
+            return status;
     }
+    return IB_OK;
+}
+
+/* Means over sums in several currencies would mean nothing. */
+static ib_status find_currency(ib_builder *b, ib_error *err) {
+    const ib_report_record *first = NULL;
+    for (size_t r = 0; r < b->input->run_count; ++r) {
+        const ib_report_record *record = &b->records[r];
+        if (record->price == NULL)
+            continue;
+        first = first != NULL ? first : record;
+        if (strcmp(first->price->currency, record->price->currency) != 0)
+            return ib_fail(
+                err, IB_ERROR_USAGE,
+                "%s has a price in %s (%s), %s one in %s (%s): choose one with --machine",
+                first->directory, first->price->currency, first->price->name, record->directory,
+                record->price->currency, record->price->name);
+    }
+    b->currency = first != NULL ? first->price->currency : "";
     return IB_OK;
 }
 
@@ -192,6 +215,8 @@ ib_status ib_report_build(const ib_report_input *input, ib_report *report, ib_er
     *report = (ib_report){0};
     ib_builder b = {.input = input, .study = input->study, .report = report};
     ib_status status = read_records(&b, err);
+    if (status == IB_OK)
+        status = find_currency(&b, err);
     if (status == IB_OK) {
         find_varied(&b);
         number_configs(&b);

@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "experiment/study.h"
+#include "report/records.h"
 #include "report/report.h"
 
 /* One run of the study and how it stands. Texts and lists are the caller's. */
@@ -23,10 +24,14 @@ typedef struct ib_report_input {
     size_t run_count;
     const size_t *run_of_cell;
     const double *parameters, *flops; /* by cell; NaN: not known. NULL: no table asks for them */
+    const ib_report_pricing *pricing; /* NULL: nothing asks for costs */
     const char *source, *command, *program;
     const char **unreadable; /* directories whose run.json is damaged */
     size_t unreadable_count;
 } ib_report_input;
+
+/* Whether a report of the study shows costs or energy: else nobody asked for prices. */
+int ib_study_shows_costs(const ib_study *study);
 
 /* The caller calls ib_report_free, also after a failure. */
 ib_status ib_report_build(const ib_report_input *input, ib_report *report, ib_error *err);

@@ -16,7 +16,7 @@ ib_figure_panel *ib_add_panel(ib_builder *b, ib_report_figure *figure, char *tit
     return panel;
 }
 
-static ib_figure_series *add_series(ib_builder *b, ib_figure_panel *panel, char *name) {
+ib_figure_series *ib_add_series(ib_builder *b, ib_figure_panel *panel, char *name) {
     ib_figure_series *series = ib_append(b, &panel->series, &panel->series_count, sizeof *series);
     if (series == NULL) {
         free(name);
@@ -26,15 +26,15 @@ static ib_figure_series *add_series(ib_builder *b, ib_figure_panel *panel, char 
     return series;
 }
 
-static void drop_last_series(ib_figure_panel *panel) {
+void ib_drop_last_series(ib_figure_panel *panel) {
     ib_figure_series *last = &panel->series[--panel->series_count];
     free(last->name);
     free(last->points);
     *last = (ib_figure_series){0};
 }
 
-static void add_point(ib_builder *b, ib_figure_series *series, double x, double y, double low,
-                      double high, char *label) {
+void ib_add_point(ib_builder *b, ib_figure_series *series, double x, double y, double low,
+                  double high, char *label) {
     ib_figure_point *point = ib_append(b, &series->points, &series->count, sizeof *point);
     if (point == NULL) {
         free(label);
@@ -73,16 +73,16 @@ static void curve(ib_builder *b, const ib_report_item *item, const ib_cross *cro
     char *name = ib_tuple_text(b, &cross->columns, column, 1);
     char *other = ib_keep(b, ib_format("%s%spublished", name != NULL ? name : "",
                                        name != NULL && name[0] != '\0' ? ", " : ""));
-    ib_figure_series *series = add_series(b, panel, name);
+    ib_figure_series *series = ib_add_series(b, panel, name);
     for (size_t r = 0; series != NULL && r < cross->rows.count && !b->failed; ++r) {
         ib_bucket bucket = ib_cross_bucket(cross, p, r, column);
         ib_statistics s = ib_bucket_statistics(b, item, bucket, metric);
         if (!isnan(s.mean))
-            add_point(b, series, (double)bucket.entries[0].epoch, s.mean, s.low, s.high, NULL);
+            ib_add_point(b, series, (double)bucket.entries[0].epoch, s.mean, s.low, s.high, NULL);
     }
     if (series != NULL && series->count == 0)
-        drop_last_series(panel);
-    series = add_series(b, panel, other);
+        ib_drop_last_series(panel);
+    series = ib_add_series(b, panel, other);
     if (series == NULL || b->failed)
         return;
     series->published = 1;
@@ -93,13 +93,13 @@ static void curve(ib_builder *b, const ib_report_item *item, const ib_cross *cro
         for (size_t i = 0; i < count; ++i) {
             const ib_published *value = &b->study->published[list[i]];
             if (value->epoch > 0) /* a lone value for the end is no curve */
-                add_point(b, series, (double)bucket.entries[0].epoch,
-                          (value->low + value->high) / 2, value->low, value->high, NULL);
+                ib_add_point(b, series, (double)bucket.entries[0].epoch,
+                             (value->low + value->high) / 2, value->low, value->high, NULL);
         }
         free(list);
     }
     if (series->count == 0)
-        drop_last_series(panel);
+        ib_drop_last_series(panel);
 }
 
 static void build_curves(ib_builder *b, const ib_report_item *item, const ib_cross *cross,
@@ -129,7 +129,7 @@ static void published_bars(ib_builder *b, const ib_cross *cross, size_t p, size_
                    strcmp(panel->series[s].name, wanted) != 0)
                 ++s;
             if (wanted != NULL && s == panel->series_count) {
-                ib_figure_series *fresh = add_series(b, panel, wanted);
+                ib_figure_series *fresh = ib_add_series(b, panel, wanted);
                 if (fresh != NULL)
                     fresh->published = 1;
             } else {
@@ -139,8 +139,8 @@ static void published_bars(ib_builder *b, const ib_cross *cross, size_t p, size_
             ib_figure_series *series = b->failed ? NULL : &panel->series[s];
             if (series != NULL &&
                 (series->count == 0 || series->points[series->count - 1].x != (double)r))
-                add_point(b, series, (double)r, (value->low + value->high) / 2, value->low,
-                          value->high, NULL);
+                ib_add_point(b, series, (double)r, (value->low + value->high) / 2, value->low,
+                             value->high, NULL);
         }
         free(list);
     }
@@ -158,15 +158,15 @@ static void build_bars(ib_builder *b, const ib_report_item *item, const ib_cross
         for (size_t c = 0; panel != NULL && c < cross->columns.count && !b->failed; ++c) {
             char *name = ib_tuple_text(b, &cross->columns, c, 1);
             ib_figure_series *series =
-                name == NULL ? NULL : add_series(b, panel, ib_keep_copy(b, name));
+                name == NULL ? NULL : ib_add_series(b, panel, ib_keep_copy(b, name));
             for (size_t r = 0; series != NULL && r < cross->rows.count && !b->failed; ++r) {
                 ib_statistics s =
                     ib_bucket_statistics(b, item, ib_cross_bucket(cross, p, r, c), metric);
                 if (!isnan(s.mean))
-                    add_point(b, series, (double)r, s.mean, s.low, s.high, NULL);
+                    ib_add_point(b, series, (double)r, s.mean, s.low, s.high, NULL);
             }
             if (series != NULL && series->count == 0)
-                drop_last_series(panel);
+                ib_drop_last_series(panel);
             if (name != NULL && !b->failed)
                 published_bars(b, cross, p, c, name, metric, panel);
             free(name);
@@ -210,7 +210,7 @@ static void build_heatmap(ib_builder *b, const ib_report_item *item, const ib_cr
 
 static void published_points(ib_builder *b, const ib_cross *cross, size_t p,
                              const ib_metric_info *metric, ib_figure_panel *panel) {
-    ib_figure_series *series = add_series(b, panel, ib_keep_copy(b, "published"));
+    ib_figure_series *series = ib_add_series(b, panel, ib_keep_copy(b, "published"));
     if (series == NULL)
         return;
     series->published = 1;
@@ -220,14 +220,14 @@ static void published_points(ib_builder *b, const ib_cross *cross, size_t p,
         size_t *ys = ib_bucket_published(b, ib_cross_bucket(cross, p, r, 1), metric, &y_count);
         if (x_count > 0 && y_count > 0) {
             const ib_published *x = &b->study->published[xs[0]], *y = &b->study->published[ys[0]];
-            add_point(b, series, (x->low + x->high) / 2, (y->low + y->high) / 2, y->low, y->high,
-                      ib_tuple_text(b, &cross->rows, r, 0));
+            ib_add_point(b, series, (x->low + x->high) / 2, (y->low + y->high) / 2, y->low, y->high,
+                         ib_tuple_text(b, &cross->rows, r, 0));
         }
         free(xs);
         free(ys);
     }
     if (series->count == 0)
-        drop_last_series(panel);
+        ib_drop_last_series(panel);
 }
 
 static void build_scatter(ib_builder *b, const ib_report_item *item, const ib_cross *cross,
@@ -237,18 +237,18 @@ static void build_scatter(ib_builder *b, const ib_report_item *item, const ib_cr
     for (size_t p = 0; p < cross->panels.count && !b->failed; ++p) {
         ib_figure_panel *panel = ib_add_panel(b, figure, panel_title(b, item, cross, p, metric));
         ib_figure_series *series =
-            panel == NULL ? NULL : add_series(b, panel, ib_keep_copy(b, "measured"));
+            panel == NULL ? NULL : ib_add_series(b, panel, ib_keep_copy(b, "measured"));
         for (size_t r = 0; series != NULL && r < cross->rows.count && !b->failed; ++r) {
             ib_statistics x =
                 ib_bucket_statistics(b, item, ib_cross_bucket(cross, p, r, 0), metric);
             ib_statistics y =
                 ib_bucket_statistics(b, item, ib_cross_bucket(cross, p, r, 1), metric);
             if (!isnan(x.mean) && !isnan(y.mean))
-                add_point(b, series, x.mean, y.mean, y.low, y.high,
-                          ib_tuple_text(b, &cross->rows, r, 0));
+                ib_add_point(b, series, x.mean, y.mean, y.low, y.high,
+                             ib_tuple_text(b, &cross->rows, r, 0));
         }
         if (series != NULL && series->count == 0)
-            drop_last_series(panel);
+            ib_drop_last_series(panel);
         if (panel != NULL && !b->failed)
             published_points(b, cross, p, metric, panel);
     }
@@ -388,6 +388,10 @@ void ib_build_figure(ib_builder *b, const ib_report_item *item) {
     figure->log_scale = strcmp(item->scale, "log") == 0;
     if (item->kind == IB_FIGURE_CONFUSION || item->kind == IB_FIGURE_MISCLASSIFIED)
         ib_build_classes(b, item, figure);
+    else if (item->kind == IB_FIGURE_COST)
+        ib_build_cost(b, item, figure);
+    else if (item->kind == IB_FIGURE_USAGE)
+        ib_build_usage(b, item, figure);
     else
         build_values(b, item, figure);
     if (!b->failed && !has_data(figure)) {

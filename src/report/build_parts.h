@@ -18,6 +18,7 @@ typedef struct ib_builder {
     ib_report_record *records; /* by run; directory NULL: none */
     size_t *config_of_cell;    /* cells that differ in the seed alone share a number */
     size_t config_count;
+    const char *currency;                 /* of all costs; "": there is no price */
     size_t **published_of_cell;           /* indices into study->published */
     size_t *published_counts;             /* by cell */
     unsigned char varied[IB_MAX_OPTIONS]; /* options of which cells were given different values */
@@ -132,5 +133,15 @@ unsigned char *ib_best_cells(ib_builder *b, const ib_report_item *item, const ib
 void ib_build_table(ib_builder *b, const ib_report_item *item);
 void ib_build_figure(ib_builder *b, const ib_report_item *item);
 void ib_build_findings(ib_builder *b);
+/* What the study costs, and how busy its runs kept the machine. */
+void ib_build_cost_findings(ib_builder *b);
+/* Takes both texts, fresh memory. */
+void ib_add_finding(ib_builder *b, char *text, char *basis);
+
+/* "aws-c5.2xlarge, 0.34 USD per hour on demand, ..." for each price that these runs have, or why
+ * they have none. Fresh memory. */
+char *ib_prices_text(ib_builder *b, const ib_cross *cross);
+/* Sentences below a table of resources: prices, energy, what records do not hold. */
+void ib_note_resources(ib_builder *b, const ib_cross *cross, ib_report_table *table);
 
 #endif

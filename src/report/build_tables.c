@@ -24,7 +24,7 @@ typedef struct draft {
     size_t field_count;
     ib_report_table *table;
     size_t width; /* columns added so far */
-    int has_published, has_remarks;
+    int has_published, has_remarks, has_means;
 } draft;
 
 /* ---- published values of a row ------------------------------------------------------------------
@@ -159,32 +159,50 @@ static void add_field_columns(draft *d, const field *f) {
     free(tuple);
 }
 
+/* Columns of a table of resources are there where a run has a value. */
+static int is_optional(const ib_metric_info *metric) {
+    return metric->unit == IB_UNIT_MONEY || metric->unit == IB_UNIT_WATT_HOURS ||
+           strncmp(metric->name, "gpu_", 4) == 0;
+}
+
 /* The model's own, whatever the run. */
 static int is_fixed(const ib_metric_info *metric) {
     return strcmp(metric->name, "parameters") == 0 || strcmp(metric->name, "flops") == 0;
 }
 
 static void find_fields(draft *d) {
+    static const char *const TAKEN[] = {"run_seconds",       "cpu_seconds",      "cpu_percent_mean",
+                                        "peak_rss_bytes",    "gpu_percent_mean", "gpu_memory_bytes",
+                                        "watt_hours",        "cost_on_demand",   "cost_spot",
+                                        "cost_of_1000_runs", "test_accuracy"};
     ib_builder *b = d->b;
+    int resources = d->item->kind == IB_TABLE_RESOURCES;
+    size_t metrics = resources ? sizeof TAKEN / sizeof TAKEN[0] : d->item->values.count;
     d->field_count = 0;
     free(d->fields);
     d->fields = NULL;
     for (size_t c = 0; c < d->cross.columns.count; ++c)
-        for (size_t m = 0; m < d->item->values.count && !b->failed; ++m) {
+        for (size_t m = 0; m < metrics && !b->failed; ++m) {
             field *f = ib_append(b, &d->fields, &d->field_count, sizeof *f);
             if (f == NULL)
                 return;
-            f->metric = ib_metric_find(d->item->values.items[m]);
+            f->metric = ib_metric_find(resources ? TAKEN[m] : d->item->values.items[m]);
             f->column = c;
+            int has_value = 0;
             for (size_t r = 0; r < d->cross.rows.count && !b->failed; ++r) {
                 ib_bucket bucket = ib_cross_bucket(&d->cross, 0, r, c);
                 size_t published = 0;
-                f->has_spread |= !is_fixed(f->metric) &&
-                                 ib_bucket_statistics(b, d->item, bucket, f->metric).count > 1;
-                free(ib_bucket_published(b, bucket, f->metric, &published));
+                size_t count = ib_bucket_statistics(b, d->item, bucket, f->metric).count;
+                has_value |= count > 0;
+                d->has_means |= count > 1;
+                f->has_spread |= !resources && !is_fixed(f->metric) && count > 1;
+                if (!resources)
+                    free(ib_bucket_published(b, bucket, f->metric, &published));
                 f->has_published |= published > 0;
             }
             d->has_published |= f->has_published;
+            if (resources && is_optional(f->metric) && !has_value)
+                --d->field_count;
         }
 }
 
@@ -211,13 +229,17 @@ static void put(draft *d, char *text, double value) {
 }
 
 /* What stands where a value should: the state of the runs, when it is one. */
-static char *no_value_text(draft *d, ib_bucket bucket) {
+static char *no_value_text(draft *d, ib_bucket bucket, const ib_metric_info *metric) {
+    const char *none = metric->unit == IB_UNIT_WATT_HOURS      ? "not measured"
+                       : metric->unit == IB_UNIT_MONEY         ? "no price"
+                       : strncmp(metric->name, "cpu_", 4) == 0 ? "not recorded"
+                                                               : "no value";
     const char *state = "";
     for (size_t i = 0; i < bucket.count; ++i) {
         size_t run = d->b->input->run_of_cell[bucket.entries[i].cell];
         const char *own = d->b->input->runs[run].state;
         if (ib_run_is_finished(d->b, run))
-            own = "no value";
+            own = none;
         if (i > 0 && strcmp(own, state) != 0)
             return ib_keep_copy(d->b, "incomplete");
         state = own;
@@ -229,7 +251,9 @@ static void put_field(draft *d, size_t row, const field *f, const ib_published *
     ib_builder *b = d->b;
     ib_bucket bucket = ib_cross_bucket(&d->cross, 0, row, f->column);
     ib_statistics s = ib_bucket_statistics(b, d->item, bucket, f->metric);
-    put(d, isnan(s.mean) ? no_value_text(d, bucket) : ib_value_text(b, f->metric, s.mean), s.mean);
+    put(d,
+        isnan(s.mean) ? no_value_text(d, bucket, f->metric) : ib_value_text(b, f->metric, s.mean),
+        s.mean);
     if (f->has_spread) {
         put(d, ib_value_text(b, f->metric, s.deviation), s.deviation);
         put(d, ib_value_text(b, f->metric, s.half_interval), s.half_interval);
@@ -320,6 +344,13 @@ static void fill_table(draft *d) {
         }
     }
     char **note = &d->table->note;
+    if (d->item->kind == IB_TABLE_RESOURCES) {
+        if (d->has_means)
+            ib_extend(b, note, " ",
+                      most > 1 ? "Means over all configurations and seeds of a line."
+                               : "Means over seeds.");
+        ib_note_resources(b, &d->cross, d->table);
+    }
     if (has_spread)
         ib_extend(b, note, " ",
                   most > 1 ? "Means over all configurations and seeds of a line; their standard "

@@ -229,6 +229,15 @@ static const struct {
     {"model_bytes", "model size"},
     {"peak_rss_bytes", "peak memory"},
     {"support_vectors", "support vectors"},
+    {"run_seconds", "time of a run"},
+    {"cpu_seconds", "CPU time"},
+    {"cpu_percent_mean", "mean CPU use"},
+    {"gpu_percent_mean", "mean GPU use"},
+    {"gpu_memory_bytes", "peak GPU memory"},
+    {"watt_hours", "energy"},
+    {"cost_on_demand", "cost on demand"},
+    {"cost_spot", "cost on spot"},
+    {"cost_of_1000_runs", "cost of 1,000 runs"},
 };
 
 const char *ib_metric_title(const ib_metric_info *metric) {
@@ -239,11 +248,14 @@ const char *ib_metric_title(const ib_metric_info *metric) {
 }
 
 char *ib_metric_label(ib_builder *b, const ib_metric_info *metric) {
-    const char *unit = metric->unit == IB_UNIT_FRACTION  ? " (%)"
-                       : metric->unit == IB_UNIT_SECONDS ? " (s)"
-                       : metric->unit == IB_UNIT_BYTES   ? " (MB)"
-                                                         : "";
-    return ib_keep(b, ib_format("%s%s", ib_metric_title(metric), unit));
+    static const char *const UNITS[] = {
+        [IB_UNIT_FRACTION] = " (%)", [IB_UNIT_SECONDS] = " (s)",     [IB_UNIT_BYTES] = " (MB)",
+        [IB_UNIT_PERCENT] = " (%)",  [IB_UNIT_WATT_HOURS] = " (Wh)", [IB_UNIT_MONEY] = NULL};
+    const char *unit = UNITS[metric->unit] != NULL ? UNITS[metric->unit] : "";
+    const char *title = ib_metric_title(metric);
+    return ib_keep(b, metric->unit == IB_UNIT_MONEY && b->currency[0] != '\0'
+                          ? ib_format("%s (%s)", title, b->currency)
+                          : ib_format("%s%s", title, unit));
 }
 
 static char *plain_text(double value) {
@@ -282,6 +294,19 @@ char *ib_value_text(ib_builder *b, const ib_metric_info *metric, double value) {
         break;
     case IB_UNIT_BYTES:
         text = ib_format(size >= 1e15 ? "%.3g" : "%.2f", 1e-6 * value);
+        break;
+    case IB_UNIT_PERCENT:
+        text = ib_format(size >= 1e6 ? "%.3g" : "%.1f", value);
+        break;
+    case IB_UNIT_WATT_HOURS:
+        text = ib_format(size >= 100 && size < 1e6 ? "%.0f" : "%.3g", value);
+        break;
+    case IB_UNIT_MONEY:
+        text = ib_format(size >= 1e9   ? "%.3g"
+                         : size >= 10  ? "%.2f"
+                         : size >= 0.1 ? "%.3f"
+                                       : "%.6f",
+                         value);
         break;
     }
     return ib_keep(b, text);

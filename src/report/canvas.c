@@ -158,8 +158,8 @@ void ib_canvas_mark(const ib_canvas *canvas, double x, double y, const char *col
 }
 
 int ib_series_shape(size_t series, int published) {
-    static const int full[] = {7, 5, 9, 13, 11}, hollow[] = {6, 4, 8, 12, 10};
-    return (published ? hollow : full)[series % 5];
+    static const int full[IB_SHAPES] = {7, 5, 9, 13, 11}, hollow[IB_SHAPES] = {6, 4, 8, 12, 10};
+    return (published ? hollow : full)[series % IB_SHAPES];
 }
 
 const char *ib_series_colour(size_t series) {

@@ -8,7 +8,7 @@
 
 #include "report/report.h"
 
-enum { IB_COLOURS = 7, IB_TEXT_LINES = 3 };
+enum { IB_COLOURS = 7, IB_SHAPES = 5, IB_LOOKS = IB_COLOURS * IB_SHAPES, IB_TEXT_LINES = 3 };
 /* Colours that a page may replace by its theme's: figure_svg.c. */
 #define IB_INK   "black"
 #define IB_MUTED "#5c6670"
@@ -76,6 +76,7 @@ double ib_titles_height(const ib_report_figure *figure, double height);
 
 /* One per kind: sets the size with canvas->out NULL, draws otherwise. */
 void ib_draw_curves(ib_canvas *canvas, const ib_report_figure *figure);
+void ib_draw_usage(ib_canvas *canvas, const ib_report_figure *figure);
 void ib_draw_scatter(ib_canvas *canvas, const ib_report_figure *figure);
 void ib_draw_bars(ib_canvas *canvas, const ib_report_figure *figure);
 void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure);

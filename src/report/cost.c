@@ -165,24 +165,16 @@ static void take_energy(const json_t *resources, double watts, ib_cost *cost) {
     }
 }
 
-ib_status ib_cost_read(const char *directory, const ib_prices *prices, const ib_price *price,
-                       double watts, ib_cost *cost, int *finished, ib_error *err) {
-    *cost = (ib_cost){.price = price};
-    *finished = 0;
-    char *path = ib_path_join(directory, "run.json");
-    json_t *record = NULL;
-    ib_status status = path == NULL ? ib_fail_memory(err) : ib_json_file_read(path, &record, err);
-    free(path);
-    if (status == IB_OK && record == NULL)
-        status = ib_fail(err, IB_ERROR_VERIFY, "%s holds no run record", directory);
+ib_status ib_cost_take(const json_t *record, const char *directory, const ib_prices *prices,
+                       const ib_price *price, double watts, ib_cost *cost, int *finished,
+                       ib_error *err) {
     const json_t *results = json_object_get(record, "results");
-    if (status != IB_OK || !json_is_object(results)) {
-        json_decref(record);
-        return status;
-    }
+    *cost = (ib_cost){.price = price};
+    *finished = json_is_object(results);
+    if (!*finished)
+        return IB_OK;
     const json_t *resources = json_object_get(record, "resources");
     const char *experiment = ib_json_text_at(record, "experiment", NULL);
-    *finished = 1;
     cost->directory = strdup(directory);
     cost->experiment = strdup(experiment == NULL ? "" : experiment);
     cost->machine = machine_of(record);
@@ -192,14 +184,29 @@ ib_status ib_cost_read(const char *directory, const ib_prices *prices, const ib_
     cost->images = number_at(results, "images_per_second") * number_at(results, "train_seconds");
     cost->test_accuracy = number_at(results, "test_accuracy");
     take_energy(resources, watts, cost);
-    json_decref(record);
     if (cost->directory == NULL || cost->experiment == NULL || cost->machine == NULL)
         return ib_fail_memory(err);
-    if (price == NULL)
+    if (price == NULL && prices != NULL)
         IB_TRY(match_price(prices, cost, err));
     cost->on_demand = cost->price == NULL ? NAN : cost->price->on_demand * cost->seconds / 3600;
     cost->spot = cost->price == NULL ? NAN : cost->price->spot * cost->seconds / 3600;
     return IB_OK;
+}
+
+ib_status ib_cost_read(const char *directory, const ib_prices *prices, const ib_price *price,
+                       double watts, ib_cost *cost, int *finished, ib_error *err) {
+    *cost = (ib_cost){0};
+    *finished = 0;
+    char *path = ib_path_join(directory, "run.json");
+    json_t *record = NULL;
+    ib_status status = path == NULL ? ib_fail_memory(err) : ib_json_file_read(path, &record, err);
+    free(path);
+    if (status == IB_OK && record == NULL)
+        status = ib_fail(err, IB_ERROR_VERIFY, "%s holds no run record", directory);
+    if (status == IB_OK)
+        status = ib_cost_take(record, directory, prices, price, watts, cost, finished, err);
+    json_decref(record);
+    return status;
 }
 
 void ib_cost_free(ib_cost *cost) {

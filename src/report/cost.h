@@ -41,6 +41,10 @@ typedef struct ib_cost {
  * *cost stays empty. The caller calls ib_cost_free. */
 ib_status ib_cost_read(const char *directory, const ib_prices *prices, const ib_price *price,
                        double watts, ib_cost *cost, int *finished, ib_error *err);
+/* The same from a record that has been read; prices NULL: there are none. */
+ib_status ib_cost_take(const json_t *record, const char *directory, const ib_prices *prices,
+                       const ib_price *price, double watts, ib_cost *cost, int *finished,
+                       ib_error *err);
 void ib_cost_free(ib_cost *cost);
 /* The order of cost-effectiveness: the cheapest first, those without a price last. For qsort. */
 int ib_cost_order(const void *a, const void *b);

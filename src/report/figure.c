@@ -1,34 +1,38 @@
 #include "report/figure.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
-#include <spawn.h>
-#include <stdint.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/threads.h"
 #include "report/canvas.h"
+#include "report/gnuplot.h"
 
-extern char **environ;
-
-enum { MAX_DRAWING = 64 << 20 };
+enum {
+    MAX_DRAWING = 64 << 20,
+    MAX_PROCESSES = 8,
+    MAX_HEIGHT = 6000,        /* of a drawing, as a page shows it */
+    PNG_PIXELS = 3000 * 1000, /* larger pictures are drawn less finely: compression takes long */
+};
 
 #define SVG_OPTIONS "dynamic font 'sans-serif,14' butt"
 static const struct format {
     const char *suffix, *terminal, *options, *unit;
-    double scale; /* units to a pixel */
-    int inline_only, narrow;
+    double scale;  /* units to a pixel */
+    double effort; /* to draw a pixel, beside a PNG's */
+    int is_png, inline_only, narrow;
 } formats[] = {
-    {"svg", "svg", SVG_OPTIONS, "", 1, 0, 0},
-    {"narrow.svg", "svg", SVG_OPTIONS, "", 1, 1, 1},
-    {"png", "pngcairo", "font 'sans,14' fontscale 1.5 linewidth 2 pointscale 2", "", 2, 0, 0},
+    {"svg", "svg", SVG_OPTIONS, "", 1, 0.1, 0, 0, 0},
+    {"narrow.svg", "svg", SVG_OPTIONS, "", 1, 0.1, 0, 1, 1},
+    {"png", "pngcairo", "font 'sans,14'", "", 2, 1, 1, 0, 0},
     {"pdf", "pdfcairo", "font 'sans,14' fontscale 0.75 linewidth 1 pointscale 0.5", "in", 1.0 / 96,
-     0, 0},
+     0.2, 0, 0, 0},
 };
+enum { FORMATS = sizeof formats / sizeof formats[0], FORMATS_OF_A_PAGE = 2 };
 
 static void draw_figure(ib_canvas *canvas, const ib_report_figure *figure) {
     switch (figure->kind) {
@@ -36,7 +40,11 @@ static void draw_figure(ib_canvas *canvas, const ib_report_figure *figure) {
         ib_draw_curves(canvas, figure);
         break;
     case IB_FIGURE_SCATTER:
+    case IB_FIGURE_COST:
         ib_draw_scatter(canvas, figure);
+        break;
+    case IB_FIGURE_USAGE:
+        ib_draw_usage(canvas, figure);
         break;
     case IB_FIGURE_BARS:
         ib_draw_bars(canvas, figure);
@@ -50,14 +58,29 @@ static void draw_figure(ib_canvas *canvas, const ib_report_figure *figure) {
     }
 }
 
-static void write_figure(FILE *out, const ib_report_figure *figure, const char *folder,
-                         size_t number, const struct format *format) {
+static ib_canvas canvas_of(const ib_report_figure *figure, const struct format *format) {
     ib_canvas canvas = {.room = format->narrow ? IB_NARROW : IB_WIDE};
     draw_figure(&canvas, figure); /* its size */
+    return canvas;
+}
+
+static double scale_of(const ib_canvas *canvas, const struct format *format) {
+    double pixels = canvas->width * canvas->height;
+    return format->is_png ? fmin(format->scale, fmax(1, sqrt(PNG_PIXELS / pixels))) : format->scale;
+}
+
+static void write_figure(FILE *out, const ib_report_figure *figure, const char *folder,
+                         size_t number, const struct format *format) {
+    ib_canvas canvas = canvas_of(figure, format);
+    double scale = scale_of(&canvas, format);
     canvas.out = out;
-    fprintf(out, "reset\nset terminal %s noenhanced size %.6g%s,%.6g%s %s\nset output ",
-            format->terminal, canvas.width * format->scale, format->unit,
-            canvas.height * format->scale, format->unit, format->options);
+    fprintf(out, "reset\nset terminal %s noenhanced size %.6g%s,%.6g%s %s", format->terminal,
+            format->is_png ? round(canvas.width * scale) : canvas.width * scale, format->unit,
+            format->is_png ? round(canvas.height * scale) : canvas.height * scale, format->unit,
+            format->options);
+    if (format->is_png)
+        fprintf(out, " fontscale %.6g linewidth %.6g pointscale %.6g", 0.75 * scale, scale, scale);
+    fputs("\nset output ", out);
     char name[64];
     snprintf(name, sizeof name, "/%zu.%s", number, format->suffix);
     char *path = ib_format("%s%s", folder, name);
@@ -70,61 +93,92 @@ static void write_figure(FILE *out, const ib_report_figure *figure, const char *
     fputs("unset multiplot\nunset output\n", out);
 }
 
-static ib_status write_script(const ib_report *report, const char *folder, int files,
-                              const char *path, ib_error *err) {
+/* ---- which process draws what -------------------------------------------------------------------
+ */
+
+typedef struct drawing {
+    size_t figure, format, process;
+    double effort; /* megapixels of a PNG would take as long */
+} drawing;
+
+static int by_effort(const void *a, const void *b) {
+    const drawing *x = a, *y = b;
+    if (x->effort != y->effort)
+        return x->effort > y->effort ? -1 : 1;
+    if (x->figure != y->figure)
+        return x->figure < y->figure ? -1 : 1;
+    return (x->format > y->format) - (x->format < y->format);
+}
+
+/* The longest first, each to the process that has the least to do. */
+static void share_out(drawing *drawings, size_t count, size_t processes) {
+    double effort[MAX_PROCESSES] = {0};
+    if (count > 0)
+        qsort(drawings, count, sizeof *drawings, by_effort);
+    for (size_t i = 0; i < count; ++i) {
+        size_t least = 0;
+        for (size_t p = 1; p < processes; ++p)
+            least = effort[p] < effort[least] ? p : least;
+        drawings[i].process = least;
+        effort[least] += drawings[i].effort;
+    }
+}
+
+/* Fresh memory; NULL: out of memory. */
+static drawing *list_drawings(const ib_report *report, int files, size_t *count) {
+    const double start = 0.3; /* whatever the size */
+    drawing *drawings = calloc(report->figure_count * FORMATS + 1, sizeof *drawings);
+    *count = 0;
+    for (size_t i = 0; drawings != NULL && i < report->figure_count; ++i)
+        for (size_t f = 0; f < (files ? FORMATS : FORMATS_OF_A_PAGE); ++f) {
+            if (!ib_report_is_drawn(&report->figures[i]))
+                continue;
+            ib_canvas canvas = canvas_of(&report->figures[i], &formats[f]);
+            double scale = formats[f].is_png ? scale_of(&canvas, &formats[f]) : 2;
+            drawings[(*count)++] =
+                (drawing){.figure = i,
+                          .format = f,
+                          .effort = start + 1e-6 * canvas.width * canvas.height * scale * scale *
+                                                formats[f].effort};
+        }
+    return drawings;
+}
+
+static ib_status write_script(const ib_report *report, const char *folder, const drawing *drawings,
+                              size_t count, size_t process, ib_error *err) {
     ib_atomic_file file;
-    IB_TRY(ib_atomic_open(&file, path, err));
-    for (size_t i = 0; i < report->figure_count; ++i)
-        for (size_t f = 0; f < (files ? sizeof formats / sizeof formats[0] : 2); ++f)
-            if (report->figures[i].panel_count > 0)
-                write_figure(file.stream, &report->figures[i], folder, i, &formats[f]);
+    char *path = ib_gnuplot_script(folder, process);
+    ib_status status = path == NULL ? ib_fail_memory(err) : ib_atomic_open(&file, path, err);
+    free(path);
+    IB_TRY(status);
+    for (size_t i = 0; i < count; ++i)
+        if (drawings[i].process == process)
+            write_figure(file.stream, &report->figures[drawings[i].figure], folder,
+                         drawings[i].figure, &formats[drawings[i].format]);
     return ib_atomic_commit(&file, err);
 }
 
-/* gnuplot without its user's settings; what it says goes to log. */
-static ib_status run_gnuplot(const char *script, const char *log, ib_error *err) {
-    posix_spawn_file_actions_t actions;
-    int problem = posix_spawn_file_actions_init(&actions);
-    if (problem != 0)
+static ib_status draw_all(const ib_report *report, const char *folder, int files, ib_error *err) {
+    size_t count, cpus = ib_usable_cpus();
+    drawing *drawings = list_drawings(report, files, &count);
+    if (drawings == NULL)
         return ib_fail_memory(err);
-    char *const arguments[] = {(char *)(uintptr_t) "gnuplot", (char *)(uintptr_t) "-d",
-                               (char *)(uintptr_t)script, NULL};
-    pid_t child = 0;
-    problem = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    if (problem == 0)
-        problem = posix_spawn_file_actions_addopen(&actions, 2, log, O_WRONLY | O_CREAT, 0600);
-    if (problem == 0)
-        problem = posix_spawn_file_actions_adddup2(&actions, 2, 1);
-    if (problem == 0)
-        problem = posix_spawnp(&child, "gnuplot", &actions, NULL, arguments, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (problem != 0)
-        return ib_fail_errno(err, IB_ERROR_UNAVAILABLE, problem,
-                             "cannot start gnuplot, which draws the figures; install it (Debian: "
-                             "apt-get install gnuplot-nox)");
-    int state = 0;
-    while (waitpid(child, &state, 0) < 0)
-        if (errno != EINTR)
-            return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot wait for gnuplot");
-    if (WIFEXITED(state) && WEXITSTATUS(state) == 0)
-        return IB_OK;
-    if (WIFEXITED(state) && WEXITSTATUS(state) == 127)
-        return ib_fail(err, IB_ERROR_UNAVAILABLE,
-                       "cannot start gnuplot, which draws the figures; install it (Debian: apt-get "
-                       "install gnuplot-nox)");
-    char *text = NULL;
-    size_t size = 0;
-    if (ib_read_file(log, MAX_DRAWING, &text, &size, NULL) != IB_OK)
-        size = 0;
-    ib_fail(err, IB_ERROR_RUNTIME, "gnuplot failed: %.*s", (int)(size < 500 ? size : 500),
-            size > 0 ? text : "it said nothing");
-    free(text);
-    return IB_ERROR_RUNTIME;
+    size_t processes = cpus < MAX_PROCESSES ? cpus : MAX_PROCESSES;
+    processes = processes < count ? processes : count;
+    share_out(drawings, count, processes);
+    ib_status status = IB_OK;
+    for (size_t p = 0; status == IB_OK && p < processes; ++p)
+        status = write_script(report, folder, drawings, count, p, err);
+    free(drawings);
+    return status == IB_OK ? ib_gnuplot_run(folder, processes, err) : status;
 }
+
+/* ---- what they drew -----------------------------------------------------------------------------
+ */
 
 static ib_status keep_files(const ib_report_figure *figure, size_t number, const char *folder,
                             const char *directory, ib_error *err) {
-    for (size_t f = 0; f < sizeof formats / sizeof formats[0]; ++f) {
+    for (size_t f = 0; f < FORMATS; ++f) {
         if (formats[f].inline_only)
             continue;
         char *from = ib_format("%s/%zu.%s", folder, number, formats[f].suffix);
@@ -174,16 +228,9 @@ static ib_status read_drawings(const ib_report_figure *figure, size_t number, co
 
 static ib_status draw_in(const ib_report *report, const char *folder, const char *directory,
                          char **svgs, ib_error *err) {
-    char *script = ib_path_join(folder, "script"), *log = ib_path_join(folder, "log");
-    ib_status status = script == NULL || log == NULL ? ib_fail_memory(err) : IB_OK;
-    if (status == IB_OK)
-        status = write_script(report, folder, directory != NULL, script, err);
-    if (status == IB_OK)
-        status = run_gnuplot(script, log, err);
-    free(log);
-    free(script);
+    ib_status status = draw_all(report, folder, directory != NULL, err);
     for (size_t i = 0; status == IB_OK && i < report->figure_count; ++i) {
-        if (report->figures[i].panel_count == 0)
+        if (!ib_report_is_drawn(&report->figures[i]))
             continue;
         if (directory != NULL)
             status = keep_files(&report->figures[i], i, folder, directory, err);
@@ -206,7 +253,40 @@ static ib_status check_names(const ib_report *report, int *any, ib_error *err) {
         if (*name == '\0' || *name == '.' || strchr(name, '/') != NULL)
             return ib_fail(err, IB_ERROR_USAGE, "figure %zu: \"%s\" cannot name a file", i + 1,
                            name);
-        *any |= report->figures[i].panel_count > 0;
+        *any |= ib_report_is_drawn(&report->figures[i]);
+    }
+    return IB_OK;
+}
+
+/* Colours and shapes run out: two series would look the same. */
+static int has_too_many_series(const ib_report_figure *figure) {
+    for (size_t p = 0; p < figure->panel_count; ++p) {
+        size_t ours = 0;
+        for (size_t s = 0; s < figure->panels[p].series_count; ++s)
+            ours += !figure->panels[p].series[s].published;
+        if (ours > IB_LOOKS)
+            return 1;
+    }
+    return 0;
+}
+
+ib_status ib_report_measure(ib_report *report, ib_error *err) {
+    for (size_t i = 0; i < report->figure_count; ++i) {
+        ib_report_figure *figure = &report->figures[i];
+        if (figure->panel_count == 0)
+            continue;
+        int series = has_too_many_series(figure);
+        figure->too_large = series || canvas_of(figure, &formats[0]).height > MAX_HEIGHT;
+        if (!figure->too_large)
+            continue;
+        char *text = ib_format(
+            "%s%sIt is not drawn: it has more %s; report.json holds its values.",
+            figure->missing != NULL ? figure->missing : "", figure->missing != NULL ? " " : "",
+            series ? "series than can be told apart" : "values than a page holds");
+        if (text == NULL)
+            return ib_fail_memory(err);
+        free(figure->missing);
+        figure->missing = text;
     }
     return IB_OK;
 }

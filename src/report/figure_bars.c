@@ -6,10 +6,17 @@
 
 #include "report/canvas.h"
 
-enum { TITLE = 28, FOOT = 54, VALUE = 76, BAR = 19, GROUP_GAP = 12, MARGIN = 8 };
+enum { TITLE = 28, FOOT = 54, VALUE = 76, BAR = 19, GROUP_GAP = 12, MARGIN = 8, MOST_NAME = 110 };
+
+/* "label" would say nothing. */
+static int has_dimension_name(const ib_report_figure *figure) {
+    return figure->x_label[0] != '\0' && strcmp(figure->x_label, "label") != 0;
+}
 
 static double names_width(const ib_report_figure *figure, double room) {
-    double width = 0;
+    double width = has_dimension_name(figure)
+                       ? fmin(ib_text_width(figure->x_label, IB_SMALL_FONT), MOST_NAME)
+                       : 0;
     for (size_t p = 0; p < figure->panel_count; ++p)
         for (size_t l = 0; l < figure->panels[p].label_count; ++l)
             width = fmax(width, ib_text_width(figure->panels[p].labels[l], IB_FONT));
@@ -28,6 +35,26 @@ static double panel_height(const ib_figure_panel *panel, double width) {
     for (size_t g = 0; g < panel->label_count; ++g)
         height += group_height(panel, g, width);
     return height;
+}
+
+/* What the groups are named by, above the first of them. Returns its height; plot NULL: only
+ * counts. */
+static double draw_dimension(const ib_canvas *canvas, const ib_report_figure *figure,
+                             const ib_rect *plot, double width) {
+    const double line = 15;
+    if (!has_dimension_name(figure))
+        return 0;
+    double height = 4 + line * (double)ib_canvas_wrapped(NULL, 0, 0, 'r', IB_SMALL_FONT, width,
+                                                         figure->x_label);
+    if (plot != NULL)
+        ib_canvas_wrapped(canvas, plot->left - 10, plot->top - 2 - height / 2, 'r', IB_SMALL_FONT,
+                          width, figure->x_label);
+    return height;
+}
+
+static double head_height(const ib_report_figure *figure, size_t panel, double names) {
+    double head = figure->panels[panel].title[0] != '\0' ? TITLE : 4;
+    return panel > 0 ? head : fmax(head, draw_dimension(NULL, figure, NULL, names));
 }
 
 static double shown(const ib_report_figure *figure, double value) {
@@ -116,8 +143,8 @@ void ib_draw_bars(ib_canvas *canvas, const ib_report_figure *figure) {
     canvas->width = canvas->room;
     canvas->height = legend + 8;
     for (size_t p = 0; p < figure->panel_count; ++p)
-        canvas->height += (figure->panels[p].title[0] != '\0' ? TITLE : 4) + MARGIN +
-                          panel_height(&figure->panels[p], names);
+        canvas->height +=
+            head_height(figure, p, names) + MARGIN + panel_height(&figure->panels[p], names);
     canvas->height += FOOT;
     if (canvas->out == NULL)
         return;
@@ -127,7 +154,7 @@ void ib_draw_bars(ib_canvas *canvas, const ib_report_figure *figure) {
     double top = legend + 8;
     for (size_t p = 0; p < figure->panel_count; ++p) {
         const ib_figure_panel *panel = &figure->panels[p];
-        top += panel->title[0] != '\0' ? TITLE : 4;
+        top += head_height(figure, p, names);
         ib_rect plot = {left, top, canvas->room - VALUE, top + panel_height(panel, names)};
         int last = p + 1 == figure->panel_count;
         ib_canvas_axes(canvas, plot, &axis, last, NULL, 0);
@@ -136,6 +163,8 @@ void ib_draw_bars(ib_canvas *canvas, const ib_report_figure *figure) {
         if (last)
             ib_canvas_fitted(canvas, (plot.left + plot.right) / 2, plot.bottom + 38, 'c',
                              plot.right - plot.left + VALUE, figure->y_label);
+        if (p == 0)
+            draw_dimension(canvas, figure, &plot, names);
         draw_panel(canvas, figure, panel, plot, &axis, bars, names);
         fputs("plot NaN notitle\n", canvas->out);
         ib_canvas_clear(canvas);

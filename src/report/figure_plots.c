@@ -4,34 +4,40 @@
 
 #include "report/canvas.h"
 
-enum { TITLE = 26, FOOT = 52, LEFT = 78, GAP = 26, RIGHT = 18 };
+enum { TITLE = 26, FOOT = 52, LEFT = 78, GAP = 26, RIGHT = 18, NO_FOOT = 16, MARKED = 30 };
 
 typedef struct grid {
     size_t columns, rows;
     double width, height; /* of a panel's plot */
     double legend, title;
+    double foot; /* below a panel that is not in the last row */
 } grid;
 
 static grid lay_out(ib_canvas *canvas, const ib_report_figure *figure, int lines) {
     grid g = {.columns = figure->panel_count < 3    ? figure->panel_count
                          : figure->panel_count == 4 ? 2
                                                     : 3};
-    if (canvas->room < IB_WIDE)
+    int over_time = figure->kind == IB_FIGURE_USAGE; /* one below the other, on one time axis */
+    if (canvas->room < IB_WIDE || over_time)
         g.columns = figure->panel_count > 0;
     g.rows = (figure->panel_count + g.columns - 1) / g.columns;
     g.width = (canvas->room - LEFT - RIGHT - GAP * (double)(g.columns - 1)) / (double)g.columns;
-    g.height = g.columns == 1 ? (canvas->room < IB_WIDE ? 230 : 300) : g.columns == 2 ? 230 : 190;
+    g.height = over_time        ? 170
+               : g.columns == 1 ? (canvas->room < IB_WIDE ? 230 : 300)
+               : g.columns == 2 ? 230
+                                : 190;
+    g.foot = over_time ? NO_FOOT : FOOT;
     g.title = ib_titles_height(figure, TITLE);
     g.legend = ib_canvas_legend(NULL, figure, canvas->room, 0, lines);
     canvas->width = canvas->room;
-    canvas->height = g.legend + (double)g.rows * (g.title + g.height + FOOT);
+    canvas->height = g.legend + (double)g.rows * (g.title + g.height + g.foot) + FOOT - g.foot;
     return g;
 }
 
 static ib_rect panel_rect(const grid *g, size_t panel) {
     double left = LEFT + (double)(panel % g->columns) * (g->width + GAP);
     double top =
-        g->legend + (double)(panel / g->columns) * (g->title + g->height + FOOT) + g->title;
+        g->legend + (double)(panel / g->columns) * (g->title + g->height + g->foot) + g->title;
     return (ib_rect){left, top, left + g->width, top + g->height};
 }
 
@@ -44,37 +50,47 @@ static int drawable(double value, const ib_axis *axis) {
     return isfinite(value) && (!axis->log || value > 0);
 }
 
+typedef struct span {
+    double low, high;
+} span;
+
+static void widen(span *s, double value) {
+    s->low = fmin(s->low, value);
+    s->high = fmax(s->high, value);
+}
+
+static void find_spans(const ib_figure_panel *panel, int bands, ib_axis *x, const ib_axis *y,
+                       span *of_x, span *of_y) {
+    for (size_t s = 0; s < panel->series_count; ++s)
+        for (size_t i = 0; i < panel->series[s].count; ++i) {
+            const ib_figure_point *point = &panel->series[s].points[i];
+            if (!drawable(scaled(point->y, y->percent), y) || !isfinite(point->x))
+                continue;
+            x->whole &= point->x == floor(point->x);
+            widen(of_x, scaled(point->x, x->percent));
+            const double ys[] = {point->y, point->low, point->high};
+            for (size_t k = 0; k < (bands ? 3 : 1); ++k)
+                if (drawable(scaled(ys[k], y->percent), y))
+                    widen(of_y, scaled(ys[k], y->percent));
+        }
+}
+
 static void fit_axes(const ib_report_figure *figure, ib_axis *x, ib_axis *y, int bands) {
-    double x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY;
+    span of_x = {INFINITY, -INFINITY}, of_y = of_x;
     for (size_t p = 0; p < figure->panel_count; ++p)
-        for (size_t s = 0; s < figure->panels[p].series_count; ++s)
-            for (size_t i = 0; i < figure->panels[p].series[s].count; ++i) {
-                const ib_figure_point *point = &figure->panels[p].series[s].points[i];
-                if (!drawable(scaled(point->y, y->percent), y) || !isfinite(point->x))
-                    continue;
-                x->whole &= point->x == floor(point->x);
-                x_low = fmin(x_low, scaled(point->x, x->percent));
-                x_high = fmax(x_high, scaled(point->x, x->percent));
-                const double ys[] = {point->y, point->low, point->high};
-                for (size_t k = 0; k < (bands ? 3 : 1); ++k) {
-                    double value = scaled(ys[k], y->percent);
-                    if (!drawable(value, y))
-                        continue;
-                    y_low = fmin(y_low, value);
-                    y_high = fmax(y_high, value);
-                }
-            }
-    ib_axis_fit(x, x_low, x_high);
-    ib_axis_fit(y, y_low, y_high);
+        find_spans(&figure->panels[p], bands, x, y, &of_x, &of_y);
+    ib_axis_fit(x, of_x.low, of_x.high);
+    ib_axis_fit(y, of_y.low, of_y.high);
 }
 
 static void write_labels(const ib_canvas *canvas, const ib_report_figure *figure, const grid *g,
                          size_t p) {
     ib_rect plot = panel_rect(g, p);
     ib_canvas_fitted(canvas, plot.left, plot.top - 14, 'l', g->width, figure->panels[p].title);
+    const char *own = figure->panels[p].y_label;
     if (p % g->columns == 0)
         ib_canvas_fitted_upwards(canvas, 16, (plot.top + plot.bottom) / 2, g->height + g->title,
-                                 figure->y_label);
+                                 own != NULL ? own : figure->y_label);
     if (p + g->columns >= figure->panel_count)
         ib_canvas_fitted(canvas, (plot.left + plot.right) / 2, plot.bottom + 38, 'c',
                          g->width + GAP - 8, figure->x_label);
@@ -123,9 +139,12 @@ static void write_plot(const ib_canvas *canvas, const ib_report_figure *figure,
             continue;
         size_t place = ib_series_place(figure, panel, s);
         int published = panel->series[s].published;
-        fprintf(canvas->out, ", $s%zu using 1:2 with %s pt %d ps 0.8 lc rgb '%s' lw 2 %s notitle",
-                s, curves ? "linespoints" : "points", ib_series_shape(place, published),
+        fprintf(canvas->out, ", $s%zu using 1:2 with %s pt %d ps 0.8 lc rgb '%s' lw 2 %s", s,
+                curves ? "linespoints" : "points", ib_series_shape(place, published),
                 ib_series_colour(place), published && curves ? "dt 2" : "");
+        if (curves && panel->series[s].count > MARKED) /* marks would hide the line */
+            fprintf(canvas->out, " pi %zu", panel->series[s].count / (MARKED / 3));
+        fputs(" notitle", canvas->out);
     }
     fputc('\n', canvas->out);
 }
@@ -143,6 +162,30 @@ void ib_draw_curves(ib_canvas *canvas, const ib_report_figure *figure) {
         write_labels(canvas, figure, &g, p);
         write_points(canvas, &figure->panels[p], &x, &y);
         write_plot(canvas, figure, &figure->panels[p], &x, &y, 1);
+        ib_canvas_clear(canvas);
+    }
+}
+
+void ib_draw_usage(ib_canvas *canvas, const ib_report_figure *figure) {
+    grid g = lay_out(canvas, figure, 1);
+    if (canvas->out == NULL)
+        return;
+    ib_axis x = {0}, any = {0};
+    span time = {0, 0}, ignored = {INFINITY, -INFINITY};
+    for (size_t p = 0; p < figure->panel_count; ++p)
+        find_spans(&figure->panels[p], 0, &x, &any, &time, &ignored);
+    ib_axis_fit(&x, time.low, time.high);
+    ib_canvas_legend(canvas, figure, canvas->width, 0, 1);
+    for (size_t p = 0; p < figure->panel_count; ++p) {
+        const ib_figure_panel *panel = &figure->panels[p];
+        ib_axis y = {0}, of_time = {0};
+        span values = {0, 0};
+        find_spans(panel, 0, &of_time, &y, &ignored, &values);
+        ib_axis_fit(&y, values.low, values.high);
+        ib_canvas_axes(canvas, panel_rect(&g, p), &x, p + 1 == figure->panel_count, &y, 1);
+        write_labels(canvas, figure, &g, p);
+        write_points(canvas, panel, &x, &y);
+        write_plot(canvas, figure, panel, &x, &y, 1);
         ib_canvas_clear(canvas);
     }
 }
@@ -173,6 +216,10 @@ static void place_label(const ib_canvas *canvas, ib_rect plot, double x, double 
             if (!free)
                 continue;
             ib_canvas_text(canvas, centre, middle, 'c', IB_SMALL_FONT, IB_INK, label);
+            if (distance > 0 || down[side] != 0) /* whose label it is could not be told */
+                ib_canvas_line(canvas, x, y,
+                               fmin(fmax(x, box.left + 0.1 * width), box.right - 0.1 * width),
+                               middle < y ? box.bottom : box.top, IB_MUTED, 0.8, 1);
             if (*count < MAX_BOXES)
                 taken[(*count)++] = box;
             return;
@@ -203,8 +250,9 @@ void ib_draw_scatter(ib_canvas *canvas, const ib_report_figure *figure) {
     grid g = lay_out(canvas, figure, 0);
     if (canvas->out == NULL)
         return;
-    ib_axis x = {.percent = figure->percent},
-            y = {.percent = figure->percent, .log = figure->log_scale};
+    int cost = figure->kind == IB_FIGURE_COST;
+    ib_axis x = {.percent = figure->percent && !cost, .log = figure->log_scale && cost},
+            y = {.percent = figure->percent, .log = figure->log_scale && !cost};
     fit_axes(figure, &x, &y, 0);
     ib_canvas_legend(canvas, figure, canvas->width, 0, 0);
     for (size_t p = 0; p < figure->panel_count; ++p) {

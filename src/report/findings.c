@@ -8,7 +8,7 @@
 #include "base/number.h"
 #include "report/build_parts.h"
 
-static void add_finding(ib_builder *b, char *text, char *basis) {
+void ib_add_finding(ib_builder *b, char *text, char *basis) {
     ib_finding *finding =
         ib_append(b, &b->report->findings, &b->report->finding_count, sizeof *finding);
     ib_keep(b, text);
@@ -79,16 +79,17 @@ static void say_best_of(ib_builder *b, const ib_report_item *item, ib_bucket buc
         free(accuracy);
         return;
     }
-    add_finding(b,
-                ib_format("%s%s%s configuration with the %s %s, %s%s, is %s. Its test accuracy "
-                          "is %s %%.",
-                          several ? "On " : "",
-                          several ? b->study->cells[cell].arguments.config.dataset : "",
-                          several ? " the" : "The", loss ? "lowest" : "highest",
-                          ib_metric_title(by), value, percent, config, accuracy),
-                chosen.count == 1
-                    ? ib_format("one seed, chosen on validation images")
-                    : ib_format("means over %zu seeds, chosen on validation images", chosen.count));
+    ib_add_finding(
+        b,
+        ib_format("%s%s%s configuration with the %s %s, %s%s, is %s. Its test accuracy "
+                  "is %s %%.",
+                  several ? "On " : "",
+                  several ? b->study->cells[cell].arguments.config.dataset : "",
+                  several ? " the" : "The", loss ? "lowest" : "highest", ib_metric_title(by), value,
+                  percent, config, accuracy),
+        chosen.count == 1
+            ? ib_format("one seed, chosen on validation images")
+            : ib_format("means over %zu seeds, chosen on validation images", chosen.count));
     free(config);
     free(value);
     free(accuracy);
@@ -108,7 +109,7 @@ static void say_best(ib_builder *b, const ib_report_item *everything) {
     for (size_t r = 0; r < cross.rows.count && !b->failed; ++r)
         say_best_of(b, everything, ib_cross_bucket(&cross, 0, r, SIZE_MAX), all.rows.count > 1);
     if (!b->failed && cross.rows.count == 0)
-        add_finding(
+        ib_add_finding(
             b,
             ib_format("No configuration is chosen: no finished run has a %s.",
                       ib_metric_title(ib_metric_find(b->study->select))),
@@ -278,13 +279,14 @@ static void say_pair(ib_builder *b, const effect *e, size_t from, size_t to, dou
                    ? ib_format(", less than the spread between seeds (%.2f)", 100 * spread)
                    : ib_format(", more than the spread between seeds (%.2f)", 100 * spread));
         if (!b->failed)
-            add_finding(b,
-                        ib_format("%s %s instead of %s changes the test accuracy by %s points on "
-                                  "average%s%s%s.",
-                                  ib_dimension_title(e->option->name), e->values[to],
-                                  e->values[from], mean, deviation, bound, times),
-                        ib_format("%zu pair%s of runs that are alike otherwise%s", s.count,
-                                  plural(s.count), isnan(spread) ? "; one seed" : ""));
+            ib_add_finding(
+                b,
+                ib_format("%s %s instead of %s changes the test accuracy by %s points on "
+                          "average%s%s%s.",
+                          ib_dimension_title(e->option->name), e->values[to], e->values[from], mean,
+                          deviation, bound, times),
+                ib_format("%zu pair%s of runs that are alike otherwise%s", s.count, plural(s.count),
+                          isnan(spread) ? "; one seed" : ""));
         free(mean);
         free(deviation);
         free(times);
@@ -362,20 +364,20 @@ static void say_agreement_of(ib_builder *b, const ib_metric_info *metric) {
     if (is_time) {
         char *range = compared == 1 ? ib_format("%.3g", least_ratio)
                                     : ib_format("%.3g to %.3g", least_ratio, most_ratio);
-        add_finding(b,
-                    ib_format("The %s measured here is %s times the published one, on other "
-                              "machines.",
-                              ib_metric_title(metric), range != NULL ? range : ""),
-                    basis);
+        ib_add_finding(b,
+                       ib_format("The %s measured here is %s times the published one, on other "
+                                 "machines.",
+                                 ib_metric_title(metric), range != NULL ? range : ""),
+                       basis);
         free(range);
     } else
-        add_finding(b,
-                    ib_format("%zu of %zu published values of the %s are within %s of ours; the "
-                              "mean difference is %s, the largest %s%s.",
-                              near, compared, ib_metric_title(metric),
-                              is_share ? "0.5 points" : "0.01", mean != NULL ? mean : "",
-                              most != NULL ? most : "", is_share ? " points" : ""),
-                    basis);
+        ib_add_finding(b,
+                       ib_format("%zu of %zu published values of the %s are within %s of ours; the "
+                                 "mean difference is %s, the largest %s%s.",
+                                 near, compared, ib_metric_title(metric),
+                                 is_share ? "0.5 points" : "0.01", mean != NULL ? mean : "",
+                                 most != NULL ? most : "", is_share ? " points" : ""),
+                       basis);
     free(mean);
     free(most);
 }
@@ -393,11 +395,11 @@ static void say_agreement(ib_builder *b) {
                 break;
             }
     if (changed > 0 && !b->failed)
-        add_finding(b,
-                    ib_format("%zu of %zu published values are not shown: they belong to other "
-                              "configurations than those run here.",
-                              changed, b->study->published_count),
-                    ib_format("options that were replaced by key=value or an extending file"));
+        ib_add_finding(b,
+                       ib_format("%zu of %zu published values are not shown: they belong to other "
+                                 "configurations than those run here.",
+                                 changed, b->study->published_count),
+                       ib_format("options that were replaced by key=value or an extending file"));
 }
 
 /* ---- the same bits ------------------------------------------------------------------------------
@@ -438,23 +440,23 @@ static void say_bits(ib_builder *b) {
             ib_report_record other;
             if (is_earlier_run(b, r, in->others[i]))
                 continue;
-            if (ib_report_record_read(in->others[i], &other, NULL) == IB_OK)
+            if (ib_report_record_read(in->others[i], NULL, &other, NULL) == IB_OK)
                 compare_bits(&b->records[r], &other, &same, &different);
             ib_report_record_free(&other);
         }
     }
     if (same > 0)
-        add_finding(b,
-                    ib_format("%zu experiment%s done again on another backend, instruction set, "
-                              "number of threads or processor gave the same model_sha256.",
-                              same, plural(same)),
-                    ib_format("pairs of finished records with one experiment_sha256"));
+        ib_add_finding(b,
+                       ib_format("%zu experiment%s done again on another backend, instruction set, "
+                                 "number of threads or processor gave the same model_sha256.",
+                                 same, plural(same)),
+                       ib_format("pairs of finished records with one experiment_sha256"));
     if (different > 0)
-        add_finding(b,
-                    ib_format("%zu experiment%s done again elsewhere gave another model_sha256, "
-                              "which must not happen: isobit compare finds where.",
-                              different, plural(different)),
-                    ib_format("pairs of finished records with one experiment_sha256"));
+        ib_add_finding(b,
+                       ib_format("%zu experiment%s done again elsewhere gave another model_sha256, "
+                                 "which must not happen: isobit compare finds where.",
+                                 different, plural(different)),
+                       ib_format("pairs of finished records with one experiment_sha256"));
 }
 
 /* ---- what is left out ---------------------------------------------------------------------------
@@ -465,11 +467,11 @@ static void say_unreadable(ib_builder *b) {
     for (size_t i = 0; i < b->input->unreadable_count; ++i)
         ib_extend(b, &names, ", ", b->input->unreadable[i]);
     if (names != NULL)
-        add_finding(b,
-                    ib_format("%zu record%s cannot be read and %s left out: %s.",
-                              b->input->unreadable_count, plural(b->input->unreadable_count),
-                              b->input->unreadable_count == 1 ? "is" : "are", names),
-                    ib_format("folders with a run.json that is damaged"));
+        ib_add_finding(b,
+                       ib_format("%zu record%s cannot be read and %s left out: %s.",
+                                 b->input->unreadable_count, plural(b->input->unreadable_count),
+                                 b->input->unreadable_count == 1 ? "is" : "are", names),
+                       ib_format("folders with a run.json that is damaged"));
     free(names);
 }
 
@@ -485,6 +487,8 @@ void ib_build_findings(ib_builder *b) {
         say_effects(b);
     if (!b->failed)
         say_agreement(b);
+    if (!b->failed)
+        ib_build_cost_findings(b);
     if (!b->failed)
         say_bits(b);
     if (!b->failed)

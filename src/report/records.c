@@ -53,6 +53,60 @@ static void take_results(const json_t *json, ib_report_record *record) {
             record->finals[ib_metric_index(ib_metric_find("train_seconds"))] / record->epochs_asked;
 }
 
+static void put_final(ib_report_record *record, const char *metric, double value) {
+    record->finals[ib_metric_index(ib_metric_find(metric))] = value;
+}
+
+static void take_gpus(const json_t *gpus, ib_report_record *record) {
+    double use = 0, memory = NAN;
+    size_t count = 0;
+    for (size_t i = 0; i < json_array_size(gpus); ++i) {
+        const json_t *gpu = json_array_get(gpus, i);
+        double percent = number_of(json_object_get(gpu, "utilization_percent_mean"));
+        memory = fmax(memory, number_of(json_object_get(gpu, "memory_max_bytes")));
+        use += isnan(percent) ? 0 : percent;
+        count += !isnan(percent);
+    }
+    put_final(record, "gpu_percent_mean", count > 0 ? use / (double)count : NAN);
+    put_final(record, "gpu_memory_bytes", memory);
+}
+
+/* What the run took, and what that costs. */
+static ib_status take_resources(const json_t *json, const ib_report_pricing *pricing,
+                                ib_report_record *record, ib_error *err) {
+    static const ib_report_pricing nothing = {0};
+    const json_t *resources = json_object_get(json, "resources");
+    const char *reason = ib_json_text_at(resources, "energy_reason", NULL);
+    size_t peak = ib_metric_index(ib_metric_find("peak_rss_bytes"));
+    record->has_resources = !isnan(number_of(json_object_get(resources, "seconds")));
+    put_final(record, "cpu_seconds", number_of(json_object_get(resources, "cpu_seconds")));
+    put_final(record, "cpu_percent_mean",
+              number_of(json_object_get(resources, "cpu_percent_mean")));
+    record->finals[peak] =
+        fmax(record->finals[peak], number_of(json_object_get(resources, "rss_max_bytes")));
+    take_gpus(json_object_get(resources, "gpus"), record);
+    if (reason != NULL && (record->energy_reason = strdup(reason)) == NULL)
+        return ib_fail_memory(err);
+    ib_cost cost;
+    int finished;
+    pricing = pricing != NULL ? pricing : &nothing;
+    ib_status status = ib_cost_take(json, record->directory, pricing->prices, pricing->price,
+                                    pricing->watts, &cost, &finished, err);
+    if (status == IB_OK && finished) {
+        put_final(record, "run_seconds", cost.seconds);
+        put_final(record, "watt_hours", cost.watt_hours);
+        put_final(record, "cost_on_demand", cost.on_demand);
+        put_final(record, "cost_spot", cost.spot);
+        put_final(record, "cost_of_1000_runs", 1000 * ib_cost_money(&cost));
+        record->energy_estimated = cost.energy != NULL && strcmp(cost.energy, "estimated") == 0;
+        record->price = cost.price;
+        record->hardware = cost.machine;
+        cost.machine = NULL;
+    }
+    ib_cost_free(&cost);
+    return status;
+}
+
 static void take_confusion(const json_t *json, ib_report_record *record) {
     const json_t *rows = json_object_get(json, "confusion");
     record->has_confusion = json_array_size(rows) == IB_REPORT_CLASSES;
@@ -65,7 +119,8 @@ static void take_confusion(const json_t *json, ib_report_record *record) {
         }
 }
 
-ib_status ib_report_record_read(const char *directory, ib_report_record *record, ib_error *err) {
+ib_status ib_report_record_read(const char *directory, const ib_report_pricing *pricing,
+                                ib_report_record *record, ib_error *err) {
     *record = (ib_report_record){.directory = strdup(directory)};
     char *path = ib_path_join(directory, "run.json");
     json_t *json = NULL;
@@ -89,7 +144,9 @@ ib_status ib_report_record_read(const char *directory, ib_report_record *record,
         record->machine = machine_of(environment, record);
     take_results(json, record);
     take_confusion(json, record);
+    status = take_resources(json, pricing, record, err);
     json_decref(json);
+    IB_TRY(status);
     if (record->run_id == NULL || record->machine == NULL || record->experiment_sha256 == NULL ||
         record->model_sha256 == NULL)
         return ib_fail_memory(err);
@@ -105,6 +162,8 @@ void ib_report_record_free(ib_report_record *record) {
     free(record->experiment_sha256);
     free(record->model_sha256);
     free(record->by_epoch);
+    free(record->energy_reason);
+    free(record->hardware);
     *record = (ib_report_record){0};
 }
 

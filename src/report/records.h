@@ -6,9 +6,18 @@
 
 #include "base/status.h"
 #include "experiment/study.h"
+#include "report/cost.h"
 #include "report/report.h"
 
 enum { IB_REPORT_METRICS = 32, IB_REPORT_CLASSES = 10 };
+
+/* What runs cost by: the caller's. */
+typedef struct ib_report_pricing {
+    const ib_prices *prices; /* NULL: there is no table */
+    const ib_price *price;   /* of all runs; NULL: the table's match texts decide */
+    double watts;            /* to estimate energy that was not measured; 0: not */
+    const char *table;       /* its path */
+} ib_report_pricing;
 
 typedef struct ib_report_record {
     char *directory;
@@ -19,15 +28,21 @@ typedef struct ib_report_record {
     int metrics_read;
     double *by_epoch; /* [epoch - 1][metric] */
     size_t epoch_count;
+    int has_resources;     /* run.json has totals */
+    char *energy_reason;   /* why energy was not measured; NULL: it was, or nothing is said */
+    char *hardware;        /* CPU and GPUs, as prices match them; NULL: no results */
+    int energy_estimated;  /* by pricing->watts */
+    const ib_price *price; /* NULL: none */
     int has_confusion;
     double confusion[IB_REPORT_CLASSES * IB_REPORT_CLASSES]; /* [actual][predicted] */
 } ib_report_record;
 
 size_t ib_metric_index(const ib_metric_info *metric);
 
-/* Reads run.json. Not there or damaged: IB_ERROR_VERIFY. The caller calls ib_report_record_free,
- * also after a failure. */
-ib_status ib_report_record_read(const char *directory, ib_report_record *record, ib_error *err);
+/* Reads run.json. pricing NULL: without costs. Not there or damaged: IB_ERROR_VERIFY; two prices
+ * that match: IB_ERROR_USAGE. The caller calls ib_report_record_free, also after a failure. */
+ib_status ib_report_record_read(const char *directory, const ib_report_pricing *pricing,
+                                ib_report_record *record, ib_error *err);
 void ib_report_record_free(ib_report_record *record);
 
 /* The value at the end of training (epoch 0) or after an epoch; NaN: there is none. metrics.jsonl

@@ -13,6 +13,10 @@ const char *ib_report_constant_remark(const ib_report_table *table, size_t colum
     return first;
 }
 
+int ib_report_is_drawn(const ib_report_figure *figure) {
+    return figure->panel_count > 0 && !figure->too_large;
+}
+
 static void free_table(ib_report_table *table) {
     for (size_t i = 0; i < table->column_count; ++i) {
         free(table->columns[i].name);
@@ -48,6 +52,7 @@ static void free_panel(ib_figure_panel *panel) {
     free(panel->matrix);
     free(panel->images);
     free(panel->title);
+    free(panel->y_label);
 }
 
 static void free_figure(ib_report_figure *figure) {

@@ -59,8 +59,9 @@ typedef struct ib_figure_image {
     size_t index;       /* in the test images */
 } ib_figure_image;
 typedef struct ib_figure_panel {
-    char *title; /* "" where there is only one */
-    /* curves, bars, scatter */
+    char *title;   /* "" where there is only one */
+    char *y_label; /* of usage, whose panels show different things; NULL: the figure's */
+    /* curves, bars, scatter, cost, usage */
     ib_figure_series *series;
     size_t series_count;
     char **labels; /* of bars' groups along x */
@@ -79,11 +80,12 @@ typedef struct ib_report_figure {
     char *note;              /* NULL: none */
     char *missing;           /* a sentence: which runs are missing; NULL: none */
     char *x_label, *y_label; /* with units: "training time (s)" */
-    int percent; /* y (of a scatter x too, of a heatmap the matrix) holds shares, shown as percent
-                  */
-    int log_scale;
+    int percent;   /* y (of a scatter x too, of a heatmap the matrix) holds shares, shown as percent
+                    */
+    int log_scale; /* of y; of cost: of x */
     ib_figure_panel *panels; /* 0: there is no data, missing says why */
     size_t panel_count;
+    int too_large;     /* for a page: it is not drawn */
     char *description; /* a sentence for those who cannot see it */
 } ib_report_figure;
 
@@ -124,6 +126,8 @@ typedef struct ib_report {
 /* The one text of a remark's column that says the same in each of several rows, so that it need be
  * said only once; NULL: it does not. */
 const char *ib_report_constant_remark(const ib_report_table *table, size_t column);
+
+int ib_report_is_drawn(const ib_report_figure *figure);
 
 /* Frees what the report owns; a zeroed report is allowed. */
 void ib_report_free(ib_report *report);

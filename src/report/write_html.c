@@ -113,6 +113,21 @@ static const char *role_class(ib_column_role role) {
     }
 }
 
+/* What is the same in each row is said once, below. */
+static void write_constants(const ib_report_table *table, FILE *out) {
+    int any = 0;
+    for (size_t c = 0; c < table->column_count; ++c) {
+        const char *text = ib_report_constant_remark(table, c);
+        if (text == NULL || text[0] == '\0')
+            continue;
+        fputs(any ? "; " : "<p class=\"note\">", out);
+        ib_write_markup(out, table->columns[c].name);
+        write_element(out, ": ", text, "");
+        any = 1;
+    }
+    fputs(any ? "</p>\n" : "", out);
+}
+
 static void write_table(const ib_report_table *table, size_t number, FILE *out) {
     fprintf(out,
             "<div class=\"block\" id=\"table-%zu\">\n<p class=\"caption\" id=\"caption-%zu\">"
@@ -125,6 +140,8 @@ static void write_table(const ib_report_table *table, size_t number, FILE *out) 
             "<thead><tr>",
             number, number);
     for (size_t c = 0; c < table->column_count; ++c) {
+        if (ib_report_constant_remark(table, c) != NULL)
+            continue;
         fprintf(out, "<th scope=\"col\" class=\"%s\">", role_class(table->columns[c].role));
         ib_write_markup(out, table->columns[c].name);
         fputs("</th>", out);
@@ -134,6 +151,8 @@ static void write_table(const ib_report_table *table, size_t number, FILE *out) 
         fputs("<tr>", out);
         for (size_t c = 0; c < table->column_count; ++c) {
             ib_column_role role = table->columns[c].role;
+            if (ib_report_constant_remark(table, c) != NULL)
+                continue;
             int heads = role == IB_COLUMN_HEADING;
             fprintf(out, heads ? "<th scope=\"row\" class=\"%s\">" : "<td class=\"%s\">",
                     role_class(role));
@@ -143,6 +162,7 @@ static void write_table(const ib_report_table *table, size_t number, FILE *out) 
         fputs("</tr>\n", out);
     }
     fputs("</tbody>\n</table>\n</div>\n", out);
+    write_constants(table, out);
     write_element(out, "<p class=\"note\">", table->note, "</p>\n");
     write_element(out, "<p class=\"missing\">", table->missing, "</p>\n");
     fputs("</div>\n", out);

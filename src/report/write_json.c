@@ -97,6 +97,8 @@ static void write_image(const ib_figure_image *image, ib_json *json) {
 static void write_panel(const ib_figure_panel *panel, ib_json *json) {
     ib_json_open(json, NULL, '{');
     ib_json_string(json, "title", panel->title);
+    if (panel->y_label != NULL)
+        ib_json_string(json, "y_label", panel->y_label);
     write_texts(json, "labels", panel->labels, panel->label_count);
     ib_json_open(json, "series", '[');
     for (size_t s = 0; s < panel->series_count; ++s)

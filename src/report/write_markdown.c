@@ -126,7 +126,7 @@ static void write_figure(const ib_report_figure *figure, FILE *out) {
     fputs("## ", out);
     write_text(out, figure->title);
     fputs("\n\n", out);
-    if (figure->panel_count > 0) {
+    if (ib_report_is_drawn(figure)) {
         fputs("![", out);
         write_text(out, figure->description);
         fprintf(out, "](figures/%s.svg)\n\n", figure->name);

@@ -232,7 +232,7 @@ static ib_report_item *add_item(ib_study *study, ib_report_kind kind, const char
 static ib_status add_items(ib_study *study, const ib_text_list *varied, ib_error *err) {
     static const char *const VALUES[] = {"test_accuracy", "test_loss", "train_seconds"};
     static const char *const DATASET[] = {"dataset", "model"};
-    enum { MAX_ITEMS = 6, MOST_SERIES = 24, MOST_BARS = 40 };
+    enum { MAX_ITEMS = 9, MOST_SERIES = 24, MOST_BARS = 40 };
     study->items = calloc(MAX_ITEMS, sizeof *study->items);
     if (study->items == NULL)
         return ib_fail_memory(err);
@@ -241,6 +241,11 @@ static ib_status add_items(ib_study *study, const ib_text_list *varied, ib_error
         return ib_fail_memory(err);
     item->rows = copy_list(varied->items, varied->count);
     item->values = copy_list(VALUES, 3);
+    item =
+        add_item(study, IB_TABLE_RESOURCES, "resources", "What the runs took, and what that costs");
+    if (item == NULL)
+        return ib_fail_memory(err);
+    item->rows = copy_list(varied->items, varied->count);
     item = add_item(study, IB_TABLE_CONFIGURATION, "settings", "What all runs have in common");
     if (item != NULL && study->cell_count <= MOST_BARS &&
         (item = add_item(study, IB_FIGURE_BARS, "accuracy", "Test accuracy")) != NULL) {
@@ -252,6 +257,12 @@ static ib_status add_items(ib_study *study, const ib_text_list *varied, ib_error
         item->columns = copy_list(varied->items, varied->count);
         item->values = copy_list(VALUES, 1);
     }
+    if (item != NULL && study->cell_count <= MOST_SERIES &&
+        (item = add_item(study, IB_FIGURE_USAGE, "usage", "What the runs took over time")) != NULL)
+        item->columns = copy_list(varied->items, varied->count);
+    if (item != NULL &&
+        (item = add_item(study, IB_FIGURE_COST, "cost", "Accuracy over cost")) != NULL)
+        item->rows = copy_list(varied->items, varied->count);
     if (item != NULL && (item = add_item(study, IB_FIGURE_CONFUSION, "confusion",
                                          "Which classes are taken for which")) != NULL)
         item->panels = copy_list(DATASET, 2);

@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "base/file.h"
+#include "base/number.h"
 #include "model/model.h"
 #include "track/record_file.h"
 
@@ -38,6 +39,7 @@ void ib_report_material_close(ib_report_material *material) {
     free(material->command);
     free(material->source);
     json_decref(material->study_json);
+    ib_prices_close(&material->prices);
     ib_study_plan_close(&material->plan);
     ib_study_close(&material->study);
     *material = (ib_report_material){0};
@@ -303,24 +305,62 @@ static ib_status gather(const ib_arguments *arguments, const ib_run_context *con
     return ib_report_gather_folder(operand, material, err);
 }
 
+static void add_word(char **text, const char *before, const char *word) {
+    char *longer = *text == NULL ? NULL : ib_format("%s%s%s", *text, before, word);
+    free(*text);
+    *text = longer;
+}
+
 static char *command_text(const ib_arguments *arguments) {
-    char *text = strdup("isobit report");
-    for (size_t i = 0; i < arguments->word_count && text != NULL; ++i) {
-        char *longer = ib_format("%s %s", text, arguments->words[i]);
-        free(text);
-        text = longer;
-    }
-    if (text != NULL && ib_arguments_source(arguments, "runs-dir") == IB_FROM_FLAG) {
-        char *longer = ib_format("%s --runs-dir %s", text, arguments->config.runs_dir);
-        free(text);
-        text = longer;
+    const ib_config *config = &arguments->config;
+    const struct {
+        const char *name, *value;
+    } flags[] = {
+        {"runs-dir", config->runs_dir}, {"prices", config->prices}, {"machine", config->machine}};
+    char *text = strdup("isobit report"), watts[IB_DOUBLE_TEXT];
+    for (size_t i = 0; i < arguments->word_count; ++i)
+        add_word(&text, " ", arguments->words[i]);
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; ++i)
+        if (ib_arguments_source(arguments, flags[i].name) == IB_FROM_FLAG) {
+            add_word(&text, " --", flags[i].name);
+            add_word(&text, " ", flags[i].value);
+        }
+    if (config->watts > 0) {
+        ib_print_double(config->watts, watts);
+        add_word(&text, " --watts ", watts);
     }
     return text;
+}
+
+/* As for isobit cost, but that without a table the report says so and goes on. */
+static ib_status find_prices(const ib_arguments *arguments, const ib_run_context *context,
+                             ib_report_material *material, ib_error *err) {
+    const ib_config *config = &arguments->config;
+    int named = ib_arguments_source(arguments, "prices") != IB_FROM_DEFAULT;
+    if (!ib_study_shows_costs(&material->study)) {
+        if (named || config->machine != NULL || config->watts > 0)
+            fprintf(context->log, "note: no table or figure of this report shows costs\n");
+        return IB_OK;
+    }
+    material->pricing = (ib_report_pricing){.watts = config->watts, .table = config->prices};
+    material->input.pricing = &material->pricing;
+    if (!named && config->machine == NULL && !ib_path_exists(config->prices))
+        return IB_OK;
+    IB_TRY(ib_prices_read(config->prices, &material->prices, err));
+    material->pricing.prices = &material->prices;
+    if (config->machine == NULL)
+        return IB_OK;
+    material->pricing.price = ib_price_named(&material->prices, config->machine);
+    return material->pricing.price != NULL
+               ? IB_OK
+               : ib_fail(err, IB_ERROR_USAGE, "--machine: %s has no row named '%s'", config->prices,
+                         config->machine);
 }
 
 ib_status ib_report_gather(const ib_arguments *arguments, const ib_run_context *context,
                            ib_report_material *material, ib_error *err) {
     IB_TRY(gather(arguments, context, material, err));
+    IB_TRY(find_prices(arguments, context, material, err));
     material->command = command_text(arguments);
     if (material->command == NULL)
         return ib_fail_memory(err);

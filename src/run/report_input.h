@@ -23,6 +23,8 @@ typedef struct ib_report_material {
     char **owned; /* texts and lists that the above point to */
     size_t owned_count;
     char *command, *source;
+    ib_prices prices;
+    ib_report_pricing pricing;
 } ib_report_material;
 
 /* The operand of the command line: an experiment file, the folder of a study, or a folder of

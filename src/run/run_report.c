@@ -116,6 +116,8 @@ ib_status ib_run_report(const ib_arguments *arguments, const ib_run_context *con
     if (status == IB_OK)
         status = ib_report_build(&material.input, &report, err);
     if (status == IB_OK)
+        status = ib_report_measure(&report, err);
+    if (status == IB_OK)
         status = write_all(&report, &p, err);
     if (status == IB_OK && arguments->config.json)
         print_json(&report, &p, context);

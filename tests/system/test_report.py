@@ -413,6 +413,45 @@ def test_without_gnuplot_the_numbers_are_there(folder):
     assert not os.path.exists(os.path.join(study, "report.html"))
 
 
+def test_what_is_too_large_is_not_drawn(folder):
+    text = """\
+name: large
+base: {dataset: digits, model: mlp, epochs: 3}
+grid: {lr: [%s]}
+tables: [{name: t, kind: grid, title: T, rows: [lr], values: [test_accuracy]}]
+figures:
+  - {name: lines, kind: curves, title: L, columns: [lr], values: [test_accuracy]}
+  - {name: bars, kind: bars, title: B, rows: [lr], values: [test_accuracy]}
+  - {name: matrix, kind: confusion, title: M}
+""" % ", ".join(f"{0.01 * i:.2f}" for i in range(1, 401))
+    known = Known(folder, text, "large")
+    for i, cell in enumerate(known.cells):
+        cell["text"] += " batch-size=64"
+        known.write(cell, i + 1)
+    known.report()
+    for name, word in (("lines", "more series than can be told apart"),
+                       ("bars", "more values than a page holds")):
+        figure = known.figure(name)
+        assert word in figure["missing"] and len(figure["panels"]) == 1, figure["missing"]
+        assert f"figures/{name}.svg" not in known.markdown
+    assert len(known.figure("lines")["panels"][0]["series"]) == 400
+    drawn = sorted(os.listdir(known.printed["figures_dir"]))
+    assert drawn == ["matrix.pdf", "matrix.png", "matrix.svg"], drawn
+
+
+def test_what_gnuplot_says_is_passed_on(folder):
+    known = Known(folder)
+    known.write_all()
+    fake = os.path.join(folder, "gnuplot")
+    with open(fake, "w", encoding="utf-8") as stream:  # one of several processes fails
+        stream.write("#!/bin/sh\ncase $2 in *-0) echo no ink >&2; exit 1;; esac\n")
+    os.chmod(fake, 0o755)
+    done = isobit(
+        "report", known.file, "--runs-dir", known.runs, "--data-dir", DATA, code=1,
+        env={**os.environ, "PATH": folder + ":" + os.environ["PATH"]})
+    assert "gnuplot failed: no ink" in done.stderr, done.stderr
+
+
 def test_refusals(folder):
     known = Known(folder)
     isobit("report", os.path.join(folder, "nothing.yaml"), code=2)
