@@ -17,10 +17,15 @@ void ib_tracking_start(const ib_config *config, const ib_run_context *context,
 /* Before a study's runs start: where their processes send to. */
 void ib_tracking_prepare(const ib_config *config, const ib_run_context *context,
                          ib_study_plan *plan);
-/* After them: the study's own run, in which they are nested, and what they could not send; within
+/* When they start: the study's own run, in which they are nested, kept up by a thread. study.json
+ * is there. *live is NULL without a server. */
+void ib_tracking_study_start(const ib_config *config, const ib_run_context *context,
+                             const ib_study_plan *plan, ib_mlflow_live **live);
+/* After them, with the study's lock given up: how it ended, and what its runs could not send;
+ * within
  * --mlflow-wait. Failures are said on the log and are not the study's. */
-void ib_tracking_study(const ib_config *config, const ib_run_context *context,
-                       const ib_study_plan *plan);
+void ib_tracking_study_end(const ib_config *config, const ib_run_context *context,
+                           const ib_study_plan *plan, ib_mlflow_live *live);
 
 typedef struct ib_sync_totals {
     uint64_t runs, metrics, artifacts, bytes;
@@ -29,7 +34,7 @@ typedef struct ib_sync_totals {
 } ib_sync_totals;
 
 /* One record, or everything below a folder of records: studies first. A record that cannot be sent
- * does not stop the others; it is counted, and said on log. */
+ * does not stop the others; it is counted, and said on log (NULL: not). */
 ib_status ib_sync_path(ib_mlflow_client *client, const char *path, const char *experiment,
                        FILE *log, ib_sync_totals *totals, ib_error *err);
 

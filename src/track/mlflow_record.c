@@ -52,7 +52,7 @@ static json_t *tags_of(const ib_mlflow_sender *s, const char *run_name) {
         {"mlflow.source.name", "isobit train"},
         {"mlflow.source.type", "LOCAL"},
         {"mlflow.source.git.commit", ib_json_text_at(r, "environment", "git_commit")},
-        {"mlflow.parentRunId", s->names.parent},
+        {"mlflow.parentRunId", s->parent},
         {"isobit.run_id", ib_json_text_at(r, "run_id", NULL)},
         {"isobit.experiment", ib_json_text_at(r, "experiment", NULL)},
         {"isobit.experiment_sha256", ib_json_text_at(r, "experiment_sha256", NULL)},
@@ -83,8 +83,7 @@ static json_t *tags_of(const ib_mlflow_sender *s, const char *run_name) {
 static char *version_of(const ib_mlflow_sender *s, const char *status) {
     json_t *resumes = json_object_get(json_object_get(s->record, "resumes"), "count");
     return ib_format("%s after %lld resumes%s%s", status, (long long)json_integer_value(resumes),
-                     s->names.parent == NULL ? "" : ", nested in ",
-                     s->names.parent == NULL ? "" : s->names.parent);
+                     s->parent == NULL ? "" : ", nested in ", s->parent == NULL ? "" : s->parent);
 }
 
 static ib_status read_record(ib_mlflow_sender *s, ib_error *err) {
@@ -178,7 +177,9 @@ ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err) {
     const char *state = ib_json_text_at(s->record, "status", NULL);
     live = live && strcmp(state, "running") == 0;
     s->sent->live = live;
+    IB_TRY(ib_mlflow_find_parent(s, err));
     const char *run_name = s->names.run != NULL                   ? s->names.run
+                           : s->cell != NULL                      ? s->cell
                            : s->client->settings.run_name != NULL ? s->client->settings.run_name
                                                                   : id;
     IB_TRY(ib_mlflow_state_set(&s->cursor, "isobit_id", json_string(id), err));
@@ -194,7 +195,10 @@ ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err) {
 void ib_mlflow_sender_close(ib_mlflow_sender *s) {
     ib_mlflow_cursor_close(&s->cursor);
     json_decref(s->record);
+    free(s->parent);
+    free(s->cell);
     s->record = NULL;
+    s->parent = s->cell = NULL;
 }
 
 ib_status ib_mlflow_send_record(ib_mlflow_client *client, const char *directory,

@@ -294,6 +294,10 @@ ib_status ib_mlflow_describe(ib_mlflow_sender *s, json_t *params, json_t *tags, 
     return status;
 }
 
+ib_status ib_mlflow_send_tags(ib_mlflow_sender *s, const json_t *tags, ib_error *err) {
+    return send_pairs(s, tags, "tags", err);
+}
+
 ib_status ib_mlflow_update_run(ib_mlflow_sender *s, const char *status, int64_t end_ms,
                                ib_error *err) {
     json_t *body = json_pack("{s:s,s:s}", "run_id", ib_mlflow_state_text(&s->cursor, "run_id"),

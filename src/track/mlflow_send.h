@@ -12,6 +12,8 @@ typedef struct ib_mlflow_sender {
     ib_mlflow_names names;
     ib_mlflow_cursor cursor;
     json_t *record; /* run.json as it was read last */
+    char *parent;   /* MLflow's id of the run that this one is nested in; NULL: none. Owned */
+    char *cell;     /* its name in its study; NULL: none. Owned */
     ib_mlflow_sent *sent;
 } ib_mlflow_sender;
 
@@ -23,6 +25,8 @@ ib_status ib_mlflow_ensure_run(ib_mlflow_sender *s, const char *experiment, cons
 /* tags and params: objects of texts. Takes both; NULL: out of memory. Params that the run has
  * already stay as they are. */
 ib_status ib_mlflow_describe(ib_mlflow_sender *s, json_t *params, json_t *tags, ib_error *err);
+/* The tags alone, of a run that is described. */
+ib_status ib_mlflow_send_tags(ib_mlflow_sender *s, const json_t *tags, ib_error *err);
 /* status "FINISHED" and so on; end_ms 0: not ended. */
 ib_status ib_mlflow_update_run(ib_mlflow_sender *s, const char *status, int64_t end_ms,
                                ib_error *err);
@@ -37,6 +41,10 @@ ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
                                 ib_mlflow_sender *s, ib_error *err);
 ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err);
 void ib_mlflow_sender_close(ib_mlflow_sender *s);
+
+/* mlflow_nested.c: finds parent and cell of a record that is of a study (names.study), as far as
+ * the study has been sent. */
+ib_status ib_mlflow_find_parent(ib_mlflow_sender *s, ib_error *err);
 
 /* mlflow_metrics.c: a file of the record from an offset on; *stream is NULL where there is no such
  * file. The caller closes it. */
