@@ -505,8 +505,7 @@ ib_status ib_run_sweep(const ib_arguments *arguments, const ib_run_context *cont
     const ib_config *config = &arguments->config;
     sweep s = {.config = config, .context = context, .lock = -1};
     ib_study study;
-    if (config->mlflow != NULL)
-        IB_TRY(ib_mlflow_check_uri(config->mlflow, "--mlflow", err));
+    IB_TRY(ib_tracking_check(config, context, err));
     IB_TRY(ib_shard_choose(config->shard, (size_t)config->shards, context->environment, &s.shard,
                            err));
     ib_status status = ib_study_read(arguments->words[0], arguments->words + 1,

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "run/tracking_cost.h"
 #include "track/record_file.h"
 
 const char *ib_tracking_uri(const ib_config *config, const ib_run_context *context) {
@@ -15,20 +16,64 @@ const char *ib_tracking_uri(const ib_config *config, const ib_run_context *conte
     return uri == NULL || uri[0] == '\0' ? NULL : uri;
 }
 
-void ib_tracking_start(const ib_config *config, const ib_run_context *context,
-                       const ib_record *record, const cpu_set_t *cpus, ib_mlflow_live **live) {
-    *live = NULL;
-    const char *uri = ib_tracking_uri(config, context);
-    if (uri == NULL || record == NULL)
-        return;
-    ib_mlflow_live_options options = {.uri = uri,
+ib_status ib_tracking_check(const ib_config *config, const ib_run_context *context, ib_error *err) {
+    ib_tracking_prices prices;
+    if (config->mlflow != NULL)
+        IB_TRY(ib_mlflow_check_uri(config->mlflow, "--mlflow", err));
+    if (config->mlflow_register != NULL)
+        IB_TRY(ib_mlflow_check_model_name(config->mlflow_register, "--mlflow-register", err));
+    if (ib_tracking_uri(config, context) == NULL)
+        return IB_OK;
+    ib_status status = ib_tracking_prices_open(config, &prices, err);
+    ib_tracking_prices_close(&prices);
+    return status;
+}
+
+struct ib_tracker {
+    ib_mlflow_live *live;
+    ib_tracking_prices prices; /* the thread's, while it runs */
+};
+
+static ib_status open_tracker(const ib_config *config, const ib_run_context *context,
+                              const ib_record *record, const cpu_set_t *cpus, ib_tracker *tracker,
+                              ib_error *err) {
+    IB_TRY(ib_tracking_prices_open(config, &tracker->prices, err));
+    ib_mlflow_live_options options = {.uri = ib_tracking_uri(config, context),
                                       .directory = ib_record_directory(record),
-                                      .study = config->mlflow_study,
-                                      .experiment = config->mlflow_experiment,
+                                      .names = {.experiment = config->mlflow_experiment,
+                                                .study = config->mlflow_study,
+                                                .registered = config->mlflow_register,
+                                                .extras = ib_tracking_cost,
+                                                .extras_context = &tracker->prices,
+                                                .fill_given = 1},
                                       .environment = context->environment,
                                       .cpus = cpus,
                                       .log = context->log};
-    ib_mlflow_live_start(&options, live);
+    ib_mlflow_live_start(&options, &tracker->live);
+    return IB_OK;
+}
+
+void ib_tracking_start(const ib_config *config, const ib_run_context *context,
+                       const ib_record *record, const cpu_set_t *cpus, ib_tracker **tracker) {
+    *tracker = NULL;
+    if (ib_tracking_uri(config, context) == NULL || record == NULL)
+        return;
+    ib_error err = {0};
+    *tracker = calloc(1, sizeof **tracker);
+    ib_status status = *tracker == NULL
+                           ? ib_fail_memory(&err)
+                           : open_tracker(config, context, record, cpus, *tracker, &err);
+    if (status != IB_OK)
+        fprintf(context->log, "isobit: MLflow: %s; the run goes on without\n", ib_error_text(&err));
+    ib_error_clear(&err);
+}
+
+void ib_tracking_end(const ib_config *config, ib_tracker *tracker) {
+    if (tracker == NULL)
+        return;
+    ib_mlflow_live_end(tracker->live, config->mlflow_wait);
+    ib_tracking_prices_close(&tracker->prices);
+    free(tracker);
 }
 
 /* ---- what is there already ----------------------------------------------------------------------
@@ -36,7 +81,7 @@ void ib_tracking_start(const ib_config *config, const ib_run_context *context,
 
 typedef struct sync_work {
     ib_mlflow_client *client;
-    const char *experiment;
+    ib_mlflow_names common;
     FILE *log; /* NULL: failures are only counted */
     ib_sync_totals *totals;
     json_t *nested;        /* records that a study has sent: path -> true */
@@ -106,9 +151,8 @@ static ib_status visit_folders(sync_work *w, const char *path, const char *below
 static ib_status visit_set_aside(sync_work *w, const char *directory, const char *name,
                                  ib_error *err) {
     (void)name, (void)err;
-    ib_mlflow_names names = {.experiment = w->experiment};
     if (has_file(directory, "run.json") && has_file(directory, "mlflow.json"))
-        sync_record(w, directory, &names);
+        sync_record(w, directory, &w->common);
     return IB_OK;
 }
 
@@ -155,7 +199,9 @@ static ib_status sync_cell_record(sync_work *w, const char *directory, const cha
         return ib_fail_memory(err);
     *there = has_file(path, "run.json");
     if (*there) {
-        ib_mlflow_names names = {.experiment = experiment, .study = directory};
+        ib_mlflow_names names = w->common;
+        names.experiment = experiment;
+        names.study = directory;
         sync_record(w, path, &names);
         json_object_set_new(w->nested, run, json_true());
     }
@@ -204,11 +250,11 @@ static ib_status sync_study(sync_work *w, const char *directory, ib_error *err) 
     ib_status status = ib_json_file_read(path, &study, &why);
     free(path);
     const char *named =
-        w->experiment != NULL ? w->experiment : ib_json_text_at(study, "study", NULL);
+        w->common.experiment != NULL ? w->common.experiment : ib_json_text_at(study, "study", NULL);
     const char *experiment =
-        ib_mlflow_names_experiment(w->client) && w->experiment == NULL ? NULL : named;
+        ib_mlflow_names_experiment(w->client) && w->common.experiment == NULL ? NULL : named;
     if (status == IB_OK)
-        status = ib_mlflow_send_study(w->client, directory, w->experiment, 1, &sent, &why);
+        status = ib_mlflow_send_study(w->client, directory, w->common.experiment, 1, &sent, &why);
     count(w, directory, status, &sent, &why);
     ib_error_clear(&why);
     if (status == IB_OK)
@@ -229,8 +275,7 @@ static ib_status visit_record(sync_work *w, const char *directory, const char *n
     (void)err;
     if (!has_file(directory, "run.json") || json_object_get(w->nested, name) != NULL)
         return IB_OK;
-    ib_mlflow_names names = {.experiment = w->experiment};
-    sync_record(w, directory, &names);
+    sync_record(w, directory, &w->common);
     return IB_OK;
 }
 
@@ -240,20 +285,19 @@ static ib_status visit_folder(sync_work *w, const char *directory, const char *n
     return sync_set_aside(w, directory, err);
 }
 
-ib_status ib_sync_path(ib_mlflow_client *client, const char *given, const char *experiment,
+ib_status ib_sync_path(ib_mlflow_client *client, const char *given, const ib_mlflow_names *common,
                        FILE *log, ib_sync_totals *totals, ib_error *err) {
     size_t length = strlen(given);
     while (length > 1 && given[length - 1] == '/')
         --length;
     char *path = strchr(given, '/') == NULL ? ib_format("./%s", given)
                                             : ib_format("%.*s", (int)length, given);
-    sync_work w = {client, experiment, log, totals, json_object(), NULL};
-    ib_mlflow_names names = {.experiment = experiment};
+    sync_work w = {client, *common, log, totals, json_object(), NULL};
     ib_status status = IB_OK;
     if (path == NULL || w.nested == NULL)
         status = ib_fail_memory(err);
     else if (has_file(path, "run.json"))
-        sync_record(&w, path, &names);
+        sync_record(&w, path, common);
     else if (has_file(path, "study.json"))
         status = sync_study(&w, path, err);
     else {
@@ -302,14 +346,19 @@ void ib_tracking_study_start(const ib_config *config, const ib_run_context *cont
 }
 
 /* What the runs' own processes could not send, and what became of those that were killed. */
-static ib_status send_rest(const ib_study_plan *plan, const char *directory,
-                           ib_mlflow_client *client, FILE *log, ib_sync_totals *totals,
+static ib_status send_rest(const ib_config *config, const ib_study_plan *plan,
+                           const char *directory, ib_mlflow_client *client, ib_sync_totals *totals,
                            ib_error *err) {
-    IB_TRY(ib_sync_path(client, directory, NULL, log, totals, err));
-    sync_work w = {.client = client, .log = log, .totals = totals};
-    for (size_t i = 0; i < plan->folder_count; ++i)
-        IB_TRY(sync_set_aside(&w, plan->folders[i].directory, err));
-    return IB_OK;
+    ib_tracking_prices prices;
+    ib_status status = ib_tracking_prices_open(config, &prices, err);
+    ib_mlflow_names common = {.extras = ib_tracking_cost, .extras_context = &prices};
+    if (status == IB_OK)
+        status = ib_sync_path(client, directory, &common, NULL, totals, err);
+    sync_work w = {.client = client, .totals = totals};
+    for (size_t i = 0; status == IB_OK && i < plan->folder_count; ++i)
+        status = sync_set_aside(&w, plan->folders[i].directory, err);
+    ib_tracking_prices_close(&prices);
+    return status;
 }
 
 void ib_tracking_study_end(const ib_config *config, const ib_run_context *context,
@@ -327,7 +376,7 @@ void ib_tracking_study_end(const ib_config *config, const ib_run_context *contex
         status = ib_mlflow_open(uri, context->environment, &client, &err);
     if (status == IB_OK) {
         ib_mlflow_limit(client, config->mlflow_wait - (ib_seconds() - begun));
-        status = send_rest(plan, directory, client, NULL, &totals, &err);
+        status = send_rest(config, plan, directory, client, &totals, &err);
     }
     const char *why = status != IB_OK ? ib_error_text(&err) : totals.first_failure;
     if (why != NULL)

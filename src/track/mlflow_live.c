@@ -19,9 +19,10 @@ static const double SEND_SECONDS = 3, LONGEST_PAUSE = 60;
 
 struct ib_mlflow_live {
     ib_mlflow_client *client;
-    char *directory, *study, *experiment; /* study, experiment: NULL for none */
-    int is_study;                         /* directory is a study's */
-    struct stat seen;                     /* study.json as it was sent last */
+    char *directory, *study, *experiment, *registered; /* NULL for none */
+    ib_mlflow_names names;                             /* of the texts above */
+    int is_study;                                      /* directory is a study's */
+    struct stat seen;                                  /* study.json as it was sent last */
     cpu_set_t cpus;
     int has_cpus;
     FILE *log;
@@ -99,8 +100,8 @@ static ib_status study_pass(ib_mlflow_live *live, int last, ib_error *err) {
         now.st_mtim.tv_nsec == live->seen.st_mtim.tv_nsec)
         return IB_OK;
     for (;;) {
-        IB_TRY(ib_mlflow_send_study(live->client, live->directory, live->experiment, 0, &live->sent,
-                                    err));
+        IB_TRY(ib_mlflow_send_study(live->client, live->directory, live->names.experiment, 0,
+                                    &live->sent, err));
         if (!live->sent.busy)
             live->seen = now;
         if (!live->sent.busy || !last)
@@ -117,9 +118,7 @@ static ib_status pass(ib_mlflow_live *live, int last, int *opened, ib_error *err
     if (live->is_study)
         return study_pass(live, last, err);
     if (!*opened) {
-        ib_mlflow_names names = {
-            .experiment = live->experiment, .study = live->study, .fill_given = 1};
-        IB_TRY(ib_mlflow_sender_open(live->client, live->directory, &names, 0, &live->sent,
+        IB_TRY(ib_mlflow_sender_open(live->client, live->directory, &live->names, 0, &live->sent,
                                      &live->sender, err));
         if (live->sent.busy)
             return ib_fail(err, IB_ERROR_RUNTIME, "another process is sending this run");
@@ -164,6 +163,7 @@ static void free_live(ib_mlflow_live *live) {
     free(live->directory);
     free(live->study);
     free(live->experiment);
+    free(live->registered);
     free(live);
 }
 
@@ -188,6 +188,20 @@ static int take_copy(char **to, const char *text) {
     return text == NULL || *to != NULL;
 }
 
+static int take_names(ib_mlflow_live *live, const ib_mlflow_live_options *options) {
+    live->names = options->names;
+    if (!take_copy(&live->directory, options->directory) ||
+        !take_copy(&live->study, options->names.study) ||
+        !take_copy(&live->experiment, options->names.experiment) ||
+        !take_copy(&live->registered, options->names.registered))
+        return 0;
+    live->names.study = live->study;
+    live->names.experiment = live->experiment;
+    live->names.registered = live->registered;
+    live->names.run = NULL;
+    return 1;
+}
+
 void ib_mlflow_live_start(const ib_mlflow_live_options *options, ib_mlflow_live **live) {
     *live = NULL;
     ib_error err = {0};
@@ -201,9 +215,7 @@ void ib_mlflow_live_start(const ib_mlflow_live_options *options, ib_mlflow_live 
         fresh->started = ib_seconds();
         fresh->sender.cursor.lock = -1;
         fresh->is_study = options->is_study;
-        if (!take_copy(&fresh->directory, options->directory) ||
-            !take_copy(&fresh->study, options->study) ||
-            !take_copy(&fresh->experiment, options->experiment))
+        if (!take_names(fresh, options))
             status = ib_fail_memory(&err);
     }
     if (status == IB_OK)

@@ -25,6 +25,17 @@ static ib_status find_model(ib_mlflow_sender *s, json_t **reply, ib_error *err) 
     return status;
 }
 
+/* The configuration, for the model's page too. */
+static json_t *params_list(const json_t *record) {
+    json_t *params = ib_mlflow_params_of(record), *list = json_array(), *value;
+    const char *key;
+    json_object_foreach(params, key, value) {
+        json_array_append_new(list, json_pack("{s:s,s:O}", "key", key, "value", value));
+    }
+    json_decref(params);
+    return list;
+}
+
 static ib_status create_model(ib_mlflow_sender *s, int onnx, json_t **reply, ib_error *err) {
     const char *sha256 =
         ib_json_text_at(json_object_get(s->record, "results"), "model_sha256", NULL);
@@ -34,8 +45,10 @@ static ib_status create_model(ib_mlflow_sender *s, int onnx, json_t **reply, ib_
         onnx ? "onnx" : "safetensors", "source_run_id", ib_mlflow_state_text(&s->cursor, "run_id"),
         "tags", "key", "isobit.model_sha256", "value", sha256 == NULL ? "" : sha256, "key",
         "isobit.experiment", "value", ib_json_text_at(s->record, "experiment", NULL));
-    if (body == NULL)
+    if (body == NULL || json_object_set_new(body, "params", params_list(s->record)) != 0) {
+        json_decref(body);
         return ib_fail_memory(err);
+    }
     ib_status status =
         ib_mlflow_call(s->client, "POST", "/mlflow/logged-models", body, 1, reply, err);
     json_decref(body);

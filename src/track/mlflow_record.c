@@ -26,7 +26,7 @@ static int add_value(json_t *object, const char *prefix, const char *name, const
 }
 
 /* The configuration: a param each. */
-static json_t *params_of(const json_t *record) {
+json_t *ib_mlflow_params_of(const json_t *record) {
     json_t *params = json_object();
     const char *name;
     json_t *value;
@@ -122,7 +122,7 @@ static ib_status send_description(ib_mlflow_sender *s, const char *status, const
         return ib_fail_memory(err);
     ib_status sent = IB_OK;
     if (known == NULL || strcmp(known, version) != 0) {
-        sent = ib_mlflow_describe(s, params_of(s->record), tags_of(s, run_name), err);
+        sent = ib_mlflow_describe(s, ib_mlflow_params_of(s->record), tags_of(s, run_name), err);
         if (sent == IB_OK)
             sent = ib_mlflow_send_inputs(s, err);
         if (sent == IB_OK && known != NULL && strcmp(status, "RUNNING") == 0)
@@ -147,10 +147,15 @@ static ib_status send_end(ib_mlflow_sender *s, const char *status, ib_error *err
     IB_TRY(ib_mlflow_send_files(s, err));
     const char *ended = ib_mlflow_state_text(&s->cursor, "ended");
     const char *described = ib_mlflow_state_text(&s->cursor, "described");
-    if (ended != NULL && described != NULL && strcmp(ended, described) == 0)
+    int known = ended != NULL && described != NULL && strcmp(ended, described) == 0;
+    if (!known) {
+        IB_TRY(ib_mlflow_send_model(s, err));
+        IB_TRY(ib_mlflow_send_results(s, end, err));
+    }
+    IB_TRY(ib_mlflow_send_extras(s, end, err));
+    IB_TRY(ib_mlflow_register(s, err));
+    if (known)
         return IB_OK;
-    IB_TRY(ib_mlflow_send_results(s, end, err));
-    IB_TRY(ib_mlflow_send_model(s, err));
     IB_TRY(ib_mlflow_update_run(s, status, end, err));
     IB_TRY(ib_mlflow_state_set(&s->cursor, "ended", json_string(described), err));
     return ib_mlflow_cursor_save(&s->cursor, err);

@@ -35,6 +35,9 @@ int ib_mlflow_add_text(json_t *object, const char *key, const char *value);
 /* "2026-11-23T10:15:30Z" as milliseconds; 0: none. */
 int64_t ib_mlflow_time(const char *text);
 
+/* mlflow_record.c: the configuration, a text each; NULL: out of memory. */
+json_t *ib_mlflow_params_of(const json_t *record);
+
 /* mlflow_record.c: one pass over a record; open and closed by the caller. */
 ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
                                 const ib_mlflow_names *names, int wait, ib_mlflow_sent *sent,
@@ -54,10 +57,23 @@ ib_status ib_mlflow_open_lines(const ib_mlflow_sender *s, const char *name, uint
 ib_status ib_mlflow_send_metrics(ib_mlflow_sender *s, ib_error *err);
 /* mlflow_system.c: the same of resources.jsonl, whose keys begin with system/. */
 ib_status ib_mlflow_send_system(ib_mlflow_sender *s, ib_error *err);
-/* mlflow_metrics.c: the numbers of run.json's results as result/<key>. */
+/* mlflow_results.c: the numbers of run.json's results as result/<key>; what was measured on images
+ * belongs to the model (where there is one) and to the data set too. */
 ib_status ib_mlflow_send_results(ib_mlflow_sender *s, int64_t end_ms, ib_error *err);
 
+/* mlflow_extras.c: names.extras, where they are not those acknowledged. */
+ib_status ib_mlflow_send_extras(ib_mlflow_sender *s, int64_t end_ms, ib_error *err);
+
 /* mlflow_inputs.c: the data sets of the record. */
+enum { IB_MLFLOW_DIGEST_LENGTH = 36 }; /* the longest that MLflow takes */
+typedef struct ib_mlflow_part {
+    char *name; /* owned by the caller; NULL: the run has no such part */
+    char digest[IB_MLFLOW_DIGEST_LENGTH + 1];
+    json_int_t count;
+} ib_mlflow_part;
+/* part: "training", "validation" or "testing". */
+ib_status ib_mlflow_part_of(const ib_mlflow_sender *s, const char *part, ib_mlflow_part *data,
+                            ib_error *err);
 ib_status ib_mlflow_send_inputs(ib_mlflow_sender *s, ib_error *err);
 
 /* mlflow_files.c */
@@ -74,5 +90,7 @@ ib_status ib_mlflow_send_text(ib_mlflow_sender *s, const char *text, const char 
 ib_status ib_mlflow_ensure_onnx(ib_mlflow_sender *s, ib_error *err);
 /* model.safetensors (and model.onnx) as a logged model of the run. */
 ib_status ib_mlflow_send_model(ib_mlflow_sender *s, ib_error *err);
+/* mlflow_registry.c: the logged model as a version of names.registered. */
+ib_status ib_mlflow_register(ib_mlflow_sender *s, ib_error *err);
 
 #endif
