@@ -70,7 +70,7 @@ static ib_status send_both(ib_mlflow_sender *s, json_t *metrics, json_t *tags, i
             status = ib_mlflow_send_tags(s, tags, err);
         if (status == IB_OK) {
             json_object_set_new(json_object_get(s->cursor.state, "extras"), "sent", json_true());
-            status = ib_mlflow_cursor_save(&s->cursor, err);
+            status = ib_mlflow_cursor_save_soon(&s->cursor, err);
         }
     }
     free(text);

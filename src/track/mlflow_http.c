@@ -9,7 +9,12 @@
 #include "base/file.h"
 #include "track/mlflow_client.h"
 
-enum { MAX_REPLY_BYTES = 64 << 20, CONNECT_SECONDS = 20, LONGEST_QUOTE = 300 };
+enum {
+    MAX_REPLY_BYTES = 64 << 20,
+    CONNECT_SECONDS = 20,
+    LONGEST_QUOTE = 300,
+    UPLOAD_BYTES = 1 << 20
+};
 static const double LONGEST_WAIT = 60, LONGEST_RETRY_AFTER = 600, NAP = 0.02;
 
 typedef struct reply {
@@ -190,6 +195,7 @@ static int set_options(ib_mlflow_client *client, const request *r, reply *to) {
         SET(CURLOPT_FRESH_CONNECT, 1L);
     if (r->stream != NULL) { /* of any size: a limit on stalls, not on the whole */
         SET(CURLOPT_UPLOAD, 1L);
+        SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES);
         SET(CURLOPT_READDATA, r->stream);
         SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->size);
         SET(CURLOPT_HTTPHEADER, client->file_headers);

@@ -114,6 +114,22 @@ static const char *mlflow_status(const char *status, int live) {
     return "FAILED";
 }
 
+/* Params and data sets change only with a resume; tags say how far the run is, too. */
+static ib_status describe(ib_mlflow_sender *s, const char *run_name, ib_error *err) {
+    json_t *resumes = json_object_get(json_object_get(s->record, "resumes"), "count");
+    uint64_t parts = 1 + (uint64_t)json_integer_value(resumes);
+    json_t *tags = tags_of(s, run_name);
+    if (ib_mlflow_state_number(&s->cursor, "described_parts") != parts) {
+        IB_TRY(ib_mlflow_describe(s, ib_mlflow_params_of(s->record), tags, err));
+        IB_TRY(ib_mlflow_send_inputs(s, err));
+        return ib_mlflow_state_set(&s->cursor, "described_parts", json_integer((json_int_t)parts),
+                                   err);
+    }
+    ib_status status = tags == NULL ? ib_fail_memory(err) : ib_mlflow_send_tags(s, tags, err);
+    json_decref(tags);
+    return status;
+}
+
 static ib_status send_description(ib_mlflow_sender *s, const char *status, const char *run_name,
                                   ib_error *err) {
     char *version = version_of(s, status);
@@ -122,15 +138,13 @@ static ib_status send_description(ib_mlflow_sender *s, const char *status, const
         return ib_fail_memory(err);
     ib_status sent = IB_OK;
     if (known == NULL || strcmp(known, version) != 0) {
-        sent = ib_mlflow_describe(s, ib_mlflow_params_of(s->record), tags_of(s, run_name), err);
-        if (sent == IB_OK)
-            sent = ib_mlflow_send_inputs(s, err);
+        sent = describe(s, run_name, err);
         if (sent == IB_OK && known != NULL && strcmp(status, "RUNNING") == 0)
             sent = ib_mlflow_update_run(s, status, 0, err); /* it goes on */
         if (sent == IB_OK)
             sent = ib_mlflow_state_set(&s->cursor, "described", json_string(version), err);
         if (sent == IB_OK)
-            sent = ib_mlflow_cursor_save(&s->cursor, err);
+            sent = ib_mlflow_cursor_save_soon(&s->cursor, err);
     }
     free(version);
     return sent;
@@ -158,7 +172,7 @@ static ib_status send_end(ib_mlflow_sender *s, const char *status, ib_error *err
         return IB_OK;
     IB_TRY(ib_mlflow_update_run(s, status, end, err));
     IB_TRY(ib_mlflow_state_set(&s->cursor, "ended", json_string(described), err));
-    return ib_mlflow_cursor_save(&s->cursor, err);
+    return ib_mlflow_cursor_save_soon(&s->cursor, err);
 }
 
 ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
@@ -173,7 +187,7 @@ ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
                                  err);
 }
 
-ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err) {
+static ib_status send_pass(ib_mlflow_sender *s, ib_error *err) {
     /* Before the record is read: a run that ends in between is sent once more, not too early. */
     int live = ib_mlflow_run_is_live(s->directory);
     IB_TRY(read_record(s, err));
@@ -195,6 +209,12 @@ ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err) {
     IB_TRY(ib_mlflow_send_metrics(s, err));
     IB_TRY(ib_mlflow_send_system(s, err));
     return live ? IB_OK : send_end(s, status, err);
+}
+
+ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err) {
+    ib_status status = send_pass(s, err);
+    ib_status settled = ib_mlflow_cursor_settle(&s->cursor, status == IB_OK ? err : NULL);
+    return status != IB_OK ? status : settled;
 }
 
 void ib_mlflow_sender_close(ib_mlflow_sender *s) {

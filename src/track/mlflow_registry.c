@@ -114,5 +114,5 @@ ib_status ib_mlflow_register(ib_mlflow_sender *s, ib_error *err) {
     int noted = json_object_set_new(json_object_get(s->cursor.state, "registered"), name,
                                     json_string(version)) == 0;
     free(version);
-    return noted ? ib_mlflow_cursor_save(&s->cursor, err) : ib_fail_memory(err);
+    return noted ? ib_mlflow_cursor_save_soon(&s->cursor, err) : ib_fail_memory(err);
 }

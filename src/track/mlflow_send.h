@@ -12,6 +12,7 @@ typedef struct ib_mlflow_sender {
     ib_mlflow_names names;
     ib_mlflow_cursor cursor;
     json_t *record; /* run.json as it was read last */
+    int is_new;     /* the run was made by us: it has nothing yet */
     char *parent;   /* MLflow's id of the run that this one is nested in; NULL: none. Owned */
     char *cell;     /* its name in its study; NULL: none. Owned */
     ib_mlflow_sent *sent;
@@ -79,7 +80,8 @@ ib_status ib_mlflow_send_inputs(ib_mlflow_sender *s, ib_error *err);
 /* mlflow_files.c */
 /* Every file of the record that the server has not in this form. */
 ib_status ib_mlflow_send_files(ib_mlflow_sender *s, ib_error *err);
-/* One file, as <artifact_uri>/<name>, unless state[acknowledged][name] has its SHA-256. */
+/* One file, as <artifact_uri>/<name>, unless state[acknowledged][name] has its size and
+ * time. */
 ib_status ib_mlflow_send_file(ib_mlflow_sender *s, const char *path, const char *artifact_uri,
                               const char *name, const char *acknowledged, ib_error *err);
 ib_status ib_mlflow_send_text(ib_mlflow_sender *s, const char *text, const char *artifact_uri,

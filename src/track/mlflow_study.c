@@ -225,7 +225,8 @@ static ib_status send_study(ib_mlflow_sender *s, ib_error *err) {
     if (s->sent->live && !is_new)
         return IB_OK; /* study.json changes with every run: it goes there first and last */
     IB_TRY(send_sources(s, err));
-    return ib_mlflow_send_files(s, err);
+    IB_TRY(ib_mlflow_send_files(s, err));
+    return ib_mlflow_cursor_settle(&s->cursor, err);
 }
 
 ib_status ib_mlflow_send_study(ib_mlflow_client *client, const char *directory,
