@@ -330,12 +330,13 @@ static ib_status frame_build(struct frame *f, struct graph *g, const char *kind,
                          kind);
 }
 
-/* A stream and the hash of what went into it; stream errors are found by ib_atomic_commit. */
+/* A stream and the hash of what went into it (NULL: nobody asks); stream errors are found by
+ * ib_atomic_commit. */
 static ib_status put(FILE *stream, ib_sha256 *hash, const void *data, size_t size, ib_error *err) {
     if (size == 0)
         return IB_OK;
     fwrite(data, 1, size, stream);
-    return ib_sha256_update(hash, data, size, err);
+    return hash == NULL ? IB_OK : ib_sha256_update(hash, data, size, err);
 }
 
 static ib_status put_all(const struct graph *g, const struct frame *f, FILE *stream,
@@ -353,24 +354,30 @@ static ib_status put_all(const struct graph *g, const struct frame *f, FILE *str
 }
 
 static ib_status write_file(const struct graph *g, const struct frame *f, const char *path,
-                            char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+                            ib_sha256 *hash, ib_error *err) {
     ib_atomic_file out = {0};
+    IB_TRY(ib_atomic_open(&out, path, err));
+    ib_status status = put_all(g, f, out.stream, hash, err);
+    if (status == IB_OK)
+        return ib_atomic_commit(&out, err);
+    ib_atomic_abort(&out);
+    return status;
+}
+
+/* hex NULL: nobody asks for the hash. */
+static ib_status write_hashed(const struct graph *g, const struct frame *f, const char *path,
+                              char *hex, ib_error *err) {
     ib_sha256 *hash = NULL;
+    if (hex == NULL)
+        return write_file(g, f, path, NULL, err);
     IB_TRY(ib_sha256_begin(&hash, err));
-    ib_status status = ib_atomic_open(&out, path, err);
-    if (status == IB_OK) {
-        status = put_all(g, f, out.stream, hash, err);
-        if (status == IB_OK)
-            status = ib_atomic_commit(&out, err);
-        else
-            ib_atomic_abort(&out);
-    }
+    ib_status status = write_file(g, f, path, hash, err);
     ib_status ended = ib_sha256_end(hash, hex, status == IB_OK ? err : NULL);
     return status != IB_OK ? status : ended;
 }
 
 static ib_status write_fitting(const ib_safetensors *file, const ib_onnx_notes *notes,
-                               const char *path, ib_onnx_written *written, int *found,
+                               const char *path, ib_onnx_written *written, int hashed, int *found,
                                ib_error *err) {
     ib_rows rows;
     struct graph g = {0};
@@ -381,11 +388,13 @@ static ib_status write_fitting(const ib_safetensors *file, const ib_onnx_notes *
         status = build(&g, file, rows.rows, err);
     *found = status == IB_OK && !g.mismatch;
     if (*found) {
-        status = ib_sha256_bytes(file->map.data, file->map.size, sha256, err);
+        if (notes->sha256 == NULL)
+            status = ib_sha256_bytes(file->map.data, file->map.size, sha256, err);
         if (status == IB_OK)
-            status = frame_build(&f, &g, ib_model_kind_name(written->kind), notes, sha256, err);
+            status = frame_build(&f, &g, ib_model_kind_name(written->kind), notes,
+                                 notes->sha256 != NULL ? notes->sha256 : sha256, err);
         if (status == IB_OK)
-            status = write_file(&g, &f, path, written->sha256, err);
+            status = write_hashed(&g, &f, path, hashed ? written->sha256 : NULL, err);
         written->bytes = f.bytes;
     }
     frame_close(&f);
@@ -405,7 +414,7 @@ ib_status ib_onnx_write(const char *model_path, const ib_onnx_notes *notes, cons
     ib_status status = IB_OK;
     for (size_t i = 0; status == IB_OK && !found && i < sizeof KINDS / sizeof KINDS[0]; ++i) {
         result.kind = KINDS[i];
-        status = write_fitting(&file, notes, path, &result, &found, err);
+        status = write_fitting(&file, notes, path, &result, written != NULL, &found, err);
     }
     if (status == IB_OK && !found)
         status = ib_fail(err, IB_ERROR_VERIFY,

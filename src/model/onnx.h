@@ -11,6 +11,7 @@
 typedef struct ib_onnx_notes {
     const char *normalize;  /* the value of --normalize */
     double mean, deviation; /* the input is (pixel / 255 - mean) / deviation */
+    const char *sha256;     /* of the model file, from who knows it; NULL: computed */
 } ib_onnx_notes;
 
 typedef struct ib_onnx_written {

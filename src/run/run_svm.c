@@ -20,8 +20,8 @@ typedef struct svm_run {
     ib_session session;
     unsigned usable_cpus;
     cpu_set_t cpu_set;
-    const cpu_set_t *cpus;   /* &cpu_set, or NULL */
-    ib_mlflow_live *tracker; /* NULL: the run is not tracked */
+    const cpu_set_t *cpus; /* &cpu_set, or NULL */
+    ib_tracker *tracker;   /* NULL: the run is not tracked */
     ib_record *record;
     char *experiment;
     char *canonical;
@@ -352,7 +352,7 @@ ib_status ib_run_train_svm(const ib_config *config, const ib_run_context *contex
                    .record = target->record};
     run.cpus = ib_allowed_cpus(&run.cpu_set);
     ib_status status = run_all(&run, target->experiment_sha256, err);
-    ib_mlflow_live_end(run.tracker, config->mlflow_wait);
+    ib_tracking_end(config, run.tracker);
     ib_svm_model_close(&run.model);
     free(run.images);
     free(run.labels);

@@ -43,7 +43,9 @@ typedef struct sweep {
     size_t done_here;
     int drawn_width;
     int signal_sent;
-    char *storage; /* why nothing more can be written; NULL: it can */
+    char *storage;           /* why nothing more can be written; NULL: it can */
+    int lock;                /* that this process works on the study; -1: not yet, or no more */
+    ib_mlflow_live *tracker; /* NULL: the study is not tracked */
 } sweep;
 
 static const double POLL_SECONDS = 0.02, RETRY_SECONDS = 0.5, REDRAW_SECONDS = 1;
@@ -389,7 +391,20 @@ static ib_status prepare(sweep *s, ib_error *err) {
         fprintf(s->context->out, "%s: %zu of %zu runs need nothing more\n", s->plan.study->name,
                 s->settled, s->all);
     IB_TRY(check_data(s, err));
+    IB_TRY(ib_study_hold(&s->plan, &s->lock, err));
     return ib_study_write(&s->plan, err);
+}
+
+/* study.json as this process leaves it. */
+static ib_status write_last(sweep *s, ib_error *err) {
+    char *known = calloc(s->plan.run_count, 1);
+    if (known == NULL)
+        return ib_fail_memory(err);
+    for (size_t r = 0; r < s->plan.run_count; ++r)
+        known[r] = s->places[r] == SETTLED;
+    ib_status status = ib_study_write_last(&s->plan, known, err);
+    free(known);
+    return status;
 }
 
 static void print_end(const sweep *s) {
@@ -470,6 +485,7 @@ static ib_status run(sweep *s, ib_error *err) {
                        (long long)s->config->jobs, usable);
     IB_TRY(ib_study_plan_refresh(&s->plan, err));
     IB_TRY(prepare(s, err));
+    ib_tracking_study_start(s->config, s->context, &s->plan, &s->tracker);
     ib_status status = work(s, err);
     clear_progress(s);
     if (status != IB_OK && is_storage_error(ib_error_text(err))) {
@@ -479,7 +495,7 @@ static ib_status run(sweep *s, ib_error *err) {
     }
     IB_TRY(status);
     if (s->storage == NULL)
-        IB_TRY(ib_study_write(&s->plan, err));
+        IB_TRY(write_last(s, err));
     print_end(s);
     return outcome(s, err);
 }
@@ -487,10 +503,9 @@ static ib_status run(sweep *s, ib_error *err) {
 ib_status ib_run_sweep(const ib_arguments *arguments, const ib_run_context *context,
                        ib_error *err) {
     const ib_config *config = &arguments->config;
-    sweep s = {.config = config, .context = context};
+    sweep s = {.config = config, .context = context, .lock = -1};
     ib_study study;
-    if (config->mlflow != NULL)
-        IB_TRY(ib_mlflow_check_uri(config->mlflow, "--mlflow", err));
+    IB_TRY(ib_tracking_check(config, context, err));
     IB_TRY(ib_shard_choose(config->shard, (size_t)config->shards, context->environment, &s.shard,
                            err));
     ib_status status = ib_study_read(arguments->words[0], arguments->words + 1,
@@ -501,8 +516,9 @@ ib_status ib_run_sweep(const ib_arguments *arguments, const ib_run_context *cont
         ib_tracking_prepare(config, context, &s.plan);
     if (status == IB_OK)
         status = run(&s, err);
-    if (s.plan.study != NULL)
-        ib_tracking_study(config, context, &s.plan);
+    if (s.lock >= 0)
+        close(s.lock);
+    ib_tracking_study_end(config, context, &s.plan, s.tracker);
     close_sweep(&s);
     ib_study_close(&study);
     return status;

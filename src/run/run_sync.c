@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "experiment/json_text.h"
 #include "run/tracking.h"
+#include "run/tracking_cost.h"
 
 static void print_totals(const ib_config *config, const ib_run_context *context,
                          const ib_mlflow_client *client, const ib_sync_totals *t) {
@@ -32,7 +33,8 @@ static void print_totals(const ib_config *config, const ib_run_context *context,
 }
 
 static ib_status sync_all(const ib_arguments *arguments, const ib_run_context *context,
-                          ib_mlflow_client *client, ib_sync_totals *totals, ib_error *err) {
+                          ib_mlflow_client *client, const ib_mlflow_names *common,
+                          ib_sync_totals *totals, ib_error *err) {
     static const char *const EVERYTHING[] = {"runs"};
     const char *const *paths = arguments->word_count > 0 ? arguments->words : EVERYTHING;
     size_t path_count = arguments->word_count > 0 ? arguments->word_count : 1;
@@ -43,8 +45,7 @@ static ib_status sync_all(const ib_arguments *arguments, const ib_run_context *c
                            "of runs",
                            paths[i]);
     for (size_t i = 0; i < path_count; ++i)
-        IB_TRY(ib_sync_path(client, paths[i], arguments->config.mlflow_experiment, context->log,
-                            totals, err));
+        IB_TRY(ib_sync_path(client, paths[i], common, context->log, totals, err));
     print_totals(&arguments->config, context, client, totals);
     if (totals->failed > 0)
         return ib_fail(err, IB_ERROR_RUNTIME,
@@ -54,7 +55,8 @@ static ib_status sync_all(const ib_arguments *arguments, const ib_run_context *c
 }
 
 ib_status ib_run_sync(const ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
-    const char *uri = arguments->config.to;
+    const ib_config *config = &arguments->config;
+    const char *uri = config->to;
     ib_mlflow_client *client = NULL;
     ib_sync_totals totals = {0};
     if (uri == NULL)
@@ -62,8 +64,19 @@ ib_status ib_run_sync(const ib_arguments *arguments, const ib_run_context *conte
                        "isobit sync needs --to URI, or MLFLOW_TRACKING_URI in the environment");
     if (ib_arguments_source(arguments, "to") == IB_FROM_FLAG)
         IB_TRY(ib_mlflow_check_uri(uri, "--to", err));
-    IB_TRY(ib_mlflow_open(uri, context->environment, &client, err));
-    ib_status status = sync_all(arguments, context, client, &totals, err);
+    if (config->mlflow_register != NULL)
+        IB_TRY(ib_mlflow_check_model_name(config->mlflow_register, "--mlflow-register", err));
+    ib_tracking_prices prices;
+    ib_mlflow_names common = {.experiment = config->mlflow_experiment,
+                              .registered = config->mlflow_register,
+                              .extras = ib_tracking_cost,
+                              .extras_context = &prices};
+    ib_status status = ib_tracking_prices_open(config, &prices, err);
+    if (status == IB_OK)
+        status = ib_mlflow_open(uri, context->environment, &client, err);
+    if (status == IB_OK)
+        status = sync_all(arguments, context, client, &common, &totals, err);
+    ib_tracking_prices_close(&prices);
     free(totals.first_failure);
     ib_mlflow_close(client);
     return status;

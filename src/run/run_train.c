@@ -25,8 +25,8 @@ typedef struct train_run {
     ib_session session;
     unsigned usable_cpus;
     cpu_set_t cpu_set;
-    const cpu_set_t *cpus;   /* &cpu_set, or NULL */
-    ib_mlflow_live *tracker; /* NULL: the run is not tracked */
+    const cpu_set_t *cpus; /* &cpu_set, or NULL */
+    ib_tracker *tracker;   /* NULL: the run is not tracked */
     ib_progress progress;
     ib_train_plan plan;
     ib_record *record;      /* NULL in a dry run */
@@ -358,8 +358,7 @@ ib_status ib_train_run(const ib_config *config, const ib_run_context *context,
         return ib_fail(err, IB_ERROR_RUNTIME,
                        "--save-model writes to the current directory, which is not writable: go "
                        "to another, or leave --save-model out");
-    if (config->mlflow != NULL)
-        IB_TRY(ib_mlflow_check_uri(config->mlflow, "--mlflow", err));
+    IB_TRY(ib_tracking_check(config, context, err));
     if (config->model == IB_MODEL_SVM)
         return ib_run_train_svm(config, context, target, err);
     train_run run = {.config = config,
@@ -371,7 +370,7 @@ ib_status ib_train_run(const ib_config *config, const ib_run_context *context,
     run.progress.use_escapes = context->use_escapes;
     ib_status status = run_all(&run, target->experiment_sha256, err);
     ib_trace_close(run.trace);
-    ib_mlflow_live_end(run.tracker, config->mlflow_wait);
+    ib_tracking_end(config, run.tracker);
     if (run.record != target->record)
         ib_record_close(run.record);
     free(run.experiment);

@@ -241,12 +241,17 @@ static ib_status set_state(const ib_study_plan *plan, ib_study_run *run, ib_erro
     return run->run_id == NULL ? ib_fail_memory(err) : IB_OK;
 }
 
-ib_status ib_study_plan_refresh(ib_study_plan *plan, ib_error *err) {
+ib_status ib_study_plan_refresh_others(ib_study_plan *plan, const char *known, ib_error *err) {
     for (size_t i = 0; i < plan->folder_count; ++i)
         IB_TRY(ib_record_index_refresh(&plan->folders[i], err));
     for (size_t i = 0; i < plan->run_count; ++i)
-        IB_TRY(set_state(plan, &plan->runs[i], err));
+        if (known == NULL || !known[i])
+            IB_TRY(set_state(plan, &plan->runs[i], err));
     return IB_OK;
+}
+
+ib_status ib_study_plan_refresh(ib_study_plan *plan, ib_error *err) {
+    return ib_study_plan_refresh_others(plan, NULL, err);
 }
 
 ib_status ib_study_run_refresh(ib_study_plan *plan, ib_study_run *run, ib_error *err) {

@@ -37,6 +37,7 @@ typedef struct ib_study_plan {
     const char *runs_dir, *data_dir;
     const char *mlflow;            /* --mlflow, for the runs' processes; NULL: not given */
     const char *mlflow_experiment; /* theirs on that server; NULL: as they find it */
+    int tracked;                   /* whether they are sent to one */
     ib_study_run *runs;
     size_t run_count;
     size_t *run_of_cell;
@@ -53,6 +54,8 @@ void ib_study_plan_close(ib_study_plan *plan);
 
 /* Reads the records and sets every run's state. */
 ib_status ib_study_plan_refresh(ib_study_plan *plan, ib_error *err);
+/* The same, but for runs whose state is known here. */
+ib_status ib_study_plan_refresh_others(ib_study_plan *plan, const char *known, ib_error *err);
 /* The same for one run, after reading its folder. */
 ib_status ib_study_run_refresh(ib_study_plan *plan, ib_study_run *run, ib_error *err);
 
@@ -62,6 +65,12 @@ int ib_study_run_has_data(const ib_study_plan *plan, const ib_study_run *run);
 /* <runs-dir>/<study>/study.json: the file, every cell and how its run stands. Written atomically;
  * it says nothing that the file and the records do not, and can be made again at any time. */
 ib_status ib_study_write(const ib_study_plan *plan, ib_error *err);
+/* The last time that a sweep does it: what other processes did meanwhile is read first, with
+ * known[run] 0; one process at a time, so that nothing is missing from the last one's file. */
+ib_status ib_study_write_last(ib_study_plan *plan, const char *known, ib_error *err);
+/* Says to others that this process works on the study (LOCK_SH), until *lock is closed or the
+ * process ends, however it ends. */
+ib_status ib_study_hold(const ib_study_plan *plan, int *lock, ib_error *err);
 
 /* "mnist resnet18 batch-size=16 lr=0.001 seed=1": what tells a cell from others; fresh memory. */
 char *ib_study_cell_text(const ib_study *study, size_t cell);

@@ -1,10 +1,15 @@
 /* study.json: how a study stands. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "experiment/json_text.h"
 #include "run/study_plan.h"
+#include "track/mlflow.h"
 
 enum { STUDY_FORMAT = 1 };
 
@@ -97,4 +102,43 @@ ib_status ib_study_write(const ib_study_plan *plan, ib_error *err) {
         return status;
     }
     return ib_atomic_commit(&file, err);
+}
+
+/* Opens and locks a file of the study's folder; waits for it. */
+static ib_status take_lock(const ib_study_plan *plan, const char *name, int how, int *lock,
+                           ib_error *err) {
+    char *directory = ib_path_join(plan->runs_dir, plan->study->name);
+    char *path = directory == NULL ? NULL : ib_path_join(directory, name);
+    ib_status status = path == NULL ? ib_fail_memory(err) : ib_make_directories(directory, err);
+    *lock = -1;
+    if (status == IB_OK) {
+        *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        int got = -1;
+        while (*lock >= 0 && (got = flock(*lock, how)) != 0 && errno == EINTR) {
+        }
+        if (got != 0)
+            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
+                                   "cannot lock %s: sweeps need a file system with locks", path);
+    }
+    if (status != IB_OK && *lock >= 0) {
+        close(*lock);
+        *lock = -1;
+    }
+    free(directory);
+    free(path);
+    return status;
+}
+
+ib_status ib_study_hold(const ib_study_plan *plan, int *lock, ib_error *err) {
+    return take_lock(plan, IB_STUDY_LOCK, LOCK_SH, lock, err);
+}
+
+ib_status ib_study_write_last(ib_study_plan *plan, const char *known, ib_error *err) {
+    int lock;
+    IB_TRY(take_lock(plan, ".study.lock", LOCK_EX, &lock, err));
+    ib_status status = ib_study_plan_refresh_others(plan, known, err);
+    if (status == IB_OK)
+        status = ib_study_write(plan, err);
+    close(lock);
+    return status;
 }

@@ -6,6 +6,7 @@
 #ifndef IB_TRACK_MLFLOW_H
 #define IB_TRACK_MLFLOW_H
 
+#include <jansson.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,12 +36,25 @@ int ib_mlflow_names_experiment(const ib_mlflow_client *client);
  * machine could read there, or is not http. */
 ib_status ib_mlflow_check_uri(const char *uri, const char *option, ib_error *err);
 
+/* What the caller knows of an ended run besides its record: adds numbers, and texts, under the
+ * names that they are to have as metrics and tags. directory is the record's. Called by the thread
+ * that sends. */
+typedef ib_status ib_mlflow_extras(void *context, const char *directory, json_t *metrics,
+                                   json_t *tags, ib_error *err);
+
+/* IB_ERROR_USAGE when MLflow takes no registered model of this name. */
+ib_status ib_mlflow_check_model_name(const char *name, const char *option, ib_error *err);
+
 /* What to call things on the server. Everything may be NULL. */
 typedef struct ib_mlflow_names {
     const char *experiment; /* NULL: MLFLOW_EXPERIMENT_NAME or _ID, or as the record says */
     const char *run;        /* NULL: the record's run id */
-    const char *parent;     /* MLflow's id of the run that this one is nested in */
-    int fill_given;         /* fill the run of MLFLOW_RUN_ID, unless it is another record's */
+    const char *study;      /* folder of the study that the run is of: its run is the parent, and
+                             * the options of the cell are the name, where run is NULL */
+    const char *registered; /* the registered model that the run's model is to be a version of */
+    ib_mlflow_extras *extras;
+    void *extras_context;
+    int fill_given; /* fill the run of MLFLOW_RUN_ID, unless it is another record's */
 } ib_mlflow_names;
 
 typedef struct ib_mlflow_sent {
@@ -55,17 +69,26 @@ typedef struct ib_mlflow_sent {
 ib_status ib_mlflow_send_record(ib_mlflow_client *client, const char *directory,
                                 const ib_mlflow_names *names, ib_mlflow_sent *sent, ib_error *err);
 
-/* The parent run of a study: its grid and its files. directory holds study.json. Its runs are
- * sent by the caller, with sent->run_id as their parent. */
+/* The parent run of a study, in this experiment (NULL: as the environment says, or of the study's
+ * name): its grid, its files, how far it is. directory holds study.json. Its
+ * runs are sent by the caller or by their own processes. wait 0: with *sent->busy when another
+ * process is sending it. */
 ib_status ib_mlflow_send_study(ib_mlflow_client *client, const char *directory,
-                               const char *experiment, ib_mlflow_sent *sent, ib_error *err);
+                               const char *experiment, int wait, ib_mlflow_sent *sent,
+                               ib_error *err);
 
-/* A thread that sends a record while its run writes it. */
+/* <study>/.sweep.lock, which every process that works on a study holds (LOCK_SH): what has cells
+ * left that nobody is at was killed. */
+#define IB_STUDY_LOCK ".sweep.lock"
+
+/* A thread that sends a record while its run writes it, or a study's run while its sweep goes on.
+ */
 typedef struct ib_mlflow_live ib_mlflow_live;
 
 typedef struct ib_mlflow_live_options {
     const char *uri, *directory;
-    const char *experiment; /* may be NULL */
+    int is_study;          /* directory is a study's */
+    ib_mlflow_names names; /* copied: its texts may go, extras and their context may not */
     ib_environment_reader *environment;
     const cpu_set_t
         *cpus; /* where the thread may run, the caller being pinned; NULL: where it may */
@@ -75,7 +98,8 @@ typedef struct ib_mlflow_live_options {
 /* Never fails a run: what is wrong is said once on log, and *live is NULL or does nothing. */
 void ib_mlflow_live_start(const ib_mlflow_live_options *options, ib_mlflow_live **live);
 /* After the record's end: waits at most so many seconds for the rest to be sent, says on log what
- * was not, and notes the thread's CPU time in mlflow.json. NULL is allowed. */
-void ib_mlflow_live_end(ib_mlflow_live *live, double seconds);
+ * was not, and notes the thread's CPU time in mlflow.json. Returns whether all was sent. NULL is
+ * allowed. */
+int ib_mlflow_live_end(ib_mlflow_live *live, double seconds);
 
 #endif

@@ -48,6 +48,8 @@ ib_status ib_mlflow_get(ib_mlflow_client *client, const char *path, const char *
 /* Puts the bytes of stream (from its beginning) at <artifact_uri>/<name> through the server. */
 ib_status ib_mlflow_put(ib_mlflow_client *client, const char *artifact_uri, const char *name,
                         FILE *stream, uint64_t size, ib_error *err);
+/* Whether the time of ib_mlflow_limit is over. */
+int ib_mlflow_too_late(const ib_mlflow_client *client);
 /* Waits before another attempt (attempt 0 is the first); 0 when there is to be none. */
 int ib_mlflow_wait(ib_mlflow_client *client, int attempt, double retry_after);
 

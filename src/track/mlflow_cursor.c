@@ -9,10 +9,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "track/record_file.h"
 
 enum { CURSOR_FORMAT = 1, POLL_NANOSECONDS = 50000000 };
+static const double SAVE_SECONDS = 1;
 
 int ib_mlflow_run_is_live(const char *directory) {
     char *path = ib_path_join(directory, "metrics.jsonl");
@@ -80,7 +82,7 @@ static void remove_temporaries(const char *path) {
 ib_status ib_mlflow_cursor_open(const char *directory, const char *server, int wait,
                                 ib_mlflow_cursor *cursor, int *busy, ib_error *err) {
     *busy = 0;
-    *cursor = (ib_mlflow_cursor){.directory = directory};
+    *cursor = (ib_mlflow_cursor){.directory = directory, .saved = ib_seconds()};
     cursor->lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cursor->lock < 0)
         return ib_fail_errno(err, IB_ERROR_VERIFY, errno, "cannot open the record %s", directory);
@@ -91,7 +93,7 @@ ib_status ib_mlflow_cursor_open(const char *directory, const char *server, int w
     return read_file(cursor, server, err);
 }
 
-ib_status ib_mlflow_cursor_save(const ib_mlflow_cursor *cursor, ib_error *err) {
+ib_status ib_mlflow_cursor_save(ib_mlflow_cursor *cursor, ib_error *err) {
     char *path = ib_path_join(cursor->directory, "mlflow.json");
     char *text = json_dumps(cursor->file, JSON_INDENT(2));
     ib_status status = path == NULL || text == NULL
@@ -99,7 +101,18 @@ ib_status ib_mlflow_cursor_save(const ib_mlflow_cursor *cursor, ib_error *err) {
                            : ib_write_file_atomic(path, text, strlen(text), err);
     free(path);
     free(text);
+    cursor->saved = ib_seconds();
+    cursor->unsaved = 0;
     return status;
+}
+
+ib_status ib_mlflow_cursor_save_soon(ib_mlflow_cursor *cursor, ib_error *err) {
+    cursor->unsaved = 1;
+    return ib_seconds() - cursor->saved < SAVE_SECONDS ? IB_OK : ib_mlflow_cursor_save(cursor, err);
+}
+
+ib_status ib_mlflow_cursor_settle(ib_mlflow_cursor *cursor, ib_error *err) {
+    return cursor->unsaved ? ib_mlflow_cursor_save(cursor, err) : IB_OK;
 }
 
 void ib_mlflow_cursor_close(ib_mlflow_cursor *cursor) {

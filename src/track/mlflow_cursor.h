@@ -14,6 +14,8 @@ typedef struct ib_mlflow_cursor {
     int lock;              /* -1: not open */
     json_t *file;
     json_t *state; /* this server's; owned by file */
+    double saved;  /* when the file was written last */
+    int unsaved;   /* it says less than state */
 } ib_mlflow_cursor;
 
 /* Waits for another process that sends, unless the run is live: then *busy is 1, and IB_OK. The
@@ -21,7 +23,11 @@ typedef struct ib_mlflow_cursor {
 ib_status ib_mlflow_cursor_open(const char *directory, const char *server, int wait,
                                 ib_mlflow_cursor *cursor, int *busy, ib_error *err);
 /* Writes mlflow.json. */
-ib_status ib_mlflow_cursor_save(const ib_mlflow_cursor *cursor, ib_error *err);
+ib_status ib_mlflow_cursor_save(ib_mlflow_cursor *cursor, ib_error *err);
+/* For what may be sent twice: writes it only when it was not written a second ago; the rest at the
+ * end of a pass (ib_mlflow_cursor_settle). */
+ib_status ib_mlflow_cursor_save_soon(ib_mlflow_cursor *cursor, ib_error *err);
+ib_status ib_mlflow_cursor_settle(ib_mlflow_cursor *cursor, ib_error *err);
 void ib_mlflow_cursor_close(ib_mlflow_cursor *cursor);
 
 const char *ib_mlflow_state_text(const ib_mlflow_cursor *cursor, const char *key); /* NULL: none */

@@ -21,14 +21,15 @@ static json_t *acknowledged_files(ib_mlflow_sender *s, const char *acknowledged)
 static ib_status note_file(ib_mlflow_sender *s, json_t *files, const char *name, const char *sha256,
                            const struct stat *info, ib_error *err) {
     json_int_t changed = (json_int_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
-    json_t *entry = json_pack("{s:s,s:I,s:I}", "sha256", sha256, "bytes", (json_int_t)info->st_size,
-                              "changed_ns", changed);
+    json_t *entry = json_pack("{s:s*,s:I,s:I}", "sha256", sha256, "bytes",
+                              (json_int_t)info->st_size, "changed_ns", changed);
     if (json_object_set_new(files, name, entry) != 0)
         return ib_fail_memory(err);
-    return ib_mlflow_cursor_save(&s->cursor, err);
+    return ib_mlflow_cursor_save_soon(&s->cursor, err);
 }
 
-/* Size and time as they were when the file was acknowledged: it need not be read again. */
+/* Size and time as they were when the file was acknowledged. What was only touched is sent again,
+ * which does no harm; hashing every file would cost as much CPU time as sending it. */
 static int is_untouched(const json_t *entry, const struct stat *info) {
     json_int_t changed = (json_int_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
     return entry != NULL &&
@@ -36,52 +37,26 @@ static int is_untouched(const json_t *entry, const struct stat *info) {
            json_integer_value(json_object_get(entry, "changed_ns")) == changed;
 }
 
-/* Read in pieces: a map of a long run's metrics.jsonl would count as our memory. */
-static ib_status hash_file(const char *path, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
-    enum { PIECE = 1 << 16 };
-    ib_sha256 *hash = NULL;
-    FILE *stream = fopen(path, "re");
-    if (stream == NULL)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
-    char *piece = malloc(PIECE);
-    ib_status status = piece == NULL ? ib_fail_memory(err) : ib_sha256_begin(&hash, err);
-    size_t size;
-    while (status == IB_OK && (size = fread(piece, 1, PIECE, stream)) > 0)
-        status = ib_sha256_update(hash, piece, size, err);
-    if (status == IB_OK && ferror(stream))
-        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
-    ib_status ended = ib_sha256_end(hash, hex, status == IB_OK ? err : NULL);
-    free(piece);
-    fclose(stream);
-    return status != IB_OK ? status : ended;
-}
-
 ib_status ib_mlflow_send_file(ib_mlflow_sender *s, const char *path, const char *artifact_uri,
                               const char *name, const char *acknowledged, ib_error *err) {
     struct stat info;
-    char hex[IB_SHA256_HEX_SIZE];
     json_t *files = acknowledged_files(s, acknowledged);
-    const json_t *entry = json_object_get(files, name);
     if (files == NULL)
         return ib_fail_memory(err);
     if (stat(path, &info) != 0)
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
-    if (is_untouched(entry, &info))
+    if (is_untouched(json_object_get(files, name), &info))
         return IB_OK;
-    IB_TRY(hash_file(path, hex, err));
-    const char *known = json_string_value(json_object_get(entry, "sha256"));
-    if (known == NULL || strcmp(known, hex) != 0) {
-        FILE *stream = fopen(path, "re");
-        if (stream == NULL)
-            return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
-        ib_status status =
-            ib_mlflow_put(s->client, artifact_uri, name, stream, (uint64_t)info.st_size, err);
-        fclose(stream);
-        IB_TRY(status);
-        ++s->sent->artifacts;
-        s->sent->bytes += (uint64_t)info.st_size;
-    }
-    return note_file(s, files, name, hex, &info, err);
+    FILE *stream = fopen(path, "re");
+    if (stream == NULL)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
+    ib_status status =
+        ib_mlflow_put(s->client, artifact_uri, name, stream, (uint64_t)info.st_size, err);
+    fclose(stream);
+    IB_TRY(status);
+    ++s->sent->artifacts;
+    s->sent->bytes += (uint64_t)info.st_size;
+    return note_file(s, files, name, NULL, &info, err);
 }
 
 ib_status ib_mlflow_send_text(ib_mlflow_sender *s, const char *text, const char *artifact_uri,

@@ -9,7 +9,12 @@
 #include "base/file.h"
 #include "track/mlflow_client.h"
 
-enum { MAX_REPLY_BYTES = 64 << 20, CONNECT_SECONDS = 20, LONGEST_QUOTE = 300 };
+enum {
+    MAX_REPLY_BYTES = 64 << 20,
+    CONNECT_SECONDS = 20,
+    LONGEST_QUOTE = 300,
+    UPLOAD_BYTES = 1 << 20
+};
 static const double LONGEST_WAIT = 60, LONGEST_RETRY_AFTER = 600, NAP = 0.02;
 
 typedef struct reply {
@@ -39,14 +44,14 @@ static size_t take_bytes(char *bytes, size_t one, size_t count, void *context) {
     return size;
 }
 
-static int too_late(const ib_mlflow_client *client) {
+int ib_mlflow_too_late(const ib_mlflow_client *client) {
     long long limit = atomic_load(&client->give_up_ms);
     return limit != 0 && (long long)(ib_seconds() * 1000) >= limit;
 }
 
 static int on_progress(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
     (void)a, (void)b, (void)c, (void)d;
-    return too_late(context);
+    return ib_mlflow_too_late(context);
 }
 
 int ib_mlflow_wait(ib_mlflow_client *client, int attempt, double retry_after) {
@@ -64,7 +69,7 @@ int ib_mlflow_wait(ib_mlflow_client *client, int attempt, double retry_after) {
     int was_impatient = atomic_load(&client->impatient);
     double until = ib_seconds() + wait * s->scale;
     for (double now = ib_seconds(); now < until; now = ib_seconds()) {
-        if (too_late(client))
+        if (ib_mlflow_too_late(client))
             return 0;
         if (!was_impatient && atomic_load(&client->impatient))
             return 1; /* the run has just ended: this is the time to try once more */
@@ -72,7 +77,7 @@ int ib_mlflow_wait(ib_mlflow_client *client, int attempt, double retry_after) {
         struct timespec nap = {0, (long)(left * 1e9)};
         nanosleep(&nap, NULL);
     }
-    return !too_late(client);
+    return !ib_mlflow_too_late(client);
 }
 
 /* Replaces a secret that a server or proxy sent back. */
@@ -190,6 +195,7 @@ static int set_options(ib_mlflow_client *client, const request *r, reply *to) {
         SET(CURLOPT_FRESH_CONNECT, 1L);
     if (r->stream != NULL) { /* of any size: a limit on stalls, not on the whole */
         SET(CURLOPT_UPLOAD, 1L);
+        SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES);
         SET(CURLOPT_READDATA, r->stream);
         SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->size);
         SET(CURLOPT_HTTPHEADER, client->file_headers);
@@ -271,8 +277,9 @@ static ib_status perform(ib_mlflow_client *client, request *r, json_t **body, ib
     for (int n = 0;; ++n) {
         double retry_after = 0;
         ib_error_clear(err);
-        status = too_late(client) ? fail_connection(client, CURLE_ABORTED_BY_CALLBACK, r->what, err)
-                                  : attempt(client, r, &got, &retry_after, err);
+        status = ib_mlflow_too_late(client)
+                     ? fail_connection(client, CURLE_ABORTED_BY_CALLBACK, r->what, err)
+                     : attempt(client, r, &got, &retry_after, err);
         if (status == IB_OK || !client->transient || r->once ||
             !ib_mlflow_wait(client, n, retry_after))
             break;

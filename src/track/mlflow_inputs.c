@@ -7,8 +7,6 @@
 #include "track/mlflow_send.h"
 #include "track/record_file.h"
 
-enum { DIGEST_LENGTH = 36 };
-
 static char *dump(json_t *value) {
     char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(value);
@@ -29,35 +27,53 @@ static ib_status digest_of(const ib_mlflow_sender *s, const char *part, json_int
         return ib_fail_memory(err);
     ib_status status = ib_sha256_bytes(text, strlen(text), hex, err);
     free(text);
-    hex[DIGEST_LENGTH] = '\0';
+    hex[IB_MLFLOW_DIGEST_LENGTH] = '\0';
     return status;
 }
 
-static ib_status add_part(const ib_mlflow_sender *s, const char *part, const char *count_key,
-                          json_t *list, ib_error *err) {
+ib_status ib_mlflow_part_of(const ib_mlflow_sender *s, const char *part, ib_mlflow_part *data,
+                            ib_error *err) {
+    const json_t *about = json_object_get(s->record, "data");
+    const char *dataset = ib_json_text_at(about, "dataset", NULL);
+    char *count_key = ib_format("%s_count", strcmp(part, "training") == 0  ? "train"
+                                            : strcmp(part, "testing") == 0 ? "test"
+                                                                           : part);
+    *data = (ib_mlflow_part){0};
+    if (count_key == NULL)
+        return ib_fail_memory(err);
+    data->count = json_integer_value(json_object_get(about, count_key));
+    free(count_key);
+    if (dataset == NULL || data->count == 0)
+        return IB_OK;
+    char hex[IB_SHA256_HEX_SIZE];
+    IB_TRY(digest_of(s, part, data->count, hex, err));
+    memcpy(data->digest, hex, sizeof data->digest);
+    data->name = ib_format("%s-%s", dataset, part);
+    return data->name == NULL ? ib_fail_memory(err) : IB_OK;
+}
+
+static ib_status add_part(const ib_mlflow_sender *s, const char *part, json_t *list,
+                          ib_error *err) {
     static const char SCHEMA[] =
         "{\"mlflow_tensorspec\":{\"features\":\"[{\\\"type\\\":\\\"tensor\\\",\\\"tensor-spec\\\":"
         "{\\\"dtype\\\":\\\"uint8\\\",\\\"shape\\\":[-1,28,28]}}]\",\"targets\":\"[{\\\"type\\\":"
         "\\\"tensor\\\",\\\"tensor-spec\\\":{\\\"dtype\\\":\\\"uint8\\\",\\\"shape\\\":[-1]}}]\"}}";
-    json_t *data = json_object_get(s->record, "data");
-    const char *dataset = ib_json_text_at(data, "dataset", NULL);
-    json_int_t count = json_integer_value(json_object_get(data, count_key));
-    char hex[IB_SHA256_HEX_SIZE];
-    if (dataset == NULL || count == 0)
+    ib_mlflow_part data;
+    IB_TRY(ib_mlflow_part_of(s, part, &data, err));
+    if (data.name == NULL)
         return IB_OK;
-    IB_TRY(digest_of(s, part, count, hex, err));
-    char *name = ib_format("%s-%s", dataset, part);
-    char *uri = ib_format("isobit:data/%s", dataset);
+    const json_t *about = json_object_get(s->record, "data");
+    char *uri = ib_format("isobit:data/%s", ib_json_text_at(about, "dataset", NULL));
     char *source = dump(json_pack("{s:s}", "uri", uri));
-    char *profile =
-        dump(json_pack("{s:I,s:O}", "num_rows", count, "sha256", json_object_get(data, "sha256")));
-    int added = name != NULL && uri != NULL && source != NULL && profile != NULL &&
-                json_array_append_new(list, json_pack("{s:[{s:s,s:s}],s:{s:s,s:s,s:s,s:s,s:s,s:s}}",
-                                                      "tags", "key", "mlflow.data.context", "value",
-                                                      part, "dataset", "name", name, "digest", hex,
-                                                      "source_type", "local", "source", source,
-                                                      "schema", SCHEMA, "profile", profile)) == 0;
-    free(name);
+    char *profile = dump(
+        json_pack("{s:I,s:O}", "num_rows", data.count, "sha256", json_object_get(about, "sha256")));
+    int added = uri != NULL && source != NULL && profile != NULL &&
+                json_array_append_new(
+                    list, json_pack("{s:[{s:s,s:s}],s:{s:s,s:s,s:s,s:s,s:s,s:s}}", "tags", "key",
+                                    "mlflow.data.context", "value", part, "dataset", "name",
+                                    data.name, "digest", data.digest, "source_type", "local",
+                                    "source", source, "schema", SCHEMA, "profile", profile)) == 0;
+    free(data.name);
     free(uri);
     free(source);
     free(profile);
@@ -65,12 +81,11 @@ static ib_status add_part(const ib_mlflow_sender *s, const char *part, const cha
 }
 
 ib_status ib_mlflow_send_inputs(ib_mlflow_sender *s, ib_error *err) {
-    static const char *const PARTS[][2] = {
-        {"training", "train_count"}, {"validation", "validation_count"}, {"testing", "test_count"}};
+    static const char *const PARTS[] = {"training", "validation", "testing"};
     json_t *list = json_array();
     ib_status status = list == NULL ? ib_fail_memory(err) : IB_OK;
     for (size_t i = 0; status == IB_OK && i < sizeof PARTS / sizeof PARTS[0]; ++i)
-        status = add_part(s, PARTS[i][0], PARTS[i][1], list, err);
+        status = add_part(s, PARTS[i], list, err);
     if (status == IB_OK && json_array_size(list) > 0) {
         json_t *body = json_pack("{s:s,s:O}", "run_id", ib_mlflow_state_text(&s->cursor, "run_id"),
                                  "datasets", list);

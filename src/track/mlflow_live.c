@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "track/mlflow_send.h"
 
 enum { NICENESS = 10 };
@@ -17,7 +19,10 @@ static const double SEND_SECONDS = 3, LONGEST_PAUSE = 60;
 
 struct ib_mlflow_live {
     ib_mlflow_client *client;
-    char *directory, *experiment;
+    char *directory, *study, *experiment, *registered; /* NULL for none */
+    ib_mlflow_names names;                             /* of the texts above */
+    int is_study;                                      /* directory is a study's */
+    struct stat seen;                                  /* study.json as it was sent last */
     cpu_set_t cpus;
     int has_cpus;
     FILE *log;
@@ -81,10 +86,39 @@ static void note_cost(ib_mlflow_live *live) {
         ib_mlflow_cursor_save(&live->sender.cursor, NULL);
 }
 
-static ib_status pass(ib_mlflow_live *live, int *opened, ib_error *err) {
+/* A study may have several sweeps, so that none of them keeps its lock. What another one is sending
+ * is sent; only the last word must be ours. */
+static ib_status study_pass(ib_mlflow_live *live, int last, ib_error *err) {
+    struct stat now = {0};
+    char *path = ib_path_join(live->directory, "study.json");
+    if (path == NULL)
+        return ib_fail_memory(err);
+    int found = stat(path, &now) == 0;
+    free(path);
+    if (!last && found && now.st_ino == live->seen.st_ino &&
+        now.st_mtim.tv_sec == live->seen.st_mtim.tv_sec &&
+        now.st_mtim.tv_nsec == live->seen.st_mtim.tv_nsec)
+        return IB_OK;
+    for (;;) {
+        IB_TRY(ib_mlflow_send_study(live->client, live->directory, live->names.experiment, 0,
+                                    &live->sent, err));
+        if (!live->sent.busy)
+            live->seen = now;
+        if (!live->sent.busy || !last)
+            return IB_OK;
+        live->client->transient = 1;
+        if (ib_mlflow_too_late(live->client))
+            return ib_fail(err, IB_ERROR_RUNTIME, "another process is sending this study");
+        const struct timespec nap = {0, 20000000};
+        nanosleep(&nap, NULL);
+    }
+}
+
+static ib_status pass(ib_mlflow_live *live, int last, int *opened, ib_error *err) {
+    if (live->is_study)
+        return study_pass(live, last, err);
     if (!*opened) {
-        ib_mlflow_names names = {.experiment = live->experiment, .fill_given = 1};
-        IB_TRY(ib_mlflow_sender_open(live->client, live->directory, &names, 0, &live->sent,
+        IB_TRY(ib_mlflow_sender_open(live->client, live->directory, &live->names, 0, &live->sent,
                                      &live->sender, err));
         if (live->sent.busy)
             return ib_fail(err, IB_ERROR_RUNTIME, "another process is sending this run");
@@ -101,7 +135,7 @@ static void *send_all(void *context) {
     for (;;) {
         int last = wait_for_end(live, pause);
         ib_error_clear(&live->failure);
-        ib_status status = pass(live, &opened, &live->failure);
+        ib_status status = pass(live, last, &opened, &live->failure);
         if (status != IB_OK && !live->client->transient) {
             live->refused = 1;
             say(live, ib_error_text(&live->failure));
@@ -127,7 +161,9 @@ static void free_live(ib_mlflow_live *live) {
     ib_mlflow_close(live->client);
     ib_error_clear(&live->failure);
     free(live->directory);
+    free(live->study);
     free(live->experiment);
+    free(live->registered);
     free(live);
 }
 
@@ -147,6 +183,25 @@ static int start_thread(ib_mlflow_live *live) {
     return failed == 0;
 }
 
+static int take_copy(char **to, const char *text) {
+    *to = text == NULL ? NULL : strdup(text);
+    return text == NULL || *to != NULL;
+}
+
+static int take_names(ib_mlflow_live *live, const ib_mlflow_live_options *options) {
+    live->names = options->names;
+    if (!take_copy(&live->directory, options->directory) ||
+        !take_copy(&live->study, options->names.study) ||
+        !take_copy(&live->experiment, options->names.experiment) ||
+        !take_copy(&live->registered, options->names.registered))
+        return 0;
+    live->names.study = live->study;
+    live->names.experiment = live->experiment;
+    live->names.registered = live->registered;
+    live->names.run = NULL;
+    return 1;
+}
+
 void ib_mlflow_live_start(const ib_mlflow_live_options *options, ib_mlflow_live **live) {
     *live = NULL;
     ib_error err = {0};
@@ -159,9 +214,8 @@ void ib_mlflow_live_start(const ib_mlflow_live_options *options, ib_mlflow_live 
             fresh->cpus = *options->cpus;
         fresh->started = ib_seconds();
         fresh->sender.cursor.lock = -1;
-        fresh->directory = strdup(options->directory);
-        fresh->experiment = options->experiment == NULL ? NULL : strdup(options->experiment);
-        if (fresh->directory == NULL || (options->experiment != NULL && fresh->experiment == NULL))
+        fresh->is_study = options->is_study;
+        if (!take_names(fresh, options))
             status = ib_fail_memory(&err);
     }
     if (status == IB_OK)
@@ -178,9 +232,9 @@ void ib_mlflow_live_start(const ib_mlflow_live_options *options, ib_mlflow_live 
     ib_error_clear(&err);
 }
 
-void ib_mlflow_live_end(ib_mlflow_live *live, double seconds) {
+int ib_mlflow_live_end(ib_mlflow_live *live, double seconds) {
     if (live == NULL)
-        return;
+        return 0;
     ib_mlflow_limit(live->client, seconds);
     pthread_mutex_lock(&live->mutex);
     live->ended = 1;
@@ -192,7 +246,9 @@ void ib_mlflow_live_end(ib_mlflow_live *live, double seconds) {
                 "isobit: MLflow: not everything was sent (%s); isobit sync %s --to %s sends the "
                 "rest\n",
                 ib_error_text(&live->failure), live->directory, ib_mlflow_server(live->client));
+    int sent = live->failure.status == IB_OK;
     pthread_cond_destroy(&live->changed);
     pthread_mutex_destroy(&live->mutex);
     free_live(live);
+    return sent;
 }

@@ -25,6 +25,17 @@ static ib_status find_model(ib_mlflow_sender *s, json_t **reply, ib_error *err) 
     return status;
 }
 
+/* The configuration, for the model's page too. */
+static json_t *params_list(const json_t *record) {
+    json_t *params = ib_mlflow_params_of(record), *list = json_array(), *value;
+    const char *key;
+    json_object_foreach(params, key, value) {
+        json_array_append_new(list, json_pack("{s:s,s:O}", "key", key, "value", value));
+    }
+    json_decref(params);
+    return list;
+}
+
 static ib_status create_model(ib_mlflow_sender *s, int onnx, json_t **reply, ib_error *err) {
     const char *sha256 =
         ib_json_text_at(json_object_get(s->record, "results"), "model_sha256", NULL);
@@ -34,16 +45,18 @@ static ib_status create_model(ib_mlflow_sender *s, int onnx, json_t **reply, ib_
         onnx ? "onnx" : "safetensors", "source_run_id", ib_mlflow_state_text(&s->cursor, "run_id"),
         "tags", "key", "isobit.model_sha256", "value", sha256 == NULL ? "" : sha256, "key",
         "isobit.experiment", "value", ib_json_text_at(s->record, "experiment", NULL));
-    if (body == NULL)
+    if (body == NULL || json_object_set_new(body, "params", params_list(s->record)) != 0) {
+        json_decref(body);
         return ib_fail_memory(err);
+    }
     ib_status status =
         ib_mlflow_call(s->client, "POST", "/mlflow/logged-models", body, 1, reply, err);
     json_decref(body);
     return status;
 }
 
-/* Notes the id and where its files go. */
-static ib_status ensure_model(ib_mlflow_sender *s, int onnx, ib_error *err) {
+/* Notes the id and where its files go. *is_new: nobody knows it but we. */
+static ib_status ensure_model(ib_mlflow_sender *s, int onnx, int *is_new, ib_error *err) {
     for (int attempt = 0; ib_mlflow_state_text(&s->cursor, "model_id") == NULL; ++attempt) {
         json_t *reply = NULL;
         IB_TRY(find_model(s, &reply, err));
@@ -53,6 +66,7 @@ static ib_status ensure_model(ib_mlflow_sender *s, int onnx, ib_error *err) {
             json_decref(reply);
             reply = NULL;
             status = create_model(s, onnx, &reply, err);
+            *is_new = status == IB_OK;
             model = json_object_get(reply, "model");
         }
         json_t *info = json_object_get(model, "info");
@@ -70,7 +84,7 @@ static ib_status ensure_model(ib_mlflow_sender *s, int onnx, ib_error *err) {
             return status;
         ib_error_clear(err);
     }
-    return ib_mlflow_cursor_save(&s->cursor, err);
+    return ib_mlflow_cursor_save_soon(&s->cursor, err);
 }
 
 /* MLmodel: what the folder holds. Text of YAML, of which JSON is a part. */
@@ -145,10 +159,12 @@ static ib_status is_output(ib_mlflow_sender *s, const char *id, int *known, ib_e
     return IB_OK;
 }
 
-static ib_status add_output(ib_mlflow_sender *s, const char *id, ib_error *err) {
+/* is_new: the model was made just now, so that it cannot be known. */
+static ib_status add_output(ib_mlflow_sender *s, const char *id, int is_new, ib_error *err) {
     for (int attempt = 0;; ++attempt) {
         int known = 0;
-        IB_TRY(is_output(s, id, &known, err));
+        if (!is_new || attempt > 0)
+            IB_TRY(is_output(s, id, &known, err));
         if (known)
             return IB_OK;
         json_t *body =
@@ -165,7 +181,7 @@ static ib_status add_output(ib_mlflow_sender *s, const char *id, ib_error *err) 
     }
 }
 
-static ib_status finish_model(ib_mlflow_sender *s, ib_error *err) {
+static ib_status finish_model(ib_mlflow_sender *s, int is_new, ib_error *err) {
     const char *id = ib_mlflow_state_text(&s->cursor, "model_id");
     char *path = ib_format("/mlflow/logged-models/%s", id);
     json_t *ready = json_pack("{s:s,s:s}", "model_id", id, "status", "LOGGED_MODEL_READY");
@@ -174,7 +190,7 @@ static ib_status finish_model(ib_mlflow_sender *s, ib_error *err) {
                            : ib_mlflow_call(s->client, "PATCH", path, ready, 0, NULL, err);
     free(path);
     json_decref(ready);
-    return status == IB_OK ? add_output(s, id, err) : status;
+    return status == IB_OK ? add_output(s, id, is_new, err) : status;
 }
 
 static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, const char *onnx,
@@ -189,7 +205,9 @@ static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, 
     ib_config config = {.normalize = strcmp(normalize, "unit") == 0   ? IB_NORMALIZE_UNIT
                                      : strcmp(normalize, "half") == 0 ? IB_NORMALIZE_HALF
                                                                       : IB_NORMALIZE_DATASET};
-    ib_onnx_notes notes = {.normalize = normalize};
+    const json_t *results = json_object_get(s->record, "results");
+    ib_onnx_notes notes = {.normalize = normalize,
+                           .sha256 = ib_json_text_at(results, "model_sha256", NULL)};
     ib_chosen_normalization(&config, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
     return ib_onnx_write(safetensors, &notes, onnx, NULL, err);
@@ -212,11 +230,12 @@ ib_status ib_mlflow_send_model(ib_mlflow_sender *s, ib_error *err) {
     ib_status status = safetensors == NULL || onnx == NULL ? ib_fail_memory(err) : IB_OK;
     if (status == IB_OK && ib_path_exists(safetensors)) {
         int has_onnx = ib_path_exists(onnx);
-        status = ensure_model(s, has_onnx, err);
+        int is_new = 0;
+        status = ensure_model(s, has_onnx, &is_new, err);
         if (status == IB_OK)
             status = send_files(s, safetensors, has_onnx ? onnx : NULL, err);
         if (status == IB_OK)
-            status = finish_model(s, err);
+            status = finish_model(s, is_new, err);
         /* A server from before MLflow 3 has no logged models: the files are artifacts there. */
         if (status != IB_OK && !s->client->transient &&
             ib_mlflow_state_text(&s->cursor, "model_id") == NULL &&

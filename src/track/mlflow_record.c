@@ -26,7 +26,7 @@ static int add_value(json_t *object, const char *prefix, const char *name, const
 }
 
 /* The configuration: a param each. */
-static json_t *params_of(const json_t *record) {
+json_t *ib_mlflow_params_of(const json_t *record) {
     json_t *params = json_object();
     const char *name;
     json_t *value;
@@ -52,7 +52,7 @@ static json_t *tags_of(const ib_mlflow_sender *s, const char *run_name) {
         {"mlflow.source.name", "isobit train"},
         {"mlflow.source.type", "LOCAL"},
         {"mlflow.source.git.commit", ib_json_text_at(r, "environment", "git_commit")},
-        {"mlflow.parentRunId", s->names.parent},
+        {"mlflow.parentRunId", s->parent},
         {"isobit.run_id", ib_json_text_at(r, "run_id", NULL)},
         {"isobit.experiment", ib_json_text_at(r, "experiment", NULL)},
         {"isobit.experiment_sha256", ib_json_text_at(r, "experiment_sha256", NULL)},
@@ -83,8 +83,7 @@ static json_t *tags_of(const ib_mlflow_sender *s, const char *run_name) {
 static char *version_of(const ib_mlflow_sender *s, const char *status) {
     json_t *resumes = json_object_get(json_object_get(s->record, "resumes"), "count");
     return ib_format("%s after %lld resumes%s%s", status, (long long)json_integer_value(resumes),
-                     s->names.parent == NULL ? "" : ", nested in ",
-                     s->names.parent == NULL ? "" : s->names.parent);
+                     s->parent == NULL ? "" : ", nested in ", s->parent == NULL ? "" : s->parent);
 }
 
 static ib_status read_record(ib_mlflow_sender *s, ib_error *err) {
@@ -115,6 +114,22 @@ static const char *mlflow_status(const char *status, int live) {
     return "FAILED";
 }
 
+/* Params and data sets change only with a resume; tags say how far the run is, too. */
+static ib_status describe(ib_mlflow_sender *s, const char *run_name, ib_error *err) {
+    json_t *resumes = json_object_get(json_object_get(s->record, "resumes"), "count");
+    uint64_t parts = 1 + (uint64_t)json_integer_value(resumes);
+    json_t *tags = tags_of(s, run_name);
+    if (ib_mlflow_state_number(&s->cursor, "described_parts") != parts) {
+        IB_TRY(ib_mlflow_describe(s, ib_mlflow_params_of(s->record), tags, err));
+        IB_TRY(ib_mlflow_send_inputs(s, err));
+        return ib_mlflow_state_set(&s->cursor, "described_parts", json_integer((json_int_t)parts),
+                                   err);
+    }
+    ib_status status = tags == NULL ? ib_fail_memory(err) : ib_mlflow_send_tags(s, tags, err);
+    json_decref(tags);
+    return status;
+}
+
 static ib_status send_description(ib_mlflow_sender *s, const char *status, const char *run_name,
                                   ib_error *err) {
     char *version = version_of(s, status);
@@ -123,15 +138,13 @@ static ib_status send_description(ib_mlflow_sender *s, const char *status, const
         return ib_fail_memory(err);
     ib_status sent = IB_OK;
     if (known == NULL || strcmp(known, version) != 0) {
-        sent = ib_mlflow_describe(s, params_of(s->record), tags_of(s, run_name), err);
-        if (sent == IB_OK)
-            sent = ib_mlflow_send_inputs(s, err);
+        sent = describe(s, run_name, err);
         if (sent == IB_OK && known != NULL && strcmp(status, "RUNNING") == 0)
             sent = ib_mlflow_update_run(s, status, 0, err); /* it goes on */
         if (sent == IB_OK)
             sent = ib_mlflow_state_set(&s->cursor, "described", json_string(version), err);
         if (sent == IB_OK)
-            sent = ib_mlflow_cursor_save(&s->cursor, err);
+            sent = ib_mlflow_cursor_save_soon(&s->cursor, err);
     }
     free(version);
     return sent;
@@ -148,13 +161,18 @@ static ib_status send_end(ib_mlflow_sender *s, const char *status, ib_error *err
     IB_TRY(ib_mlflow_send_files(s, err));
     const char *ended = ib_mlflow_state_text(&s->cursor, "ended");
     const char *described = ib_mlflow_state_text(&s->cursor, "described");
-    if (ended != NULL && described != NULL && strcmp(ended, described) == 0)
+    int known = ended != NULL && described != NULL && strcmp(ended, described) == 0;
+    if (!known) {
+        IB_TRY(ib_mlflow_send_model(s, err));
+        IB_TRY(ib_mlflow_send_results(s, end, err));
+    }
+    IB_TRY(ib_mlflow_send_extras(s, end, err));
+    IB_TRY(ib_mlflow_register(s, err));
+    if (known)
         return IB_OK;
-    IB_TRY(ib_mlflow_send_results(s, end, err));
-    IB_TRY(ib_mlflow_send_model(s, err));
     IB_TRY(ib_mlflow_update_run(s, status, end, err));
     IB_TRY(ib_mlflow_state_set(&s->cursor, "ended", json_string(described), err));
-    return ib_mlflow_cursor_save(&s->cursor, err);
+    return ib_mlflow_cursor_save_soon(&s->cursor, err);
 }
 
 ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
@@ -169,7 +187,7 @@ ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
                                  err);
 }
 
-ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err) {
+static ib_status send_pass(ib_mlflow_sender *s, ib_error *err) {
     /* Before the record is read: a run that ends in between is sent once more, not too early. */
     int live = ib_mlflow_run_is_live(s->directory);
     IB_TRY(read_record(s, err));
@@ -178,7 +196,9 @@ ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err) {
     const char *state = ib_json_text_at(s->record, "status", NULL);
     live = live && strcmp(state, "running") == 0;
     s->sent->live = live;
+    IB_TRY(ib_mlflow_find_parent(s, err));
     const char *run_name = s->names.run != NULL                   ? s->names.run
+                           : s->cell != NULL                      ? s->cell
                            : s->client->settings.run_name != NULL ? s->client->settings.run_name
                                                                   : id;
     IB_TRY(ib_mlflow_state_set(&s->cursor, "isobit_id", json_string(id), err));
@@ -191,10 +211,19 @@ ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err) {
     return live ? IB_OK : send_end(s, status, err);
 }
 
+ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err) {
+    ib_status status = send_pass(s, err);
+    ib_status settled = ib_mlflow_cursor_settle(&s->cursor, status == IB_OK ? err : NULL);
+    return status != IB_OK ? status : settled;
+}
+
 void ib_mlflow_sender_close(ib_mlflow_sender *s) {
     ib_mlflow_cursor_close(&s->cursor);
     json_decref(s->record);
+    free(s->parent);
+    free(s->cell);
     s->record = NULL;
+    s->parent = s->cell = NULL;
 }
 
 ib_status ib_mlflow_send_record(ib_mlflow_client *client, const char *directory,

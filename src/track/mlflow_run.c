@@ -213,6 +213,7 @@ ib_status ib_mlflow_ensure_run(ib_mlflow_sender *s, const char *experiment, cons
             if (found)
                 break;
             ib_status status = create_run(s, isobit_id, run_name, start_ms, err);
+            s->is_new = status == IB_OK;
             if (status == IB_OK)
                 break;
             if (!s->client->transient)
@@ -257,41 +258,53 @@ static ib_status drop_known_params(ib_mlflow_sender *s, json_t *params, ib_error
     return status;
 }
 
-static ib_status send_pairs(ib_mlflow_sender *s, const json_t *pairs, const char *what,
-                            ib_error *err) {
+/* Adds [{"key": ..., "value": ...}, ...] to the body: pairs from *next on, at most as many as a
+ * request takes. */
+static int add_pairs(json_t *body, const char *what, const json_t *pairs, size_t *next) {
+    json_t *list = json_array(), *value;
     const char *key;
-    json_t *value, *list = json_array();
-    size_t left = json_object_size(pairs);
-    ib_status status = list == NULL ? ib_fail_memory(err) : IB_OK;
+    size_t at = 0, end = *next + MOST_PAIRS;
     json_object_foreach((json_t *)(uintptr_t)pairs, key, value) {
-        if (status != IB_OK)
-            break;
-        json_array_append_new(list, json_pack("{s:s,s:O}", "key", key, "value", value));
-        if (--left > 0 && json_array_size(list) < MOST_PAIRS)
-            continue;
-        json_t *body = json_pack("{s:s,s:O}", "run_id", ib_mlflow_state_text(&s->cursor, "run_id"),
-                                 what, list);
-        status = body == NULL ? ib_fail_memory(err)
-                              : ib_mlflow_call(s->client, "POST", "/mlflow/runs/log-batch", body, 0,
-                                               NULL, err);
-        json_decref(body);
-        json_array_clear(list);
+        if (at >= *next && at < end)
+            json_array_append_new(list, json_pack("{s:s,s:O}", "key", key, "value", value));
+        ++at;
     }
-    json_decref(list);
-    return status;
+    *next = at < end ? at : end;
+    return json_object_set_new(body, what, list) == 0;
+}
+
+/* params may be NULL. */
+static ib_status send_pairs(ib_mlflow_sender *s, const json_t *params, const json_t *tags,
+                            ib_error *err) {
+    size_t param = 0, tag = 0;
+    do {
+        json_t *body = json_pack("{s:s}", "run_id", ib_mlflow_state_text(&s->cursor, "run_id"));
+        ib_status status =
+            body == NULL || !add_pairs(body, "params", params, &param) ||
+                    !add_pairs(body, "tags", tags, &tag)
+                ? ib_fail_memory(err)
+                : ib_mlflow_call(s->client, "POST", "/mlflow/runs/log-batch", body, 0, NULL, err);
+        json_decref(body);
+        IB_TRY(status);
+    } while (param < json_object_size(params) || tag < json_object_size(tags));
+    return IB_OK;
 }
 
 ib_status ib_mlflow_describe(ib_mlflow_sender *s, json_t *params, json_t *tags, ib_error *err) {
     ib_status status = params == NULL || tags == NULL ? ib_fail_memory(err) : IB_OK;
-    if (status == IB_OK)
+    if (status == IB_OK && !s->is_new)
         status = drop_known_params(s, params, err);
     if (status == IB_OK)
-        status = send_pairs(s, params, "params", err);
+        status = send_pairs(s, params, tags, err);
     if (status == IB_OK)
-        status = send_pairs(s, tags, "tags", err);
+        s->is_new = 0;
     json_decref(params);
     json_decref(tags);
     return status;
+}
+
+ib_status ib_mlflow_send_tags(ib_mlflow_sender *s, const json_t *tags, ib_error *err) {
+    return send_pairs(s, NULL, tags, err);
 }
 
 ib_status ib_mlflow_update_run(ib_mlflow_sender *s, const char *status, int64_t end_ms,

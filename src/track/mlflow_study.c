@@ -1,8 +1,13 @@
 /* A study as a parent run: the grid as params, its files as artifacts, its runs nested in it. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/sha256.h"
 #include "track/mlflow_send.h"
@@ -62,13 +67,22 @@ static json_t *grid_of(const json_t *study) {
     return params;
 }
 
-typedef struct study_times {
-    int64_t first, last;
-    size_t cells, ended;
-} study_times;
+typedef struct study_progress {
+    int64_t first, last; /* milliseconds; 0: none */
+    size_t cells, ended, failed;
+} study_progress;
 
-static study_times times_of(const char *directory, const json_t *study) {
-    study_times times = {0};
+static int is_one_of(const char *text, const char *const *names) {
+    for (size_t i = 0; text != NULL && names[i] != NULL; ++i)
+        if (strcmp(text, names[i]) == 0)
+            return 1;
+    return 0;
+}
+
+static study_progress progress_of(const char *directory, const json_t *study) {
+    static const char *const LEFT[] = {"missing", "running", "stopped", NULL};
+    static const char *const FAILED[] = {"failed", "diverged", NULL};
+    study_progress progress = {0};
     size_t c;
     json_t *cell;
     json_array_foreach(json_object_get(study, "cells"), c, cell) {
@@ -80,17 +94,36 @@ static study_times times_of(const char *directory, const json_t *study) {
             ib_json_file_read(path, &record, NULL);
         int64_t started = ib_mlflow_time(ib_json_text_at(record, "started", NULL));
         int64_t ended = ib_mlflow_time(ib_json_text_at(record, "ended", NULL));
-        if (started > 0 && (times.first == 0 || started < times.first))
-            times.first = started;
-        if (ended > times.last)
-            times.last = ended;
-        ++times.cells;
-        times.ended += state != NULL && strcmp(state, "missing") != 0 &&
-                       strcmp(state, "running") != 0 && strcmp(state, "stopped") != 0;
+        if (started > 0 && (progress.first == 0 || started < progress.first))
+            progress.first = started;
+        if (ended > progress.last)
+            progress.last = ended;
+        ++progress.cells;
+        progress.ended += state != NULL && !is_one_of(state, LEFT);
+        progress.failed += is_one_of(state, FAILED);
         json_decref(record);
         free(path);
     }
-    return times;
+    return progress;
+}
+
+/* Whether a process works on the study. Whoever asks holds the lock of the directory, so that only
+ * one process tries the other lock at a time. */
+static int is_live(const char *directory) {
+    char *path = ib_path_join(directory, IB_STUDY_LOCK);
+    int fd = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
+    free(path);
+    if (fd < 0)
+        return 0;
+    int live = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return live;
+}
+
+static const char *status_of(const study_progress *progress, int live) {
+    if (progress->ended < progress->cells)
+        return live ? "RUNNING" : "KILLED";
+    return progress->failed > 0 ? "FAILED" : "FINISHED";
 }
 
 /* The experiment file and those it includes, where they are still what the study was made from. */
@@ -123,46 +156,88 @@ static json_t *study_tags(const ib_mlflow_sender *s, const char *name) {
     return NULL;
 }
 
-static ib_status send_study(ib_mlflow_sender *s, const char *experiment, ib_error *err) {
+/* What the study is, and whether it goes on: sent again when that has changed. */
+static ib_status send_state(ib_mlflow_sender *s, const char *name, const char *status,
+                            const study_progress *progress, ib_error *err) {
+    char *version = ib_format("%s, %zu cells", status, progress->cells);
+    const char *known = ib_mlflow_state_text(&s->cursor, "described");
+    ib_status sent = version == NULL ? ib_fail_memory(err) : IB_OK;
+    if (sent == IB_OK && (known == NULL || strcmp(known, version) != 0)) {
+        int64_t end = strcmp(status, "RUNNING") == 0 ? 0
+                      : progress->last > 0           ? progress->last
+                                                     : ib_unix_milliseconds();
+        sent = ib_mlflow_describe(s, grid_of(s->record), study_tags(s, name), err);
+        if (sent == IB_OK)
+            sent = ib_mlflow_update_run(s, status, end, err);
+        if (sent == IB_OK)
+            sent = ib_mlflow_state_set(&s->cursor, "described", json_string(version), err);
+        if (sent == IB_OK)
+            sent = ib_mlflow_cursor_save(&s->cursor, err);
+    }
+    free(version);
+    return sent;
+}
+
+/* "3 of 8 done, 1 failed" as a tag, for who looks at the page while it goes on. */
+static ib_status send_progress(ib_mlflow_sender *s, const study_progress *progress, ib_error *err) {
+    char *text = ib_format("%zu of %zu done, %zu failed", progress->ended, progress->cells,
+                           progress->failed);
+    const char *known = ib_mlflow_state_text(&s->cursor, "progress");
+    ib_status status = text == NULL ? ib_fail_memory(err) : IB_OK;
+    if (status == IB_OK && (known == NULL || strcmp(known, text) != 0)) {
+        json_t *tags = json_pack("{s:s}", "isobit.cells", text);
+        status = tags == NULL ? ib_fail_memory(err) : ib_mlflow_send_tags(s, tags, err);
+        json_decref(tags);
+        if (status == IB_OK)
+            status = ib_mlflow_state_set(&s->cursor, "progress", json_string(text), err);
+        if (status == IB_OK)
+            status = ib_mlflow_cursor_save(&s->cursor, err);
+    }
+    free(text);
+    return status;
+}
+
+static ib_status read_study(ib_mlflow_sender *s, ib_error *err) {
     char *path = ib_path_join(s->directory, "study.json");
     if (path == NULL)
         return ib_fail_memory(err);
     ib_status status = ib_json_file_read(path, &s->record, err);
-    const char *name = ib_json_text_at(s->record, "study", NULL);
-    if (status == IB_OK && name == NULL)
+    if (status == IB_OK && ib_json_text_at(s->record, "study", NULL) == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY, "%s does not name its study", path);
     free(path);
-    IB_TRY(status);
-    study_times times = times_of(s->directory, s->record);
+    return status;
+}
+
+static ib_status send_study(ib_mlflow_sender *s, ib_error *err) {
+    /* Before the file is read: a sweep writes it, then gives its lock up. */
+    int live = is_live(s->directory);
+    IB_TRY(read_study(s, err));
+    const char *name = ib_json_text_at(s->record, "study", NULL);
+    study_progress progress = progress_of(s->directory, s->record);
+    const char *status = status_of(&progress, live);
+    int is_new = ib_mlflow_state_text(&s->cursor, "described") == NULL;
+    s->sent->live = strcmp(status, "RUNNING") == 0;
     IB_TRY(ensure_id(s, name, err));
-    IB_TRY(ib_mlflow_ensure_run(s, experiment, ib_mlflow_state_text(&s->cursor, "isobit_id"), name,
-                                times.first, err));
-    int ended = times.ended == times.cells;
-    char *version = ib_format("%zu of %zu", times.ended, times.cells);
-    const char *known = ib_mlflow_state_text(&s->cursor, "described");
-    status = version == NULL ? ib_fail_memory(err) : IB_OK;
-    if (status == IB_OK && (known == NULL || strcmp(known, version) != 0)) {
-        status = ib_mlflow_describe(s, grid_of(s->record), study_tags(s, name), err);
-        if (status == IB_OK)
-            status = ib_mlflow_update_run(s, ended ? "FINISHED" : "RUNNING", ended ? times.last : 0,
-                                          err);
-        if (status == IB_OK)
-            status = ib_mlflow_state_set(&s->cursor, "described", json_string(version), err);
-    }
-    free(version);
-    IB_TRY(status);
+    IB_TRY(ib_mlflow_ensure_run(s, name, ib_mlflow_state_text(&s->cursor, "isobit_id"), name,
+                                progress.first > 0 ? progress.first : ib_unix_milliseconds(), err));
+    IB_TRY(send_progress(s, &progress, err));
+    IB_TRY(send_state(s, name, status, &progress, err));
+    if (s->sent->live && !is_new)
+        return IB_OK; /* study.json changes with every run: it goes there first and last */
     IB_TRY(send_sources(s, err));
     IB_TRY(ib_mlflow_send_files(s, err));
-    return ib_mlflow_cursor_save(&s->cursor, err);
+    return ib_mlflow_cursor_settle(&s->cursor, err);
 }
 
 ib_status ib_mlflow_send_study(ib_mlflow_client *client, const char *directory,
-                               const char *experiment, ib_mlflow_sent *sent, ib_error *err) {
+                               const char *experiment, int wait, ib_mlflow_sent *sent,
+                               ib_error *err) {
     ib_mlflow_sender s;
+    ib_mlflow_names names = {.experiment = experiment};
     client->transient = 0;
-    ib_status status = ib_mlflow_sender_open(client, directory, NULL, 1, sent, &s, err);
+    ib_status status = ib_mlflow_sender_open(client, directory, &names, wait, sent, &s, err);
     if (status == IB_OK && !sent->busy)
-        status = send_study(&s, experiment, err);
+        status = send_study(&s, err);
     ib_mlflow_sender_close(&s);
     return status;
 }

@@ -20,7 +20,7 @@ static ib_status flush_batch(ib_mlflow_sender *s, json_t *list, uint64_t bytes, 
     s->sent->metrics += json_array_size(list);
     json_array_clear(list);
     IB_TRY(ib_mlflow_state_set(&s->cursor, "system_bytes", json_integer((json_int_t)bytes), err));
-    return ib_mlflow_cursor_save(&s->cursor, err);
+    return ib_mlflow_cursor_save_soon(&s->cursor, err);
 }
 
 static ib_status take_line(ib_mlflow_sender *s, const char *line, size_t size, uint64_t offset,

@@ -49,7 +49,12 @@ for experiment in client.search_experiments():
                         "context": {t.key: t.value for t in i.tags}["mlflow.data.context"]}
                        for i in run.inputs.dataset_inputs],
             "outputs": [o.model_id for o in run.outputs.model_outputs] if run.outputs else [],
-            "models": [{"id": m.model_id, "status": str(m.status), "tags": m.tags}
-                       for m in models]})
+            "models": [{"id": m.model_id, "status": str(m.status), "tags": m.tags,
+                        "params": m.params,
+                        "metrics": {p.key: [p.value, p.dataset_name, p.dataset_digest]
+                                    for p in client.get_logged_model(m.model_id).metrics or []}}
+                       for m in models],
+            "versions": [{"name": v.name, "version": v.version, "source": v.source}
+                         for v in client.search_model_versions(f"run_id = '{run.info.run_id}'")]})
 with open(sys.argv[2], "w", encoding="utf-8") as stream:
     json.dump(dump, stream)

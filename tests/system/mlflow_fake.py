@@ -14,6 +14,10 @@ class Missing(Exception):
     pass
 
 
+class Exists(Exception):
+    pass
+
+
 class Fake:
     """fault(server, method, path) returns None or one of: refuse, reset-before, reset-after, 429,
     500, 503, html, slow, 401, redirect."""
@@ -22,6 +26,7 @@ class Fake:
         self.fault = fault or (lambda fake, method, path: None)
         self.authorization = authorization
         self.experiments, self.runs, self.models, self.files = {}, {}, {}, {}
+        self.registered = {}  # name -> [version, ...]
         self.seen_authorization = set()
         self.requests = 0
         self.lock = threading.RLock()
@@ -96,6 +101,9 @@ class Fake:
         except Missing as why:
             status = 404
             answer = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": str(why)}
+        except Exists as why:
+            status = 400
+            answer = {"error_code": "RESOURCE_ALREADY_EXISTS", "message": str(why)}
         if action == "reset-after":
             return self.reset(h)
         return self.reply(h, status, b"" if answer is None else json.dumps(answer).encode())
@@ -182,6 +190,11 @@ class Fake:
         assert len(asked.get("metrics", [])) <= 1000
         assert len(asked.get("params", [])) <= 100 and len(asked.get("tags", [])) <= 100
         for point in asked.get("metrics", []):
+            if "model_id" in point:
+                metrics = self.models[point["model_id"]]["metrics"]
+                entry = (point["value"], point["dataset_name"], point["dataset_digest"])
+                assert metrics.get(point["key"], entry) == entry, "MLflow fails here"
+                metrics[point["key"]] = entry
             entry = (point["key"], str(point["value"]), point["timestamp"], point["step"])
             if entry not in run["points"]:  # as MLflow's SQL stores
                 run["points"].append(entry)
@@ -208,8 +221,28 @@ class Fake:
         model_id = f"m-{len(self.models):032x}"
         uri = f"mlflow-artifacts:/{asked['experiment_id']}/models/{model_id}/artifacts"
         self.models[model_id] = {"info": {"model_id": model_id, "artifact_uri": uri},
-                                 "run": asked["source_run_id"], "status": "PENDING"}
+                                 "run": asked["source_run_id"], "status": "PENDING",
+                                 "metrics": {}, "params": {p["key"]: p["value"]
+                                                           for p in asked["params"]}}
         return {"model": self.models[model_id]}
+
+    def do_registered_models_create(self, asked):
+        if asked["name"] in self.registered:
+            raise Exists(asked["name"])
+        self.registered[asked["name"]] = []
+        return {"registered_model": {"name": asked["name"]}}
+
+    def do_model_versions_create(self, asked):
+        versions = self.registered[asked["name"]]
+        assert asked["source"] == "models:/" + asked["model_id"] and asked["model_id"] in self.models
+        versions.append({**asked, "version": str(len(versions) + 1)})
+        return {"model_version": versions[-1]}
+
+    def do_model_versions_search(self, asked):
+        name, run = re.fullmatch(r"name = '([^']*)' and run_id = '([^']*)'",
+                                 asked["filter"]).groups()
+        return {"model_versions": [v for v in self.registered.get(name, [])
+                                   if v["run_id"] == run]}
 
     def do_logged_models_search(self, asked):
         run = re.fullmatch(r"source_run_id = '([^']*)'", asked["filter"]).group(1)

@@ -127,6 +127,16 @@ def text_of(value):
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def check_model(model, run, results):
+    """Its page: what was measured, on which data set, and the params."""
+    data = next(i for i in run["inputs"] if i["context"] == "testing")
+    for key, value in (("test_accuracy", results["test_accuracy"]),
+                       ("test_loss", results["test_loss"]),
+                       ("metrics/macro_f1", results["metrics"]["macro_f1"])):
+        assert model["metrics"]["result/" + key] == [value, data["name"], data["digest"]], key
+    assert model["params"] == run["params"] and "result/train_seconds" not in model["metrics"]
+
+
 def check_record(place, runs):
     with open(os.path.join(place, "run.json"), encoding="utf-8") as stream:
         record = json.load(stream)
@@ -143,7 +153,7 @@ def check_record(place, runs):
     for key, wanted in points.items():
         assert sorted(map(list, run["metrics"][key])) == sorted(wanted), key
     extra = {key for key in run["metrics"] if key not in points}
-    assert all(key.startswith("result/") for key in extra), extra
+    assert all(key.startswith("result/") or key in ("cost", "cost_spot", "energy_wh") for key in extra), extra
     assert run["status"] == {"finished": "FINISHED", "interrupted": "KILLED",
                              "running": "KILLED"}.get(record["status"], "FAILED")
     for name in os.listdir(place):
@@ -166,6 +176,7 @@ def check_record(place, runs):
         assert float(run["metrics"]["result/test_accuracy"][0][2]) == results["test_accuracy"]
         assert run["models"] and run["outputs"] == [run["models"][0]["id"]]
         assert "READY" in run["models"][0]["status"] and len(run["models"]) == 1
+        check_model(run["models"][0], run, results)
     return run
 
 
@@ -180,11 +191,21 @@ def all_checks(directory, server):
     untracked = json.loads(call("train", *SMALL, cwd=directory).stdout)
     shutil.rmtree(os.path.join(directory, "runs"))
     live = json.loads(call("train", *SMALL, "--mlflow", server.uri, "--mlflow-wait", "120",
-                           cwd=directory).stdout)
+                           "--mlflow-register", "digits", "--prices",
+                           os.path.join(ROOT, "experiments/prices.yaml"), "--machine",
+                           "aws-c5.2xlarge", "--watts", "90", cwd=directory).stdout)
     assert live["model_sha256"] == untracked["model_sha256"]
     assert live["optimizer_sha256"] == untracked["optimizer_sha256"]
     run = check_record(os.path.join(directory, live["run_dir"]), server.dump())
     assert run["experiment"] == "digits-mlp"
+    version = {"name": "digits", "version": "1", "source": "models:/" + run["models"][0]["id"]}
+    assert [{**v, "version": str(v["version"])} for v in run["versions"]] == [version]
+    with open(os.path.join(directory, live["run_dir"], "run.json"), encoding="utf-8") as stream:
+        seconds = json.load(stream)["resources"]["seconds"]
+    assert float(run["metrics"]["cost"][0][2]) == 0.34 * seconds / 3600
+    assert float(run["metrics"]["energy_wh"][0][2]) == 90 * seconds / 3600
+    assert run["tags"]["isobit.cost.price"] == "aws-c5.2xlarge"
+    assert run["tags"]["isobit.cost.currency"] == "USD" and run["tags"]["isobit.cost.date"]
     # values that are no finite numbers, in a record whose process is gone
     place = os.path.join(directory, "runs/digits-mlp/20260101T000000Z-abcdef")
     shutil.copytree(os.path.join(directory, live["run_dir"]), place,
@@ -210,10 +231,13 @@ def all_checks(directory, server):
     # a sweep
     with open(os.path.join(directory, "eight.yaml"), "w", encoding="utf-8") as stream:
         stream.write(STUDY)
-    call("sweep", "eight.yaml", "--data-dir", DATA, "--jobs", "2", cwd=directory)
-    answer = sync(directory, server)
-    assert answer["failed"] == 0 and answer["runs"] == 11, answer
+    done = call("sweep", "eight.yaml", "--data-dir", DATA, "--jobs", "2", "--mlflow", server.uri,
+                "--mlflow-wait", "120", cwd=directory)
+    assert done.stderr == "", done.stderr
     runs = server.dump()
+    answer = sync(directory, server, "--mlflow-register", "digits")
+    assert answer["failed"] == 0 and answer["runs"] == 11, answer
+    assert (answer["metrics"], answer["artifacts"]) == (0, 0), answer
     places = list(records(os.path.join(directory, "runs")))
     assert len(places) == 10 and len(runs) == 11
     checked = [check_record(place, runs) for place in places]
@@ -235,8 +259,10 @@ def all_checks(directory, server):
                              env=clean_environment(), stdout=subprocess.DEVNULL)
             for _ in range(2)]
     assert [one.wait() for one in both] == [0, 0]
+    sync(directory, server, "--mlflow-register", "digits")
     again = server.dump()
     assert len(again) == len(runs), "a run was made twice"
+    assert sorted(int(v["version"]) for r in again for v in r["versions"]) == list(range(1, 11))
     for place in places:
         check_record(place, again)
     # a server that is killed and comes back
