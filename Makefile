@@ -1,6 +1,6 @@
 # The front door. Everything here is one command on a fresh machine; CMake does the work.
 .DEFAULT_GOAL := help
-.PHONY: help deps build quickstart test bench lint mlflow-ui install clean
+.PHONY: help deps build quickstart study test bench lint mlflow-ui install clean
 
 PREFIX ?= /usr/local
 BUILD := build/release
@@ -10,6 +10,7 @@ help:
 	@echo
 	@echo "  make quickstart   build, get the data, train the CNN, show accuracy, time and hashes"
 	@echo "  make test         build with gcc and clang, run every test, sanitizers included"
+	@echo "  make study FILE=experiments/small/container.yaml    a study, from data to report"
 	@echo "  make build        build $(BUILD)/isobit"
 	@echo "  make bench        measure this machine, and the training step beside PyTorch's"
 	@echo "  make mlflow-ui    an MLflow server on this machine that shows runs/"
@@ -28,6 +29,9 @@ build:
 
 quickstart:
 	@scripts/quickstart.sh
+
+study:
+	@scripts/study.sh $(FILE) $(SET)
 
 test:
 	@scripts/deps.sh test

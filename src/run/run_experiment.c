@@ -24,6 +24,7 @@ static void write_json(const ib_study_plan *plan, FILE *out) {
         ib_json_open(&json, NULL, '{');
         ib_json_string(&json, "group", study->groups[study->cells[c].group].name);
         ib_json_string(&json, "text", text);
+        ib_json_string(&json, "dataset", study->cells[c].arguments.config.dataset);
         ib_json_string(&json, "experiment_sha256", run->experiment_sha256);
         ib_json_string(&json, "state", ib_run_state_name(run->state));
         ib_json_string(&json, "reason", run->state == IB_RUN_NOT_HERE ? run->obstacle : NULL);
