@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MOST_SEEDS = 64, LARGEST = 1 << 16, CUTS = 200 };
+enum { MOST_SEEDS = 64, LARGEST = 1 << 16, CUTS = 50 };
 
 typedef struct seed {
     uint8_t *data;
