@@ -187,17 +187,27 @@ static size_t tiles_across(double room) {
     return (size_t)(room / (TILE + TILE_GAP - 1));
 }
 
+/* Its title says which run it is: in as many lines as that needs. */
+static double images_head(const ib_canvas *canvas, const ib_figure_panel *panel, double room,
+                          double top) {
+    const double line = IB_FONT * 1.25;
+    size_t lines = ib_canvas_wrapped(NULL, 0, 0, 'l', IB_FONT, room - 16, panel->title);
+    if (canvas != NULL)
+        ib_canvas_wrapped(canvas, 8, top + 6 + line * (double)lines / 2, 'l', IB_FONT, room - 16,
+                          panel->title);
+    return lines > 0 ? 12 + line * (double)lines : 6;
+}
+
 static double images_height(const ib_figure_panel *panel, double room) {
     size_t across = tiles_across(room);
     double rows = (double)((panel->image_count + across - 1) / across);
-    return (panel->title[0] != '\0' ? TITLE : 6) + rows * (TILE + CAPTION + 10);
+    return images_head(NULL, panel, room, 0) + rows * (TILE + CAPTION + 10);
 }
 
 static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, double top) {
     FILE *out = canvas->out;
     size_t across = tiles_across(canvas->room);
-    ib_canvas_fitted(canvas, 8, top + 14, 'l', canvas->room - 8, panel->title);
-    top += panel->title[0] != '\0' ? TITLE : 6;
+    top += images_head(canvas, panel, canvas->room, top);
     for (size_t i = 0; i < panel->image_count; ++i) {
         const ib_figure_image *image = &panel->images[i];
         double x = 10 + (double)(i % across) * (TILE + TILE_GAP);

@@ -129,6 +129,10 @@ static void write_constants(const ib_report_table *table, FILE *out) {
 }
 
 static void write_table(const ib_report_table *table, size_t number, FILE *out) {
+    enum { MANY_COLUMNS = 9 };
+    size_t shown = 0;
+    for (size_t c = 0; c < table->column_count; ++c)
+        shown += ib_report_constant_remark(table, c) == NULL;
     fprintf(out,
             "<div class=\"block\" id=\"table-%zu\">\n<p class=\"caption\" id=\"caption-%zu\">"
             "<b>Table %zu.</b>",
@@ -136,9 +140,9 @@ static void write_table(const ib_report_table *table, size_t number, FILE *out) 
     ib_write_markup(out, table->title);
     fprintf(out,
             "</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
-            "aria-labelledby=\"caption-%zu\">\n<table aria-labelledby=\"caption-%zu\">\n"
+            "aria-labelledby=\"caption-%zu\">\n<table%s aria-labelledby=\"caption-%zu\">\n"
             "<thead><tr>",
-            number, number);
+            number, shown > MANY_COLUMNS ? " class=\"dense\"" : "", number);
     for (size_t c = 0; c < table->column_count; ++c) {
         if (ib_report_constant_remark(table, c) != NULL)
             continue;
