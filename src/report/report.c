@@ -4,7 +4,7 @@
 #include <string.h>
 
 const char *ib_report_constant_remark(const ib_report_table *table, size_t column) {
-    if (table->columns[column].role != IB_COLUMN_REMARK || table->row_count < 2)
+    if (table->columns[column].role != IB_COLUMN_REMARK || table->row_count == 0)
         return NULL;
     /* A line without values was measured nowhere. */
     int may_lack = strcmp(table->columns[column].key, "machine") == 0;

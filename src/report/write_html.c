@@ -139,10 +139,11 @@ static void write_table(const ib_report_table *table, size_t number, FILE *out) 
             number, number, number);
     ib_write_markup(out, table->title);
     fprintf(out,
-            "</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
+            "</p>\n<div class=\"scroll%s\" tabindex=\"0\" role=\"group\" "
             "aria-labelledby=\"caption-%zu\">\n<table%s aria-labelledby=\"caption-%zu\">\n"
             "<thead><tr>",
-            number, shown > MANY_COLUMNS ? " class=\"dense\"" : "", number);
+            shown > MANY_COLUMNS ? " dense" : "", number,
+            shown > MANY_COLUMNS ? " class=\"dense\"" : "", number);
     for (size_t c = 0; c < table->column_count; ++c) {
         if (ib_report_constant_remark(table, c) != NULL)
             continue;
