@@ -4,7 +4,7 @@
 
 #include "report/canvas.h"
 
-enum { TITLE = 30, FOOT = 28, LEFT = 34, CELL = 30, GAP = 30 };
+enum { TITLE = 30, FOOT = 28, LEFT = 34, CELL = 30, GAP = 30, LEAST_NUMBER = 8 };
 
 /* cividis in nine steps: readable with every kind of colour vision. */
 static const unsigned char ramp[][3] = {{0, 34, 78},     {26, 56, 111},   {66, 78, 108},
@@ -122,7 +122,10 @@ static void draw_cell(const ib_canvas *canvas, const ib_report_figure *figure, i
         snprintf(text, sizeof text, "%.0f", value);
     else
         ib_canvas_number(figure->percent ? 100 * value : value, figure->percent, text, sizeof text);
-    ib_canvas_text(canvas, x, y, 'c', IB_SMALL_FONT, ink, text);
+    int size = IB_SMALL_FONT;
+    while (size > LEAST_NUMBER && ib_text_width(text, size) > box.right - box.left)
+        --size;
+    ib_canvas_text(canvas, x, y, 'c', size, ink, text);
 }
 
 static void draw_panel(const ib_canvas *canvas, const ib_report_figure *figure,
