@@ -133,6 +133,17 @@ static const char *shape_of(const char *key, int describes_cells, int *is_list) 
     return NULL;
 }
 
+static void write_kinds(ib_json *json, const char *key, const char *help) {
+    const char *name;
+    ib_json_open(json, key, '{');
+    ib_json_string(json, "description", help);
+    ib_json_open(json, "enum", '[');
+    for (int kind = 0; (name = ib_report_kind_name((ib_report_kind)kind)) != NULL; ++kind)
+        ib_json_string(json, NULL, name);
+    ib_json_close(json, ']');
+    ib_json_close(json, '}');
+}
+
 static void write_keys(ib_json *json, const ib_yaml_key *keys, int describes_cells) {
     for (; keys->name != NULL; ++keys) {
         int is_list = 0;
@@ -141,6 +152,8 @@ static void write_keys(ib_json *json, const ib_yaml_key *keys, int describes_cel
             write_reference(json, keys->name, keys->help, target, is_list);
         } else if (strcmp(keys->name, "name") == 0) {
             write_name_pattern(json, "name", keys->help);
+        } else if (strcmp(keys->name, "kind") == 0) {
+            write_kinds(json, "kind", keys->help);
         } else {
             ib_json_open(json, keys->name, '{');
             ib_json_string(json, "description", keys->help);

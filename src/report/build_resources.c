@@ -310,7 +310,8 @@ static void fill_usage(ib_builder *b, const ib_cross *cross, ib_report_figure *f
         add_usage_panel(b, columns, count, kind, figure);
     if (!b->failed) {
         say_unwatched(b, columns, count, figure);
-        ib_extend(b, &figure->note, " ", "One run a line: the first seed that was watched.");
+        if (points > 0)
+            ib_extend(b, &figure->note, " ", "One run a line: the first seed that was watched.");
         if (most > 1)
             add_sentence(b, &figure->note,
                          ib_format("Points are means of up to %zu samples.", most));

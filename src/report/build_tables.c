@@ -397,7 +397,8 @@ static void build_values(ib_builder *b, const ib_report_item *item, ib_report_ta
     ib_cross_make(b, item, &choice, &all);
     if (!b->failed) {
         table->missing = ib_missing_text(b, &all);
-        d.has_remarks = table->missing != NULL;
+        /* A table of resources is wide; its missing text says the same. */
+        d.has_remarks = table->missing != NULL && item->kind != IB_TABLE_RESOURCES;
         fill_table(&d);
     }
     if (best != NULL && d.cross.rows.count < all.rows.count && !b->failed) {

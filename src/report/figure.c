@@ -16,7 +16,7 @@ enum {
     MAX_DRAWING = 64 << 20,
     MAX_PROCESSES = 8,
     MAX_HEIGHT = 6000,        /* of a drawing, as a page shows it */
-    PNG_PIXELS = 3000 * 1000, /* larger pictures are drawn less finely: compression takes long */
+    PNG_PIXELS = 2000 * 1000, /* larger pictures are drawn less finely: compression takes long */
 };
 
 #define SVG_OPTIONS "dynamic font 'sans-serif,14' butt"

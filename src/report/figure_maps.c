@@ -4,7 +4,7 @@
 
 #include "report/canvas.h"
 
-enum { TITLE = 30, FOOT = 28, LEFT = 34, CELL = 30, GAP = 30 };
+enum { TITLE = 30, FOOT = 28, LEFT = 34, CELL = 30, GAP = 30, LEAST_NUMBER = 8 };
 
 /* cividis in nine steps: readable with every kind of colour vision. */
 static const unsigned char ramp[][3] = {{0, 34, 78},     {26, 56, 111},   {66, 78, 108},
@@ -122,7 +122,10 @@ static void draw_cell(const ib_canvas *canvas, const ib_report_figure *figure, i
         snprintf(text, sizeof text, "%.0f", value);
     else
         ib_canvas_number(figure->percent ? 100 * value : value, figure->percent, text, sizeof text);
-    ib_canvas_text(canvas, x, y, 'c', IB_SMALL_FONT, ink, text);
+    int size = IB_SMALL_FONT;
+    while (size > LEAST_NUMBER && ib_text_width(text, size) > box.right - box.left)
+        --size;
+    ib_canvas_text(canvas, x, y, 'c', size, ink, text);
 }
 
 static void draw_panel(const ib_canvas *canvas, const ib_report_figure *figure,
@@ -187,17 +190,27 @@ static size_t tiles_across(double room) {
     return (size_t)(room / (TILE + TILE_GAP - 1));
 }
 
+/* Its title says which run it is: in as many lines as that needs. */
+static double images_head(const ib_canvas *canvas, const ib_figure_panel *panel, double room,
+                          double top) {
+    const double line = IB_FONT * 1.25;
+    size_t lines = ib_canvas_wrapped(NULL, 0, 0, 'l', IB_FONT, room - 16, panel->title);
+    if (canvas != NULL)
+        ib_canvas_wrapped(canvas, 8, top + 6 + line * (double)lines / 2, 'l', IB_FONT, room - 16,
+                          panel->title);
+    return lines > 0 ? 12 + line * (double)lines : 6;
+}
+
 static double images_height(const ib_figure_panel *panel, double room) {
     size_t across = tiles_across(room);
     double rows = (double)((panel->image_count + across - 1) / across);
-    return (panel->title[0] != '\0' ? TITLE : 6) + rows * (TILE + CAPTION + 10);
+    return images_head(NULL, panel, room, 0) + rows * (TILE + CAPTION + 10);
 }
 
 static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, double top) {
     FILE *out = canvas->out;
     size_t across = tiles_across(canvas->room);
-    ib_canvas_fitted(canvas, 8, top + 14, 'l', canvas->room - 8, panel->title);
-    top += panel->title[0] != '\0' ? TITLE : 6;
+    top += images_head(canvas, panel, canvas->room, top);
     for (size_t i = 0; i < panel->image_count; ++i) {
         const ib_figure_image *image = &panel->images[i];
         double x = 10 + (double)(i % across) * (TILE + TILE_GAP);

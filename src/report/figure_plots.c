@@ -4,7 +4,7 @@
 
 #include "report/canvas.h"
 
-enum { TITLE = 26, FOOT = 52, LEFT = 78, GAP = 26, RIGHT = 18, NO_FOOT = 16, MARKED = 30 };
+enum { TITLE = 26, FOOT = 52, LEFT = 90, GAP = 26, RIGHT = 18, NO_FOOT = 16, MARKED = 30 };
 
 typedef struct grid {
     size_t columns, rows;
@@ -89,7 +89,7 @@ static void write_labels(const ib_canvas *canvas, const ib_report_figure *figure
     ib_canvas_fitted(canvas, plot.left, plot.top - 14, 'l', g->width, figure->panels[p].title);
     const char *own = figure->panels[p].y_label;
     if (p % g->columns == 0)
-        ib_canvas_fitted_upwards(canvas, 16, (plot.top + plot.bottom) / 2, g->height + g->title,
+        ib_canvas_fitted_upwards(canvas, 14, (plot.top + plot.bottom) / 2, g->height + g->title,
                                  own != NULL ? own : figure->y_label);
     if (p + g->columns >= figure->panel_count)
         ib_canvas_fitted(canvas, (plot.left + plot.right) / 2, plot.bottom + 38, 'c',

@@ -4,13 +4,20 @@
 #include <string.h>
 
 const char *ib_report_constant_remark(const ib_report_table *table, size_t column) {
-    if (table->columns[column].role != IB_COLUMN_REMARK || table->row_count < 2)
+    if (table->columns[column].role != IB_COLUMN_REMARK || table->row_count == 0)
         return NULL;
-    const char *first = table->values[column].text;
-    for (size_t r = 1; r < table->row_count; ++r)
-        if (strcmp(table->values[r * table->column_count + column].text, first) != 0)
+    /* A line without values was measured nowhere. */
+    int may_lack = strcmp(table->columns[column].key, "machine") == 0;
+    const char *first = NULL;
+    for (size_t r = 0; r < table->row_count; ++r) {
+        const char *text = table->values[r * table->column_count + column].text;
+        if (may_lack && text[0] == '\0')
+            continue;
+        if (first != NULL && strcmp(text, first) != 0)
             return NULL;
-    return first;
+        first = text;
+    }
+    return first != NULL ? first : "";
 }
 
 int ib_report_is_drawn(const ib_report_figure *figure) {

@@ -123,7 +123,7 @@ typedef struct ib_report {
     size_t run_count;
 } ib_report;
 
-/* The one text of a remark's column that says the same in each of several rows, so that it need be
+/* The one text of a remark's column that says the same in each row, so that it need be
  * said only once; NULL: it does not. */
 const char *ib_report_constant_remark(const ib_report_table *table, size_t column);
 

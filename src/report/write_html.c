@@ -129,16 +129,21 @@ static void write_constants(const ib_report_table *table, FILE *out) {
 }
 
 static void write_table(const ib_report_table *table, size_t number, FILE *out) {
+    enum { MANY_COLUMNS = 9 };
+    size_t shown = 0;
+    for (size_t c = 0; c < table->column_count; ++c)
+        shown += ib_report_constant_remark(table, c) == NULL;
     fprintf(out,
             "<div class=\"block\" id=\"table-%zu\">\n<p class=\"caption\" id=\"caption-%zu\">"
             "<b>Table %zu.</b>",
             number, number, number);
     ib_write_markup(out, table->title);
     fprintf(out,
-            "</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
-            "aria-labelledby=\"caption-%zu\">\n<table aria-labelledby=\"caption-%zu\">\n"
+            "</p>\n<div class=\"scroll%s\" tabindex=\"0\" role=\"group\" "
+            "aria-labelledby=\"caption-%zu\">\n<table%s aria-labelledby=\"caption-%zu\">\n"
             "<thead><tr>",
-            number, number);
+            shown > MANY_COLUMNS ? " dense" : "", number,
+            shown > MANY_COLUMNS ? " class=\"dense\"" : "", number);
     for (size_t c = 0; c < table->column_count; ++c) {
         if (ib_report_constant_remark(table, c) != NULL)
             continue;

@@ -387,6 +387,9 @@ def test_page_and_drawings(folder):
     for text in ("<script", "<b>values", "<i>part"):
         assert text not in page, text
     assert "Known &lt;b&gt;values&lt;/b&gt; &amp; more | here" in page
+    # What all lines with values say alike stands below the table, not in it.
+    assert page.count("measured on: Known CPU, 4 threads, avx2") >= 5, page.count("measured on")
+    assert ">measured on</th>" not in page
     assert not re.search(r"(src|href)=.?(https?:|//)|@import|url\(", page), "loads something"
     for finding in known.json["findings"]:
         assert html.escape(finding["text"], quote=False) in page.replace("&quot;", '"'), finding
@@ -395,6 +398,8 @@ def test_page_and_drawings(folder):
     assert drawn == sorted(f"{name}.{kind}" for name in with_data for kind in ("svg", "png", "pdf"))
     for name in with_data:
         assert f"(figures/{name}.svg)" in known.markdown
+    with open(os.path.join(known.printed["figures_dir"], "bars.svg"), encoding="utf-8") as stream:
+        assert ">learning rate</text>" in re.sub(r"</?tspan[^>]*>", "", stream.read())
     begins = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
     for name in drawn:
         with open(os.path.join(known.printed["figures_dir"], name), "rb") as stream:

@@ -285,6 +285,11 @@ static void the_schema_is_json(void **state) {
         json_object_get(json_object_get(json_object_get(schema, "$defs"), "options"), "properties");
     assert_non_null(json_object_get(options, "batch-size"));
     assert_null(json_object_get(options, "runs-dir"));
+    const json_t *item = json_object_get(json_object_get(schema, "$defs"), "item");
+    const json_t *kinds =
+        json_object_get(json_object_get(json_object_get(item, "properties"), "kind"), "enum");
+    assert_int_equal(json_array_size(kinds), IB_FIGURE_USAGE + 1);
+    assert_string_equal(json_string_value(json_array_get(kinds, IB_TABLE_RESOURCES)), "resources");
     json_decref(schema);
     free(text);
 }
