@@ -1,7 +1,8 @@
 """A sweep on an MLflow server: its run is there from the start, with the runs of its cells nested in
 it while they go on, and says at last how the sweep ended. Once, whatever is killed.
 
-environment: ISOBIT, ISOBIT_TEST_DATA; ISOBIT_TEST_SEED
+environment: ISOBIT, ISOBIT_TEST_DATA; ISOBIT_TEST_SEED; ISOBIT_TEST_SLOWNESS, by how much the binary is
+slower than a release one (a sanitizer's)
 """
 import json
 import os
@@ -14,6 +15,7 @@ from mlflow_fake import Fake
 from runner import run_tests
 from test_mlflow_faults import CHANCE, DATA, ISOBIT, call, check, environment_of
 
+SLOWNESS = int(os.environ.get("ISOBIT_TEST_SLOWNESS", "1"))
 STUDY = """\
 name: four
 title: Four small runs
@@ -25,7 +27,7 @@ seeds: [1, 2]
 
 def write_study(directory, size=1280, epochs=20, rates="[0.5, 1.0]"):
     with open(os.path.join(directory, "four.yaml"), "w", encoding="utf-8") as stream:
-        stream.write(STUDY % (size, epochs, rates))
+        stream.write(STUDY % (size, max(1, epochs // SLOWNESS), rates))
 
 
 def sweep(directory, fake, *words, **environment):
