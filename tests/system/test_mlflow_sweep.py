@@ -220,6 +220,43 @@ def test_killed_without_a_server(directory):
     fake.stop()
 
 
+def test_set_aside(directory):
+    """The server hears of the end of a run whose record a sweep has set aside, from sync too."""
+    write_study(directory, size=640, epochs=40, rates="[0.5]")
+    fake = Fake()
+    process = sweep(directory, fake)
+    wait_for(lambda: any(nested_in(fake, p) for p in parents_of(fake)), process)
+    process.kill()
+    process.wait()
+    place = next(records(directory))
+    run = next(r for r in fake.runs.values()
+               if r["tags"]["isobit.run_id"] == os.path.basename(place))
+    for _ in range(1500):  # its process is told to end, and says so
+        if run["info"]["status"] == "KILLED":
+            break
+        time.sleep(0.02)
+    time.sleep(0.2)
+    aside = os.path.join(os.path.dirname(place), ".set-aside")
+    os.mkdir(aside)
+    os.rename(place, os.path.join(aside, os.path.basename(place)))
+    run["info"]["status"] = "RUNNING"  # as where the run was killed too
+    for name in ("described", "ended"):
+        edit_cursor(os.path.join(aside, os.path.basename(place)), fake.uri, name)
+    call("sync", "--to", fake.uri, cwd=directory)
+    assert run["info"]["status"] == "KILLED", run["info"]
+    fake.stop()
+
+
+def edit_cursor(place, uri, name):
+    """The record no longer knows that it has sent this."""
+    path = os.path.join(place, "mlflow.json")
+    with open(path, encoding="utf-8") as stream:
+        state = json.load(stream)
+    state["servers"][uri].pop(name, None)
+    with open(path, "w", encoding="utf-8") as stream:
+        json.dump(state, stream)
+
+
 def test_no_server(directory):
     """The sweep's exit code and its runs are those of one without a server; it is said once."""
     write_study(directory, size=320, epochs=1)
