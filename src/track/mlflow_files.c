@@ -9,7 +9,7 @@
 #include "base/sha256.h"
 #include "track/mlflow_send.h"
 
-enum { DEEPEST = 4 };
+enum { DEEPEST = 4, MOST_HASHED_BYTES = 1 << 20 };
 
 /* state[acknowledged]: an object, made where there is none; NULL: out of memory. */
 static json_t *acknowledged_files(ib_mlflow_sender *s, const char *acknowledged) {
@@ -18,45 +18,62 @@ static json_t *acknowledged_files(ib_mlflow_sender *s, const char *acknowledged)
     return json_object_get(s->cursor.state, acknowledged);
 }
 
+/* Not in nanoseconds: numbers of 19 digits are read as texts (record_file.h). */
+static json_int_t changed_us(const struct stat *info) {
+    return (json_int_t)info->st_mtim.tv_sec * 1000000 + info->st_mtim.tv_nsec / 1000;
+}
+
 static ib_status note_file(ib_mlflow_sender *s, json_t *files, const char *name, const char *sha256,
                            const struct stat *info, ib_error *err) {
-    json_int_t changed = (json_int_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
     json_t *entry = json_pack("{s:s*,s:I,s:I}", "sha256", sha256, "bytes",
-                              (json_int_t)info->st_size, "changed_ns", changed);
+                              (json_int_t)info->st_size, "changed_us", changed_us(info));
     if (json_object_set_new(files, name, entry) != 0)
         return ib_fail_memory(err);
     return ib_mlflow_cursor_save_soon(&s->cursor, err);
 }
 
-/* Size and time as they were when the file was acknowledged. What was only touched is sent again,
- * which does no harm; hashing every file would cost as much CPU time as sending it. */
+/* Size and time as they were when the file was acknowledged. */
 static int is_untouched(const json_t *entry, const struct stat *info) {
-    json_int_t changed = (json_int_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
     return entry != NULL &&
            json_integer_value(json_object_get(entry, "bytes")) == (json_int_t)info->st_size &&
-           json_integer_value(json_object_get(entry, "changed_ns")) == changed;
+           json_integer_value(json_object_get(entry, "changed_us")) == changed_us(info);
+}
+
+static ib_status put_file(ib_mlflow_sender *s, const char *path, const char *artifact_uri,
+                          const char *name, const struct stat *info, ib_error *err) {
+    FILE *stream = fopen(path, "re");
+    if (stream == NULL)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
+    ib_status status =
+        ib_mlflow_put(s->client, artifact_uri, name, stream, (uint64_t)info->st_size, err);
+    fclose(stream);
+    IB_TRY(status);
+    ++s->sent->artifacts;
+    s->sent->bytes += (uint64_t)info->st_size;
+    return IB_OK;
 }
 
 ib_status ib_mlflow_send_file(ib_mlflow_sender *s, const char *path, const char *artifact_uri,
                               const char *name, const char *acknowledged, ib_error *err) {
     struct stat info;
+    char hex[IB_SHA256_HEX_SIZE];
     json_t *files = acknowledged_files(s, acknowledged);
+    const json_t *entry = json_object_get(files, name);
     if (files == NULL)
         return ib_fail_memory(err);
     if (stat(path, &info) != 0)
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
-    if (is_untouched(json_object_get(files, name), &info))
+    if (is_untouched(entry, &info))
         return IB_OK;
-    FILE *stream = fopen(path, "re");
-    if (stream == NULL)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
-    ib_status status =
-        ib_mlflow_put(s->client, artifact_uri, name, stream, (uint64_t)info.st_size, err);
-    fclose(stream);
-    IB_TRY(status);
-    ++s->sent->artifacts;
-    s->sent->bytes += (uint64_t)info.st_size;
-    return note_file(s, files, name, NULL, &info, err);
+    /* A large file that was only touched is sent again, which does no harm: hashing would cost as
+     * much CPU time as sending. */
+    int hashed = info.st_size <= MOST_HASHED_BYTES;
+    if (hashed)
+        IB_TRY(ib_sha256_file(path, hex, err));
+    const char *known = json_string_value(json_object_get(entry, "sha256"));
+    if (!hashed || known == NULL || strcmp(known, hex) != 0)
+        IB_TRY(put_file(s, path, artifact_uri, name, &info, err));
+    return note_file(s, files, name, hashed ? hex : NULL, &info, err);
 }
 
 ib_status ib_mlflow_send_text(ib_mlflow_sender *s, const char *text, const char *artifact_uri,

@@ -68,7 +68,10 @@ int ib_mlflow_wait(ib_mlflow_client *client, int attempt, double retry_after) {
         wait = retry_after < LONGEST_RETRY_AFTER ? retry_after : LONGEST_RETRY_AFTER;
     int was_impatient = atomic_load(&client->impatient);
     double until = ib_seconds() + wait * s->scale;
-    for (double now = ib_seconds(); now < until; now = ib_seconds()) {
+    for (;;) {
+        double now = ib_seconds();
+        if (now >= until)
+            break;
         if (ib_mlflow_too_late(client))
             return 0;
         if (!was_impatient && atomic_load(&client->impatient))

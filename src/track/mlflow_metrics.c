@@ -130,7 +130,7 @@ ib_status ib_mlflow_send_metrics(ib_mlflow_sender *s, ib_error *err) {
         at.known_time = ib_mlflow_state_number(&s->cursor, "metrics_time");
         at.bytes = at.lines = 0;
     }
-    FILE *stream;
+    FILE *stream = NULL;
     IB_TRY(ib_mlflow_open_lines(s, "metrics.jsonl", at.bytes, &stream, err));
     if (stream == NULL)
         return IB_OK;

@@ -108,11 +108,15 @@ ib_status ib_mlflow_register(ib_mlflow_sender *s, ib_error *err) {
     }
     char *version = NULL;
     IB_TRY(ensure_registered_model(s, name, err));
-    IB_TRY(ensure_version(s, name, &version, err));
-    if (known == NULL)
-        json_object_set_new(s->cursor.state, "registered", json_object());
-    int noted = json_object_set_new(json_object_get(s->cursor.state, "registered"), name,
-                                    json_string(version)) == 0;
+    ib_status status = ensure_version(s, name, &version, err);
+    if (status == IB_OK) {
+        if (known == NULL)
+            json_object_set_new(s->cursor.state, "registered", json_object());
+        json_t *registered = json_object_get(s->cursor.state, "registered");
+        status = json_object_set_new(registered, name, json_string(version)) == 0
+                     ? ib_mlflow_cursor_save_soon(&s->cursor, err)
+                     : ib_fail_memory(err);
+    }
     free(version);
-    return noted ? ib_mlflow_cursor_save_soon(&s->cursor, err) : ib_fail_memory(err);
+    return status;
 }

@@ -70,7 +70,7 @@ static ib_status send_lines(ib_mlflow_sender *s, FILE *stream, uint64_t bytes, i
 
 ib_status ib_mlflow_send_system(ib_mlflow_sender *s, ib_error *err) {
     uint64_t bytes = ib_mlflow_state_number(&s->cursor, "system_bytes");
-    FILE *stream;
+    FILE *stream = NULL;
     IB_TRY(ib_mlflow_open_lines(s, "resources.jsonl", bytes, &stream, err));
     if (stream == NULL)
         return IB_OK;

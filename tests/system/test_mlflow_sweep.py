@@ -1,7 +1,8 @@
 """A sweep on an MLflow server: its run is there from the start, with the runs of its cells nested in
 it while they go on, and says at last how the sweep ended. Once, whatever is killed.
 
-environment: ISOBIT, ISOBIT_TEST_DATA; ISOBIT_TEST_SEED
+environment: ISOBIT, ISOBIT_TEST_DATA; ISOBIT_TEST_SEED; ISOBIT_TEST_SLOWNESS, by how much the binary is
+slower than a release one (a sanitizer's)
 """
 import json
 import os
@@ -14,6 +15,7 @@ from mlflow_fake import Fake
 from runner import run_tests
 from test_mlflow_faults import CHANCE, DATA, ISOBIT, call, check, environment_of
 
+SLOWNESS = int(os.environ.get("ISOBIT_TEST_SLOWNESS", "1"))
 STUDY = """\
 name: four
 title: Four small runs
@@ -25,7 +27,7 @@ seeds: [1, 2]
 
 def write_study(directory, size=1280, epochs=20, rates="[0.5, 1.0]"):
     with open(os.path.join(directory, "four.yaml"), "w", encoding="utf-8") as stream:
-        stream.write(STUDY % (size, epochs, rates))
+        stream.write(STUDY % (size, max(1, epochs // SLOWNESS), rates))
 
 
 def sweep(directory, fake, *words, **environment):
@@ -216,6 +218,43 @@ def test_killed_without_a_server(directory):
     assert len(parents) == 1 and parents[0]["info"]["status"] == "KILLED", parents
     assert len(nested_in(fake, parents[0])) == len(fake.runs) - 1 > 0
     fake.stop()
+
+
+def test_set_aside(directory):
+    """The server hears of the end of a run whose record a sweep has set aside, from sync too."""
+    write_study(directory, size=640, epochs=40, rates="[0.5]")
+    fake = Fake()
+    process = sweep(directory, fake)
+    wait_for(lambda: any(nested_in(fake, p) for p in parents_of(fake)), process)
+    process.kill()
+    process.wait()
+    place = next(records(directory))
+    run = next(r for r in fake.runs.values()
+               if r["tags"]["isobit.run_id"] == os.path.basename(place))
+    for _ in range(1500):  # its process is told to end, and says so
+        if run["info"]["status"] == "KILLED":
+            break
+        time.sleep(0.02)
+    time.sleep(0.2)
+    aside = os.path.join(os.path.dirname(place), ".set-aside")
+    os.mkdir(aside)
+    os.rename(place, os.path.join(aside, os.path.basename(place)))
+    run["info"]["status"] = "RUNNING"  # as where the run was killed too
+    for name in ("described", "ended"):
+        edit_cursor(os.path.join(aside, os.path.basename(place)), fake.uri, name)
+    call("sync", "--to", fake.uri, cwd=directory)
+    assert run["info"]["status"] == "KILLED", run["info"]
+    fake.stop()
+
+
+def edit_cursor(place, uri, name):
+    """The record no longer knows that it has sent this."""
+    path = os.path.join(place, "mlflow.json")
+    with open(path, encoding="utf-8") as stream:
+        state = json.load(stream)
+    state["servers"][uri].pop(name, None)
+    with open(path, "w", encoding="utf-8") as stream:
+        json.dump(state, stream)
 
 
 def test_no_server(directory):
