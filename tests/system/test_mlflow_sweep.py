@@ -222,7 +222,7 @@ def test_killed_without_a_server(directory):
 
 def test_set_aside(directory):
     """The server hears of the end of a run whose record a sweep has set aside, from sync too."""
-    write_study(directory, size=640, epochs=40, rates="[0.5]")
+    write_study(directory, size=640, epochs=4000, rates="[0.5]")  # killed long before its end
     fake = Fake()
     process = sweep(directory, fake)
     wait_for(lambda: any(nested_in(fake, p) for p in parents_of(fake)), process)
