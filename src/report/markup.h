@@ -6,5 +6,6 @@
 
 /* Writes text with markup escaped; control characters become spaces. */
 void ib_write_markup(FILE *out, const char *text);
+void ib_write_markup_character(FILE *out, char character);
 
 #endif

@@ -20,6 +20,15 @@ const char *ib_report_constant_remark(const ib_report_table *table, size_t colum
     return first != NULL ? first : "";
 }
 
+size_t ib_report_next_remark(const ib_report_table *table, size_t column) {
+    for (; column < table->column_count; ++column) {
+        const char *text = ib_report_constant_remark(table, column);
+        if (text != NULL && text[0] != '\0')
+            break;
+    }
+    return column;
+}
+
 int ib_report_is_drawn(const ib_report_figure *figure) {
     return figure->panel_count > 0 && !figure->too_large;
 }

@@ -126,6 +126,8 @@ typedef struct ib_report {
 /* The one text of a remark's column that says the same in each row, so that it need be
  * said only once; NULL: it does not. */
 const char *ib_report_constant_remark(const ib_report_table *table, size_t column);
+/* The first column from `column` on with such a text that is not empty; column_count: none. */
+size_t ib_report_next_remark(const ib_report_table *table, size_t column);
 
 int ib_report_is_drawn(const ib_report_figure *figure);
 

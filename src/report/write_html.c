@@ -115,17 +115,15 @@ static const char *role_class(ib_column_role role) {
 
 /* What is the same in each row is said once, below. */
 static void write_constants(const ib_report_table *table, FILE *out) {
-    int any = 0;
-    for (size_t c = 0; c < table->column_count; ++c) {
-        const char *text = ib_report_constant_remark(table, c);
-        if (text == NULL || text[0] == '\0')
-            continue;
-        fputs(any ? "; " : "<p class=\"note\">", out);
+    const char *opening = "<p class=\"note\">", *closing = "";
+    for (size_t c = 0; (c = ib_report_next_remark(table, c)) < table->column_count; ++c) {
+        fputs(opening, out);
         ib_write_markup(out, table->columns[c].name);
-        write_element(out, ": ", text, "");
-        any = 1;
+        write_element(out, ": ", ib_report_constant_remark(table, c), "");
+        opening = "; ";
+        closing = "</p>\n";
     }
-    fputs(any ? "</p>\n" : "", out);
+    fputs(closing, out);
 }
 
 static void write_table(const ib_report_table *table, size_t number, FILE *out) {

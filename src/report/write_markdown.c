@@ -2,25 +2,18 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "report/markup.h"
 #include "report/write.h"
 
-/* Text as text: what would be markup is escaped. */
+/* Text as text: what would be markup is escaped. Quotes mean nothing in Markdown. */
 static void write_text(FILE *out, const char *text) {
     for (; *text != '\0'; ++text) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '&')
-            fputs("&amp;", out);
-        else if (c == '<')
-            fputs("&lt;", out);
-        else if (c == '>')
-            fputs("&gt;", out);
-        else if (c < 0x20 || c == 0x7F)
-            fputc(' ', out);
-        else {
-            if (strchr("\\`*_{}[]|#~!", c) != NULL)
-                fputc('\\', out);
-            fputc(c, out);
-        }
+        if (strchr("\\`*_{}[]|#~!", *text) != NULL)
+            fputc('\\', out);
+        if (*text == '"')
+            fputc('"', out);
+        else
+            ib_write_markup_character(out, *text);
     }
 }
 
@@ -82,18 +75,15 @@ static void write_rows(const ib_report_table *table, FILE *out) {
 
 /* What is the same in each row is said once, below. */
 static void write_constants(const ib_report_table *table, FILE *out) {
-    int any = 0;
-    for (size_t c = 0; c < table->column_count; ++c) {
-        const char *text = ib_report_constant_remark(table, c);
-        if (text == NULL || text[0] == '\0')
-            continue;
-        fputs(any ? "; " : "", out);
+    const char *before = "";
+    for (size_t c = 0; (c = ib_report_next_remark(table, c)) < table->column_count; ++c) {
+        fputs(before, out);
         write_text(out, table->columns[c].name);
         fputs(": ", out);
-        write_text(out, text);
-        any = 1;
+        write_text(out, ib_report_constant_remark(table, c));
+        before = "; ";
     }
-    fputs(any ? "\n\n" : "", out);
+    fputs(*before != '\0' ? "\n\n" : "", out);
 }
 
 static void write_table(const ib_report_table *table, FILE *out) {
