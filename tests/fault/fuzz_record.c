@@ -26,9 +26,11 @@ static void refused(ib_status status, ib_error *err) {
 }
 
 static void read_report(const char *directory) {
+    static const ib_price price = {.name = "machine", .currency = "USD", .on_demand = 1, .spot = 0.5};
+    const ib_report_pricing pricing = {.price = &price, .watts = 100};
     ib_report_record record;
     ib_error err = {0};
-    ib_status status = ib_report_record_read(directory, &record, &err);
+    ib_status status = ib_report_record_read(directory, &pricing, &record, &err);
     const ib_metric_info *metric;
     if (status == IB_OK)
         for (size_t m = 0; (metric = ib_metric_at(m)) != NULL; ++m)
