@@ -89,9 +89,9 @@ typedef struct ib_config {
     double bench_seconds;    /* 5 */
     char *mlflow;            /* train, sweep: the server's address; NULL: MLFLOW_TRACKING_URI's */
     char *mlflow_experiment; /* NULL: MLFLOW_EXPERIMENT_NAME's, or as the record is named */
-    char *mlflow_register; /* train, sync: the registered model to make a version of; NULL: none */
-    char *mlflow_study;    /* train: the folder of the study that the run is of; NULL: none */
-    double mlflow_wait;    /* seconds at the end of a run */
+    char *mlflow_register;   /* the registered model to make a version of; NULL: none */
+    char *mlflow_study;      /* train: the folder of the study that the run is of; NULL: none */
+    double mlflow_wait;      /* seconds at the end of a run */
     char *to;              /* sync: the server's address */
     char *profile;         /* bench: where the trace goes */
     char *prices;          /* cost: "experiments/prices.yaml" */

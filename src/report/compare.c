@@ -164,9 +164,12 @@ static json_t *read_metrics(const char *directory) {
     return lines;
 }
 
+/* Fresh memory; NULL: no metric. */
 static char *metric_name(const json_t *metric) {
-    return ib_format("%s@%lld", json_string_value(json_object_get(metric, "key")),
-                     (long long)json_integer_value(json_object_get(metric, "step")));
+    const char *key = json_string_value(json_object_get(metric, "key"));
+    return key == NULL ? NULL
+                       : ib_format("%s@%lld", key,
+                                   (long long)json_integer_value(json_object_get(metric, "step")));
 }
 
 static json_t *by_name(const json_t *lines) {

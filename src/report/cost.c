@@ -82,6 +82,9 @@ static ib_status take_row(ib_prices *prices, const ib_yaml_node *row, ib_error *
 }
 
 ib_status ib_prices_read(const char *path, ib_prices *prices, ib_error *err) {
+    if (!ib_path_exists(path))
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "%s, the table of prices, is not there: name one with --prices FILE", path);
     IB_TRY(ib_yaml_read(path, &prices->yaml, err));
     IB_TRY(ib_yaml_check(&prices->yaml, prices->yaml.root, "a price table", FILE_KEYS, NULL, err));
     const ib_yaml_node *list = ib_yaml_get(prices->yaml.root, "prices");

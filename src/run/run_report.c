@@ -1,8 +1,10 @@
 /* isobit report: tables, figures and findings of a study, as files. */
 #include "run/run.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -111,6 +113,12 @@ ib_status ib_run_report(const ib_arguments *arguments, const ib_run_context *con
     places p = {0};
     ib_status status = ib_report_gather(arguments, context, &material, err);
     material.input.program = "isobit " IB_VERSION ", NUMERICS " IB_NUMERICS_VERSION;
+    if (status == IB_OK && arguments->config.output == NULL &&
+        access(material.directory, W_OK) != 0 && errno != ENOENT)
+        status = ib_fail(err, IB_ERROR_RUNTIME,
+                         "the report would go into %s, which is not writable: say where else with "
+                         "-o FILE.html",
+                         material.directory);
     if (status == IB_OK)
         status = choose_places(arguments->config.output, material.directory, &p, err);
     if (status == IB_OK)

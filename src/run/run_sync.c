@@ -74,8 +74,10 @@ ib_status ib_run_sync(const ib_arguments *arguments, const ib_run_context *conte
     ib_status status = ib_tracking_prices_open(config, &prices, err);
     if (status == IB_OK)
         status = ib_mlflow_open(uri, context->environment, &client, err);
-    if (status == IB_OK)
+    if (status == IB_OK) {
+        ib_mlflow_tell_retries(client, context->log);
         status = sync_all(arguments, context, client, &common, &totals, err);
+    }
     ib_tracking_prices_close(&prices);
     free(totals.first_failure);
     ib_mlflow_close(client);

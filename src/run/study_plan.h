@@ -37,6 +37,8 @@ typedef struct ib_study_plan {
     const char *runs_dir, *data_dir;
     const char *mlflow;            /* --mlflow, for the runs' processes; NULL: not given */
     const char *mlflow_experiment; /* theirs on that server; NULL: as they find it */
+    const char *mlflow_register;   /* NULL: not given */
+    double mlflow_wait;            /* seconds */
     int tracked;                   /* whether they are sent to one */
     ib_study_run *runs;
     size_t run_count;

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/number.h"
 #include "base/threads.h"
 
 /* ---- locks and leftovers ------------------------------------------------------------------------
@@ -118,7 +119,8 @@ static int belongs_to_machine(const ib_option *option) {
 /* "isobit train --epochs=5 ..."; a NULL word among them: out of memory. */
 static ib_status make_words(const ib_study_plan *plan, const ib_study_run *run, const char *go_on,
                             unsigned threads, word_list *list, ib_error *err) {
-    enum { OTHERS = 9 };
+    enum { OTHERS = 11 };
+    char wait[IB_DOUBLE_TEXT];
     const ib_study_cell *cell = &plan->study->cells[run->first_cell];
     const ib_option *option;
     *list = (word_list){calloc(IB_MAX_OPTIONS + OTHERS + 1, sizeof *list->words), 0};
@@ -140,9 +142,14 @@ static ib_status make_words(const ib_study_plan *plan, const ib_study_run *run, 
         list->words[list->count++] = ib_format("--mlflow=%s", plan->mlflow);
     if (plan->mlflow_experiment != NULL)
         list->words[list->count++] = ib_format("--mlflow-experiment=%s", plan->mlflow_experiment);
-    if (plan->tracked)
+    if (plan->mlflow_register != NULL)
+        list->words[list->count++] = ib_format("--mlflow-register=%s", plan->mlflow_register);
+    if (plan->tracked) {
+        ib_print_double(plan->mlflow_wait, wait);
+        list->words[list->count++] = ib_format("--mlflow-wait=%s", wait);
         list->words[list->count++] =
             ib_format("--mlflow-study=%s/%s", plan->runs_dir, plan->study->name);
+    }
     for (size_t i = 0; i < list->count; ++i)
         if (list->words[i] == NULL)
             return ib_fail_memory(err);

@@ -147,7 +147,8 @@ static ib_status visit_folders(sync_work *w, const char *path, const char *below
 }
 
 /* A record that a sweep has set aside: nobody needs it, but where it was sent while its process
- * lived, the server should hear how that ended. */
+ * lived (mlflow.json is there before the first request that makes a run), the server should hear
+ * how that ended. */
 static ib_status visit_set_aside(sync_work *w, const char *directory, const char *name,
                                  ib_error *err) {
     (void)name, (void)err;
@@ -324,6 +325,8 @@ static int is_named(const ib_run_context *context, const char *variable) {
 void ib_tracking_prepare(const ib_config *config, const ib_run_context *context,
                          ib_study_plan *plan) {
     plan->mlflow = config->mlflow;
+    plan->mlflow_register = config->mlflow_register;
+    plan->mlflow_wait = config->mlflow_wait;
     plan->tracked = ib_tracking_uri(config, context) != NULL;
     unsetenv("MLFLOW_RUN_ID"); /* one run: not that of all the processes started from here */
     if (ib_tracking_uri(config, context) != NULL && !is_named(context, "MLFLOW_EXPERIMENT_NAME") &&
@@ -351,7 +354,9 @@ static ib_status send_rest(const ib_config *config, const ib_study_plan *plan,
                            ib_error *err) {
     ib_tracking_prices prices;
     ib_status status = ib_tracking_prices_open(config, &prices, err);
-    ib_mlflow_names common = {.extras = ib_tracking_cost, .extras_context = &prices};
+    ib_mlflow_names common = {.registered = config->mlflow_register,
+                              .extras = ib_tracking_cost,
+                              .extras_context = &prices};
     if (status == IB_OK)
         status = ib_sync_path(client, directory, &common, NULL, totals, err);
     sync_work w = {.client = client, .totals = totals};

@@ -27,6 +27,8 @@ void ib_mlflow_close(ib_mlflow_client *client);
 /* The server's URI without credentials; owned by the client. */
 const char *ib_mlflow_server(const ib_mlflow_client *client);
 
+/* The first time that the server must be tried again, log (NULL: nobody) hears why. */
+void ib_mlflow_tell_retries(ib_mlflow_client *client, FILE *log);
 /* From now on at most so many seconds are spent on the server. */
 void ib_mlflow_limit(ib_mlflow_client *client, double seconds);
 /* Whether the environment names the experiment. */

@@ -31,6 +31,7 @@ struct ib_mlflow_client {
     struct curl_slist *json_headers, *file_headers;
     char reason[CURL_ERROR_SIZE];
     unsigned random;
+    FILE *retry_log;         /* NULL: nobody to be told of retries, or told already */
     int transient;           /* whether the last failure may pass by itself */
     char error_code[64];     /* MLflow's, of the last failure; "" for none */
     atomic_int impatient;    /* the run has ended: a server that does not answer is left alone */

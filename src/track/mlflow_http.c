@@ -272,6 +272,17 @@ static ib_status attempt(ib_mlflow_client *client, const request *r, json_t **bo
     return status;
 }
 
+static void tell_retry(ib_mlflow_client *client, const ib_error *err) {
+    if (client->retry_log == NULL || client->settings.max_retries == 0)
+        return;
+    fprintf(client->retry_log,
+            "isobit: MLflow: %s; trying again (at most %d times a request, by "
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES; an interrupt loses nothing)\n",
+            ib_error_text(err), client->settings.max_retries);
+    fflush(client->retry_log);
+    client->retry_log = NULL;
+}
+
 static ib_status perform(ib_mlflow_client *client, request *r, json_t **body, ib_error *err) {
     if (r->url == NULL)
         return ib_fail_memory(err);
@@ -283,8 +294,10 @@ static ib_status perform(ib_mlflow_client *client, request *r, json_t **body, ib
         status = ib_mlflow_too_late(client)
                      ? fail_connection(client, CURLE_ABORTED_BY_CALLBACK, r->what, err)
                      : attempt(client, r, &got, &retry_after, err);
-        if (status == IB_OK || !client->transient || r->once ||
-            !ib_mlflow_wait(client, n, retry_after))
+        if (status == IB_OK || !client->transient || r->once)
+            break;
+        tell_retry(client, err);
+        if (!ib_mlflow_wait(client, n, retry_after))
             break;
     }
     if (status == IB_OK && body != NULL)
@@ -409,6 +422,10 @@ const char *ib_mlflow_server(const ib_mlflow_client *client) {
 
 int ib_mlflow_names_experiment(const ib_mlflow_client *client) {
     return client->settings.experiment_name != NULL || client->settings.experiment_id != NULL;
+}
+
+void ib_mlflow_tell_retries(ib_mlflow_client *client, FILE *log) {
+    client->retry_log = log;
 }
 
 void ib_mlflow_limit(ib_mlflow_client *client, double seconds) {

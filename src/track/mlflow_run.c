@@ -212,6 +212,10 @@ ib_status ib_mlflow_ensure_run(ib_mlflow_sender *s, const char *experiment, cons
             IB_TRY(find_run(s, isobit_id, &found, err));
             if (found)
                 break;
+            /* Killed after the request, the record must tell that the server may have the run: one
+             * that a sweep sets aside is sent only then. */
+            if (attempt == 0)
+                IB_TRY(ib_mlflow_cursor_save(&s->cursor, err));
             ib_status status = create_run(s, isobit_id, run_name, start_ms, err);
             s->is_new = status == IB_OK;
             if (status == IB_OK)

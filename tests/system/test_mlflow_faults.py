@@ -234,7 +234,8 @@ def test_long_outage(directory):
     back = []
     timer = threading.Timer(12, lambda: back.append(Fake(port=fake.port)))
     timer.start()
-    call("sync", "--to", fake.uri, cwd=directory, MLFLOW_HTTP_REQUEST_MAX_RETRIES="100")
+    done = call("sync", "--to", fake.uri, cwd=directory, MLFLOW_HTTP_REQUEST_MAX_RETRIES="100")
+    assert done.stderr.count("trying again (at most 100 times") == 1, done.stderr
     timer.join()
     check(back[0], place)
     back[0].stop()

@@ -257,6 +257,18 @@ def edit_cursor(place, uri, name):
         json.dump(state, stream)
 
 
+def test_registered(directory):
+    """Each cell's model is a version, whoever sends it: its own process, or the sweep's end."""
+    write_study(directory, size=320, epochs=1)
+    fake = Fake()
+    assert finish(sweep(directory, fake, "--mlflow-register", "four", "--mlflow-wait", "60")) == ""
+    parent = check_whole(fake, directory)
+    nested = [r["info"]["run_id"] for r in nested_in(fake, parent)]
+    assert sorted(v["run_id"] for v in fake.registered["four"]) == sorted(nested)
+    finish(sweep(directory, fake, "--mlflow-register", "a/b"), code=2)
+    fake.stop()
+
+
 def test_no_server(directory):
     """The sweep's exit code and its runs are those of one without a server; it is said once."""
     write_study(directory, size=320, epochs=1)

@@ -118,6 +118,7 @@ def check_refusals(directory, place):
     run("cost", place, "--prices", path, "--machine", "other", cwd=directory, code=2,
         message="other")
     run("cost", directory + "/nothing", "--prices", path, cwd=directory, code=3, message="nothing")
+    run("cost", place, cwd=directory, code=2, message="--prices FILE")
     shipped = os.path.join(os.environ["SOURCE_DIR"], "experiments", "prices.yaml")
     assert "no price" in run("cost", place, "--prices", shipped, cwd=directory)
 
