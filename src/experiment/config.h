@@ -92,12 +92,12 @@ typedef struct ib_config {
     char *mlflow_register;   /* the registered model to make a version of; NULL: none */
     char *mlflow_study;      /* train: the folder of the study that the run is of; NULL: none */
     double mlflow_wait;      /* seconds at the end of a run */
-    char *to;              /* sync: the server's address */
-    char *profile;         /* bench: where the trace goes */
-    char *prices;          /* cost: "experiments/prices.yaml" */
-    char *machine;         /* cost: the row of the price table for all runs */
-    double watts;          /* cost: estimate energy by this power; 0: not */
-    int measure;           /* describe: the floor of a step on this machine too */
+    char *to;                /* sync: the server's address */
+    char *profile;           /* bench: where the trace goes */
+    char *prices;            /* cost: "experiments/prices.yaml" */
+    char *machine;           /* cost: the row of the price table for all runs */
+    double watts;            /* cost: estimate energy by this power; 0: not */
+    int measure;             /* describe: the floor of a step on this machine too */
 } ib_config;
 
 #endif
