@@ -180,8 +180,9 @@ static ib_status profile_model(const ib_config *config, ib_backend *backend, ib_
 static ib_status open_model(const ib_config *config, ib_backend *backend, ib_model **model,
                             ib_error *err) {
     const ib_dataset_info *digits = ib_dataset_find("digits");
-    return ib_model_open(backend, config, digits->mean, digits->standard_deviation,
-                         (size_t)config->batch_size, 1, model, err);
+    IB_TRY(ib_model_open(backend, config, digits->mean, digits->standard_deviation,
+                         (size_t)config->batch_size, 1, model, err));
+    return ib_check_model_memory(*model, err);
 }
 
 ib_status ib_bench_step(const ib_config *config, double seconds, FILE *out, ib_error *err) {

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/limits.h"
+#include "track/resources_read.h"
 
 _Static_assert((int)IB_CHOOSE_OFFICIAL == (int)IB_SPLIT_OFFICIAL &&
                    (int)IB_CHOOSE_70_10_20 == (int)IB_SPLIT_70_10_20,
@@ -34,6 +36,21 @@ size_t ib_session_test_batch(const ib_config *config, const ib_session *session)
     return batch < session->split.test_count ? batch : session->split.test_count;
 }
 
+ib_status ib_check_model_memory(const ib_model *model, ib_error *err) {
+    ib_network_memory m = ib_model_memory(model);
+    double needed = (double)m.parameters + (double)m.gradients + (double)m.optimizer +
+                    (double)m.activations + (double)m.activation_gradients;
+    ib_limits limits;
+    ib_memory_use machine;
+    ib_limits_read("", &limits);
+    if (!ib_read_memory("", &limits, &machine) || needed <= (double)machine.total)
+        return IB_OK;
+    return ib_fail(err, IB_ERROR_USAGE,
+                   "training this network needs %.1f GB for a batch of this size, and there are "
+                   "%.1f GB here: take a smaller --batch-size",
+                   1e-9 * needed, 1e-9 * (double)machine.total);
+}
+
 ib_status ib_session_open_model(const ib_config *config, int training, ib_session *session,
                                 ib_error *err) {
     /* In training, evaluation goes through the training batch's memory. */
@@ -43,6 +60,7 @@ ib_status ib_session_open_model(const ib_config *config, int training, ib_sessio
                          training, &session->model, err));
     if (!training)
         return IB_OK;
+    IB_TRY(ib_check_model_memory(session->model, err));
     if (config->init_model != NULL)
         return ib_model_load(session->model, config->init_model, err);
     return ib_model_initialize(session->model, config->seed, err);

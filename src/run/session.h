@@ -25,6 +25,9 @@ ib_status ib_session_open(const ib_config *config, ib_session *session, ib_error
 /* training 1: initialised by the seed or from --init-model. 0: for evaluation, without weights. */
 ib_status ib_session_open_model(const ib_config *config, int training, ib_session *session,
                                 ib_error *err);
+/* IB_ERROR_USAGE when the model was opened for more than the memory of the machine, or of the
+ * container: the kernel would kill the run once it touches that much. */
+ib_status ib_check_model_memory(const ib_model *model, ib_error *err);
 /* Images evaluated at a time: --test-batch-size, or fewer when there are fewer. */
 size_t ib_session_test_batch(const ib_config *config, const ib_session *session);
 void ib_session_close(ib_session *session);

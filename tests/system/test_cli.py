@@ -16,7 +16,7 @@ import struct
 import subprocess
 import sys
 
-from runner import run_tests
+from runner import Skip, run_tests
 
 ISOBIT = os.environ["ISOBIT"]
 DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
@@ -504,6 +504,23 @@ def test_completion(directory):
     done = subprocess.run(["bash", "-c", ask], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout.splitlines() == ["adadelta adam", "prepare"], done.stdout
     assert run("manual").out.startswith(".TH ISOBIT 1")
+
+
+def test_more_than_the_memory(directory):
+    """Refused before anything is written, and before the kernel kills what touches that much."""
+    with open("/proc/meminfo", encoding="ascii") as stream:
+        there = 1024 * int(stream.readline().split()[1])
+    few = ["--model", "resnet50", "--optimizer", "adam", "--data-dir", DATA, "--dataset", "digits"]
+    done = run("describe", "--model", "resnet50", "--batch-size", "65536", "--json")
+    expect(done, 0)
+    needed = sum(v for k, v in json.loads(done.out).items()
+                 if k.endswith("_bytes"))
+    if needed <= there:
+        raise Skip(f"this machine has {there} bytes, and 65,536 images need {needed}")
+    for command in (["train", *few], ["train", "--dry-run", *few],
+                    ["bench", "step", "--model", "resnet50", "--seconds", "0.1"]):
+        expect(run(*command, "--batch-size", "65536", cwd=directory), 2, "smaller --batch-size")
+    assert files_below(directory) == []
 
 
 def test_awkward_paths(directory):
