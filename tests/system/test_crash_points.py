@@ -1,0 +1,518 @@
+"""A command is killed (SIGKILL) at its N-th call that changes a file or sends something; then what it
+left is looked at, and what a user would do next must end as if nothing had happened.
+
+environment: ISOBIT, ISOBIT_TEST_DATA, BUILD_DIR; ISOBIT_TEST_SEED chooses where the places begin (and
+prints it); ISOBIT_CRASH_EVERY=1 takes every N, in the middle of writing too; ISOBIT_CRASH_AT=N or
+N:half only that one. Words on the command line choose among the scenarios.
+"""
+import copy
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+from mlflow_fake import Fake
+from test_mlflow_faults import check, environment_of
+from test_mlflow_sweep import check_whole, write_study
+
+ISOBIT = os.environ["ISOBIT"]
+DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
+KILL_AT = os.path.join(os.environ["BUILD_DIR"], "tests", "kill_at")
+SEED = int(os.environ.get("ISOBIT_TEST_SEED", "0")) or time.time_ns() % 1000000
+EVERY = int(os.environ.get("ISOBIT_CRASH_EVERY", "0"))
+ONLY = os.environ.get("ISOBIT_CRASH_AT")
+TRAIN = ["train", "--dataset", "digits", "--data-dir", DATA, "--model", "mlp", "--train-size", "320",
+         "--test-size", "50", "--epochs", "2", "--checkpoint-every", "3", "--log-interval", "1",
+         "--trace", "--json", "--threads", "1"]
+# LeakSanitizer cannot look into a process that is traced.
+PLAIN = environment_of(ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
+
+
+def call(directory, *words, code=0, **environment):
+    done = subprocess.run([ISOBIT, *words], cwd=directory, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=200, env={**PLAIN, **environment})
+    assert code is None or done.returncode == code, \
+        f"isobit {words[0]}: exit code {done.returncode}, not {code}: {done.stderr}"
+    return done
+
+
+def answer_of(done):
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def read(path):
+    with open(path, encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def sha256_of(path):
+    with open(path, "rb") as stream:
+        return hashlib.sha256(stream.read()).hexdigest()
+
+
+def walk(directory):
+    """Every file and folder below, but for records that a sweep has set aside."""
+    for place, folders, names in os.walk(directory):
+        if ".set-aside" in folders:
+            folders.remove(".set-aside")
+        yield place, folders, names
+
+
+# ---- what holds at any time ----------------------------------------------------------------------
+
+
+def check_checkpoint(path):
+    with open(path, "rb") as stream:
+        text = stream.read()
+    sealed, _, seal = text.rpartition(b',"sha256":"')
+    assert hashlib.sha256(sealed).hexdigest() == seal[:64].decode(), f"{path}: the seal is broken"
+    for part in ("model", "optimizer"):
+        whole = path.removesuffix(".json") + f".{part}.safetensors"
+        assert sha256_of(whole) == json.loads(text)[part + "_sha256"], whole
+
+
+def check_files(directory, wanted=None):
+    """No file that a reader takes for whole is half. wanted: the answer of the undisturbed run."""
+    for place, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(place, name)
+            if name.endswith(".json"):
+                assert isinstance(read(path), dict), path
+            if name.startswith("step-") and name.endswith(".json"):
+                check_checkpoint(path)
+        if "run.json" not in names:
+            continue
+        record = read(os.path.join(place, "run.json"))
+        results = record["results"] or {}
+        for part in ("model", "optimizer"):
+            path = os.path.join(place, part + ".safetensors")
+            if results or os.path.exists(path):
+                expected = (wanted or results).get(part + "_sha256")
+                assert expected in (None, sha256_of(path)), f"{path} is not the run's"
+
+
+def check_nothing_left(directory):
+    """What killed processes left does not pile up."""
+    for place, folders, names in walk(directory):
+        for name in names + folders:
+            path = os.path.join(place, name)
+            assert ".tmp-" not in name, f"{path} is left"
+            assert name != "checkpoints", f"{path} is left of a finished run"
+            assert not name.startswith(".new-"), f"{path} is left"
+        parent = os.path.basename(os.path.dirname(place))
+        assert parent != "digits-mlp" or place.endswith(".locks") or "run.json" in names, \
+            f"{place} is no run"
+
+
+def lines_of(path):
+    with open(path, encoding="utf-8") as stream:
+        return [json.loads(line) for line in stream]
+
+
+def points_of(place):
+    return [(p["key"], p["value"], p["step"], p["epoch"])
+            for p in lines_of(os.path.join(place, "metrics.jsonl")) if p["key"] != "train_seconds"]
+
+
+def check_run(place, undisturbed):
+    """A finished record that could be the undisturbed one's."""
+    assert read(os.path.join(place, "run.json"))["status"] == "finished", place
+    check_files(place, undisturbed["answer"])
+    assert points_of(place) == undisturbed["points"], "metrics.jsonl"
+    lines_of(os.path.join(place, "resources.jsonl"))
+    assert sha256_of(os.path.join(place, "trace.bin")) == undisturbed["trace"], "trace.bin"
+
+
+def runs_of(directory):
+    return [place for place, _, names in walk(os.path.join(directory, "runs"))
+            if "run.json" in names]
+
+
+# ---- on the server --------------------------------------------------------------------------------
+
+
+def active(fake):
+    return [r for r in fake.runs.values() if r["info"]["lifecycle_stage"] == "active"]
+
+
+def check_server(directory, fake):
+    """After sync: each record is there once, and nothing is taken for alive that is not."""
+    if os.path.isdir(os.path.join(directory, "runs")):
+        call(directory, "sync", "--to", fake.uri)
+    ids = [r["tags"]["isobit.run_id"] for r in active(fake)]
+    assert len(ids) == len(set(ids)), f"a run is there twice: {ids}"
+    going = [r["tags"]["isobit.run_id"] for r in active(fake) if r["info"]["status"] == "RUNNING"]
+    assert not going, f"the server takes {going} for alive"
+    for place in runs_of(directory):
+        assert os.path.basename(place) in ids, f"{place} is not on the server"
+    owners = [m["run"] for m in fake.models.values()]
+    assert len(owners) == len(set(owners)), "a run has two models"
+
+
+def check_resumed_on_server(fake, place):
+    """Points that were sent before the kill keep their times, so that only the rest is compared."""
+    run = next(r for r in active(fake) if r["tags"]["isobit.run_id"] == os.path.basename(place))
+    assert run["info"]["status"] == "FINISHED", run["info"]
+    sent = [(key, str(value), step) for key, value, _, step in run["points"]
+            if not key.startswith(("result/", "system/")) and key != "train_seconds"]
+    assert sorted(sent) == sorted((k, str(v), s) for k, v, s, _ in points_of(place)), "points"
+    prefix = run["info"]["artifact_uri"].removeprefix("mlflow-artifacts:/") + "/"
+    for name in os.listdir(place):
+        path = os.path.join(place, name)
+        if name != "mlflow.json":
+            with open(path, "rb") as stream:
+                assert fake.files[prefix + name] == stream.read(), f"{name} on the server"
+    assert len(run["outputs"]) == 1 and len(run["inputs"]) == 2
+
+
+# ---- scenarios ------------------------------------------------------------------------------------
+
+
+class Scenario:
+    """One command and what is done after it was killed. every: of how many places one is tried."""
+    whom, every, server, slow = "first", 60, False, False
+
+    def __init__(self, parent):
+        self.parent = parent
+        self.template = os.path.join(parent, "template")
+        os.makedirs(self.template)
+        self.fake = Fake() if self.server else None
+        self.state = None
+        self.prepare(self.template)
+        if self.fake:
+            self.state = self.take_state()
+
+    def take_state(self):
+        f = self.fake
+        return copy.deepcopy((f.experiments, f.runs, f.models, f.files, f.registered))
+
+    def restore_state(self):
+        f = self.fake
+        with f.lock:
+            f.experiments, f.runs, f.models, f.files, f.registered = copy.deepcopy(self.state)
+
+    def prepare(self, directory):
+        """Into directory: what is there before the command."""
+
+    def kill(self, directory, words, at, how="before", whom=None):
+        """Returns the exit code and the lines of the calls; words: of isobit."""
+        log = os.path.join(self.parent, "log")
+        done = subprocess.run([KILL_AT, whom or self.whom, str(at), how, log, ISOBIT, *words],
+                              cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                              text=True, timeout=200, env=PLAIN)
+        assert done.returncode != 125, done.stderr
+        with open(log, encoding="utf-8", errors="replace") as stream:
+            lines = stream.read().splitlines()
+        return done, lines
+
+
+class Train(Scenario):
+    every = 55
+
+    def words(self):
+        return [*TRAIN, *(["--mlflow", self.fake.uri] if self.fake else [])]
+
+    def prepare(self, directory):
+        self.undisturbed = undisturbed_run()
+
+    def check(self, directory):
+        places = runs_of(directory)
+        check_files(directory, self.undisturbed["answer"])
+        if self.fake:
+            check_server(directory, self.fake)
+        assert len(places) <= 1, places
+        if places:
+            words = ["train", "--resume", places[0], "--json", "--data-dir", DATA]
+            answer = answer_of(call(directory, *words, *self.words()[len(TRAIN):]))
+            assert answer["model_sha256"] == self.undisturbed["answer"]["model_sha256"]
+            assert answer["optimizer_sha256"] == self.undisturbed["answer"]["optimizer_sha256"]
+            check_run(places[0], self.undisturbed)
+        else:  # killed too early to have a record: the command again
+            call(directory, *self.words())
+            check_run(runs_of(directory)[0], self.undisturbed)
+        if self.fake:
+            check_server(directory, self.fake)
+            check_resumed_on_server(self.fake, runs_of(directory)[0])
+        check_nothing_left(directory)
+
+
+class TrainMlflow(Train):
+    server, every = True, 120
+
+
+class Resume(Train):
+    """What is killed is the part after another kill."""
+
+    def prepare(self, directory):
+        super().prepare(directory)
+        words = super().words()
+        _, lines = self.kill(directory, words, 0)
+        at = next(int(line.split()[0]) for line in lines if "step-000000000006.json" in line
+                  and " fsync " in line)
+        shutil.rmtree(os.path.join(directory, "runs"))
+        if self.fake:
+            self.fake.__init__(port=self.restart_port())
+        self.kill(directory, words, at)
+        assert len(runs_of(directory)) == 1
+
+    def restart_port(self):
+        self.fake.stop()
+        return self.fake.port
+
+    def words(self):
+        place = os.path.relpath(runs_of(self.template)[0], self.template)
+        return ["train", "--resume", place, "--json", "--data-dir", DATA,
+                *super().words()[len(TRAIN):]]
+
+
+class ResumeMlflow(Resume):
+    server, every = True, 120
+
+
+class Sync(Scenario):
+    server, every = True, 60
+
+    def prepare(self, directory):
+        call(directory, *TRAIN)
+
+    def words(self):
+        return ["sync", "--to", self.fake.uri]
+
+    def check(self, directory):
+        check_files(directory)
+        check_server(directory, self.fake)
+        check(self.fake, runs_of(directory)[0])
+        assert len(self.fake.models) == 1
+        check_nothing_left(directory)
+
+
+class Sweep(Scenario):
+    every, resume = 40, []
+
+    def prepare(self, directory):
+        write_study(directory, size=320, epochs=2, rates="[0.5]")
+        path = os.path.join(directory, "four.yaml")
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text.replace("base: {", "base: {checkpoint-every: 3, "))
+        self.wanted = undisturbed_sweep(path)
+
+    def words(self):
+        return ["sweep", "four.yaml", "--data-dir", DATA,
+                *(["--mlflow", self.fake.uri, "--mlflow-wait", "20"] if self.fake else [])]
+
+    def check(self, directory):
+        check_files(directory)
+        if self.fake:
+            check_server(directory, self.fake)
+        call(directory, *self.words(), *self.resume)
+        check_files(directory)
+        assert hashes_of(directory) == self.wanted, "other runs than those of the undisturbed sweep"
+        cells = read(os.path.join(directory, "runs", "four", "study.json"))["cells"]
+        assert [cell["state"] for cell in cells] == ["finished"] * 2
+        check_nothing_left(directory)
+        if self.fake:
+            check_server(directory, self.fake)
+            if not self.resume:
+                check_whole(self.fake, directory, cells=2)
+
+
+class SweepRuns(Sweep):
+    whom = "others"
+
+
+class SweepAll(Sweep):
+    whom, resume = "all", ["--resume"]
+
+
+class SweepMlflow(Sweep):
+    server, every = True, 80
+
+
+class SweepRunsMlflow(SweepMlflow):
+    whom = "others"
+
+
+class SweepAllMlflow(SweepMlflow):
+    whom = "all"
+
+
+class SweepResume(SweepAll):
+    """The sweep that is killed goes on with a run that was killed before."""
+
+    def prepare(self, directory):
+        super().prepare(directory)
+        _, lines = self.kill(directory, super().words(), 0)
+        at = [int(line.split()[0]) for line in lines if "step-000000000005.json" in line]
+        shutil.rmtree(os.path.join(directory, "runs"))
+        self.kill(directory, super().words(), at[-1])
+
+    def words(self):
+        return [*super().words(), "--resume"]
+
+
+class Prepare(Scenario):
+    every = 12
+
+    def words(self):
+        return ["data", "prepare", "--dataset", "digits", "--data-dir", "data"]
+
+    def check(self, directory):
+        call(directory, *self.words())
+        call(directory, "data", "verify", "--dataset", "digits", "--data-dir", "data")
+        check_nothing_left(directory)
+
+
+class Hash(Scenario):
+    every = 3
+
+    def prepare(self, directory):
+        call(directory, *TRAIN)
+        place = os.path.relpath(runs_of(directory)[0], directory)
+        call(directory, "hash", "update", "data", "--dataset", "digits", "--data-dir", DATA)
+        self.rest = ["result", place]
+
+    def words(self):
+        return ["hash", "update", *self.rest]
+
+    def check(self, directory):
+        check_files(directory)
+        call(directory, "hash", "verify", "data", "--dataset", "digits", "--data-dir", DATA)
+        call(directory, *self.words())
+        call(directory, "hash", "verify", *self.rest)
+        check_nothing_left(directory)
+
+
+class Report(Scenario):
+    every = 60
+
+    def prepare(self, directory):
+        call(directory, *TRAIN)
+
+    def words(self):
+        return ["report", "runs", "-o", "out/report.html"]
+
+    def check(self, directory):
+        path = os.path.join(directory, "out/report.html")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as stream:
+                assert stream.read().rstrip().endswith("</html>"), "half a page"
+        call(directory, *self.words())
+        check_nothing_left(directory)
+
+
+UNDISTURBED = {}
+
+
+def undisturbed_run():
+    if "run" not in UNDISTURBED:
+        with tempfile.TemporaryDirectory() as directory:
+            answer = answer_of(call(directory, *TRAIN))
+            place = runs_of(directory)[0]
+            UNDISTURBED["run"] = {"answer": answer, "points": points_of(place),
+                                  "trace": sha256_of(os.path.join(place, "trace.bin"))}
+    return UNDISTURBED["run"]
+
+
+def hashes_of(directory):
+    """(experiment_sha256, model_sha256) of the finished runs, in order."""
+    records = [read(os.path.join(place, "run.json")) for place in runs_of(directory)]
+    assert all(r["status"] == "finished" for r in records), [r["status"] for r in records]
+    return sorted((r["experiment_sha256"], r["results"]["model_sha256"]) for r in records)
+
+
+def undisturbed_sweep(study):
+    if "sweep" not in UNDISTURBED:
+        with tempfile.TemporaryDirectory() as directory:
+            call(directory, "sweep", study, "--data-dir", DATA)
+            UNDISTURBED["sweep"] = hashes_of(directory)
+            assert len(UNDISTURBED["sweep"]) == 2
+    return UNDISTURBED["sweep"]
+
+
+# ---- one after another ----------------------------------------------------------------------------
+
+
+def try_place(scenario, at, how):
+    """Returns the call where the command was killed, None when it was not, and what went wrong."""
+    directory = os.path.join(scenario.parent, "here")
+    shutil.copytree(scenario.template, directory, symlinks=True)
+    if scenario.fake:
+        scenario.restore_state()
+    done, lines = scenario.kill(directory, scenario.words(), at, how)
+    where = lines[-1] if len(lines) >= at else None
+    why = None
+    try:
+        assert where or done.returncode == 0, done.stderr
+        scenario.check(directory)
+    except Exception:
+        why = traceback.format_exc()
+    shutil.rmtree(directory)
+    return where, why
+
+
+def places_of(kind, source):
+    """(N, how) without end."""
+    if ONLY:
+        at, _, how = ONLY.partition(":")
+        yield int(at), how or "before"
+        return
+    every = EVERY or kind.every
+    at = source.randrange(1, every + 1)
+    while True:
+        yield at, "before" if EVERY else source.choice(["before", "half"])
+        at += every
+
+
+def try_all(kind, parent):
+    """Returns the numbers of places tried and failed."""
+    tried = failed = 0
+    scenario = kind(parent)
+    for at, how in places_of(kind, random.Random(f"{SEED} {kind.__name__}")):
+        where, why = try_place(scenario, at, how)
+        results = [(how, where, why)]
+        if EVERY and where and where.split()[2] in ("write", "sendto"):
+            results.append(("half", *try_place(scenario, at, "half")))
+        for how, where, why in results:
+            tried += where is not None
+            failed += why is not None
+            if why:
+                print(f"FAILED at {where or 'no place'}; again: ISOBIT_CRASH_AT={at}:{how} "
+                      f"{sys.argv[0]} {kind.__name__}\n{why}", flush=True)
+        if not where:
+            break
+    if scenario.fake:
+        scenario.fake.stop()
+    return tried, failed
+
+
+KINDS = [Train, TrainMlflow, Resume, ResumeMlflow, Sync, Sweep, SweepRuns, SweepAll, SweepResume,
+         SweepMlflow, SweepRunsMlflow, SweepAllMlflow, Prepare, Hash, Report]
+
+
+def main():
+    print(f"ISOBIT_TEST_SEED={SEED}")
+    tried = failed = 0
+    for kind in KINDS:
+        if sys.argv[1:] and kind.__name__ not in sys.argv[1:]:
+            continue
+        begun = time.time()
+        with tempfile.TemporaryDirectory(prefix="isobit-crash-") as parent:
+            counts = try_all(kind, parent)
+        print(f"{kind.__name__}: killed at {counts[0]} places, {counts[1]} failed, "
+              f"{time.time() - begun:.1f} s", flush=True)
+        tried += counts[0]
+        failed += counts[1]
+    print(f"{tried} places, {failed} failed")
+    return 1 if failed or not tried else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
