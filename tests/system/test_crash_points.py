@@ -57,7 +57,7 @@ def sha256_of(path):
 
 
 def walk(directory):
-    """Every file and folder below, but for records that a sweep has set aside."""
+    """Every folder below, but for records that a sweep has set aside."""
     for place, folders, names in os.walk(directory):
         if ".set-aside" in folders:
             folders.remove(".set-aside")
@@ -97,13 +97,18 @@ def check_files(directory, wanted=None):
                 assert expected in (None, sha256_of(path)), f"{path} is not the run's"
 
 
+def state_of(place):
+    return read(os.path.join(place, "run.json"))["status"]
+
+
 def check_nothing_left(directory):
     """What killed processes left does not pile up."""
     for place, folders, names in walk(directory):
         for name in names + folders:
             path = os.path.join(place, name)
             assert ".tmp-" not in name, f"{path} is left"
-            assert name != "checkpoints", f"{path} is left of a finished run"
+            assert name != "checkpoints" or state_of(place) == "interrupted", \
+                f"{path} is left of a finished run"
             assert not name.startswith(".new-"), f"{path} is left"
         parent = os.path.basename(os.path.dirname(place))
         assert parent != "digits-mlp" or place.endswith(".locks") or "run.json" in names, \
@@ -122,7 +127,7 @@ def points_of(place):
 
 def check_run(place, undisturbed):
     """A finished record that could be the undisturbed one's."""
-    assert read(os.path.join(place, "run.json"))["status"] == "finished", place
+    assert state_of(place) == "finished", place
     check_files(place, undisturbed["answer"])
     assert points_of(place) == undisturbed["points"], "metrics.jsonl"
     lines_of(os.path.join(place, "resources.jsonl"))
@@ -131,7 +136,7 @@ def check_run(place, undisturbed):
 
 def runs_of(directory):
     return [place for place, _, names in walk(os.path.join(directory, "runs"))
-            if "run.json" in names]
+            if "run.json" in names and "/.new-" not in place]
 
 
 # ---- on the server --------------------------------------------------------------------------------
@@ -161,7 +166,10 @@ def check_resumed_on_server(fake, place):
     assert run["info"]["status"] == "FINISHED", run["info"]
     sent = [(key, str(value), step) for key, value, _, step in run["points"]
             if not key.startswith(("result/", "system/")) and key != "train_seconds"]
-    assert sorted(sent) == sorted((k, str(v), s) for k, v, s, _ in points_of(place)), "points"
+    wanted = [(k, str(v), s) for k, v, s, _ in points_of(place)]
+    assert sorted(sent) == sorted(wanted), \
+        f"missing: {sorted(set(wanted) - set(sent))}, too many: " \
+        f"{sorted(p for p in set(sent) if sent.count(p) > wanted.count(p))}"
     prefix = run["info"]["artifact_uri"].removeprefix("mlflow-artifacts:/") + "/"
     for name in os.listdir(place):
         path = os.path.join(place, name)
@@ -175,27 +183,17 @@ def check_resumed_on_server(fake, place):
 
 
 class Scenario:
-    """One command and what is done after it was killed. every: of how many places one is tried."""
-    whom, every, server, slow = "first", 60, False, False
+    """One command and what is done after it was killed. calls: about how many it makes; places: at
+    how many of them it is killed here."""
+    whom, calls, places, server = "first", 100, 1, False
 
     def __init__(self, parent):
         self.parent = parent
         self.template = os.path.join(parent, "template")
         os.makedirs(self.template)
         self.fake = Fake() if self.server else None
-        self.state = None
         self.prepare(self.template)
-        if self.fake:
-            self.state = self.take_state()
-
-    def take_state(self):
-        f = self.fake
-        return copy.deepcopy((f.experiments, f.runs, f.models, f.files, f.registered))
-
-    def restore_state(self):
-        f = self.fake
-        with f.lock:
-            f.experiments, f.runs, f.models, f.files, f.registered = copy.deepcopy(self.state)
+        self.known = self.fake and copy.deepcopy(self.fake.known())
 
     def prepare(self, directory):
         """Into directory: what is there before the command."""
@@ -213,7 +211,7 @@ class Scenario:
 
 
 class Train(Scenario):
-    every = 55
+    calls, places, sync_first = 125, 2, True
 
     def words(self):
         return [*TRAIN, *(["--mlflow", self.fake.uri] if self.fake else [])]
@@ -224,7 +222,7 @@ class Train(Scenario):
     def check(self, directory):
         places = runs_of(directory)
         check_files(directory, self.undisturbed["answer"])
-        if self.fake:
+        if self.fake and self.sync_first:
             check_server(directory, self.fake)
         assert len(places) <= 1, places
         if places:
@@ -243,11 +241,17 @@ class Train(Scenario):
 
 
 class TrainMlflow(Train):
-    server, every = True, 120
+    server, calls, places = True, 250, 1
+
+
+class TrainMlflowOnly(TrainMlflow):
+    """The run goes on before anything was sent again: its lines come with other times."""
+    sync_first = False
 
 
 class Resume(Train):
     """What is killed is the part after another kill."""
+    calls = 80
 
     def prepare(self, directory):
         super().prepare(directory)
@@ -257,13 +261,9 @@ class Resume(Train):
                   and " fsync " in line)
         shutil.rmtree(os.path.join(directory, "runs"))
         if self.fake:
-            self.fake.__init__(port=self.restart_port())
+            self.fake.forget()
         self.kill(directory, words, at)
         assert len(runs_of(directory)) == 1
-
-    def restart_port(self):
-        self.fake.stop()
-        return self.fake.port
 
     def words(self):
         place = os.path.relpath(runs_of(self.template)[0], self.template)
@@ -272,11 +272,11 @@ class Resume(Train):
 
 
 class ResumeMlflow(Resume):
-    server, every = True, 120
+    server, calls, places = True, 200, 1
 
 
 class Sync(Scenario):
-    server, every = True, 60
+    server, calls, places = True, 90, 2
 
     def prepare(self, directory):
         call(directory, *TRAIN)
@@ -293,7 +293,7 @@ class Sync(Scenario):
 
 
 class Sweep(Scenario):
-    every, resume = 40, []
+    calls, resume = 40, []
 
     def prepare(self, directory):
         write_study(directory, size=320, epochs=2, rates="[0.5]")
@@ -325,41 +325,49 @@ class Sweep(Scenario):
 
 
 class SweepRuns(Sweep):
-    whom = "others"
+    whom, calls = "others", 240
 
 
 class SweepAll(Sweep):
-    whom, resume = "all", ["--resume"]
+    whom, calls, resume = "all", 280, ["--resume"]
 
 
 class SweepMlflow(Sweep):
-    server, every = True, 80
+    server, calls = True, 150
 
 
 class SweepRunsMlflow(SweepMlflow):
-    whom = "others"
+    whom, calls = "others", 500
 
 
 class SweepAllMlflow(SweepMlflow):
-    whom = "all"
+    whom, calls = "all", 650
 
 
 class SweepResume(SweepAll):
     """The sweep that is killed goes on with a run that was killed before."""
+    calls, words_too = 230, ["--resume"]
 
     def prepare(self, directory):
         super().prepare(directory)
         _, lines = self.kill(directory, super().words(), 0)
         at = [int(line.split()[0]) for line in lines if "step-000000000005.json" in line]
         shutil.rmtree(os.path.join(directory, "runs"))
+        if self.fake:
+            self.fake.forget()
         self.kill(directory, super().words(), at[-1])
 
     def words(self):
-        return [*super().words(), "--resume"]
+        return [*super().words(), *self.words_too]
+
+
+class SweepAgainMlflow(SweepResume):
+    """It sets that run's record aside, and the server knows the run."""
+    server, calls, resume, words_too = True, 650, [], []
 
 
 class Prepare(Scenario):
-    every = 12
+    calls = 26
 
     def words(self):
         return ["data", "prepare", "--dataset", "digits", "--data-dir", "data"]
@@ -371,7 +379,7 @@ class Prepare(Scenario):
 
 
 class Hash(Scenario):
-    every = 3
+    calls, places = 6, 2
 
     def prepare(self, directory):
         call(directory, *TRAIN)
@@ -391,7 +399,7 @@ class Hash(Scenario):
 
 
 class Report(Scenario):
-    every = 60
+    calls = 60
 
     def prepare(self, directory):
         call(directory, *TRAIN)
@@ -422,10 +430,12 @@ def undisturbed_run():
 
 
 def hashes_of(directory):
-    """(experiment_sha256, model_sha256) of the finished runs, in order."""
+    """(experiment_sha256, model_sha256) of the finished runs, in order. A run that its sweep's end
+    has stopped in order is a record, too, which a sweep without --resume leaves as it is."""
     records = [read(os.path.join(place, "run.json")) for place in runs_of(directory)]
-    assert all(r["status"] == "finished" for r in records), [r["status"] for r in records]
-    return sorted((r["experiment_sha256"], r["results"]["model_sha256"]) for r in records)
+    assert {r["status"] for r in records} <= {"finished", "interrupted"}, records
+    return sorted((r["experiment_sha256"], r["results"]["model_sha256"]) for r in records
+                  if r["status"] == "finished")
 
 
 def undisturbed_sweep(study):
@@ -445,7 +455,7 @@ def try_place(scenario, at, how):
     directory = os.path.join(scenario.parent, "here")
     shutil.copytree(scenario.template, directory, symlinks=True)
     if scenario.fake:
-        scenario.restore_state()
+        scenario.fake.forget(copy.deepcopy(scenario.known))
     done, lines = scenario.kill(directory, scenario.words(), at, how)
     where = lines[-1] if len(lines) >= at else None
     why = None
@@ -464,9 +474,9 @@ def places_of(kind, source):
         at, _, how = ONLY.partition(":")
         yield int(at), how or "before"
         return
-    every = EVERY or kind.every
+    every = EVERY or kind.calls // kind.places
     at = source.randrange(1, every + 1)
-    while True:
+    while EVERY or at <= kind.calls:
         yield at, "before" if EVERY else source.choice(["before", "half"])
         at += every
 
@@ -493,8 +503,8 @@ def try_all(kind, parent):
     return tried, failed
 
 
-KINDS = [Train, TrainMlflow, Resume, ResumeMlflow, Sync, Sweep, SweepRuns, SweepAll, SweepResume,
-         SweepMlflow, SweepRunsMlflow, SweepAllMlflow, Prepare, Hash, Report]
+KINDS = [Train, TrainMlflow, TrainMlflowOnly, Resume, ResumeMlflow, Sync, Sweep, SweepRuns, SweepAll, SweepResume,
+         SweepMlflow, SweepRunsMlflow, SweepAllMlflow, SweepAgainMlflow, Prepare, Hash, Report]
 
 
 def main():
