@@ -211,7 +211,7 @@ class Scenario:
 
 
 class Train(Scenario):
-    calls, places, sync_first = 125, 2, True
+    calls, places, sync_first = 145, 2, True
 
     def words(self):
         return [*TRAIN, *(["--mlflow", self.fake.uri] if self.fake else [])]
@@ -241,7 +241,7 @@ class Train(Scenario):
 
 
 class TrainMlflow(Train):
-    server, calls, places = True, 250, 1
+    server, calls, places = True, 280, 1
 
 
 class TrainMlflowOnly(TrainMlflow):
@@ -251,7 +251,7 @@ class TrainMlflowOnly(TrainMlflow):
 
 class Resume(Train):
     """What is killed is the part after another kill."""
-    calls = 80
+    calls = 98
 
     def prepare(self, directory):
         super().prepare(directory)
@@ -272,11 +272,11 @@ class Resume(Train):
 
 
 class ResumeMlflow(Resume):
-    server, calls, places = True, 200, 1
+    server, calls, places = True, 164, 1
 
 
 class Sync(Scenario):
-    server, calls, places = True, 90, 2
+    server, calls, places = True, 84, 2
 
     def prepare(self, directory):
         call(directory, *TRAIN)
@@ -293,7 +293,7 @@ class Sync(Scenario):
 
 
 class Sweep(Scenario):
-    calls, resume = 40, []
+    calls, resume = 38, []
 
     def prepare(self, directory):
         write_study(directory, size=320, epochs=2, rates="[0.5]")
@@ -325,28 +325,28 @@ class Sweep(Scenario):
 
 
 class SweepRuns(Sweep):
-    whom, calls = "others", 240
+    whom, calls = "others", 265
 
 
 class SweepAll(Sweep):
-    whom, calls, resume = "all", 280, ["--resume"]
+    whom, calls, resume = "all", 300, ["--resume"]
 
 
 class SweepMlflow(Sweep):
-    server, calls = True, 150
+    server, calls = True, 130
 
 
 class SweepRunsMlflow(SweepMlflow):
-    whom, calls = "others", 500
+    whom, calls = "others", 540
 
 
 class SweepAllMlflow(SweepMlflow):
-    whom, calls = "all", 650
+    whom, calls = "all", 670
 
 
 class SweepResume(SweepAll):
     """The sweep that is killed goes on with a run that was killed before."""
-    calls, words_too = 230, ["--resume"]
+    calls, words_too = 74, ["--resume"]
 
     def prepare(self, directory):
         super().prepare(directory)
@@ -363,7 +363,7 @@ class SweepResume(SweepAll):
 
 class SweepAgainMlflow(SweepResume):
     """It sets that run's record aside, and the server knows the run."""
-    server, calls, resume, words_too = True, 650, [], []
+    server, calls, resume, words_too = True, 375, [], []
 
 
 class Prepare(Scenario):
@@ -379,7 +379,7 @@ class Prepare(Scenario):
 
 
 class Hash(Scenario):
-    calls, places = 6, 2
+    calls, places = 7, 2
 
     def prepare(self, directory):
         call(directory, *TRAIN)
@@ -399,7 +399,7 @@ class Hash(Scenario):
 
 
 class Report(Scenario):
-    calls = 60
+    calls = 190
 
     def prepare(self, directory):
         call(directory, *TRAIN)
