@@ -1,17 +1,19 @@
 /* Kills a command (SIGKILL) at its N-th call to the system that changes a file or sends something,
  * before the call is done or in the middle of it.
  *
- * usage: kill_at all|first|others N before|half LOG COMMAND [WORD...]
+ * usage: kill_at all|first|others N[,PATTERN] before|half LOG COMMAND [WORD...]
  *
  * first counts the calls of the process started here and kills only that one; others counts and
  * kills a process that it started; all counts every call and kills every process. half: a call that
- * writes or sends does so with half of its bytes. N 0 kills nothing. LOG gets a line a counted
+ * writes or sends does so with half of its bytes. PATTERN (fnmatch): only calls to such files
+ * count. N 0 kills nothing. LOG gets a line a counted
  * call. Exits with the command's code, 137 when it was killed, 125 when it cannot be traced.
  *
  * By ptrace and a seccomp filter, so that stdio's own calls are seen, as a preloaded library would
  * not, and others cost nothing. */
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -59,6 +61,7 @@ typedef enum whom { ALL, FIRST, OTHERS } whom;
 typedef struct tracer {
     whom whom;
     unsigned long at, seen;
+    const char *pattern; /* NULL: any */
     int half, killed;
     FILE *log;
     pid_t first;
@@ -201,7 +204,7 @@ static int at_call(tracer *t, pid_t thread) {
     /* The middle of a file that is written piece by piece is one place. */
     int goes_on = which->number == SYS_write && text[0] == '/' && strcmp(t->last, text) == 0;
     snprintf(t->last, sizeof t->last, "%s", which->number == SYS_write ? text : "");
-    if (goes_on)
+    if (goes_on || (t->pattern != NULL && fnmatch(t->pattern, text, 0) != 0))
         return 0;
     ++t->seen;
     fprintf(t->log, "%lu %s %s %s\n", t->seen, process == t->first ? "first" : "other", which->name,
@@ -259,10 +262,13 @@ static int trace(tracer *t) {
 int main(int count, char **words) {
     static const char *const WHOM[] = {"all", "first", "others"};
     if (count < 6) {
-        fprintf(stderr, "usage: kill_at all|first|others N before|half LOG COMMAND [WORD...]\n");
+        fprintf(stderr,
+                "usage: kill_at all|first|others N[,PATTERN] before|half LOG COMMAND [WORD...]\n");
         return CANNOT;
     }
-    tracer t = {.whom = ALL, .at = strtoul(words[2], NULL, 10)};
+    char *rest;
+    tracer t = {.whom = ALL, .at = strtoul(words[2], &rest, 10)};
+    t.pattern = *rest == ',' ? rest + 1 : NULL;
     while (t.whom < OTHERS && strcmp(words[1], WHOM[t.whom]) != 0)
         ++t.whom;
     t.half = strcmp(words[3], "half") == 0;

@@ -1,9 +1,11 @@
 """A command is killed (SIGKILL) at its N-th call that changes a file or sends something; then what it
 left is looked at, and what a user would do next must end as if nothing had happened.
 
-environment: ISOBIT, ISOBIT_TEST_DATA, BUILD_DIR; ISOBIT_TEST_SEED chooses where the places begin (and
-prints it); ISOBIT_CRASH_EVERY=1 takes every N, in the middle of writing too; ISOBIT_CRASH_AT=N or
-N:half only that one. Words on the command line choose among the scenarios.
+Without ISOBIT_CRASH_EVERY only every k-th N is tried, from a random one on.
+
+environment: ISOBIT, ISOBIT_TEST_DATA, BUILD_DIR; ISOBIT_TEST_SEED (printed) chooses the places;
+ISOBIT_CRASH_EVERY=1 takes every N, in the middle of writing too; ISOBIT_CRASH_AT=N or N:half only that
+one. Words on the command line choose among the scenarios.
 """
 import copy
 import hashlib
@@ -184,8 +186,9 @@ def check_resumed_on_server(fake, place):
 
 class Scenario:
     """One command and what is done after it was killed. calls: about how many it makes; places: at
-    how many of them it is killed here."""
-    whom, calls, places, server = "first", 100, 1, False
+    how many of them it is killed here; window: (pattern, first, last), one more of these calls that
+    are of such a file."""
+    whom, calls, places, server, window = "first", 100, 1, False, None
 
     def __init__(self, parent):
         self.parent = parent
@@ -198,10 +201,10 @@ class Scenario:
     def prepare(self, directory):
         """Into directory: what is there before the command."""
 
-    def kill(self, directory, words, at, how="before", whom=None):
+    def kill(self, directory, words, at, how="before"):
         """Returns the exit code and the lines of the calls; words: of isobit."""
         log = os.path.join(self.parent, "log")
-        done = subprocess.run([KILL_AT, whom or self.whom, str(at), how, log, ISOBIT, *words],
+        done = subprocess.run([KILL_AT, self.whom, str(at), how, log, ISOBIT, *words],
                               cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                               text=True, timeout=200, env=PLAIN)
         assert done.returncode != 125, done.stderr
@@ -246,7 +249,7 @@ class TrainMlflow(Train):
 
 class TrainMlflowOnly(TrainMlflow):
     """The run goes on before anything was sent again: its lines come with other times."""
-    sync_first = False
+    sync_first, window = False, ("*/digits-mlp/*/mlflow.json*", 11, 20)
 
 
 class Resume(Train):
@@ -293,7 +296,7 @@ class Sync(Scenario):
 
 
 class Sweep(Scenario):
-    calls, resume = 38, []
+    calls, resume, sync_first = 38, [], True
 
     def prepare(self, directory):
         write_study(directory, size=320, epochs=2, rates="[0.5]")
@@ -310,7 +313,7 @@ class Sweep(Scenario):
 
     def check(self, directory):
         check_files(directory)
-        if self.fake:
+        if self.fake and self.sync_first:
             check_server(directory, self.fake)
         call(directory, *self.words(), *self.resume)
         check_files(directory)
@@ -341,7 +344,9 @@ class SweepRunsMlflow(SweepMlflow):
 
 
 class SweepAllMlflow(SweepMlflow):
-    whom, calls = "all", 670
+    """The record of the run is set aside before anybody has told the server, which has the run once
+    the record's first mlflow.json is written."""
+    whom, calls, sync_first, window = "all", 670, False, ("*/digits-mlp/*/mlflow.json*", 1, 10)
 
 
 class SweepResume(SweepAll):
@@ -457,7 +462,7 @@ def try_place(scenario, at, how):
     if scenario.fake:
         scenario.fake.forget(copy.deepcopy(scenario.known))
     done, lines = scenario.kill(directory, scenario.words(), at, how)
-    where = lines[-1] if len(lines) >= at else None
+    where = lines[-1] if len(lines) >= int(at.partition(",")[0]) else None
     why = None
     try:
         assert where or done.returncode == 0, done.stderr
@@ -469,16 +474,19 @@ def try_place(scenario, at, how):
 
 
 def places_of(kind, source):
-    """(N, how) without end."""
+    """(place, how); a place is "N" or "N,PATTERN", as kill_at takes it."""
     if ONLY:
         at, _, how = ONLY.partition(":")
-        yield int(at), how or "before"
+        yield at, how or "before"
         return
     every = EVERY or kind.calls // kind.places
     at = source.randrange(1, every + 1)
     while EVERY or at <= kind.calls:
-        yield at, "before" if EVERY else source.choice(["before", "half"])
+        yield str(at), "before" if EVERY else source.choice(["before", "half"])
         at += every
+    if kind.window:
+        pattern, first, last = kind.window
+        yield f"{source.randint(first, last)},{pattern}", "before"
 
 
 def try_all(kind, parent):
@@ -494,9 +502,9 @@ def try_all(kind, parent):
             tried += where is not None
             failed += why is not None
             if why:
-                print(f"FAILED at {where or 'no place'}; again: ISOBIT_CRASH_AT={at}:{how} "
+                print(f"FAILED at {where or 'no place'}; again: ISOBIT_CRASH_AT='{at}:{how}' "
                       f"{sys.argv[0]} {kind.__name__}\n{why}", flush=True)
-        if not where:
+        if EVERY and not where:
             break
     if scenario.fake:
         scenario.fake.stop()
