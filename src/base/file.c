@@ -1,10 +1,12 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -121,6 +123,75 @@ static ib_status find_target(const char *path, char **target, ib_error *err) {
     return *target == NULL ? ib_fail_memory(err) : IB_OK;
 }
 
+/* ---- atomic writes ------------------------------------------------------------------------------
+ * A temporary file is locked from its making to its renaming. The kernel gives the lock up with the
+ * process, so that one whose lock is free is nobody's.
+ */
+
+static const char TEMPORARY[] = ".tmp-";
+
+/* The folder that path is in; fresh memory. */
+static char *parent_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash == NULL   ? strdup(".")
+           : slash == path ? strdup("/")
+                           : strndup(path, (size_t)(slash - path));
+}
+
+/* Whether text is "<name>.tmp-<8 hexadecimal digits>"; name NULL: any. */
+static int is_temporary(const char *text, const char *name) {
+    enum { DIGITS = 8 };
+    size_t length = strlen(text), tail = sizeof TEMPORARY - 1 + DIGITS;
+    if (length <= tail)
+        return 0;
+    const char *suffix = text + length - tail;
+    return strncmp(suffix, TEMPORARY, sizeof TEMPORARY - 1) == 0 &&
+           strspn(suffix + sizeof TEMPORARY - 1, "0123456789abcdef") == DIGITS &&
+           (name == NULL ||
+            (strlen(name) == length - tail && strncmp(text, name, length - tail) == 0));
+}
+
+static void remove_unless_locked(const char *path) {
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        unlink(path);
+    close(fd);
+}
+
+void ib_atomic_clean(const char *directory, const char *name) {
+    DIR *folder = opendir(directory);
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        char *path =
+            is_temporary(entry->d_name, name) ? ib_path_join(directory, entry->d_name) : NULL;
+        if (path != NULL)
+            remove_unless_locked(path);
+        free(path);
+    }
+    if (folder != NULL)
+        closedir(folder);
+}
+
+static void clean_beside(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *directory = parent_of(path);
+    if (directory != NULL)
+        ib_atomic_clean(directory, slash == NULL ? path : slash + 1);
+    free(directory);
+}
+
+/* Locks a file that was made just now. 0: another process has taken it for one that was left, and
+ * removes it. A file system without locks is none to remove files on, either. */
+static int is_ours(int fd) {
+    struct stat info;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return errno != EWOULDBLOCK;
+    return fstat(fd, &info) != 0 || info.st_nlink > 0;
+}
+
 /* A new file "<path>.tmp-<random>". Not mkostemp: its files are private, and umask cannot be asked
  * for without changing it under other threads. */
 static ib_status create_temporary(ib_atomic_file *file, int *fd, ib_error *err) {
@@ -132,13 +203,17 @@ static ib_status create_temporary(ib_atomic_file *file, int *fd, ib_error *err) 
         if (getrandom(&suffix, sizeof suffix, 0) != (ssize_t)sizeof suffix)
             return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "no randomness for the name of %s",
                                  file->path);
-        file->temporary_path = ib_format("%s.tmp-%08x", file->path, (unsigned)suffix);
+        file->temporary_path = ib_format("%s%s%08x", file->path, TEMPORARY, (unsigned)suffix);
         if (file->temporary_path == NULL)
             return ib_fail_memory(err);
         *fd = open(file->temporary_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (*fd >= 0)
+        if (*fd >= 0 && is_ours(*fd))
             return IB_OK;
-        if (errno != EEXIST)
+        int reason = *fd < 0 ? errno : EEXIST;
+        if (*fd >= 0)
+            close(*fd);
+        errno = reason;
+        if (reason != EEXIST)
             break;
     }
     ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot create a file beside %s", file->path);
@@ -151,11 +226,13 @@ ib_status ib_atomic_open(ib_atomic_file *file, const char *path, ib_error *err) 
     int fd = -1;
     *file = (ib_atomic_file){0};
     IB_TRY(find_target(path, &file->path, err));
+    clean_beside(file->path);
     ib_status status = create_temporary(file, &fd, err);
     if (status != IB_OK) {
         ib_atomic_abort(file);
         return status;
     }
+    file->lock = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* outlives the stream, until the file is renamed */
     file->stream = fdopen(fd, "wb");
     if (file->stream == NULL) {
         close(fd);
@@ -166,13 +243,8 @@ ib_status ib_atomic_open(ib_atomic_file *file, const char *path, ib_error *err) 
 }
 
 static void sync_parent_directory(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *parent = slash == NULL   ? strdup(".")
-                   : slash == path ? strdup("/")
-                                   : strndup(path, (size_t)(slash - path));
-    if (parent == NULL)
-        return;
-    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char *parent = parent_of(path);
+    int fd = parent == NULL ? -1 : open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         fsync(fd);
         close(fd);
@@ -209,6 +281,8 @@ void ib_atomic_abort(ib_atomic_file *file) {
         fclose(file->stream);
     if (file->temporary_path != NULL)
         unlink(file->temporary_path);
+    if (file->lock > 0)
+        close(file->lock);
     free(file->temporary_path);
     free(file->path);
     *file = (ib_atomic_file){0};

@@ -25,16 +25,22 @@ ib_status ib_read_file(const char *path, size_t max_bytes, char **data, size_t *
 
 /* An atomic write: bytes go to a temporary file beside path (beside the file that it links to);
  * commit flushes it, fsyncs it, renames it over path and fsyncs the directory. Without commit,
- * abort leaves nothing behind. A path that is there and no regular file is refused. */
+ * abort leaves nothing behind. A path that is there and no regular file is refused. What a process
+ * that was killed left of the same path is removed by the next that writes it. */
 typedef struct ib_atomic_file {
     FILE *stream; /* write here */
     char *path;
     char *temporary_path;
+    int lock; /* the temporary file is somebody's; 0: none */
 } ib_atomic_file;
 
 ib_status ib_atomic_open(ib_atomic_file *file, const char *path, ib_error *err);
 ib_status ib_atomic_commit(ib_atomic_file *file, ib_error *err);
 void ib_atomic_abort(ib_atomic_file *file);
+
+/* Removes what killed processes left of the temporary files of <directory>/<name>, or of all files in
+ * the directory when name is NULL; those that somebody is writing stay. */
+void ib_atomic_clean(const char *directory, const char *name);
 
 ib_status ib_write_file_atomic(const char *path, const void *data, size_t size, ib_error *err);
 

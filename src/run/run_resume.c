@@ -4,6 +4,7 @@
 
 #include "run/recorded.h"
 #include "run/run_train.h"
+#include "track/checkpoint.h"
 #include "track/record_file.h"
 
 /* Not of the experiment, but of this run: metrics.jsonl and the user's wishes stay as they were. */
@@ -43,8 +44,10 @@ static ib_status go_on(ib_record *record, ib_arguments *arguments, const ib_run_
                        "leave it out");
     ib_status adopted = ib_adopt_experiment(previous, ib_record_directory(record), NULL, arguments,
                                             &target.experiment_sha256, err);
-    if (finished && adopted != IB_ERROR_USAGE)
+    if (finished && adopted != IB_ERROR_USAGE) {
+        ib_checkpoint_remove(ib_record_directory(record)); /* killed before it came to that */
         return say_finished(record, &arguments->config, context, err);
+    }
     IB_TRY(adopted);
     const json_t *configuration = json_object_get(previous, "configuration");
     if (arguments->config.trace && !json_is_true(json_object_get(configuration, "trace")))

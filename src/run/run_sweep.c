@@ -17,6 +17,7 @@
 #include "run/study_plan.h"
 #include "run/sweep_job.h"
 #include "run/tracking.h"
+#include "track/checkpoint.h"
 
 /* Where a run is in this sweep. */
 typedef enum place {
@@ -103,8 +104,20 @@ static int is_settled(const ib_study_run *run) {
            run->state == IB_RUN_NOT_HERE;
 }
 
+/* A run that was killed when all was written but its end may have left its checkpoints. */
+static void remove_checkpoints(const sweep *s, const ib_study_run *run) {
+    char *directory = run->run_id == NULL
+                          ? NULL
+                          : ib_path_join(s->plan.folders[run->folder].directory, run->run_id);
+    if (directory != NULL)
+        ib_checkpoint_remove(directory);
+    free(directory);
+}
+
 static void settle(sweep *s, size_t r) {
     const ib_study_run *run = &s->plan.runs[r];
+    if (run->state == IB_RUN_FINISHED)
+        remove_checkpoints(s, run);
     s->places[r] = SETTLED;
     ++s->settled;
     s->failed += run->state != IB_RUN_FINISHED && run->state != IB_RUN_NOT_HERE;

@@ -1,6 +1,5 @@
 #include "track/mlflow_cursor.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -62,23 +61,6 @@ static ib_status read_file(ib_mlflow_cursor *cursor, const char *server, ib_erro
     return IB_OK;
 }
 
-/* What a process that was killed left of a mlflow.json it was writing; only the lock's holder
- * writes such files. */
-static void remove_temporaries(const char *path) {
-    DIR *directory = opendir(path);
-    const struct dirent *entry;
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        char *left = strncmp(entry->d_name, "mlflow.json.tmp-", 16) != 0
-                         ? NULL
-                         : ib_path_join(path, entry->d_name);
-        if (left != NULL)
-            unlink(left);
-        free(left);
-    }
-    if (directory != NULL)
-        closedir(directory);
-}
-
 ib_status ib_mlflow_cursor_open(const char *directory, const char *server, int wait,
                                 ib_mlflow_cursor *cursor, int *busy, ib_error *err) {
     *busy = 0;
@@ -89,7 +71,7 @@ ib_status ib_mlflow_cursor_open(const char *directory, const char *server, int w
     IB_TRY(take_lock(cursor, wait, busy, err));
     if (*busy)
         return IB_OK;
-    remove_temporaries(directory);
+    ib_atomic_clean(directory, "mlflow.json");
     return read_file(cursor, server, err);
 }
 

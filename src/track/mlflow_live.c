@@ -133,7 +133,7 @@ static void *send_all(void *context) {
     double pause = 0;
     stand_back(live);
     for (;;) {
-        int last = wait_for_end(live, pause);
+        int last = wait_for_end(live, pause * live->client->settings.scale);
         ib_error_clear(&live->failure);
         ib_status status = pass(live, last, &opened, &live->failure);
         if (status != IB_OK && !live->client->transient) {
@@ -149,8 +149,6 @@ static void *send_all(void *context) {
             break;
         double longer = 2 * pause < LONGEST_PAUSE ? 2 * pause : LONGEST_PAUSE;
         pause = status == IB_OK || pause == 0 ? SEND_SECONDS : longer;
-        if (live->client->settings.scale < 1 && status != IB_OK)
-            pause *= live->client->settings.scale;
     }
     note_cost(live);
     return NULL;

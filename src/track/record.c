@@ -23,6 +23,8 @@
 
 enum { RECORD_FORMAT = 1, FLUSH_MILLISECONDS = 1000, RUN_ID_TRIES = 16 };
 
+static const char METRICS[] = "metrics.jsonl";
+
 struct ib_record {
     ib_record_start start;
     char *run_id;
@@ -232,34 +234,115 @@ static ib_status write_run_json(const ib_record *record, const run_state *state,
     return ib_atomic_commit(&file, err);
 }
 
-/* Makes <runs>/<experiment>/<run-id>; a name that is taken is tried again with another suffix. */
-static ib_status make_run_directory(ib_record *record, const char *experiment_directory,
+/* ---- beginning ----------------------------------------------------------------------------------
+ * A record is made as "<runs>/<experiment>/.new-<run-id>" and gets its name with its first
+ * run.json: no reader sees a directory that is no record yet. Until then the directory is locked,
+ * so that what a killed process left is known by its free lock, and removed by the next run.
+ */
+
+static const char NEW[] = ".new-";
+
+static void remove_directory(const char *path) {
+    DIR *directory = opendir(path);
+    const struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlinkat(dirfd(directory), entry->d_name, 0);
+    if (directory != NULL)
+        closedir(directory);
+    rmdir(path);
+}
+
+static void remove_unfinished(const char *experiment_directory) {
+    DIR *directory = opendir(experiment_directory);
+    const struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        char *path = strncmp(entry->d_name, NEW, sizeof NEW - 1) != 0
+                         ? NULL
+                         : ib_path_join(experiment_directory, entry->d_name);
+        int fd = path == NULL ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            remove_directory(path);
+        if (fd >= 0)
+            close(fd);
+        free(path);
+    }
+    if (directory != NULL)
+        closedir(directory);
+}
+
+/* Locks a directory that was made just now; -1: another process has taken it for one that was left,
+ * and removes it. On a file system without locks nobody does. */
+static int lock_directory(const char *path) {
+    struct stat opened, named;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int taken = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (!taken && fstat(fd, &opened) == 0 && stat(path, &named) == 0 &&
+        opened.st_ino == named.st_ino)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int is_taken(const char *experiment_directory, const char *run_id) {
+    char *path = ib_path_join(experiment_directory, run_id);
+    int taken = path != NULL && ib_path_exists(path);
+    free(path);
+    return taken;
+}
+
+/* Makes the directory under its first name, locked; a run id that is taken is tried again with
+ * another suffix. */
+static ib_status make_run_directory(ib_record *record, const char *experiment_directory, int *lock,
                                     ib_error *err) {
     for (int attempt = 0; attempt < RUN_ID_TRIES; ++attempt) {
         free(record->run_id);
-        free(record->directory);
-        record->directory = NULL;
         record->run_id = make_run_id(record->started_ms);
         if (record->run_id == NULL)
             return ib_fail(err, IB_ERROR_RUNTIME, "cannot make a run id: no time or randomness");
-        char *path = ib_path_join(experiment_directory, record->run_id);
+        if (is_taken(experiment_directory, record->run_id))
+            continue;
+        char *path = ib_format("%s/%s%s", experiment_directory, NEW, record->run_id);
         if (path == NULL)
             return ib_fail_memory(err);
-        if (mkdir(path, 0777) == 0) {
+        int reason = mkdir(path, 0777) == 0 ? 0 : errno;
+        if (reason == 0 && (*lock = lock_directory(path)) >= 0) {
             record->directory = path;
             return IB_OK;
         }
-        int reason = errno;
-        if (reason != EEXIST)
+        if (reason != 0 && reason != EEXIST)
             ib_fail_errno(err, IB_ERROR_RUNTIME, reason,
                           "cannot create the run directory %s; make it writable or choose another "
                           "with --runs-dir",
                           path);
         free(path);
-        if (reason != EEXIST)
+        if (reason != 0 && reason != EEXIST)
             return IB_ERROR_RUNTIME;
     }
     return ib_fail(err, IB_ERROR_RUNTIME, "cannot find a free run id in %s", experiment_directory);
+}
+
+/* The record is whole: it gets its name. */
+static ib_status name_directory(ib_record *record, const char *experiment_directory,
+                                ib_error *err) {
+    char *directory = ib_path_join(experiment_directory, record->run_id);
+    char *metrics_path = directory == NULL ? NULL : ib_path_join(directory, METRICS);
+    ib_status status = metrics_path == NULL ? ib_fail_memory(err) : IB_OK;
+    if (status == IB_OK && rename(record->directory, directory) != 0)
+        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot rename %s to %s",
+                               record->directory, directory);
+    if (status != IB_OK) {
+        free(directory);
+        free(metrics_path);
+        return status;
+    }
+    free(record->directory);
+    free(record->metrics_path);
+    record->directory = directory;
+    record->metrics_path = metrics_path;
+    return IB_OK;
 }
 
 /* One process at a time works on a run; the kernel gives the lock up when that process ends. */
@@ -273,7 +356,7 @@ static ib_status take_lock(const ib_record *record, ib_error *err) {
 }
 
 static ib_status open_files(ib_record *record, ib_error *err) {
-    record->metrics_path = ib_record_path(record, "metrics.jsonl");
+    record->metrics_path = ib_record_path(record, METRICS);
     if (record->metrics_path == NULL)
         return ib_fail_memory(err);
     record->metrics = fopen(record->metrics_path, "axe");
@@ -291,10 +374,8 @@ static ib_status open_files(ib_record *record, ib_error *err) {
 /* Undoes a beginning that failed: no files are left, nor directories that were not there before. */
 static void remove_beginning(ib_record *record, const char *experiment_directory,
                              int had_experiment, int had_runs) {
-    if (record->metrics != NULL)
-        unlink(record->metrics_path);
     if (record->directory != NULL)
-        rmdir(record->directory);
+        remove_directory(record->directory);
     if (!had_experiment)
         rmdir(experiment_directory);
     if (!had_runs)
@@ -314,14 +395,21 @@ ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_e
     fresh->started_ms = ib_unix_milliseconds();
     int had_runs = ib_path_exists(start->config->runs_dir);
     int had_experiment = ib_path_exists(parent);
+    int lock = -1;
     ib_status status = ib_make_directories(parent, err);
     if (status != IB_OK)
         ib_fail_context(err, "the run record needs a writable directory (choose one with "
                              "--runs-dir)");
     if (status == IB_OK)
-        status = make_run_directory(fresh, parent, err);
+        remove_unfinished(parent);
+    if (status == IB_OK)
+        status = make_run_directory(fresh, parent, &lock, err);
     if (status == IB_OK)
         status = open_files(fresh, err);
+    if (status == IB_OK)
+        status = name_directory(fresh, parent, err);
+    if (lock >= 0)
+        close(lock);
     if (status != IB_OK) {
         remove_beginning(fresh, parent, had_experiment, had_runs);
         ib_record_close(fresh);
@@ -337,7 +425,7 @@ ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_e
 
 static ib_status open_previous(ib_record *record, ib_error *err) {
     char *path = ib_record_path(record, "run.json");
-    record->metrics_path = ib_record_path(record, "metrics.jsonl");
+    record->metrics_path = ib_record_path(record, METRICS);
     if (path == NULL || record->metrics_path == NULL) {
         free(path);
         return ib_fail_memory(err);
@@ -386,21 +474,6 @@ const json_t *ib_record_previous(const ib_record *record) {
     return record->previous;
 }
 
-/* What a process that was killed left of files it was writing. */
-static void remove_temporaries(const ib_record *record) {
-    DIR *directory = opendir(record->directory);
-    const struct dirent *entry;
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        char *path =
-            strstr(entry->d_name, ".tmp-") == NULL ? NULL : ib_record_path(record, entry->d_name);
-        if (path != NULL)
-            unlink(path);
-        free(path);
-    }
-    if (directory != NULL)
-        closedir(directory);
-}
-
 static ib_status cut_metrics(const ib_record *record, uint64_t bytes, ib_error *err) {
     struct stat info;
     int fd = fileno(record->metrics);
@@ -423,7 +496,7 @@ ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
     record->start = *start;
     record->earlier_seconds = earlier_seconds;
     IB_TRY(cut_metrics(record, metrics_bytes, err));
-    remove_temporaries(record);
+    ib_atomic_clean(record->directory, NULL);
     json_t *before = json_object_get(json_object_get(record->previous, "resumes"), "times");
     char *now = utc_text(ib_unix_milliseconds(), 0);
     record->resumed = json_is_array(before) ? json_deep_copy(before) : json_array();

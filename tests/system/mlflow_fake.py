@@ -25,14 +25,22 @@ class Fake:
     def __init__(self, fault=None, authorization=None, certificate=None, port=0):
         self.fault = fault or (lambda fake, method, path: None)
         self.authorization = authorization
-        self.experiments, self.runs, self.models, self.files = {}, {}, {}, {}
-        self.registered = {}  # name -> [version, ...]
+        self.lock = threading.RLock()
+        self.forget()
         self.seen_authorization = set()
         self.requests = 0
-        self.lock = threading.RLock()
         self.certificate = certificate
         self.port = port
         self.start()
+
+    def known(self):
+        return self.experiments, self.runs, self.models, self.files, self.registered
+
+    def forget(self, known=None):
+        """Everything but what known() has said."""
+        with self.lock:
+            self.experiments, self.runs, self.models, self.files, self.registered = \
+                known or ({}, {}, {}, {}, {})  # the last: name -> [version, ...]
 
     def start(self):
         fake = self
@@ -167,7 +175,12 @@ class Fake:
         run = self.run(asked["run_id"])
         params = [{"key": k, "value": v} for k, v in run["params"].items()]
         outputs = [{"model_id": model, "step": 0} for model in run["outputs"]]
-        return {"run": {"info": run["info"], "data": {"params": params},
+        last = {}
+        for key, value, when, step in run["points"]:
+            last[key] = max(last.get(key, (step, when, value)), (step, when, value))
+        metrics = [{"key": key, "value": value, "timestamp": when, "step": step}
+                   for key, (step, when, value) in last.items()]
+        return {"run": {"info": run["info"], "data": {"params": params, "metrics": metrics},
                         "outputs": {"model_outputs": outputs}}}
 
     def do_runs_search(self, asked):

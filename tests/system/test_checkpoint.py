@@ -54,7 +54,7 @@ def train(directory, *words, code=0, message="", **options):
 def run_of(directory, runs):
     """The one run below a --runs-dir, None while there is none with a record."""
     for folder, _, names in os.walk(os.path.join(directory, runs)):
-        if "run.json" in names:
+        if "run.json" in names and not os.path.basename(folder).startswith(".new-"):
             return folder
     return None
 

@@ -64,8 +64,7 @@ def check(fake, place, models=1):
     run = found[0]
     wanted = []
     with open(os.path.join(place, "metrics.jsonl"), encoding="utf-8") as stream:
-        for line in stream:
-            p = json.loads(line)
+        for p in (json.loads(line) for line in stream if line.endswith("\n")):  # else cut by a kill
             wanted.append((p["key"], str(p["value"]), p["timestamp"], p["step"]))
     wanted += sampled_points(place)
     points = [p for p in run["points"] if not p[0].startswith("result/")]

@@ -65,7 +65,8 @@ def wait_for(condition, process):
 
 def records(directory):
     for place, _, names in os.walk(os.path.join(directory, "runs")):
-        if "run.json" in names and ".set-aside" not in place:
+        if "run.json" in names and not os.path.basename(place).startswith(".new-") and \
+                ".set-aside" not in place:
             yield place
 
 
