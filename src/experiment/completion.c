@@ -30,6 +30,13 @@ static int takes_path(const ib_option *option) {
     return option->kind == IB_OPTION_STRING;
 }
 
+static size_t verb_count(const ib_command *command) {
+    size_t count = 0;
+    while (count < 2 && command->verbs[count] != NULL)
+        ++count;
+    return count;
+}
+
 /* bash, and zsh through bashcompinit's model: one function with two case tables. */
 static void print_bash_function(FILE *out) {
     fputs("_isobit() {\n"
@@ -70,7 +77,10 @@ static void print_bash_function(FILE *out) {
             fputs("'\n", out);
         }
         if (command->operand != NULL)
-            fputs("            COMPREPLY=($(compgen -f -- \"$cur\"))\n", out);
+            fprintf(out,
+                    "            [ \"$COMP_CWORD\" -gt %zu ] && COMPREPLY=($(compgen -f -- "
+                    "\"$cur\"))\n",
+                    verb_count(command) + 1);
         fputs("            ;;\n", out);
     }
     fputs("        esac\n    fi\n"
@@ -137,7 +147,10 @@ ib_status ib_completion(const char *shell, FILE *out, ib_error *err) {
     if (strcmp(shell, "zsh") == 0) {
         fputs("#compdef isobit\nautoload -U +X bashcompinit && bashcompinit\n", out);
         print_bash_function(out);
-        fputs("complete -F _isobit isobit\n", out);
+        /* The first completion loads the file as a function, and must complete, too. */
+        fputs("complete -F _isobit isobit\n"
+              "[ \"${funcstack[1]}\" = _isobit ] && _bash_complete -F _isobit\n",
+              out);
         return IB_OK;
     }
     if (strcmp(shell, "fish") == 0) {
