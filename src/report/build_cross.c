@@ -56,6 +56,16 @@ char *ib_option_text(const ib_option *option, const ib_config *config) {
     return strdup(text != NULL ? text : "");
 }
 
+/* Options of which 0 means: all of the part. */
+static int is_share_of_images(const char *dimension) {
+    return strcmp(dimension, "train-size") == 0 || strcmp(dimension, "validation-size") == 0 ||
+           strcmp(dimension, "test-size") == 0;
+}
+
+static int is_zero(const ib_option *option, const ib_config *config) {
+    return *(const int64_t *)(const void *)((const char *)config + option->offset) == 0;
+}
+
 char *ib_dimension_text(const ib_study *study, size_t cell, size_t epoch, const char *dimension) {
     const ib_study_cell *c = &study->cells[cell];
     const ib_study_group *group = &study->groups[c->group];
@@ -68,6 +78,8 @@ char *ib_dimension_text(const ib_study *study, size_t cell, size_t epoch, const 
     const ib_option *option = ib_option_find(dimension, strlen(dimension));
     if (option == NULL || !ib_option_applies(option, &c->arguments.config))
         return strdup("");
+    if (is_share_of_images(dimension) && is_zero(option, &c->arguments.config))
+        return strdup("all");
     return ib_option_text(option, &c->arguments.config);
 }
 
