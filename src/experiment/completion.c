@@ -30,6 +30,11 @@ static int takes_path(const ib_option *option) {
     return option->kind == IB_OPTION_STRING;
 }
 
+static void print_words(FILE *out, const char *const *words) {
+    for (size_t w = 0; words[w] != NULL; ++w)
+        fprintf(out, "%s%s", w == 0 ? "" : " ", words[w]);
+}
+
 static size_t verb_count(const ib_command *command) {
     size_t count = 0;
     while (count < 2 && command->verbs[count] != NULL)
@@ -72,8 +77,7 @@ static void print_bash_function(FILE *out) {
         fputs("'\n", out);
         for (size_t v = 0; v < 2 && command->verbs[v] != NULL; ++v) {
             fprintf(out, "            [ \"$COMP_CWORD\" -eq %zu ] && words='", v + 2);
-            for (size_t w = 0; command->verbs[v][w] != NULL; ++w)
-                fprintf(out, "%s%s", w == 0 ? "" : " ", command->verbs[v][w]);
+            print_words(out, command->verbs[v]);
             fputs("'\n", out);
         }
         if (command->operand != NULL)
@@ -114,6 +118,16 @@ static void print_fish_option(FILE *out, const ib_command *command, const ib_opt
     fputs("\n", out);
 }
 
+/* The beginning of a rule for what follows the command and so many of its verbs. */
+static void print_fish_place(FILE *out, const ib_command *command, size_t verbs) {
+    fprintf(out, "complete -c isobit -n '__fish_seen_subcommand_from %s", command->name);
+    for (size_t v = 0; v <= verbs && v < verb_count(command); ++v) {
+        fprintf(out, "; and %s__fish_seen_subcommand_from ", v == verbs ? "not " : "");
+        print_words(out, command->verbs[v]);
+    }
+    fputs("'", out);
+}
+
 static void print_fish(FILE *out) {
     const ib_command *command;
     fputs("complete -c isobit -f\n", out);
@@ -121,16 +135,17 @@ static void print_fish(FILE *out) {
         fprintf(out, "complete -c isobit -n __fish_use_subcommand -a %s -d ", command->name);
         print_fish_text(out, command->summary);
         fputs("\n", out);
-        for (size_t v = 0; v < 2 && command->verbs[v] != NULL; ++v) {
-            fprintf(out, "complete -c isobit -n '__fish_seen_subcommand_from %s' -a '",
-                    command->name);
-            for (size_t w = 0; command->verbs[v][w] != NULL; ++w)
-                fprintf(out, "%s%s", w == 0 ? "" : " ", command->verbs[v][w]);
+        size_t verbs = verb_count(command);
+        for (size_t v = 0; v < verbs; ++v) {
+            print_fish_place(out, command, v);
+            fputs(" -a '", out);
+            print_words(out, command->verbs[v]);
             fputs("'\n", out);
         }
-        if (command->operand != NULL)
-            fprintf(out, "complete -c isobit -n '__fish_seen_subcommand_from %s' -F\n",
-                    command->name);
+        if (command->operand != NULL) {
+            print_fish_place(out, command, verbs);
+            fputs(" -F\n", out);
+        }
         const ib_option *option;
         for (size_t o = 0; (option = ib_option_at(o)) != NULL; ++o)
             if ((option->commands & command->bit) != 0)

@@ -559,6 +559,24 @@ def test_zsh_completion(directory):
     assert "adadelta" in done.stdout, done
 
 
+def test_fish_completion(directory):
+    """Verbs once, files only where an operand belongs."""
+    if shutil.which("fish") is None:
+        raise Skip("there is no fish")
+    script = os.path.join(directory, "isobit.fish")
+    with open(script, "w", encoding="ascii") as stream:
+        stream.write(run("completion", "fish").out)
+    for line, words in (("isobit hash ", ["update", "verify"]), ("isobit data prepare ", []),
+                        ("isobit hash update ", ["data", "model", "result"]),
+                        ("isobit hash verify model ", ["isobit.fish"]),
+                        ("isobit sweep iso", ["isobit.fish"])):
+        done = subprocess.run(["fish", "--no-config", "-c", f"source isobit.fish; complete -C '{line}'"],
+                              cwd=directory, stdout=subprocess.PIPE, text=True, check=True,
+                              env={**os.environ, "HOME": directory})
+        found = [word.split("\t")[0] for word in done.stdout.splitlines()]
+        assert [word for word in found if not word.endswith("/")] == words, (line, found)
+
+
 def test_more_than_the_memory(directory):
     """Refused before anything is written, and before the kernel kills what touches that much."""
     with open("/proc/meminfo", encoding="ascii") as stream:
