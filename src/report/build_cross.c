@@ -32,6 +32,12 @@ static const char *choice_name(const ib_option *option, int value) {
     return "";
 }
 
+/* Options of which 0 means: all of the part. */
+static int counts_images(const ib_option *option) {
+    return strcmp(option->name, "train-size") == 0 ||
+           strcmp(option->name, "validation-size") == 0 || strcmp(option->name, "test-size") == 0;
+}
+
 char *ib_option_text(const ib_option *option, const ib_config *config) {
     const void *at = (const char *)config + option->offset;
     char number[IB_DOUBLE_TEXT];
@@ -39,6 +45,8 @@ char *ib_option_text(const ib_option *option, const ib_config *config) {
     case IB_OPTION_FLAG:
         return strdup(*(const int *)at ? "yes" : "no");
     case IB_OPTION_INT:
+        if (*(const int64_t *)at == 0 && counts_images(option))
+            return strdup("all");
         return ib_format("%lld", (long long)*(const int64_t *)at);
     case IB_OPTION_UINT64:
         return ib_format("%llu", (unsigned long long)*(const uint64_t *)at);
@@ -56,16 +64,6 @@ char *ib_option_text(const ib_option *option, const ib_config *config) {
     return strdup(text != NULL ? text : "");
 }
 
-/* Options of which 0 means: all of the part. */
-static int is_share_of_images(const char *dimension) {
-    return strcmp(dimension, "train-size") == 0 || strcmp(dimension, "validation-size") == 0 ||
-           strcmp(dimension, "test-size") == 0;
-}
-
-static int is_zero(const ib_option *option, const ib_config *config) {
-    return *(const int64_t *)(const void *)((const char *)config + option->offset) == 0;
-}
-
 char *ib_dimension_text(const ib_study *study, size_t cell, size_t epoch, const char *dimension) {
     const ib_study_cell *c = &study->cells[cell];
     const ib_study_group *group = &study->groups[c->group];
@@ -78,8 +76,6 @@ char *ib_dimension_text(const ib_study *study, size_t cell, size_t epoch, const 
     const ib_option *option = ib_option_find(dimension, strlen(dimension));
     if (option == NULL || !ib_option_applies(option, &c->arguments.config))
         return strdup("");
-    if (is_share_of_images(dimension) && is_zero(option, &c->arguments.config))
-        return strdup("all");
     return ib_option_text(option, &c->arguments.config);
 }
 
