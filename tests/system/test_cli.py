@@ -530,53 +530,6 @@ def test_run_directory_as_model(directory):
     assert not [name for name in os.listdir(os.path.dirname(place)) if name.endswith("_files")]
 
 
-def test_completion(directory):
-    for shell in ("bash", "zsh", "fish"):
-        done = run("completion", shell)
-        expect(done, 0)
-        assert "train" in done.out and "batch-size" in done.out
-    script = run("completion", "bash").out
-    ask = script + ("\nCOMP_WORDS=(isobit train --optimizer ad); COMP_CWORD=3; _isobit; "
-                    "echo ${COMPREPLY[*]}\nCOMP_WORDS=(isobit data pre); COMP_CWORD=2; _isobit; "
-                    "echo ${COMPREPLY[*]}\nCOMP_WORDS=(isobit hash ''); COMP_CWORD=2; _isobit; "
-                    "echo ${COMPREPLY[*]}\n")
-    done = subprocess.run(["bash", "-c", ask], stdout=subprocess.PIPE, text=True, check=True)
-    assert done.stdout.splitlines() == ["adadelta adam", "prepare", "update verify"], done.stdout
-    manual = run("manual").out
-    assert manual.startswith(".TH ISOBIT 1") and "soak" not in manual
-
-
-def test_zsh_completion(directory):
-    """The first completion loads the file and completes, not only the second."""
-    if shutil.which("zsh") is None:
-        raise Skip("there is no zsh")
-    with open(os.path.join(directory, "_isobit"), "w", encoding="ascii") as stream:
-        stream.write(run("completion", "zsh").out)
-    ask = ("fpath=($PWD $fpath); compdef() { }; compadd() { print -- $* }; "
-           "words=(isobit train --optimizer ad); CURRENT=4; autoload -Uz _isobit; _isobit")
-    done = subprocess.run(["zsh", "-f", "-c", ask], cwd=directory, stdout=subprocess.PIPE,
-                          text=True)
-    assert "adadelta" in done.stdout, done
-
-
-def test_fish_completion(directory):
-    """Verbs once, files only where an operand belongs."""
-    if shutil.which("fish") is None:
-        raise Skip("there is no fish")
-    script = os.path.join(directory, "isobit.fish")
-    with open(script, "w", encoding="ascii") as stream:
-        stream.write(run("completion", "fish").out)
-    for line, words in (("isobit hash ", ["update", "verify"]), ("isobit data prepare ", []),
-                        ("isobit hash update ", ["data", "model", "result"]),
-                        ("isobit hash verify model ", ["isobit.fish"]),
-                        ("isobit sweep iso", ["isobit.fish"])):
-        done = subprocess.run(["fish", "--no-config", "-c", f"source isobit.fish; complete -C '{line}'"],
-                              cwd=directory, stdout=subprocess.PIPE, text=True, check=True,
-                              env={**os.environ, "HOME": directory})
-        found = [word.split("\t")[0] for word in done.stdout.splitlines()]
-        assert [word for word in found if not word.endswith("/")] == words, (line, found)
-
-
 def test_more_than_the_memory(directory):
     """Refused before anything is written, and before the kernel kills what touches that much."""
     with open("/proc/meminfo", encoding="ascii") as stream:
