@@ -15,6 +15,8 @@ char *ib_path_join(const char *directory, const char *name);
 char *ib_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 int ib_path_exists(const char *path);
+/* Whether there is none: a path that cannot be looked at may be there. */
+int ib_path_is_missing(const char *path);
 
 /* Creates the directory and its missing parents (mode 0777 & ~umask). */
 ib_status ib_make_directories(const char *path, ib_error *err);
