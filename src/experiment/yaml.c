@@ -270,8 +270,6 @@ ib_status ib_yaml_read(const char *path, ib_yaml *yaml, ib_error *err) {
     char *bytes = NULL;
     size_t size = 0;
     *yaml = (ib_yaml){0};
-    if (ib_path_is_missing(path))
-        return ib_fail(err, IB_ERROR_USAGE, "there is no file %s", path);
     /* One byte more than is allowed, so that the message is ib_yaml_parse's. */
     ib_status status = ib_read_file(path, (size_t)IB_YAML_MAX_BYTES + 1, &bytes, &size, err);
     if (status != IB_OK)

@@ -118,6 +118,8 @@ def test_usage_errors(directory):
         (["hash", "update"], "data|model|result"), (["hash", "update", "model"], "PATH"),
         (["hash", "update", "result"], "run directory"), (["bench"], "roofline|step"),
         (["completion", "csh"], "zsh"), (["help", "trian"], "train"),
+        (["sweep", "no.yaml"], "no.yaml"), (["report", "no.yaml"], "no.yaml"),
+        (["experiment", "check", "no.yaml"], "there is no experiment file no.yaml"),
         (["compare"], "needs RUN RUN"), (["train", "--dry-run", "--watts", "9"], "--dry-run"),
     ]
     for words, message in cases:
