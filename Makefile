@@ -25,7 +25,7 @@ deps:
 
 build:
 	@scripts/deps.sh build
-	@scripts/build.sh release
+	@scripts/build.sh release --target isobit
 
 quickstart:
 	@scripts/quickstart.sh

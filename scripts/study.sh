@@ -13,6 +13,7 @@ fi
 file=$(realpath "$1")
 shift
 cd "$(dirname "$0")/.."
+file=$(realpath --relative-base="$PWD" "$file") # as it will be named in the report
 runs=${ISOBIT_RUNS_DIR:-runs}
 export ISOBIT_DATA_DIR="${ISOBIT_DATA_DIR:-data}"
 

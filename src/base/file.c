@@ -33,6 +33,11 @@ int ib_path_exists(const char *path) {
     return stat(path, &info) == 0;
 }
 
+int ib_path_is_missing(const char *path) {
+    struct stat info;
+    return stat(path, &info) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 ib_status ib_make_directories(const char *path, ib_error *err) {
     char *copy = strdup(path);
     if (copy == NULL)

@@ -15,6 +15,8 @@ char *ib_path_join(const char *directory, const char *name);
 char *ib_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 int ib_path_exists(const char *path);
+/* Whether there is none: a path that cannot be looked at may be there. */
+int ib_path_is_missing(const char *path);
 
 /* Creates the directory and its missing parents (mode 0777 & ~umask). */
 ib_status ib_make_directories(const char *path, ib_error *err);
@@ -38,8 +40,8 @@ ib_status ib_atomic_open(ib_atomic_file *file, const char *path, ib_error *err);
 ib_status ib_atomic_commit(ib_atomic_file *file, ib_error *err);
 void ib_atomic_abort(ib_atomic_file *file);
 
-/* Removes what killed processes left of the temporary files of <directory>/<name>, or of all files in
- * the directory when name is NULL; those that somebody is writing stay. */
+/* Removes what killed processes left of the temporary files of <directory>/<name>, or of all files
+ * in the directory when name is NULL; those that somebody is writing stay. */
 void ib_atomic_clean(const char *directory, const char *name);
 
 ib_status ib_write_file_atomic(const char *path, const void *data, size_t size, ib_error *err);

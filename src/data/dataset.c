@@ -45,7 +45,7 @@ static ib_status open_file(const char *directory, ib_dataset *dataset, ib_file_r
     char *path = ib_path_join(directory, ib_dataset_file_name(role));
     if (path == NULL)
         return ib_fail_memory(err);
-    int missing = !ib_path_exists(path);
+    int missing = ib_path_is_missing(path);
     ib_map *map = &dataset->files[role];
     ib_status status = ib_map_file(path, map, err);
     if (status != IB_OK && missing)

@@ -22,7 +22,7 @@ static ib_status verify_file(const ib_dataset_info *info, ib_file_role role, con
     ib_error why = {0};
     ib_map map;
     char found[IB_SHA256_HEX_SIZE];
-    int missing = !ib_path_exists(path);
+    int missing = ib_path_is_missing(path);
     ib_status status = ib_map_file(path, &map, &why);
     if (status == IB_OK)
         status = ib_dataset_check(info, role, path, map.data, map.size, found, &why);

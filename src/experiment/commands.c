@@ -20,7 +20,8 @@ static const ib_command COMMANDS[] = {
      .details = "prepare gets the four files from the mirror (or draws them: digits), checks the "
                 "SHA-256 of their content and stores them uncompressed. verify checks what is "
                 "there and fails closed: nothing found, a missing, damaged or unlisted file ends "
-                "with exit code 3. show prints what is pinned about every data set."},
+                "with exit code 3. show prints what is pinned about every data set, or about "
+                "--dataset."},
     {.name = "train",
      .bit = IB_FOR_TRAIN,
      .summary = "train a model and write its run record",
@@ -64,7 +65,7 @@ static const ib_command COMMANDS[] = {
                 "everything but the page goes to out_files/."},
     {.name = "compare",
      .bit = IB_FOR_COMPARE,
-     .operand = "RUN",
+     .operand = "RUN RUN",
      .operand_required = 1,
      .rest = "RUN",
      .summary = "put run records side by side, and find where two runs parted",
@@ -90,10 +91,12 @@ static const ib_command COMMANDS[] = {
      .operand = "RUN",
      .operand_required = 1,
      .summary = "do a recorded run again and compare the bits",
-     .details = "RUN is the directory of a finished run's record. The experiment is its canonical "
-                "configuration; data sets are needed with the same hashes. The new run has a "
-                "record of its own below --runs-dir, and a trace where RUN has one. Exit code 0: "
-                "the same bits; 5: others, and where they begin."},
+     .details =
+         "RUN is the directory of a finished run's record. The experiment is its canonical "
+         "configuration; data sets are needed with the same hashes. The new run has a "
+         "record of its own below --runs-dir, and a trace where RUN has one. Exit code 0: "
+         "the same bits; 5: others, and where they begin. Without --seed and --init-model those of "
+         "the record count."},
     {.name = "sync",
      .bit = IB_FOR_SYNC,
      .operand = "RUN|RUNS-DIR",
@@ -110,7 +113,8 @@ static const ib_command COMMANDS[] = {
      .operand = "MODEL.safetensors",
      .operand_required = 1,
      .summary = "evaluate a trained model on the test images",
-     .details = "Where run.json of the model's run lies beside it, data set, split, seed, test "
+     .details = "MODEL may be a run's directory. Where run.json of the model's run lies beside it, "
+                "data set, split, seed, test "
                 "size and normalisation are taken from there unless given, and the file must have "
                 "the hash recorded there. LIBSVM's model files (c_svc, features normalised by "
                 "--normalize) are read too."},
@@ -119,12 +123,12 @@ static const ib_command COMMANDS[] = {
      .operand = "MODEL.safetensors",
      .operand_required = 1,
      .summary = "write a trained model in another program's format",
-     .details = "--onnx: a network; the input is the normalised image, [N,1,28,28]; MODEL may be a "
-                "run's directory; -o is by default the model's name with .onnx. Data set and "
+     .details = "MODEL may be a run's directory. --onnx: a network; the input is the normalised "
+                "image, [N,1,28,28]; -o is by default the model's name with .onnx. Data set and "
                 "normalisation are for the file's metadata and taken from run.json beside the "
-                "model unless given. --libsvm: a support vector machine as LIBSVM's model file; "
-                "its features are the "
-                "normalised pixels. isobit test reads such files too."},
+                "model unless given. --libsvm: a support vector machine as LIBSVM's model file, "
+                "written to -o; its features are the normalised pixels. isobit test reads such "
+                "files too."},
     {.name = "hash",
      .bit = IB_FOR_HASH,
      .verbs = {HASH_VERBS, HASH_OBJECTS},
@@ -235,7 +239,8 @@ static size_t edit_distance(const char *a, const char *b) {
 const char *ib_nearest_name(const char *name, const char *(*next)(const void *context, size_t i),
                             const void *context) {
     const char *nearest = NULL;
-    size_t limit = strlen(name) / 3 + 1; /* more wrong letters than this is another word */
+    size_t length = strlen(name); /* more wrong letters than the limit is another word */
+    size_t limit = length < 4 ? 1 : length / 3 + 1;
     size_t least = limit + 1;
     const char *candidate;
     if (name[0] == '\0')

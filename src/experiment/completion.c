@@ -30,6 +30,18 @@ static int takes_path(const ib_option *option) {
     return option->kind == IB_OPTION_STRING;
 }
 
+static void print_words(FILE *out, const char *const *words) {
+    for (size_t w = 0; words[w] != NULL; ++w)
+        fprintf(out, "%s%s", w == 0 ? "" : " ", words[w]);
+}
+
+static size_t verb_count(const ib_command *command) {
+    size_t count = 0;
+    while (count < 2 && command->verbs[count] != NULL)
+        ++count;
+    return count;
+}
+
 /* bash, and zsh through bashcompinit's model: one function with two case tables. */
 static void print_bash_function(FILE *out) {
     fputs("_isobit() {\n"
@@ -65,12 +77,14 @@ static void print_bash_function(FILE *out) {
         fputs("'\n", out);
         for (size_t v = 0; v < 2 && command->verbs[v] != NULL; ++v) {
             fprintf(out, "            [ \"$COMP_CWORD\" -eq %zu ] && words='", v + 2);
-            for (size_t w = 0; command->verbs[v][w] != NULL; ++w)
-                fprintf(out, "%s%s", w == 0 ? "" : " ", command->verbs[v][w]);
+            print_words(out, command->verbs[v]);
             fputs("'\n", out);
         }
         if (command->operand != NULL)
-            fputs("            COMPREPLY=($(compgen -f -- \"$cur\"))\n", out);
+            fprintf(out,
+                    "            [ \"$COMP_CWORD\" -gt %zu ] && COMPREPLY=($(compgen -f -- "
+                    "\"$cur\"))\n",
+                    verb_count(command) + 1);
         fputs("            ;;\n", out);
     }
     fputs("        esac\n    fi\n"
@@ -104,6 +118,16 @@ static void print_fish_option(FILE *out, const ib_command *command, const ib_opt
     fputs("\n", out);
 }
 
+/* The beginning of a rule for what follows the command and so many of its verbs. */
+static void print_fish_place(FILE *out, const ib_command *command, size_t verbs) {
+    fprintf(out, "complete -c isobit -n '__fish_seen_subcommand_from %s", command->name);
+    for (size_t v = 0; v <= verbs && v < verb_count(command); ++v) {
+        fprintf(out, "; and %s__fish_seen_subcommand_from ", v == verbs ? "not " : "");
+        print_words(out, command->verbs[v]);
+    }
+    fputs("'", out);
+}
+
 static void print_fish(FILE *out) {
     const ib_command *command;
     fputs("complete -c isobit -f\n", out);
@@ -111,16 +135,17 @@ static void print_fish(FILE *out) {
         fprintf(out, "complete -c isobit -n __fish_use_subcommand -a %s -d ", command->name);
         print_fish_text(out, command->summary);
         fputs("\n", out);
-        for (size_t v = 0; v < 2 && command->verbs[v] != NULL; ++v) {
-            fprintf(out, "complete -c isobit -n '__fish_seen_subcommand_from %s' -a '",
-                    command->name);
-            for (size_t w = 0; command->verbs[v][w] != NULL; ++w)
-                fprintf(out, "%s%s", w == 0 ? "" : " ", command->verbs[v][w]);
+        size_t verbs = verb_count(command);
+        for (size_t v = 0; v < verbs; ++v) {
+            print_fish_place(out, command, v);
+            fputs(" -a '", out);
+            print_words(out, command->verbs[v]);
             fputs("'\n", out);
         }
-        if (command->operand != NULL)
-            fprintf(out, "complete -c isobit -n '__fish_seen_subcommand_from %s' -F\n",
-                    command->name);
+        if (command->operand != NULL) {
+            print_fish_place(out, command, verbs);
+            fputs(" -F\n", out);
+        }
         const ib_option *option;
         for (size_t o = 0; (option = ib_option_at(o)) != NULL; ++o)
             if ((option->commands & command->bit) != 0)
@@ -137,7 +162,10 @@ ib_status ib_completion(const char *shell, FILE *out, ib_error *err) {
     if (strcmp(shell, "zsh") == 0) {
         fputs("#compdef isobit\nautoload -U +X bashcompinit && bashcompinit\n", out);
         print_bash_function(out);
-        fputs("complete -F _isobit isobit\n", out);
+        /* The first completion loads the file as a function, and must complete, too. */
+        fputs("complete -F _isobit isobit\n"
+              "[ \"${funcstack[1]}\" = _isobit ] && _bash_complete -F _isobit\n",
+              out);
         return IB_OK;
     }
     if (strcmp(shell, "fish") == 0) {

@@ -192,7 +192,9 @@ ib_status ib_help_manual(const char *version, FILE *out, ib_error *err) {
     for (size_t i = 0; (command = ib_command_at(i)) != NULL; ++i)
         IB_TRY(manual_command(command, out, err));
     fputs(".SH EXIT STATUS\n", out);
-#define MANUAL_STATUS(name, value, text) fprintf(out, ".TP\n.B %d\n%s\n", value, text);
+#define MANUAL_STATUS(name, value, text)                                                           \
+    if (name != IB_ERROR_SOAK) /* of a command that is still to come */                            \
+        fprintf(out, ".TP\n.B %d\n%s\n", value, text);
     IB_STATUS_TABLE(MANUAL_STATUS)
 #undef MANUAL_STATUS
     fputs(".SH ENVIRONMENT\n", out);

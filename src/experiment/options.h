@@ -142,6 +142,10 @@ ib_status ib_option_set(const ib_option *option, const char *text, const char *g
                         ib_config *config, ib_error *err);
 /* How the option was set, by the name of its row. */
 ib_source ib_arguments_source(const ib_arguments *parsed, const char *name);
+/* Usage error when one of these options was given as a flag: the action would ignore it. names ends
+ * with NULL; action is for the message: "bench roofline". */
+ib_status ib_arguments_refuse(const ib_arguments *parsed, const char *const *names,
+                              const char *action, ib_error *err);
 /* All defaults; the caller calls ib_config_free. */
 ib_status ib_config_defaults(ib_config *config, ib_error *err);
 void ib_config_free(ib_config *config);

@@ -373,8 +373,17 @@ static char *optimizers_with(const ib_option *option) {
 
 /* What a dry run has no record for. */
 static ib_status check_dry_run(const ib_arguments *parsed, ib_error *err) {
-    static const char *const OF_RECORDS[] = {"trace", "checkpoint-every", "sample-period", "mlflow",
-                                             "mlflow-experiment"};
+    static const char *const OF_RECORDS[] = {"trace",
+                                             "checkpoint-every",
+                                             "sample-period",
+                                             "mlflow",
+                                             "mlflow-experiment",
+                                             "mlflow-register",
+                                             "mlflow-study",
+                                             "mlflow-wait",
+                                             "prices",
+                                             "machine",
+                                             "watts"};
     if (!parsed->config.dry_run)
         return IB_OK;
     if (parsed->config.save_model)
@@ -387,6 +396,41 @@ static ib_status check_dry_run(const ib_arguments *parsed, ib_error *err) {
                            "--%s has no effect with --dry-run, which writes no run record: leave "
                            "one of them out",
                            OF_RECORDS[i]);
+    return IB_OK;
+}
+
+/* While something is trained these say what an MLflow server gets, and do nothing without one. */
+static ib_status check_tracking(const ib_arguments *parsed, char *(*environment)(const char *name),
+                                ib_error *err) {
+    static const char *const OF_SERVERS[] = {"mlflow-experiment",
+                                             "mlflow-register",
+                                             "mlflow-study",
+                                             "mlflow-wait",
+                                             "prices",
+                                             "machine",
+                                             "watts"};
+    const char *uri = parsed->config.mlflow;
+    if ((parsed->command->bit & (IB_FOR_TRAIN | IB_FOR_SWEEP)) == 0)
+        return IB_OK;
+    if (uri == NULL && environment != NULL)
+        uri = environment("MLFLOW_TRACKING_URI");
+    if (uri != NULL && uri[0] != '\0')
+        return IB_OK;
+    for (size_t i = 0; i < sizeof OF_SERVERS / sizeof OF_SERVERS[0]; ++i)
+        if (ib_arguments_source(parsed, OF_SERVERS[i]) == IB_FROM_FLAG)
+            return ib_fail(err, IB_ERROR_USAGE,
+                           "--%s has no effect without an MLflow server: give --mlflow URI, or "
+                           "leave it out",
+                           OF_SERVERS[i]);
+    return IB_OK;
+}
+
+ib_status ib_arguments_refuse(const ib_arguments *parsed, const char *const *names,
+                              const char *action, ib_error *err) {
+    for (; *names != NULL; ++names)
+        if (ib_arguments_source(parsed, *names) == IB_FROM_FLAG)
+            return ib_fail(err, IB_ERROR_USAGE, "--%s has no effect with isobit %s: leave it out",
+                           *names, action);
     return IB_OK;
 }
 
@@ -481,5 +525,6 @@ ib_status ib_arguments_parse(const ib_command *command, int count, const char *c
     IB_TRY(check_words(parsed, err));
     IB_TRY(take_environment(parsed, environment, err));
     IB_TRY(set_defaults(&parsed->config, parsed->sources, err));
-    return check_together(parsed, err);
+    IB_TRY(check_together(parsed, err));
+    return check_tracking(parsed, environment, err);
 }

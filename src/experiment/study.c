@@ -492,6 +492,8 @@ static ib_status add_source(ib_study *study, const char *path, const ib_yaml **y
     source->path = strdup(path);
     if (source->path == NULL)
         return ib_fail_memory(err);
+    if (ib_path_is_missing(path))
+        return ib_fail(err, IB_ERROR_USAGE, "there is no experiment file %s", path);
     /* One byte more than is allowed, so that the message is ib_yaml_parse's. */
     IB_TRY(ib_read_file(path, (size_t)IB_YAML_MAX_BYTES + 1, &bytes, &size, err));
     ib_status status = ib_yaml_parse(path, bytes, size, document, err);

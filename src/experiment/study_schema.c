@@ -232,5 +232,7 @@ ib_status ib_study_schema(FILE *out, ib_error *err) {
     write_definitions(&json);
     ib_json_close(&json, '}');
     fputc('\n', out);
-    return ferror(out) ? ib_fail(err, IB_ERROR_RUNTIME, "cannot write the schema") : IB_OK;
+    return ferror(out)
+               ? ib_fail(err, IB_ERROR_RUNTIME, "cannot write the schema to standard output")
+               : IB_OK;
 }

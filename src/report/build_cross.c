@@ -32,6 +32,12 @@ static const char *choice_name(const ib_option *option, int value) {
     return "";
 }
 
+/* Options of which 0 means: all of the part. */
+static int counts_images(const ib_option *option) {
+    return strcmp(option->name, "train-size") == 0 ||
+           strcmp(option->name, "validation-size") == 0 || strcmp(option->name, "test-size") == 0;
+}
+
 char *ib_option_text(const ib_option *option, const ib_config *config) {
     const void *at = (const char *)config + option->offset;
     char number[IB_DOUBLE_TEXT];
@@ -39,6 +45,8 @@ char *ib_option_text(const ib_option *option, const ib_config *config) {
     case IB_OPTION_FLAG:
         return strdup(*(const int *)at ? "yes" : "no");
     case IB_OPTION_INT:
+        if (*(const int64_t *)at == 0 && counts_images(option))
+            return strdup("all");
         return ib_format("%lld", (long long)*(const int64_t *)at);
     case IB_OPTION_UINT64:
         return ib_format("%llu", (unsigned long long)*(const uint64_t *)at);

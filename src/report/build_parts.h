@@ -40,7 +40,7 @@ void ib_extend(ib_builder *b, char **text, const char *separator, const char *mo
 const char *ib_dimension_title(const char *dimension);
 /* The value that a cell has in a dimension; "" where it means nothing. Fresh memory. */
 char *ib_dimension_text(const ib_study *study, size_t cell, size_t epoch, const char *dimension);
-/* The option's value, as on the command line; fresh memory. */
+/* The option's value, as on the command line, but "all" for 0 images; fresh memory. */
 char *ib_option_text(const ib_option *option, const ib_config *config);
 
 /* Different combinations of values of some dimensions, in order of appearance. */

@@ -471,7 +471,7 @@ static void say_unreadable(ib_builder *b) {
                        ib_format("%zu record%s cannot be read and %s left out: %s.",
                                  b->input->unreadable_count, plural(b->input->unreadable_count),
                                  b->input->unreadable_count == 1 ? "is" : "are", names),
-                       ib_format("folders with a run.json that is damaged"));
+                       ib_format("folders with a run.json that is damaged or may not be read"));
     free(names);
 }
 

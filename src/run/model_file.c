@@ -1,9 +1,25 @@
 #include "run/model_file.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/file.h"
 #include "experiment/options.h"
 #include "tensor/safetensors.h"
+
+ib_status ib_model_file_path(const char *given, char **path, ib_error *err) {
+    struct stat about;
+    int is_directory = stat(given, &about) == 0 && S_ISDIR(about.st_mode);
+    *path = is_directory ? ib_path_join(given, "model.safetensors") : ib_format("%s", given);
+    if (*path == NULL)
+        return ib_fail_memory(err);
+    if (ib_path_exists(*path))
+        return IB_OK;
+    return ib_fail(err, IB_ERROR_VERIFY,
+                   "there is no model file %s; training writes one: RUN-DIRECTORY/"
+                   "model.safetensors",
+                   *path);
+}
 
 static int fits(const ib_model *model, const ib_safetensors *file) {
     if (file->count != ib_model_tensor_count(model))

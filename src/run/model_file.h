@@ -6,6 +6,10 @@
 
 #include "model/model.h"
 
+/* The model that a command was given: the file itself, or model.safetensors in a run's directory.
+ * Not there: IB_ERROR_VERIFY. The caller frees *path, also after a failure. */
+ib_status ib_model_file_path(const char *given, char **path, ib_error *err);
+
 /* Opens the model whose tensors the file has, for evaluation, and reads its weights. config->model
  * is set to the kind found; config and backend outlive the model. A file that fits no kind is
  * IB_ERROR_VERIFY. The caller closes *model. */

@@ -161,10 +161,12 @@ ib_status ib_adopt_beside(const char *model_path, const char *sha256, const char
     const char *recorded = ib_json_text_at(record, "results", "model_sha256");
     if (status == IB_OK && configuration != NULL && recorded != NULL) {
         if (strcmp(recorded, sha256) != 0)
-            status = ib_fail(err, IB_ERROR_VERIFY,
-                             "%s has SHA-256 %s, but %s records %s: the file was changed after the "
-                             "run; move it elsewhere to use it all the same",
-                             model_path, sha256, path, recorded);
+            status =
+                ib_fail(err, IB_ERROR_VERIFY,
+                        "%s has SHA-256 %s, but the model of %s has %s: this is another file, or "
+                        "it was changed after the run; move it elsewhere to use it all the "
+                        "same",
+                        model_path, sha256, path, recorded);
         for (size_t i = 0; status == IB_OK && names[i] != NULL; ++i)
             status = ib_adopt_option(names[i], configuration, path, arguments, err);
         if (status == IB_OK && !arguments->config.json)

@@ -105,8 +105,9 @@ static void print_table(const costs *all, FILE *out) {
             break;
         }
     if (all->unfinished > 0)
-        fprintf(out, "\n%zu of %zu records have no results and are left out\n", all->unfinished,
-                all->records);
+        fprintf(out, "\n%zu of %zu records %s no results and %s left out\n", all->unfinished,
+                all->records, all->unfinished == 1 ? "has" : "have",
+                all->unfinished == 1 ? "is" : "are");
 }
 
 static ib_status print_json(const costs *all, FILE *out, ib_error *err) {

@@ -37,6 +37,9 @@ ib_status ib_run_data(const ib_arguments *arguments, const ib_run_context *conte
         fprintf(context->out, "%s is ready in %s\n", config->dataset, config->data_dir);
         return IB_OK;
     }
+    static const char *const FOR_PREPARE[] = {"mirror", NULL};
+    IB_TRY(ib_arguments_refuse(arguments, FOR_PREPARE,
+                               strcmp(verb, "verify") == 0 ? "data verify" : "data show", err));
     if (strcmp(verb, "verify") == 0)
         return ib_dataset_verify(config->data_dir, config->dataset, context->out, err);
     const ib_dataset_info *info;

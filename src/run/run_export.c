@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "experiment/json_text.h"
 #include "model/onnx.h"
+#include "run/model_file.h"
 #include "run/recorded.h"
 #include "run/run_svm.h"
 #include "svm/svm.h"
@@ -23,8 +24,6 @@ static ib_status export_libsvm(const char *path, const ib_config *config,
         return ib_fail(err, IB_ERROR_USAGE, "isobit export needs the file to write: -o FILE");
     if (config->json)
         return ib_fail(err, IB_ERROR_USAGE, "--json goes with --onnx only");
-    if (!ib_path_exists(path))
-        return ib_fail(err, IB_ERROR_VERIFY, "there is no model file %s", path);
     ib_svm_model model;
     IB_TRY(ib_svm_load(path, &model, err));
     ib_status status = ib_svm_write_libsvm(&model, config->output, err);
@@ -37,11 +36,6 @@ static ib_status export_libsvm(const char *path, const ib_config *config,
 
 /* ---- ONNX -------------------------------------------------------------------------------------
  */
-
-static int is_directory(const char *path) {
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-}
 
 static int is_same_file(const char *a, const char *b) {
     struct stat one, two;
@@ -90,8 +84,6 @@ static ib_status write_onnx(const char *model, const char *path, ib_arguments *a
     char sha256[IB_SHA256_HEX_SIZE];
     ib_svm_file_kind kind;
     int adopted = 0;
-    if (!ib_path_exists(model))
-        return ib_fail(err, IB_ERROR_VERIFY, "there is no model file %s", model);
     if (is_same_file(model, path))
         return ib_fail(err, IB_ERROR_USAGE, "-o %s is the model itself", path);
     IB_TRY(ib_svm_file_kind_of(model, &kind, err));
@@ -118,15 +110,12 @@ static ib_status write_onnx(const char *model, const char *path, ib_arguments *a
     return IB_OK;
 }
 
-static ib_status export_onnx(const char *operand, ib_arguments *arguments,
+static ib_status export_onnx(const char *model, ib_arguments *arguments,
                              const ib_run_context *context, ib_error *err) {
     const char *output = arguments->config.output;
-    char *model = is_directory(operand) ? ib_path_join(operand, "model.safetensors")
-                                        : ib_format("%s", operand);
-    char *path = model == NULL ? NULL : output == NULL ? onnx_name(model) : ib_format("%s", output);
+    char *path = output == NULL ? onnx_name(model) : ib_format("%s", output);
     ib_status status =
         path == NULL ? ib_fail_memory(err) : write_onnx(model, path, arguments, context, err);
-    free(model);
     free(path);
     return status;
 }
@@ -137,6 +126,11 @@ ib_status ib_run_export(ib_arguments *arguments, const ib_run_context *context, 
         return ib_fail(err, IB_ERROR_USAGE,
                        "isobit export needs one format: --onnx (networks) or --libsvm (support "
                        "vector machines)");
-    return config->onnx ? export_onnx(arguments->words[0], arguments, context, err)
-                        : export_libsvm(arguments->words[0], config, context, err);
+    char *model = NULL;
+    ib_status status = ib_model_file_path(arguments->words[0], &model, err);
+    if (status == IB_OK)
+        status = config->onnx ? export_onnx(model, arguments, context, err)
+                              : export_libsvm(model, config, context, err);
+    free(model);
+    return status;
 }

@@ -181,6 +181,11 @@ static ib_status work(hash_book *book, const ib_arguments *arguments, ib_error *
         return ib_fail(err, IB_ERROR_USAGE,
                        "isobit hash data takes no path: name the data set with --dataset and its "
                        "place with --data-dir");
+    static const char *const FOR_DATA[] = {"dataset", "data-dir", NULL};
+    if (strcmp(object, "data") != 0)
+        IB_TRY(ib_arguments_refuse(
+            arguments, FOR_DATA,
+            strcmp(object, "model") == 0 ? "hash ... model" : "hash ... result", err));
     ib_status status = strcmp(object, "data") == 0    ? hash_data(book, &arguments->config, err)
                        : strcmp(object, "model") == 0 ? hash_model(book, operand, err)
                                                       : hash_result(book, operand, err);

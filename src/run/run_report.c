@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -119,6 +120,12 @@ ib_status ib_run_report(const ib_arguments *arguments, const ib_run_context *con
                          "the report would go into %s, which is not writable: say where else with "
                          "-o FILE.html",
                          material.directory);
+    struct stat about;
+    if (status == IB_OK && arguments->config.output != NULL &&
+        stat(arguments->config.output, &about) == 0 && S_ISDIR(about.st_mode))
+        status = ib_fail(err, IB_ERROR_USAGE,
+                         "-o %s is a folder: give the page a name in it, such as %s/report.html",
+                         arguments->config.output, arguments->config.output);
     if (status == IB_OK)
         status = choose_places(arguments->config.output, material.directory, &p, err);
     if (status == IB_OK)

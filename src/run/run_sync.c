@@ -1,7 +1,7 @@
 /* isobit sync: run records to an MLflow server. */
 #include <stdlib.h>
+#include <sys/stat.h>
 
-#include "base/file.h"
 #include "experiment/json_text.h"
 #include "run/tracking.h"
 #include "run/tracking_cost.h"
@@ -38,12 +38,12 @@ static ib_status sync_all(const ib_arguments *arguments, const ib_run_context *c
     static const char *const EVERYTHING[] = {"runs"};
     const char *const *paths = arguments->word_count > 0 ? arguments->words : EVERYTHING;
     size_t path_count = arguments->word_count > 0 ? arguments->word_count : 1;
-    for (size_t i = 0; i < path_count; ++i)
-        if (!ib_path_exists(paths[i]))
-            return ib_fail(err, IB_ERROR_USAGE,
-                           "%s is not there: name a run's directory, or one "
-                           "of runs",
-                           paths[i]);
+    for (size_t i = 0; i < path_count; ++i) {
+        struct stat about;
+        if (stat(paths[i], &about) != 0 || !S_ISDIR(about.st_mode))
+            return ib_fail(err, IB_ERROR_VERIFY,
+                           "%s is no folder: name a run's directory, or one of runs", paths[i]);
+    }
     for (size_t i = 0; i < path_count; ++i)
         IB_TRY(ib_sync_path(client, paths[i], common, context->log, totals, err));
     print_totals(&arguments->config, context, client, totals);

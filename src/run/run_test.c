@@ -1,6 +1,7 @@
 /* isobit test: what a trained model is worth on the test images. */
 #include "run/run.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -117,18 +118,22 @@ static ib_status evaluate(const char *path, const char *sha256, ib_arguments *ar
     return IB_OK;
 }
 
-ib_status ib_run_test(ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
-    const char *path = arguments->words[0];
+static ib_status test_file(const char *path, ib_arguments *arguments, const ib_run_context *context,
+                           ib_error *err) {
     char sha256[IB_SHA256_HEX_SIZE];
-    if (!ib_path_exists(path))
-        return ib_fail(err, IB_ERROR_VERIFY,
-                       "there is no model file %s; training writes one: RUN-DIRECTORY/"
-                       "model.safetensors",
-                       path);
     IB_TRY(ib_sha256_file(path, sha256, err));
     IB_TRY(ib_adopt_beside(path, sha256, ADOPTED, arguments, context->log, NULL, err));
     ib_session session = {0};
     ib_status status = evaluate(path, sha256, arguments, &session, context, err);
     ib_session_close(&session);
+    return status;
+}
+
+ib_status ib_run_test(ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
+    char *path = NULL;
+    ib_status status = ib_model_file_path(arguments->words[0], &path, err);
+    if (status == IB_OK)
+        status = test_file(path, arguments, context, err);
+    free(path);
     return status;
 }

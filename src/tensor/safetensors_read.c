@@ -43,7 +43,9 @@ static ib_status read_length(struct reader *reader) {
         length |= (uint64_t)map->data[i] << (8 * i);
     if (length > IB_SAFETENSORS_MAX_HEADER)
         return ib_fail(reader->err, IB_ERROR_VERIFY,
-                       "%s: offset 0: header length %" PRIu64 " is over the format's limit of %d",
+                       "%s: offset 0: header length %" PRIu64
+                       " is over the format's limit of %d: this "
+                       "is no safetensors file",
                        reader->path, length, IB_SAFETENSORS_MAX_HEADER);
     if (length > map->size - LENGTH_BYTES)
         return ib_fail(reader->err, IB_ERROR_VERIFY,

@@ -118,12 +118,37 @@ def test_usage_errors(directory):
         (["hash", "update"], "data|model|result"), (["hash", "update", "model"], "PATH"),
         (["hash", "update", "result"], "run directory"), (["bench"], "roofline|step"),
         (["completion", "csh"], "zsh"), (["help", "trian"], "train"),
+        (["sweep", "no.yaml"], "no.yaml"), (["report", "no.yaml"], "no.yaml"),
+        (["experiment", "check", "no.yaml"], "there is no experiment file no.yaml"),
+        (["compare"], "needs RUN RUN"), (["train", "--dry-run", "--watts", "9"], "--dry-run"),
     ]
     for words, message in cases:
         done = run(*words, cwd=directory)
         expect(done, 2, message)
         assert done.out == "", (words, done.out)
     expect(run("train", cwd=directory, env={"ISOBIT_ISA": "mmx"}), 2, "ISOBIT_ISA: 'mmx'")
+    assert files_below(directory) == []
+
+
+def test_options_without_effect(directory):
+    """What would be ignored is refused, before anything is read or written."""
+    cases = [(["data", "verify"], "--mirror"), (["data", "show"], "--mirror"),
+             (["hash", "update", "model", "x"], "--data-dir"),
+             (["hash", "verify", "result", "x"], "--data-dir"),
+             (["bench", "roofline"], "--lr"), (["bench", "roofline"], "--batch-size"),
+             (["bench", "roofline"], "--profile")]
+    servers = ["--mlflow-experiment", "--mlflow-register", "--mlflow-study", "--mlflow-wait",
+               "--prices", "--machine", "--watts"]
+    cases += [(["train"], option) for option in servers]
+    cases += [(["sweep", "x"], option) for option in servers if option not in servers[0:3:2]]
+    for words, option in cases:
+        done = run(*words, option, "1", cwd=directory, env={"MLFLOW_TRACKING_URI": ""})
+        expect(done, 2, f"{option} has no effect")
+    for words, env in ((["--mlflow", "http://127.0.0.1:9"], {"MLFLOW_TRACKING_URI": ""}),
+                       ([], {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})):
+        done = run("train", *words, "--machine", "none", "--prices", "none.yaml", cwd=directory,
+                   env=env)
+        expect(done, 2, "none.yaml")
     assert files_below(directory) == []
 
 
@@ -492,18 +517,19 @@ def test_devices(directory):
     assert "scalar" in found["isas"] and found["usable_cpus"] >= 1, found
 
 
-def test_completion(directory):
-    for shell in ("bash", "zsh", "fish"):
-        done = run("completion", shell)
-        expect(done, 0)
-        assert "train" in done.out and "batch-size" in done.out
-    script = run("completion", "bash").out
-    ask = script + ("\nCOMP_WORDS=(isobit train --optimizer ad); COMP_CWORD=3; _isobit; "
-                    "echo ${COMPREPLY[*]}\nCOMP_WORDS=(isobit data pre); COMP_CWORD=2; _isobit; "
-                    "echo ${COMPREPLY[*]}\n")
-    done = subprocess.run(["bash", "-c", ask], stdout=subprocess.PIPE, text=True, check=True)
-    assert done.stdout.splitlines() == ["adadelta adam", "prepare"], done.stdout
-    assert run("manual").out.startswith(".TH ISOBIT 1")
+def test_run_directory_as_model(directory):
+    result = train_json(directory)
+    place = os.path.join(directory, result["run_dir"])
+    done = run("test", place, "--json", "--data-dir", DATA, cwd=directory)
+    expect(done, 0)
+    assert json.loads(done.out)["model_sha256"] == result["model_sha256"]
+    expect(run("test", os.path.join(place, "optimizer.safetensors"), cwd=directory), 3,
+           "this is another file")
+    expect(run("test", directory, cwd=directory), 3, "there is no model file")
+    expect(run("export", "--libsvm", place, "-o", "x", cwd=directory), 3, "model.safetensors")
+    expect(run("report", place, "-o", place, cwd=directory), 2, "is a folder")
+    assert "x" not in os.listdir(directory)
+    assert not [name for name in os.listdir(os.path.dirname(place)) if name.endswith("_files")]
 
 
 def test_more_than_the_memory(directory):

@@ -351,7 +351,7 @@ def test_wrong_addresses(directory):
         _, _, said = train(directory, MLFLOW_TRACKING_URI=uri)  # meant for other programs
         assert said.count("isobit: MLflow:") == 1, said
     call("sync", cwd=directory, code=2)
-    call("sync", "nowhere", "--to", "http://127.0.0.1:1", cwd=directory, code=2)
+    call("sync", "nowhere", "--to", "http://127.0.0.1:1", cwd=directory, code=3)
     fake = Fake(lambda *_: "redirect")
     done = call("sync", "--to", fake.uri, cwd=directory, code=1)
     assert "redirect" in done.stderr

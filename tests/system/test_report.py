@@ -58,6 +58,7 @@ def test_tables_hold_what_python_computes(folder):
         assert near(row["test_accuracy"], value["test_accuracy"])
     settings = {r["option"]: r["value"] for r in known.table("settings")}
     assert settings["epochs"] == "3" and settings["dataset"] == "digits"
+    assert settings["train-size"] == "300" and settings["test-size"] == "all"
     assert "lr" not in settings and "seed" not in settings
 
 

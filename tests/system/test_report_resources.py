@@ -121,7 +121,7 @@ def test_match_texts_refusals_and_no_table(folder):
     assert "cost_spot" not in row  # that price has none
     done = known.report("--prices", known.prices, "--machine", "slow", code=2)
     assert "'slow'" in done.stderr
-    known.report("--prices", os.path.join(folder, "nothing.yaml"), code=1)
+    known.report("--prices", os.path.join(folder, "nothing.yaml"), code=2)
     with open(known.prices, "a", encoding="utf-8") as stream:
         stream.write("  - {name: twice, match: CPU, on-demand: 1, spot: ~, currency: USD,"
                      " date: 2026-01-03, source: c}\n")

@@ -293,18 +293,14 @@ def main():
     check_published_studies()
     with tempfile.TemporaryDirectory() as parent:
         wanted, seconds = check_undisturbed(parent)
-        check_identity(parent)
-        check_kills(parent, wanted, seconds)
-        check_several(parent, wanted, seconds)
-        check_full_disk(parent, wanted)
-        check_shards(parent, wanted)
-        check_chosen_cells(parent)
-        check_divergence(parent)
-        check_stop(parent, wanted)
-        check_resume(parent)
-        check_long_seed(parent)
-        check_not_here(parent, wanted)
+        checks = ((check_identity,), (check_kills, wanted, seconds), (check_several, wanted, seconds),
+                  (check_full_disk, wanted), (check_shards, wanted), (check_chosen_cells,),
+                  (check_divergence,), (check_stop, wanted), (check_resume,), (check_long_seed,),
+                  (check_not_here, wanted))
+        for check, *known in checks:
+            check(parent, *known)
     print(f"an undisturbed sweep took {seconds:.2f} s")
+    print(f"{len(checks) + 2} passed, 0 failed")
     return 0
 
 
