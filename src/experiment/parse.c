@@ -371,67 +371,66 @@ static char *optimizers_with(const ib_option *option) {
     return text;
 }
 
+/* While something is trained these say what an MLflow server gets, and do nothing without one. */
+static const char *const OF_SERVERS[] = {"mlflow-experiment",
+                                         "mlflow-register",
+                                         "mlflow-study",
+                                         "mlflow-wait",
+                                         "prices",
+                                         "machine",
+                                         "watts",
+                                         NULL};
+
+/* The first of these options that was given as a flag; NULL: none was. names ends with NULL. */
+static const char *first_given(const ib_arguments *parsed, const char *const *names) {
+    while (*names != NULL && ib_arguments_source(parsed, *names) != IB_FROM_FLAG)
+        ++names;
+    return *names;
+}
+
 /* What a dry run has no record for. */
 static ib_status check_dry_run(const ib_arguments *parsed, ib_error *err) {
-    static const char *const OF_RECORDS[] = {"trace",
-                                             "checkpoint-every",
-                                             "sample-period",
-                                             "mlflow",
-                                             "mlflow-experiment",
-                                             "mlflow-register",
-                                             "mlflow-study",
-                                             "mlflow-wait",
-                                             "prices",
-                                             "machine",
-                                             "watts"};
+    static const char *const OF_RECORDS[] = {"trace", "checkpoint-every", "sample-period", "mlflow",
+                                             NULL};
     if (!parsed->config.dry_run)
         return IB_OK;
     if (parsed->config.save_model)
         return ib_fail(err, IB_ERROR_USAGE,
                        "--save-model with --dry-run would save a model that is not trained: leave "
                        "one of them out");
-    for (size_t i = 0; i < sizeof OF_RECORDS / sizeof OF_RECORDS[0]; ++i)
-        if (ib_arguments_source(parsed, OF_RECORDS[i]) == IB_FROM_FLAG)
-            return ib_fail(err, IB_ERROR_USAGE,
-                           "--%s has no effect with --dry-run, which writes no run record: leave "
-                           "one of them out",
-                           OF_RECORDS[i]);
-    return IB_OK;
+    const char *given = first_given(parsed, OF_RECORDS);
+    if (given == NULL)
+        given = first_given(parsed, OF_SERVERS);
+    return given == NULL
+               ? IB_OK
+               : ib_fail(err, IB_ERROR_USAGE,
+                         "--%s has no effect with --dry-run, which writes no run record: leave "
+                         "one of them out",
+                         given);
 }
 
-/* While something is trained these say what an MLflow server gets, and do nothing without one. */
 static ib_status check_tracking(const ib_arguments *parsed, char *(*environment)(const char *name),
                                 ib_error *err) {
-    static const char *const OF_SERVERS[] = {"mlflow-experiment",
-                                             "mlflow-register",
-                                             "mlflow-study",
-                                             "mlflow-wait",
-                                             "prices",
-                                             "machine",
-                                             "watts"};
     const char *uri = parsed->config.mlflow;
     if ((parsed->command->bit & (IB_FOR_TRAIN | IB_FOR_SWEEP)) == 0)
         return IB_OK;
     if (uri == NULL && environment != NULL)
         uri = environment("MLFLOW_TRACKING_URI");
-    if (uri != NULL && uri[0] != '\0')
-        return IB_OK;
-    for (size_t i = 0; i < sizeof OF_SERVERS / sizeof OF_SERVERS[0]; ++i)
-        if (ib_arguments_source(parsed, OF_SERVERS[i]) == IB_FROM_FLAG)
-            return ib_fail(err, IB_ERROR_USAGE,
-                           "--%s has no effect without an MLflow server: give --mlflow URI, or "
-                           "leave it out",
-                           OF_SERVERS[i]);
-    return IB_OK;
+    const char *given = uri != NULL && uri[0] != '\0' ? NULL : first_given(parsed, OF_SERVERS);
+    return given == NULL ? IB_OK
+                         : ib_fail(err, IB_ERROR_USAGE,
+                                   "--%s has no effect without an MLflow server: give --mlflow "
+                                   "URI, or leave it out",
+                                   given);
 }
 
 ib_status ib_arguments_refuse(const ib_arguments *parsed, const char *const *names,
                               const char *action, ib_error *err) {
-    for (; *names != NULL; ++names)
-        if (ib_arguments_source(parsed, *names) == IB_FROM_FLAG)
-            return ib_fail(err, IB_ERROR_USAGE, "--%s has no effect with isobit %s: leave it out",
-                           *names, action);
-    return IB_OK;
+    const char *given = first_given(parsed, names);
+    return given == NULL
+               ? IB_OK
+               : ib_fail(err, IB_ERROR_USAGE, "--%s has no effect with isobit %s: leave it out",
+                         given, action);
 }
 
 /* An option that would be ignored is an error: nobody should believe that it had an effect. */

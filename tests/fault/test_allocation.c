@@ -15,6 +15,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "../unit/temp_dir.h"
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/number.h"
@@ -378,8 +379,7 @@ static size_t fail_each(scenario *run, const char *directory) {
 }
 
 static void run_scenario(scenario *run, size_t least) {
-    char directory[] = "/tmp/isobit-allocation-XXXXXX";
-    assert_non_null(mkdtemp(directory));
+    char *directory = temp_dir_make();
     make_inputs(directory);
     for (persistent = 0; persistent < 2; ++persistent) {
         size_t failed = fail_each(run, directory);
@@ -387,9 +387,7 @@ static void run_scenario(scenario *run, size_t least) {
             fail_msg("only %zu allocations were failed, at least %zu expected", failed, least);
     }
     persistent = 0;
-    char *command = ib_format("rm -rf '%s'", directory);
-    assert_int_equal(system(command), 0);
-    free(command);
+    temp_dir_remove(directory);
 }
 
 #define SCENARIO_TEST(name, least)                                                                 \

@@ -13,36 +13,20 @@
 
 #include <cmocka.h>
 
+#include "../unit/temp_dir.h"
 #include "base/file.h"
 #include "tensor/safetensors.h"
 
 enum { LIMIT = 64 * 1024, ELEMENTS = 256 * 1024 };
 
 static int enter_directory(void **state) {
-    char *directory = strdup("/tmp/isobit-limit-XXXXXX");
-    assert_non_null(directory);
-    assert_non_null(mkdtemp(directory));
-    *state = directory;
+    *state = temp_dir_make();
     return 0;
 }
 
 static int leave_directory(void **state) {
-    char *command = ib_format("rm -rf '%s'", (const char *)*state);
-    int failed = system(command);
-    free(command);
-    free(*state);
-    return failed;
-}
-
-static int file_count(const char *directory) {
-    char *command = ib_format("ls -A '%s' | wc -l", directory);
-    FILE *stream = popen(command, "r");
-    int count = -1;
-    assert_non_null(stream);
-    assert_int_equal(fscanf(stream, "%d", &count), 1);
-    pclose(stream);
-    free(command);
-    return count;
+    temp_dir_remove(*state);
+    return 0;
 }
 
 static ib_status write_tensors(const char *path, const float *values, ib_error *err) {
@@ -83,9 +67,9 @@ static int write_in_limited_child(ib_status (*write_file)(const char *, const fl
 static void leaves_nothing(void **state) {
     char *path = ib_path_join(*state, "model.safetensors");
     assert_int_equal(write_in_limited_child(write_tensors, path), IB_ERROR_RUNTIME);
-    assert_int_equal(file_count(*state), 0);
+    assert_int_equal(temp_dir_count(*state), 0);
     assert_int_equal(write_in_limited_child(write_bytes, path), IB_ERROR_RUNTIME);
-    assert_int_equal(file_count(*state), 0);
+    assert_int_equal(temp_dir_count(*state), 0);
     free(path);
 }
 
@@ -98,7 +82,7 @@ static void keeps_the_old_file(void **state) {
     assert_int_equal(ib_safetensors_write(path, &small, 1, NULL, 0, before, NULL), IB_OK);
     assert_int_equal(write_in_limited_child(write_tensors, path), IB_ERROR_RUNTIME);
     assert_int_equal(write_in_limited_child(write_bytes, path), IB_ERROR_RUNTIME);
-    assert_int_equal(file_count(*state), 1);
+    assert_int_equal(temp_dir_count(*state), 1);
     assert_int_equal(ib_sha256_file(path, after, NULL), IB_OK);
     assert_string_equal(before, after);
     free(path);
@@ -111,7 +95,7 @@ static void works_without_the_limit(void **state) {
     assert_non_null(values);
     assert_int_equal(write_tensors(path, values, NULL), IB_OK);
     assert_int_equal(write_bytes(path, values, NULL), IB_OK);
-    assert_int_equal(file_count(*state), 1);
+    assert_int_equal(temp_dir_count(*state), 1);
     free(values);
     free(path);
 }

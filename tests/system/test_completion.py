@@ -22,6 +22,15 @@ def written_for(shell):
     return script
 
 
+def installed(shell, directory, name):
+    """The script as a file of the directory, where there is such a shell."""
+    script = written_for(shell)
+    if shutil.which(shell) is None:
+        raise Skip(f"there is no {shell}")
+    with open(os.path.join(directory, name), "w", encoding="ascii") as stream:
+        stream.write(script)
+
+
 def test_manual(directory):
     manual = printed("manual")
     assert manual.startswith(".TH ISOBIT 1") and "soak" not in manual
@@ -39,11 +48,7 @@ def test_bash_completion(directory):
 
 def test_zsh_completion(directory):
     """The first completion loads the file and completes, not only the second."""
-    script = written_for("zsh")
-    if shutil.which("zsh") is None:
-        raise Skip("there is no zsh")
-    with open(os.path.join(directory, "_isobit"), "w", encoding="ascii") as stream:
-        stream.write(script)
+    installed("zsh", directory, "_isobit")
     ask = ("fpath=($PWD $fpath); compdef() { }; compadd() { print -- $* }; "
            "words=(isobit train --optimizer ad); CURRENT=4; autoload -Uz _isobit; _isobit")
     done = subprocess.run(["zsh", "-f", "-c", ask], cwd=directory, stdout=subprocess.PIPE,
@@ -53,11 +58,7 @@ def test_zsh_completion(directory):
 
 def test_fish_completion(directory):
     """Verbs once, files only where an operand belongs."""
-    script = written_for("fish")
-    if shutil.which("fish") is None:
-        raise Skip("there is no fish")
-    with open(os.path.join(directory, "isobit.fish"), "w", encoding="ascii") as stream:
-        stream.write(script)
+    installed("fish", directory, "isobit.fish")
     for line, words in (("isobit hash ", ["update", "verify"]), ("isobit data prepare ", []),
                         ("isobit hash update ", ["data", "model", "result"]),
                         ("isobit hash verify model ", ["isobit.fish"]),

@@ -2,6 +2,7 @@
 #ifndef TESTS_UNIT_TEMP_DIR_H
 #define TESTS_UNIT_TEMP_DIR_H
 
+#include <dirent.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,19 @@ static inline int temp_dir_unlink(const char *path, const struct stat *info, int
 static inline void temp_dir_remove(char *path) {
     nftw(path, temp_dir_unlink, 16, FTW_DEPTH | FTW_PHYS);
     free(path);
+}
+
+/* How many files are in it. */
+static inline int temp_dir_count(const char *path) {
+    DIR *directory = opendir(path);
+    const struct dirent *entry;
+    int count = 0;
+    if (directory == NULL)
+        return -1;
+    while ((entry = readdir(directory)) != NULL)
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(directory);
+    return count;
 }
 
 /* Writes directory/name, making the directories in between. */

@@ -13,35 +13,18 @@
 
 #include <cmocka.h>
 
+#include "temp_dir.h"
 #include "tensor/safetensors.h"
 
 /* A directory of its own for each test, removed after it. */
 static int enter_directory(void **state) {
-    char *directory = strdup("/tmp/isobit-safetensors-XXXXXX");
-    assert_non_null(directory);
-    assert_non_null(mkdtemp(directory));
-    *state = directory;
+    *state = temp_dir_make();
     return 0;
 }
 
 static int leave_directory(void **state) {
-    char *command = ib_format("rm -rf '%s'", (const char *)*state);
-    assert_non_null(command);
-    int failed = system(command);
-    free(command);
-    free(*state);
-    return failed;
-}
-
-static int file_count(const char *directory) {
-    char *command = ib_format("ls -A '%s' | wc -l", directory);
-    FILE *stream = popen(command, "r");
-    int count = -1;
-    assert_non_null(stream);
-    assert_int_equal(fscanf(stream, "%d", &count), 1);
-    pclose(stream);
-    free(command);
-    return count;
+    temp_dir_remove(*state);
+    return 0;
 }
 
 static const float weights[6] = {1.0f, -2.5f, 0.0f, 3.25f, -0.0f, 1e-40f};
@@ -85,7 +68,7 @@ static void writes_fixed_bytes(void **state) {
     char of_file[IB_SHA256_HEX_SIZE];
     assert_int_equal(ib_sha256_file(path, of_file, &err), IB_OK);
     assert_string_equal(hex, of_file);
-    assert_int_equal(file_count(*state), 1);
+    assert_int_equal(temp_dir_count(*state), 1);
     free(data);
     free(path);
 }
@@ -170,7 +153,7 @@ static void refuses_bad_tensors(void **state) {
         char hex[IB_SHA256_HEX_SIZE];
         assert_int_equal(ib_safetensors_write(path, bad[i], 2, NULL, 0, hex, &err), IB_ERROR_USAGE);
         assert_string_equal(hex, "");
-        assert_int_equal(file_count(*state), 0);
+        assert_int_equal(temp_dir_count(*state), 0);
         assert_int_equal(ib_safetensors_hash(bad[i], 2, hex, NULL), IB_ERROR_USAGE);
         ib_error_clear(&err);
     }
@@ -178,7 +161,7 @@ static void refuses_bad_tensors(void **state) {
     static const char *const latin1[][2] = {{"k", "\xE9"}};
     assert_int_equal(ib_safetensors_write(path, demo, 1, twice, 2, NULL, NULL), IB_ERROR_USAGE);
     assert_int_equal(ib_safetensors_write(path, demo, 1, latin1, 1, NULL, NULL), IB_ERROR_USAGE);
-    assert_int_equal(file_count(*state), 0);
+    assert_int_equal(temp_dir_count(*state), 0);
     free(path);
 }
 
@@ -361,7 +344,7 @@ static void unwritable_directory(void **state) {
     assert_int_equal(chmod(*state, 0755), 0);
     assert_int_equal(status, IB_ERROR_RUNTIME);
     assert_non_null(strstr(ib_error_text(&err), "Permission denied"));
-    assert_int_equal(file_count(*state), 0);
+    assert_int_equal(temp_dir_count(*state), 0);
     ib_error_clear(&err);
     free(path);
 }
@@ -382,7 +365,7 @@ static void full_disk(void **state) {
     char *path = ib_path_join(mounted, "demo.safetensors");
     ib_error err = {0};
     ib_status status = ib_safetensors_write(path, &tensor, 1, NULL, 0, NULL, &err);
-    int left = file_count(mounted);
+    int left = temp_dir_count(mounted);
     assert_int_equal(umount(mounted), 0);
     assert_int_equal(status, IB_ERROR_RUNTIME);
     assert_non_null(strstr(ib_error_text(&err), "No space left"));
