@@ -16,12 +16,18 @@ typedef struct ib_shape {
     int64_t extent[IB_MAX_RANK];
 } ib_shape;
 
-/* Memory of one backend. The creating backend owns the meaning of handle (on the CPU: the address).
- */
+/* Memory of one backend, or a part of it. The creating backend owns the meaning of handle (on the
+ * CPU: an address); offset is in bytes. A handle of NULL: there is none. */
 typedef struct ib_buffer {
     void *handle;
-    size_t bytes;
+    size_t offset, bytes;
 } ib_buffer;
+
+/* A part of a buffer, which keeps owning it: never destroyed itself. offset: a multiple of the
+ * elements' size. */
+static inline ib_buffer ib_buffer_part(const ib_buffer *whole, size_t offset, size_t bytes) {
+    return (ib_buffer){whole->handle, whole->offset + offset, bytes};
+}
 
 size_t ib_dtype_size(ib_dtype dtype);
 /* The safetensors name: "F32", "I64" ... */

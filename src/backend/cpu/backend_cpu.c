@@ -12,8 +12,8 @@ static ib_cpu *cpu_of(ib_backend *self) {
     return (ib_cpu *)(void *)self;
 }
 
-static float *floats(const ib_buffer *buffer) {
-    return buffer == NULL ? NULL : buffer->handle;
+static void *address(const ib_buffer *buffer) {
+    return buffer->handle == NULL ? NULL : (char *)buffer->handle + buffer->offset;
 }
 
 /* A buffer is an arena of its own: page-aligned, zeroed, with huge pages where it is large. */
@@ -22,7 +22,7 @@ static ib_status buffer_create(ib_backend *self, size_t bytes, ib_buffer *buffer
     ib_arena arena;
     *buffer = (ib_buffer){0};
     IB_TRY(ib_arena_open(bytes + 64, &arena, err)); /* kernels may read one vector past the end */
-    *buffer = (ib_buffer){arena.base, bytes};
+    *buffer = (ib_buffer){arena.base, 0, bytes};
     return IB_OK;
 }
 
@@ -35,23 +35,44 @@ static void buffer_destroy(ib_backend *self, ib_buffer *buffer) {
     *buffer = (ib_buffer){0};
 }
 
-static ib_buffer buffer_slice(ib_backend *self, const ib_buffer *whole, size_t offset,
-                              size_t bytes) {
-    (void)self;
-    return (ib_buffer){(char *)whole->handle + offset, bytes};
-}
-
-static ib_status upload(ib_backend *self, ib_buffer *to, size_t offset, const void *from,
-                        size_t bytes, ib_error *err) {
+static ib_status upload(ib_backend *self, const ib_buffer *to, const void *from, size_t bytes,
+                        ib_error *err) {
     (void)self, (void)err;
-    memcpy((char *)to->handle + offset, from, bytes);
+    memcpy(address(to), from, bytes);
     return IB_OK;
 }
 
-static ib_status download(ib_backend *self, const ib_buffer *from, size_t offset, void *to,
-                          size_t bytes, ib_error *err) {
+static ib_status download(ib_backend *self, const ib_buffer *from, void *to, size_t bytes,
+                          ib_error *err) {
     (void)self, (void)err;
-    memcpy(to, (const char *)from->handle + offset, bytes);
+    memcpy(to, address(from), bytes);
+    return IB_OK;
+}
+
+static ib_status attach_data(ib_backend *self, const ib_data_view *data, ib_error *err) {
+    (void)err;
+    cpu_of(self)->data = *data;
+    return IB_OK;
+}
+
+/* ---- steps: nothing is recorded, every step is done as it is asked for ------------------------
+ */
+
+static ib_status step_table(ib_backend *self, const ib_step_scalars *steps, size_t count,
+                            ib_error *err) {
+    (void)self, (void)steps, (void)count, (void)err;
+    return IB_OK;
+}
+
+static ib_status step_begin(ib_backend *self, const ib_step_key *key, size_t index, int *replayed,
+                            ib_error *err) {
+    (void)self, (void)key, (void)index, (void)err;
+    *replayed = 0;
+    return IB_OK;
+}
+
+static ib_status step_end(ib_backend *self, ib_error *err) {
+    (void)self, (void)err;
     return IB_OK;
 }
 
@@ -84,42 +105,8 @@ static ib_status reserve(ib_cpu *cpu, size_t per_thread, size_t shared, ib_error
     return IB_OK;
 }
 
-static ib_status plan_conv(ib_backend *self, const ib_conv *conv, ib_error *err) {
-    size_t per_thread, shared;
-    cpu_of(self)->kernels->conv_scratch(conv, &per_thread, &shared);
-    return reserve(cpu_of(self), per_thread, shared, err);
-}
-
-static ib_status plan_linear(ib_backend *self, const ib_linear *linear, ib_error *err) {
-    size_t per_thread, shared;
-    cpu_of(self)->kernels->linear_scratch(linear, &per_thread, &shared);
-    return reserve(cpu_of(self), per_thread, shared, err);
-}
-
 /* ---- operations -------------------------------------------------------------------------------
  */
-
-static ib_status load_images(ib_backend *self, int64_t n, int64_t pixels, int64_t stride,
-                             const uint8_t *const *images, const float *table, ib_buffer *x,
-                             ib_error *err) {
-    (void)err;
-    ib_fp_state saved = ib_fp_enter();
-    cpu_of(self)->kernels->load_images(cpu_of(self), n, pixels, stride, images, table, floats(x));
-    ib_fp_leave(saved);
-    return IB_OK;
-}
-
-static ib_status conv_forward(ib_backend *self, const ib_conv *conv, const ib_buffer *x,
-                              const ib_buffer *w, const ib_buffer *b, ib_buffer *y,
-                              ib_buffer *argmax, ib_error *err) {
-    (void)err;
-    ib_conv_pointers p = {.x = floats(x), .w = floats(w), .b = floats(b), .y = floats(y)};
-    p.argmax = argmax == NULL ? NULL : argmax->handle;
-    ib_fp_state saved = ib_fp_enter();
-    cpu_of(self)->kernels->conv_forward(cpu_of(self), conv, &p);
-    ib_fp_leave(saved);
-    return IB_OK;
-}
 
 /* Zero terms may be skipped while operands are finite (NUMERICS.md, section 1). */
 static ib_status check_operands(ib_backend *self, ib_error *err) {
@@ -132,157 +119,47 @@ static ib_status check_operands(ib_backend *self, ib_error *err) {
     return IB_OK;
 }
 
-static ib_status conv_backward(ib_backend *self, const ib_conv *conv, const ib_buffer *x,
-                               const ib_buffer *w, const ib_buffer *dy, const ib_buffer *argmax,
-                               ib_buffer *dx, ib_buffer *dw, ib_buffer *db, ib_error *err) {
-    ib_conv_pointers p = {.x = floats(x),
-                          .w = floats(w),
-                          .dy = floats(dy),
-                          .dx = floats(dx),
-                          .dw = floats(dw),
-                          .db = floats(db)};
-    p.argmax = argmax == NULL ? NULL : argmax->handle;
-    ib_fp_state saved = ib_fp_enter();
-    cpu_of(self)->kernels->conv_backward(cpu_of(self), conv, &p);
-    ib_fp_leave(saved);
-    return check_operands(self, err);
+/* The first of the list that fits; lists end with one that takes any shape. */
+#define CHOOSE(kernel, shape)                                                                      \
+    while ((kernel)->fits != NULL && !(kernel)->fits(shape))                                       \
+    ++(kernel)
+
+#define ADDRESS(type, name) at.name = address(&operands->name);
+#define IB_OPERATION(operation, kind, direction)                                                   \
+    static ib_status plan_##operation(ib_backend *self, const ib_##kind *shape, ib_error *err) {   \
+        const ib_cpu_##kind##_kernel *kernel = cpu_of(self)->kernels->operation;                   \
+        size_t per_thread = 0, shared = 0;                                                         \
+        CHOOSE(kernel, shape);                                                                     \
+        if (kernel->scratch != NULL)                                                               \
+            kernel->scratch(shape, &per_thread, &shared);                                          \
+        return reserve(cpu_of(self), per_thread, shared, err);                                     \
+    }                                                                                              \
+    static ib_status operation(ib_backend *self, const ib_##kind *shape,                           \
+                               const ib_##kind##_operands *operands, ib_error *err) {              \
+        const ib_cpu_##kind##_kernel *kernel = cpu_of(self)->kernels->operation;                   \
+        ib_##kind##_pointers at;                                                                   \
+        IB_OPERANDS_##kind(ADDRESS, ADDRESS) CHOOSE(kernel, shape);                                \
+        ib_fp_state saved = ib_fp_enter();                                                         \
+        kernel->run(cpu_of(self), shape, &at);                                                     \
+        ib_fp_leave(saved);                                                                        \
+        return check_operands(self, err);                                                          \
+    }
+#include "backend/operations.inc"
+#undef IB_OPERATION
+
+/* ---- the host ---------------------------------------------------------------------------------
+ */
+
+static ib_cpu *cpu_of_host(ib_host *host) {
+    return (ib_cpu *)(void *)((char *)host - offsetof(ib_cpu, host));
 }
 
-static ib_status linear_forward(ib_backend *self, const ib_linear *linear, const ib_buffer *x,
-                                const ib_buffer *w, const ib_buffer *b, ib_buffer *y,
-                                ib_error *err) {
-    (void)err;
-    ib_linear_pointers p = {.x = floats(x), .w = floats(w), .b = floats(b), .y = floats(y)};
-    ib_fp_state saved = ib_fp_enter();
-    cpu_of(self)->kernels->linear_forward(cpu_of(self), linear, &p);
-    ib_fp_leave(saved);
-    return IB_OK;
+static double fma_rate(ib_host *self, int64_t iterations) {
+    return cpu_of_host(self)->kernels->fma_probe(iterations);
 }
 
-static ib_status linear_backward(ib_backend *self, const ib_linear *linear, const ib_buffer *x,
-                                 const ib_buffer *w, const ib_buffer *dy, ib_buffer *dx,
-                                 ib_buffer *dw, ib_buffer *db, ib_error *err) {
-    ib_linear_pointers p = {.x = floats(x),
-                            .w = floats(w),
-                            .dy = floats(dy),
-                            .dx = floats(dx),
-                            .dw = floats(dw),
-                            .db = floats(db)};
-    ib_fp_state saved = ib_fp_enter();
-    cpu_of(self)->kernels->linear_backward(cpu_of(self), linear, &p);
-    ib_fp_leave(saved);
-    return check_operands(self, err);
-}
-
-static ib_status norm_forward(ib_backend *self, const ib_norm *norm, const ib_buffer *x,
-                              const ib_buffer *gamma, const ib_buffer *beta, ib_buffer *running,
-                              ib_buffer *saved, const ib_buffer *add, ib_buffer *y, ib_error *err) {
-    (void)err;
-    ib_norm_pointers p = {.x = floats(x),
-                          .gamma = floats(gamma),
-                          .beta = floats(beta),
-                          .running = floats(running),
-                          .saved = floats(saved),
-                          .add = floats(add),
-                          .y = floats(y)};
-    ib_fp_state before = ib_fp_enter();
-    cpu_of(self)->kernels->norm_forward(cpu_of(self), norm, &p);
-    ib_fp_leave(before);
-    return IB_OK;
-}
-
-static ib_status norm_backward(ib_backend *self, const ib_norm *norm, const ib_buffer *x,
-                               const ib_buffer *saved, const ib_buffer *y, const ib_buffer *dy,
-                               const ib_buffer *second, ib_buffer *g, ib_buffer *dx,
-                               ib_buffer *dgamma, ib_buffer *dbeta, ib_error *err) {
-    (void)err;
-    ib_norm_pointers p = {.x = floats(x),
-                          .saved = floats(saved),
-                          .y_kept = floats(y),
-                          .dy = floats(dy),
-                          .second = floats(second),
-                          .g = floats(g),
-                          .dx = floats(dx),
-                          .dgamma = floats(dgamma),
-                          .dbeta = floats(dbeta)};
-    ib_fp_state before = ib_fp_enter();
-    cpu_of(self)->kernels->norm_backward(cpu_of(self), norm, &p);
-    ib_fp_leave(before);
-    return IB_OK;
-}
-
-static ib_status pool_forward(ib_backend *self, const ib_pool3 *pool, const ib_buffer *x,
-                              ib_buffer *y, ib_buffer *argmax, ib_error *err) {
-    (void)err;
-    ib_fp_state saved = ib_fp_enter();
-    cpu_of(self)->kernels->pool_forward(cpu_of(self), pool, floats(x), floats(y), argmax->handle);
-    ib_fp_leave(saved);
-    return IB_OK;
-}
-
-static ib_status pool_backward(ib_backend *self, const ib_pool3 *pool, const ib_buffer *argmax,
-                               const ib_buffer *dy, const ib_buffer *second, ib_buffer *dx,
-                               ib_error *err) {
-    (void)err;
-    ib_fp_state saved = ib_fp_enter();
-    cpu_of(self)->kernels->pool_backward(cpu_of(self), pool, argmax->handle, floats(dy),
-                                         floats(second), floats(dx));
-    ib_fp_leave(saved);
-    return IB_OK;
-}
-
-static ib_status mean_forward(ib_backend *self, int64_t n, int64_t pixels, int64_t channels,
-                              float inverse, const ib_buffer *x, ib_buffer *y, ib_error *err) {
-    (void)err;
-    ib_fp_state saved = ib_fp_enter();
-    cpu_of(self)->kernels->mean_forward(cpu_of(self), n, pixels, channels, inverse, floats(x),
-                                        floats(y));
-    ib_fp_leave(saved);
-    return IB_OK;
-}
-
-static ib_status mean_backward(ib_backend *self, int64_t n, int64_t pixels, int64_t channels,
-                               float inverse, const ib_buffer *dy, ib_buffer *dx, ib_error *err) {
-    (void)err;
-    ib_fp_state saved = ib_fp_enter();
-    cpu_of(self)->kernels->mean_backward(cpu_of(self), n, pixels, channels, inverse, floats(dy),
-                                         floats(dx));
-    ib_fp_leave(saved);
-    return IB_OK;
-}
-
-static ib_status softmax_nll(ib_backend *self, int64_t n, int64_t classes, float inverse_n,
-                             const ib_buffer *logits, const uint8_t *labels, float *losses,
-                             ib_buffer *dlogits, float *total, ib_error *err) {
-    (void)err;
-    ib_fp_state saved = ib_fp_enter();
-    cpu_of(self)->kernels->softmax_nll(n, classes, inverse_n, floats(logits), labels, losses,
-                                       floats(dlogits), total);
-    ib_fp_leave(saved);
-    return IB_OK;
-}
-
-static ib_status update(ib_backend *self, const ib_update *u, int64_t count, ib_buffer *w,
-                        const ib_buffer *dw, ib_buffer *state0, ib_buffer *state1, int *finite,
-                        ib_error *err) {
-    (void)err;
-    ib_fp_state saved = ib_fp_enter();
-    cpu_of(self)->kernels->update(cpu_of(self), u, count, floats(w), floats(dw), floats(state0),
-                                  floats(state1), finite);
-    ib_fp_leave(saved);
-    return IB_OK;
-}
-
-static const ib_svm_ops *svm(ib_backend *self) {
-    return cpu_of(self)->kernels->svm;
-}
-
-static double fma_rate(ib_backend *self, int64_t iterations) {
-    return cpu_of(self)->kernels->fma_probe(iterations);
-}
-
-static void run_on_threads(ib_backend *self, size_t items, ib_work *work, void *context) {
-    ib_pool_run(cpu_of(self)->pool, items, work, context);
+static void run_on_threads(ib_host *self, size_t items, ib_work *work, void *context) {
+    ib_pool_run(cpu_of_host(self)->pool, items, work, context);
 }
 
 static void close_cpu(ib_backend *self) {
@@ -299,27 +176,16 @@ static void close_cpu(ib_backend *self) {
 static const ib_backend_ops CPU_OPS = {
     .buffer_create = buffer_create,
     .buffer_destroy = buffer_destroy,
-    .buffer_slice = buffer_slice,
     .upload = upload,
     .download = download,
-    .plan_conv = plan_conv,
-    .plan_linear = plan_linear,
-    .load_images = load_images,
-    .conv_forward = conv_forward,
-    .conv_backward = conv_backward,
-    .linear_forward = linear_forward,
-    .linear_backward = linear_backward,
-    .norm_forward = norm_forward,
-    .norm_backward = norm_backward,
-    .pool_forward = pool_forward,
-    .pool_backward = pool_backward,
-    .mean_forward = mean_forward,
-    .mean_backward = mean_backward,
-    .softmax_nll = softmax_nll,
-    .update = update,
-    .svm = svm,
-    .fma_probe = fma_rate,
-    .run_on_threads = run_on_threads,
+    .attach_data = attach_data,
+    .step_table = step_table,
+    .step_begin = step_begin,
+    .step_end = step_end,
+#define IB_OPERATION(operation, kind, direction)                                                   \
+    .plan_##operation = plan_##operation, .operation = operation,
+#include "backend/operations.inc"
+#undef IB_OPERATION
     .close = close_cpu,
 };
 
@@ -353,7 +219,9 @@ ib_status ib_cpu_open(const char *isa, unsigned threads, ib_backend **backend, i
     if (cpu == NULL)
         return ib_fail_memory(err);
     cpu->kernels = kernels;
-    cpu->base = (ib_backend){.ops = &CPU_OPS, .info = {"cpu", kernels->isa, threads}};
+    cpu->host = (ib_host){kernels->svm, run_on_threads, fma_rate};
+    cpu->base = (ib_backend){
+        .ops = &CPU_OPS, .info = {"cpu", kernels->isa, threads, 1}, .host = &cpu->host};
     cpu->thread_scratch = calloc(threads, sizeof *cpu->thread_scratch);
     ib_status status =
         cpu->thread_scratch == NULL ? ib_fail_memory(err) : ib_pool_open(threads, &cpu->pool, err);

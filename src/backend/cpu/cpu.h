@@ -17,8 +17,10 @@ typedef struct ib_cpu_kernels ib_cpu_kernels;
 
 typedef struct ib_cpu {
     ib_backend base;
+    ib_host host;
     const ib_cpu_kernels *kernels;
     ib_pool *pool;
+    ib_data_view data; /* attached */
     /* Scratch planned before the run: one piece for each thread, one shared by an operation. */
     float **thread_scratch;
     size_t thread_scratch_floats;
@@ -35,55 +37,37 @@ static inline void ib_cpu_report_unbounded(ib_cpu *cpu) {
     __atomic_store_n(&cpu->unbounded_operand, 1, __ATOMIC_RELAXED);
 }
 
-/* The raw pointers of one convolution. Layouts: backend.h. dx, argmax, b and db may be NULL. */
-typedef struct ib_conv_pointers {
-    const float *x, *w, *b, *dy;
-    float *y, *dx, *dw, *db;
-    uint8_t *argmax; /* [n][cells][C16] */
-} ib_conv_pointers;
+/* One way to compute an operation, for each kind of operation. A table holds lists of them, best
+ * first, ended by a row without run; the first that fits is taken. None can fail: arguments are
+ * checked, and scratch is planned, before they are called. */
+#define IB_DECLARE_KERNEL(kind)                                                                    \
+    typedef struct ib_cpu_##kind##_kernel {                                                        \
+        const char *name;                                                                          \
+        int (*fits)(const ib_##kind *shape); /* NULL: any */                                       \
+        /* Floats of scratch it needs for each thread and shared; NULL: none. */                   \
+        void (*scratch)(const ib_##kind *shape, size_t *per_thread, size_t *shared);               \
+        void (*run)(ib_cpu *cpu, const ib_##kind *shape, const ib_##kind##_pointers *p);           \
+    } ib_cpu_##kind##_kernel
+IB_DECLARE_KERNEL(load);
+IB_DECLARE_KERNEL(conv);
+IB_DECLARE_KERNEL(linear);
+IB_DECLARE_KERNEL(norm);
+IB_DECLARE_KERNEL(norm_part);
+IB_DECLARE_KERNEL(max_pool);
+IB_DECLARE_KERNEL(mean);
+IB_DECLARE_KERNEL(elementwise);
+IB_DECLARE_KERNEL(drop);
+IB_DECLARE_KERNEL(flatten);
+IB_DECLARE_KERNEL(loss);
+IB_DECLARE_KERNEL(update);
+IB_DECLARE_KERNEL(tree);
 
-typedef struct ib_linear_pointers {
-    const float *x, *w, *b, *dy;
-    float *y, *dx, *dw, *db;
-} ib_linear_pointers;
-
-typedef struct ib_norm_pointers {
-    const float *x, *gamma, *beta, *add, *dy, *second;
-    const float *y_kept; /* backward: y as the forward pass left it */
-    float *running;      /* [2][C16] */
-    float *saved;        /* [IB_SAVED_COUNT][C16] */
-    float *y, *g, *dx, *dgamma, *dbeta;
-} ib_norm_pointers;
-
-/* Every slot is filled for every instruction set. None can fail: arguments are checked, and scratch
- * is planned, before they are called. */
 struct ib_cpu_kernels {
     const char *isa;
-    /* Floats of scratch an operation needs for each thread and shared. */
-    void (*conv_scratch)(const ib_conv *conv, size_t *per_thread, size_t *shared);
-    void (*linear_scratch)(const ib_linear *linear, size_t *per_thread, size_t *shared);
-    void (*load_images)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t stride,
-                        const uint8_t *const *images, const float *table, float *x);
-    void (*conv_forward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
-    void (*conv_backward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
-    void (*linear_forward)(ib_cpu *cpu, const ib_linear *linear, const ib_linear_pointers *p);
-    void (*linear_backward)(ib_cpu *cpu, const ib_linear *linear, const ib_linear_pointers *p);
-    void (*norm_forward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p);
-    void (*norm_backward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p);
-    void (*pool_forward)(ib_cpu *cpu, const ib_pool3 *pool, const float *x, float *y,
-                         uint8_t *argmax);
-    void (*pool_backward)(ib_cpu *cpu, const ib_pool3 *pool, const uint8_t *argmax, const float *dy,
-                          const float *second, float *dx);
-    void (*mean_forward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t channels, float inverse,
-                         const float *x, float *y);
-    void (*mean_backward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t channels, float inverse,
-                          const float *dy, float *dx);
-    void (*softmax_nll)(int64_t n, int64_t classes, float inverse_n, const float *logits,
-                        const uint8_t *labels, float *losses, float *dlogits, float *total);
-    void (*update)(ib_cpu *cpu, const ib_update *update, int64_t count, float *w, const float *dw,
-                   float *state0, float *state1, int *finite);
+#define IB_OPERATION(name, kind, direction) const ib_cpu_##kind##_kernel *name;
+#include "backend/operations.inc"
+#undef IB_OPERATION
     const ib_svm_ops *svm;
-    /* Measures: the greatest rate of independent FMAs on one thread; returns FLOPs done. */
     double (*fma_probe)(int64_t iterations);
 };
 
@@ -91,6 +75,14 @@ struct ib_cpu_kernels {
 const ib_cpu_kernels *const *ib_cpu_kernel_tables(void);
 /* Can this machine run it (CPU and operating system)? */
 int ib_cpu_supports(const ib_cpu_kernels *kernels);
+
+/* The pixels of an attached image. */
+static inline const uint8_t *ib_cpu_image(const ib_cpu *cpu, size_t index) {
+    const ib_data_view *data = &cpu->data;
+    int second = index >= data->part[0].count;
+    return data->part[second].pixels +
+           (index - (second ? data->part[0].count : 0)) * data->image_bytes;
+}
 
 /* How many samples one weight-gradient chain covers: the greatest of 8, 4, 2, 1 that keeps it
  * within IB_CHAIN_PIXELS terms (at least 1). pixels: output positions of one sample. */
@@ -100,5 +92,9 @@ static inline int64_t ib_samples_per_chain(int64_t pixels) {
         samples /= 2;
     return samples;
 }
+
+/* A list of one kernel that takes any shape. */
+#define IB_ONE_KERNEL(kind, list, scratch, run)                                                    \
+    const ib_cpu_##kind##_kernel list[] = {{"only", NULL, scratch, run}, {NULL, NULL, NULL, NULL}}
 
 #endif

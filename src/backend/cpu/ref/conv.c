@@ -136,7 +136,7 @@ void IB_REF(ib_conv_scratch)(const ib_conv *c, size_t *per_thread, size_t *share
     *shared = cut(c, NULL, NULL);
 }
 
-void IB_REF(ib_conv_forward)(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {
+void IB_REF(ib_conv_forward_run)(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {
     struct shape s = shape_of(c);
     struct scratch t;
     cut(c, cpu->shared_scratch, &t);
@@ -231,7 +231,7 @@ static void weight_row(const ib_conv *c, const struct shape *s, const ib_conv_po
         to[co] = IB_REF(ib_leaf_sum)(t->leaves + co, s->co16, leaves);
 }
 
-void IB_REF(ib_conv_backward)(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {
+void IB_REF(ib_conv_backward_run)(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {
     struct shape s = shape_of(c);
     struct scratch t;
     cut(c, cpu->shared_scratch, &t);

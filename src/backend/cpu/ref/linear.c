@@ -13,7 +13,7 @@ static float dot(const float *a, int64_t a_step, const float *b, int64_t b_step,
     return total + 0.0f;
 }
 
-void IB_REF(ib_linear_forward)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p) {
+void IB_REF(ib_linear_forward_run)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p) {
     (void)cpu;
     int64_t in16 = ib_pad16(l->in), out16 = ib_pad16(l->out);
     for (int64_t n = 0; n < l->n; ++n)
@@ -38,7 +38,7 @@ static float batch_gradient(const ib_linear *l, const float *x, int64_t x_step, 
     return IB_REF(ib_leaf_sum)(leaf_sums, 1, leaves);
 }
 
-void IB_REF(ib_linear_backward)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p) {
+void IB_REF(ib_linear_backward_run)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p) {
     int64_t in16 = ib_pad16(l->in), out16 = ib_pad16(l->out);
     if (p->dx != NULL)
         for (int64_t n = 0; n < l->n; ++n)

@@ -133,13 +133,13 @@ static void backward_channel(const struct channel *k) {
     }
 }
 
-void IB_REF(ib_norm_forward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p) {
+void IB_REF(ib_norm_forward_run)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p) {
     (void)cpu;
     for (int64_t c = 0; c < ib_pad16(norm->channels); ++c)
         forward_channel(&(struct channel){norm, p, c, ib_pad16(norm->channels)});
 }
 
-void IB_REF(ib_norm_backward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p) {
+void IB_REF(ib_norm_backward_run)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p) {
     (void)cpu;
     for (int64_t c = 0; c < ib_pad16(norm->channels); ++c)
         backward_channel(&(struct channel){norm, p, c, ib_pad16(norm->channels)});

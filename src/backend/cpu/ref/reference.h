@@ -12,27 +12,14 @@
 #define IB_REF(name) name##_ref_soft
 #endif
 
+/* The reference of each operation: ib_<operation>_run_ref, ib_<operation>_run_ref_soft. */
+#define IB_OPERATION(name, kind, direction)                                                        \
+    void IB_REF(ib_##name##_run)(ib_cpu * cpu, const ib_##kind *shape,                             \
+                                 const ib_##kind##_pointers *p);
+#include "backend/operations.inc"
+#undef IB_OPERATION
+
 void IB_REF(ib_conv_scratch)(const ib_conv *conv, size_t *per_thread, size_t *shared);
-void IB_REF(ib_conv_forward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
-void IB_REF(ib_conv_backward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
-void IB_REF(ib_linear_forward)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p);
-void IB_REF(ib_linear_backward)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p);
-void IB_REF(ib_load_images)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t stride,
-                            const uint8_t *const *images, const float *table, float *x);
-void IB_REF(ib_norm_forward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p);
-void IB_REF(ib_norm_backward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p);
-void IB_REF(ib_pool_forward)(ib_cpu *cpu, const ib_pool3 *pool, const float *x, float *y,
-                             uint8_t *argmax);
-void IB_REF(ib_pool_backward)(ib_cpu *cpu, const ib_pool3 *pool, const uint8_t *argmax,
-                              const float *dy, const float *second, float *dx);
-void IB_REF(ib_mean_forward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t channels,
-                             float inverse, const float *x, float *y);
-void IB_REF(ib_mean_backward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t channels,
-                              float inverse, const float *dy, float *dx);
-void IB_REF(ib_softmax_nll)(int64_t n, int64_t classes, float inverse_n, const float *logits,
-                            const uint8_t *labels, float *losses, float *dlogits, float *total);
-void IB_REF(ib_update)(ib_cpu *cpu, const ib_update *u, int64_t count, float *w, const float *dw,
-                       float *state0, float *state1, int *finite);
 
 /* Sums of `leaves` values, stride floats apart, by the leaf tree; ended by adding +0. */
 float IB_REF(ib_leaf_sum)(const float *leaf, int64_t stride, int64_t leaves);

@@ -1,12 +1,5 @@
+/* The kernel table of the scalar reference. */
 #include "reference.h"
-
-void IB_REF(ib_load_images)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t stride,
-                            const uint8_t *const *images, const float *table, float *x) {
-    (void)cpu;
-    for (int64_t i = 0; i < n; ++i)
-        for (int64_t p = 0; p < pixels; ++p)
-            x[i * stride + p] = table[images[i][p]];
-}
 
 /* One float a leaf. */
 static void linear_scratch(const ib_linear *linear, size_t *per_thread, size_t *shared) {
@@ -24,26 +17,34 @@ static double fma_probe(int64_t iterations) {
     return 16.0 * (double)iterations;
 }
 
+/* What a kind's references need beside their operands. */
+#define SCRATCH_load        NULL
+#define SCRATCH_conv        IB_REF(ib_conv_scratch)
+#define SCRATCH_linear      linear_scratch
+#define SCRATCH_norm        NULL
+#define SCRATCH_norm_part   NULL
+#define SCRATCH_max_pool    NULL
+#define SCRATCH_mean        NULL
+#define SCRATCH_elementwise NULL
+#define SCRATCH_drop        NULL
+#define SCRATCH_flatten     NULL
+#define SCRATCH_loss        NULL
+#define SCRATCH_update      NULL
+#define SCRATCH_tree        NULL
+
+#define IB_OPERATION(name, kind, direction)                                                        \
+    static IB_ONE_KERNEL(kind, name##_kernels, SCRATCH_##kind, IB_REF(ib_##name##_run));
+#include "backend/operations.inc"
+#undef IB_OPERATION
+
 extern const ib_svm_ops IB_REF(ib_svm_ops);
 extern const ib_cpu_kernels IB_REF(ib_cpu_kernels);
 
 const ib_cpu_kernels IB_REF(ib_cpu_kernels) = {
     .isa = "scalar",
-    .conv_scratch = IB_REF(ib_conv_scratch),
-    .linear_scratch = linear_scratch,
-    .load_images = IB_REF(ib_load_images),
-    .conv_forward = IB_REF(ib_conv_forward),
-    .conv_backward = IB_REF(ib_conv_backward),
-    .linear_forward = IB_REF(ib_linear_forward),
-    .linear_backward = IB_REF(ib_linear_backward),
-    .norm_forward = IB_REF(ib_norm_forward),
-    .norm_backward = IB_REF(ib_norm_backward),
-    .pool_forward = IB_REF(ib_pool_forward),
-    .pool_backward = IB_REF(ib_pool_backward),
-    .mean_forward = IB_REF(ib_mean_forward),
-    .mean_backward = IB_REF(ib_mean_backward),
-    .softmax_nll = IB_REF(ib_softmax_nll),
-    .update = IB_REF(ib_update),
+#define IB_OPERATION(name, kind, direction) .name = name##_kernels,
+#include "backend/operations.inc"
+#undef IB_OPERATION
     .svm = &IB_REF(ib_svm_ops),
     .fma_probe = fma_probe,
 };

@@ -1,0 +1,65 @@
+#include "backend/ops/batch.h"
+
+const char *ib_load_fault(const ib_load *l, ib_direction direction) {
+    (void)direction;
+    int64_t least = l->channels == 1 ? l->pixels : l->pixels * ib_padded(l->channels);
+    return ib_are_sizes(l->n, l->stride, 1, 1) && l->pixels >= 1 && l->channels >= 1 &&
+                   l->channels <= 16 && l->stride >= least
+               ? NULL
+               : "shape out of range";
+}
+
+void ib_load_need(const ib_load *l, ib_direction direction, ib_load_sizes *sizes) {
+    (void)direction;
+    *sizes = (ib_load_sizes){
+        .order = l->n, .table = 256 * l->channels, .x = l->n * l->stride, .labels = -l->n};
+}
+
+double ib_load_macs(const ib_load *l, ib_direction direction) {
+    (void)l, (void)direction;
+    return 0;
+}
+
+const char *ib_loss_fault(const ib_loss *l, ib_direction direction) {
+    (void)direction;
+    return ib_is_size(l->n) && l->classes >= 1 && l->classes <= IB_MOST_CLASSES
+               ? NULL
+               : "shape out of range";
+}
+
+/* IB_BACKWARD: softmax_nll; IB_FORWARD: classify, labels being optional there, and losses with
+ * them. evidence: [n][2]. */
+void ib_loss_need(const ib_loss *l, ib_direction direction, ib_loss_sizes *sizes) {
+    int64_t logits = l->n * ib_pad16(l->classes);
+    *sizes = (ib_loss_sizes){.logits = logits};
+    if (direction == IB_FORWARD) {
+        sizes->labels = sizes->losses = -l->n;
+        sizes->classes = l->n;
+        sizes->evidence = -2 * l->n;
+    } else {
+        sizes->labels = sizes->losses = l->n;
+        sizes->dlogits = -logits;
+        sizes->mean = -1;
+    }
+}
+
+double ib_loss_macs(const ib_loss *l, ib_direction direction) {
+    (void)l, (void)direction;
+    return 0;
+}
+
+const char *ib_tree_fault(const ib_tree *t, ib_direction direction) {
+    (void)direction;
+    return ib_are_sizes(t->leaves, t->width, 1, 1) && t->width % 16 == 0 ? NULL
+                                                                         : "shape out of range";
+}
+
+void ib_tree_need(const ib_tree *t, ib_direction direction, ib_tree_sizes *sizes) {
+    (void)direction;
+    *sizes = (ib_tree_sizes){.rows = t->leaves * t->width, .sum = t->width};
+}
+
+double ib_tree_macs(const ib_tree *t, ib_direction direction) {
+    (void)t, (void)direction;
+    return 0;
+}

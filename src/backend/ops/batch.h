@@ -1,0 +1,52 @@
+/* What a batch begins and ends with: its images, the loss, what was predicted; and sums over it. */
+#ifndef IB_BACKEND_OPS_BATCH_H
+#define IB_BACKEND_OPS_BATCH_H
+
+#include "backend/operands.h"
+
+/* Images order[0..n) of the attached data, and their labels: x[i][p][c] = table[c][byte]. pixels a
+ * channel; stride: floats of one image in x. channels 1: [pixels]; more: [pixels][C16]. */
+typedef struct ib_load {
+    int64_t n, pixels, channels, stride;
+} ib_load;
+
+/* table: [channels][256]. */
+#define IB_OPERANDS_load(READ, WRITE)                                                              \
+    READ(uint32_t, order)                                                                          \
+    READ(float, table)                                                                             \
+    WRITE(float, x)                                                                                \
+    WRITE(uint16_t, labels)
+IB_DECLARE_OPERANDS(load);
+
+enum { IB_MOST_CLASSES = 1000 };
+
+/* softmax_nll: losses[n] = -log softmax(logits)[label]; dlogits = (softmax - onehot) * inverse_n;
+ * mean = leaf-tree sum of losses * inverse_n. classify: losses, and for each sample the first
+ * greatest class, its logit and the label's. logits: [n][C16]. A label that is not below classes
+ * makes its loss NaN; callers check labels before. */
+typedef struct ib_loss {
+    int64_t n, classes;
+    float inverse_n; /* 1 / the global batch */
+} ib_loss;
+
+#define IB_OPERANDS_loss(READ, WRITE)                                                              \
+    READ(float, logits)                                                                            \
+    READ(uint16_t, labels)                                                                         \
+    WRITE(float, losses)                                                                           \
+    WRITE(float, dlogits)                                                                          \
+    WRITE(float, mean)                                                                             \
+    WRITE(uint16_t, classes)                                                                       \
+    WRITE(float, evidence)
+IB_DECLARE_OPERANDS(loss);
+
+/* Sums rows[0..leaves) of width values each by the leaf tree, ended by +0. */
+typedef struct ib_tree {
+    int64_t leaves, width; /* width: a multiple of 16 */
+} ib_tree;
+
+#define IB_OPERANDS_tree(READ, WRITE)                                                              \
+    READ(float, rows)                                                                              \
+    WRITE(float, sum)
+IB_DECLARE_OPERANDS(tree);
+
+#endif
