@@ -40,9 +40,9 @@ void IB_REF(ib_pool_backward)(ib_cpu *cpu, const ib_pool3 *pool, const uint8_t *
                 int64_t o = ((n * oh + oy) * ow + ox) * c16 + c;
                 int64_t tap = (row - (2 * oy - 1)) * 3 + column - (2 * ox - 1);
                 if (argmax[o] == tap)
-                    sum = sum + (second != NULL ? dy[o] + second[o] : dy[o]);
+                    sum = sum + ref_reader_gradient(dy[o], second != NULL ? second + o : NULL);
             }
-        dx[i] = sum;
+        dx[i] = ib_settle(sum);
     }
 }
 
@@ -54,7 +54,7 @@ void IB_REF(ib_mean_forward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t cha
         float sum = 0.0f;
         for (int64_t pixel = 0; pixel < pixels; ++pixel)
             sum = sum + x[(i / c16 * pixels + pixel) * c16 + i % c16];
-        y[i] = sum * inverse;
+        y[i] = ib_settle(sum * inverse);
     }
 }
 
@@ -63,5 +63,5 @@ void IB_REF(ib_mean_backward)(ib_cpu *cpu, int64_t n, int64_t pixels, int64_t ch
     (void)cpu;
     int64_t c16 = ib_pad16(channels);
     for (int64_t i = 0; i < n * pixels * c16; ++i)
-        dx[i] = dy[i / c16 / pixels * c16 + i % c16] * inverse;
+        dx[i] = ib_settle(dy[i / c16 / pixels * c16 + i % c16] * inverse);
 }
