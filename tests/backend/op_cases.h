@@ -4,14 +4,16 @@
  *
  * Fills: PLAIN looks like training (half zeros, some of them -0); WILD spreads exponents from
  * denormals to 2^40; VANISH makes every product underflow, so that only signs of zeros are left
- * (what the +0 at the end of each chain is for). FLAT is PLAIN with an input image of rectangles of
- * one value, whose zeros differ in sign (convolutions only): outputs repeat. */
+ * (which settling makes +0). FLAT is PLAIN with an input image of rectangles of
+ * one value, whose zeros differ in sign (convolutions only): outputs repeat. BRINK has settled
+ * values only, many at 2^-40 and about 2^-20, so that products lie at 2^-80 and 2^-40: what settling
+ * has to decide. */
 #ifndef TESTS_BACKEND_OP_CASES_H
 #define TESTS_BACKEND_OP_CASES_H
 
 #include "backend/backend.h"
 
-enum fill { PLAIN, WILD, VANISH, FLAT };
+enum fill { PLAIN, WILD, VANISH, FLAT, BRINK };
 
 /* Dropout of a case: probability in percent; AT_WORD sets the threshold to the very word of one
  * element, which must be kept. */
@@ -218,6 +220,30 @@ static const struct conv_case CONV_CASES[] = {
     {5, 9, 11, 16, 16, 3, 3, 1, 1, 0, 0, 0, PLAIN},
     {9, 12, 11, 32, 48, 3, 3, 1, 1, 0, 0, 0, PLAIN},
     {3, 33, 32, 16, 16, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    /* samples of more than 1024 positions: two stretches and three, which begin inside a row; by
+     * tiles, over the batch, with one channel and a stride, by lists */
+    {2, 40, 34, 1, 16, 3, 3, 1, 1, 1, 0, 0, PLAIN},
+    {9, 34, 33, 1, 16, 1, 1, 1, 0, 0, 0, 0, BRINK},
+    {3, 48, 47, 1, 32, 3, 3, 1, 0, 0, 0, 0, PLAIN},
+    {9, 36, 35, 16, 16, 2, 2, 1, 1, 0, 0, 0, PLAIN},
+    {2, 47, 49, 16, 32, 3, 3, 1, 1, 1, 0, 0, PLAIN},
+    {3, 70, 72, 1, 16, 3, 3, 2, 1, 0, 0, 0, PLAIN},
+    {2, 94, 91, 1, 48, 5, 5, 2, 2, 0, 0, 0, BRINK},
+    {2, 36, 40, 16, 16, 3, 3, 1, 0, 1, 1, 25, PLAIN},
+    {9, 35, 34, 32, 16, 3, 3, 1, 0, 1, 1, 0, BRINK},
+    {1, 48, 50, 16, 32, 3, 3, 1, 0, 1, 1, 25, FLAT},
+    {2, 40, 41, 3, 8, 5, 5, 1, 2, 1, 1, 0, PLAIN},
+    {2, 1, 2049, 16, 16, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    /* what settles and what does not */
+    {9, 28, 28, 1, 32, 3, 3, 1, 0, 1, 0, 0, BRINK},
+    {9, 12, 12, 1, 16, 3, 3, 1, 1, 0, 0, 0, BRINK},
+    {2, 26, 26, 32, 64, 3, 3, 1, 0, 1, 1, 25, BRINK},
+    {9, 8, 8, 20, 10, 3, 3, 1, 1, 1, 1, 50, BRINK},
+    {12, 7, 9, 16, 128, 3, 3, 1, 1, 1, 1, 0, BRINK},
+    {9, 7, 7, 64, 64, 3, 3, 1, 1, 0, 0, 0, BRINK},
+    {9, 7, 7, 64, 128, 3, 3, 2, 1, 1, 0, 0, BRINK},
+    {9, 1, 1, 512, 80, 3, 3, 1, 1, 0, 0, 0, BRINK},
+    {33, 2, 2, 80, 48, 1, 1, 2, 0, 0, 0, 0, BRINK},
 };
 
 /* Without bias and mask: the convolutions of a ResNet, at few channels where they are large. */
@@ -235,6 +261,12 @@ static const struct conv_case BARE_CONV_CASES[] = {
     {2, 4, 4, 20, 10, 3, 3, 1, 1, 1, 0, 0, PLAIN},
     {24, 2, 2, 16, 32, 3, 3, 1, 1, 0, 0, 0, VANISH},
     {32, 1, 1, 512, 16, 3, 3, 1, 1, 0, 0, 0, PLAIN},
+    {9, 28, 28, 1, 64, 7, 7, 2, 3, 0, 0, 0, BRINK},
+    {9, 7, 7, 64, 64, 3, 3, 1, 1, 0, 0, 0, BRINK},
+    {9, 4, 4, 128, 80, 3, 3, 2, 1, 0, 0, 0, BRINK},
+    {17, 1, 1, 208, 96, 3, 3, 1, 1, 0, 0, 0, BRINK},
+    {9, 2, 2, 64, 48, 1, 1, 1, 0, 0, 0, 0, BRINK},
+    {2, 37, 36, 16, 48, 3, 3, 1, 1, 0, 0, 0, PLAIN},
 };
 
 struct linear_case {
@@ -302,6 +334,11 @@ static const struct linear_case LINEAR_CASES[] = {
     {25, 20, 40, 1, 25, VANISH},
     {2, 1153, 40, 0, 0, VANISH},
     {2, 40, 1153, 1, 0, VANISH},
+    /* what settles and what does not */
+    {9, 784, 512, 1, 20, BRINK},
+    {64, 128, 10, 0, 0, BRINK},
+    {130, 70, 24, 1, 50, BRINK},
+    {9, 1153, 577, 0, 0, BRINK},
 };
 
 /* spread: greatest magnitude of a logit; 0: all equal. */
@@ -315,6 +352,7 @@ static const struct softmax_case SOFTMAX_CASES[] = {
     {9, 10, 3.0f},   {17, 10, 90.0f},  {24, 10, 3.0f},   {25, 10, 200.0f}, {52, 10, 3.0f},
     {64, 10, 8.0f},  {100, 10, 1e30f}, {9, 2, 3.0f},     {9, 16, 3.0f},    {9, 17, 3.0f},
     {3, 100, 30.0f}, {2, 256, 3.0f},   {2000, 10, 2.0f}, {3000, 2, 40.0f},
+    {64, 10, 28.0f}, {64, 10, 2e-12f}, {999, 2, 30.0f},  {64, 2, 1e-12f},
 };
 
 struct update_case {
@@ -323,25 +361,35 @@ struct update_case {
     int count; /* a multiple of 16 */
     int steps;
     enum fill fill;
+    int at_bounds; /* every hyper-parameter as small as it may be */
 };
 
 static const struct update_case UPDATE_CASES[] = {
-    {IB_ADADELTA, 0, 0, 16, 3, PLAIN},
-    {IB_ADADELTA, 0, 0, 4096, 2, PLAIN},
-    {IB_ADADELTA, 0, 1e-4f, 4112, 2, PLAIN},
-    {IB_ADADELTA, 0, 0, 12304, 2, WILD},
-    {IB_ADADELTA, 0, 0, 1024, 2, VANISH},
-    {IB_ADADELTA, 0, 0.1f, 1024, 300, VANISH},
-    {IB_SGD, 0, 0, 16, 3, PLAIN},
-    {IB_SGD, 0, 5e-4f, 4080, 2, PLAIN},
-    {IB_SGD, 0, 0, 4112, 2, WILD},
-    {IB_SGD, 0.9f, 0, 48, 3, PLAIN},
-    {IB_SGD, 0.9f, 5e-4f, 8208, 2, WILD},
-    {IB_SGD, 0.5f, 0, 1024, 300, VANISH},
-    {IB_ADAM, 0, 0, 16, 3, PLAIN},
-    {IB_ADAM, 0, 1e-3f, 4112, 2, PLAIN},
-    {IB_ADAM, 0, 0, 12304, 2, WILD},
-    {IB_ADAM, 0, 0, 1024, 300, VANISH},
+    {IB_ADADELTA, 0, 0, 16, 3, PLAIN, 0},
+    {IB_ADADELTA, 0, 0, 4096, 2, PLAIN, 0},
+    {IB_ADADELTA, 0, 1e-4f, 4112, 2, PLAIN, 0},
+    {IB_ADADELTA, 0, 0, 12304, 2, WILD, 0},
+    {IB_ADADELTA, 0, 0, 1024, 2, VANISH, 0},
+    {IB_ADADELTA, 0, 0.1f, 1024, 300, VANISH, 0},
+    {IB_SGD, 0, 0, 16, 3, PLAIN, 0},
+    {IB_SGD, 0, 5e-4f, 4080, 2, PLAIN, 0},
+    {IB_SGD, 0, 0, 4112, 2, WILD, 0},
+    {IB_SGD, 0.9f, 0, 48, 3, PLAIN, 0},
+    {IB_SGD, 0.9f, 5e-4f, 8208, 2, WILD, 0},
+    {IB_SGD, 0.5f, 0, 1024, 300, VANISH, 0},
+    {IB_ADAM, 0, 0, 16, 3, PLAIN, 0},
+    {IB_ADAM, 0, 1e-3f, 4112, 2, PLAIN, 0},
+    {IB_ADAM, 0, 0, 12304, 2, WILD, 0},
+    {IB_ADAM, 0, 0, 1024, 300, VANISH, 0},
+    {IB_ADADELTA, 0, 0, 4112, 40, BRINK, 0},
+    {IB_ADADELTA, 0, 0.1f, 4112, 3, BRINK, 0},
+    {IB_ADADELTA, 0, 0x1p-40f, 4112, 40, BRINK, 1},
+    {IB_SGD, 0, 0, 4112, 3, BRINK, 0},
+    {IB_SGD, 0.9f, 5e-4f, 4112, 40, BRINK, 0},
+    {IB_SGD, 0x1p-40f, 0x1p-40f, 4112, 3, BRINK, 1},
+    {IB_ADAM, 0, 0, 4112, 40, BRINK, 0},
+    {IB_ADAM, 0, 1e-3f, 4112, 3, BRINK, 0},
+    {IB_ADAM, 0, 0x1p-40f, 4112, 40, BRINK, 1},
 };
 
 /* stride: floats between images. */
@@ -367,6 +415,9 @@ static const struct norm_case NORM_CASES[] = {
     {24, 6, 16, 1, 0, 0, VANISH},  {117, 1, 16, 1, 1, 0, PLAIN},  {9, 128, 16, 1, 0, 0, PLAIN},
     {9, 129, 16, 1, 0, 0, PLAIN},  {9, 257, 16, 1, 1, 0, PLAIN},  {9, 513, 16, 1, 0, 0, WILD},
     {3, 1025, 16, 0, 0, 0, PLAIN}, {12, 300, 32, 1, 0, 1, PLAIN}, {256, 1, 32, 1, 0, 0, PLAIN},
+    {9, 1100, 16, 1, 1, 1, BRINK}, {2, 5121, 16, 1, 0, 0, PLAIN}, {3, 4096, 16, 0, 0, 1, BRINK},
+    {8, 49, 64, 1, 1, 1, BRINK},   {9, 49, 48, 0, 0, 0, BRINK},   {33, 1, 80, 0, 1, 0, BRINK},
+    {17, 4, 32, 1, 0, 0, BRINK},
 };
 
 /* Max-pool 3x3 of stride 2, then the mean over pixels. second: as above. */
@@ -379,6 +430,7 @@ static const struct pool_case POOL_CASES[] = {
     {2, 14, 14, 64, 0, PLAIN}, {9, 14, 14, 64, 1, WILD}, {1, 1, 1, 16, 0, PLAIN},
     {2, 1, 2, 16, 1, PLAIN},   {2, 2, 2, 20, 1, PLAIN},  {3, 3, 2, 10, 0, PLAIN},
     {2, 5, 7, 48, 1, WILD},    {7, 8, 9, 80, 0, PLAIN},  {2, 6, 6, 16, 1, VANISH},
+    {9, 14, 14, 64, 1, BRINK}, {9, 7, 8, 48, 0, BRINK},
 };
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))

@@ -66,8 +66,22 @@ static inline struct guarded take_floats(int64_t count) {
 /* ---- inputs ------------------------------------------------------------------------------------
  */
 
+/* Nothing that settles: a third +0, exact powers of two among the others. */
+static inline float random_settled(uint32_t kind, uint32_t sign, uint32_t mantissa) {
+    uint32_t exponent = kind % 100 < 55 ? 87u : kind % 100 < 80 ? 106u : 120u;
+    exponent += (kind >> 8) % 3;
+    if ((kind >> 12) % 4 == 0)
+        mantissa = (kind >> 14) % 2;
+    uint32_t bits = kind % 100 < 33 ? 0 : sign | exponent << 23 | mantissa;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 static inline float random_float(uint32_t kind, uint32_t word, enum fill fill, int positive) {
     uint32_t sign = positive ? 0 : word & 0x80000000u, mantissa = word & 0x7FFFFFu, bits;
+    if (fill == BRINK)
+        return random_settled(kind, sign, mantissa);
     if (kind % 100 < (fill == VANISH ? 15 : 36))
         return 0.0f;
     if (kind % 100 < 42) {

@@ -180,6 +180,12 @@ static inline void run_update(const struct update_case *k, uint64_t salt,
                    .step_size = 0.0037f,
                    .root_correction = 4.2f,
                    .eps = k->kind == IB_ADAM ? 1e-8f : 1e-6f};
+    if (k->at_bounds) {
+        u.lr = u.step_size = u.one_minus_rho = u.beta1_complement = u.beta2_complement = 0x1p-40f;
+        u.rho = u.beta2 = 0x1p-20f;
+        u.root_correction = 1.0f;
+        u.eps = k->kind == IB_ADAM ? 1e-30f : 1e-20f;
+    }
     int64_t count = k->count;
     *run = (struct op_run){0};
     float *dw = run_floats(run, count);

@@ -27,9 +27,18 @@ static inline float oracle_dot_end(const struct oracle_dot *d) {
     return (d->terms <= 576 ? d->chain : d->total + d->chain) + 0.0f;
 }
 
+/* Section 1. */
+static inline float oracle_settle(float x) {
+    return fabsf(x) < 0x1p-40f ? 0.0f : x;
+}
+static inline float oracle_relu(float x) {
+    return x >= 0x1p-40f ? x : 0.0f;
+}
+
 /* Section 3: terms arrive sample by sample, `pixels` a sample. */
 struct oracle_batch {
     int64_t pixels, samples_per_group, sample;
+    int64_t terms, chains; /* of the sample, of the leaf */
     float chain, leaf, leaves[64];
 };
 
@@ -38,18 +47,24 @@ static inline void oracle_batch_begin(struct oracle_batch *b, int64_t pixels) {
     while (b->samples_per_group > 1 && b->samples_per_group * pixels > 1024)
         b->samples_per_group /= 2;
 }
+static inline void oracle_batch_close(struct oracle_batch *b) {
+    b->leaf = b->chains++ == 0 ? b->chain : b->leaf + b->chain;
+    b->chain = 0.0f;
+}
 static inline void oracle_batch_term(struct oracle_batch *b, float a, float g) {
     b->chain = fmaf(a, g, b->chain);
+    if (++b->terms % 1024 == 0 && b->terms < b->pixels)
+        oracle_batch_close(b);
 }
 /* After a sample's last term. */
 static inline void oracle_batch_next(struct oracle_batch *b, int last) {
     int64_t in_leaf = b->sample % 8, done = in_leaf + 1;
-    if (done % b->samples_per_group == 0 || last) {
-        b->leaf = in_leaf / b->samples_per_group == 0 ? b->chain : b->leaf + b->chain;
-        b->chain = 0.0f;
-    }
+    if (done % b->samples_per_group == 0 || last)
+        oracle_batch_close(b);
     b->leaves[b->sample / 8] = b->leaf;
-    ++b->sample;
+    b->terms = 0;
+    if (++b->sample % 8 == 0)
+        b->chains = 0;
 }
 static inline float oracle_tree(const float *leaves, int64_t count) {
     int64_t half = 1;
@@ -60,7 +75,7 @@ static inline float oracle_tree(const float *leaves, int64_t count) {
     return oracle_tree(leaves, half) + oracle_tree(leaves + half, count - half);
 }
 static inline float oracle_batch_end(const struct oracle_batch *b) {
-    return oracle_tree(b->leaves, (b->sample + 7) / 8) + 0.0f;
+    return oracle_settle(oracle_tree(b->leaves, (b->sample + 7) / 8) + 0.0f);
 }
 
 /* Section 6. */
@@ -71,8 +86,8 @@ static inline float oracle_dropout(const ib_dropout *d, int64_t element, float y
 }
 static inline float oracle_mask(int mask, float x, float g, float scale) {
     if (!mask)
-        return g + 0.0f;
-    return x > 0 ? (g + 0.0f) * scale : 0.0f;
+        return oracle_settle(g);
+    return x > 0 ? oracle_settle(g) * scale : 0.0f;
 }
 
 struct oracle_tensors {
@@ -103,7 +118,7 @@ static inline float oracle_pixel(const ib_conv *c, const struct oracle_tensors *
     float y = oracle_dot_end(&dot);
     if (t->b != NULL)
         y = y + t->b[co];
-    return c->relu && !(y > 0) ? 0.0f : y;
+    return c->relu ? oracle_relu(y) : oracle_settle(y);
 }
 
 static inline void oracle_conv_forward(const ib_conv *c, const struct oracle_tensors *t) {
@@ -214,7 +229,8 @@ static inline void oracle_linear(const ib_linear *l, const struct oracle_tensors
                 oracle_term(&dot, t->x[n * in16 + i], t->w[i * out16 + o]);
             float y = oracle_dot_end(&dot) + t->b[o];
             t->y[n * out16 + o] =
-                oracle_dropout(&l->dropout, n * l->out + o, l->relu && !(y > 0) ? 0.0f : y);
+                oracle_dropout(&l->dropout, n * l->out + o,
+                               l->relu ? oracle_relu(y) : oracle_settle(y));
         }
         for (int64_t i = 0; i < l->in; ++i) {
             struct oracle_dot dot = {0};

@@ -9,7 +9,7 @@
 enum {
     IB_SEGMENT = 576,       /* terms of one chain over features */
     IB_LEAF = 8,            /* samples of one leaf of a batch sum */
-    IB_CHAIN_PIXELS = 1024, /* a weight-gradient chain covers as many samples as stay within */
+    IB_CHAIN_PIXELS = 1024, /* the most positions of a chain over the batch */
     IB_MAX_LEAF_LEVELS = 32,
 };
 
@@ -91,6 +91,11 @@ static inline int64_t ib_samples_per_chain(int64_t pixels) {
     while (samples > 1 && samples * pixels > IB_CHAIN_PIXELS)
         samples /= 2;
     return samples;
+}
+
+/* A sample of more positions than that has its own chains, one for each stretch of them. */
+static inline int64_t ib_chain_stretches(int64_t pixels) {
+    return (pixels + IB_CHAIN_PIXELS - 1) / IB_CHAIN_PIXELS;
 }
 
 /* A list of one kernel that takes any shape. */

@@ -76,9 +76,8 @@ static void data_item(void *context, size_t item, unsigned thread) {
                 for (int i = 0; i < rows; ++i)
                     for (int j = 0; j < plan.columns; j += VL) {
                         int64_t at = (y * d.ow + left + i) * d.co16 + first + j;
-                        vf g = v_add(v_load(out + i * TILE_STRIDE + j), v_zero());
-                        if (b->conv->mask_input)
-                            g = v_select(v_gt(v_load(x + at), v_zero()), v_mul(g, scale), v_zero());
+                        vf g = v_load(out + i * TILE_STRIDE + j);
+                        g = b->conv->mask_input ? v_mask(v_load(x + at), g, scale) : v_settle(g);
                         v_store(dx + at, g);
                     }
             }
@@ -99,10 +98,12 @@ static void flip_weights(const struct conv_shape *s, const float *w, float *flip
     }
 }
 
-/* out (+)= one chain over the pixels of `samples` images: rows of k starting at (ky, r). */
+/* out = one chain over the pixels [first, last) of `samples` images, all of them where there are
+ * several: rows of k starting at (ky, r). */
 static void weight_tile(const struct conv_shape *s, const struct tile_plan *plan,
-                        const float *const *x, const float *const *dy, int64_t samples, int64_t ky,
-                        int64_t r, int rows, int64_t column, float *out) {
+                        const float *const *x, const float *const *dy, int64_t samples,
+                        int64_t first, int64_t last, int64_t ky, int64_t r, int rows,
+                        int64_t column, float *out) {
     tile_function *function = IB_KERNEL(ib_tile)(rows, plan->vectors);
     for (int64_t i = 0; i < samples; ++i) {
         struct tile tile = {
@@ -117,7 +118,7 @@ static void weight_tile(const struct conv_shape *s, const struct tile_plan *plan
             .run_length = s->ow,
             .carry = i > 0,
         };
-        function(&tile, out);
+        chain_of_terms(function, &tile, first, last, out);
     }
 }
 
@@ -132,23 +133,43 @@ static void add_tile(const float *out, int rows, int columns, float *to, int64_t
 }
 
 static void bias_chain(const struct conv_shape *s, const float *const *dy, int64_t samples,
-                       float *to, int first) {
+                       int64_t first, int64_t last, float *to, int begins) {
     for (int64_t c = 0; c < s->co16; c += VL) {
         vf sum = v_zero();
         for (int64_t i = 0; i < samples; ++i)
-            for (int64_t pixel = 0; pixel < s->oh * s->ow; ++pixel)
+            for (int64_t pixel = first; pixel < last; ++pixel)
                 sum = v_add(sum, v_load(dy[i] + pixel * s->co16 + c));
-        v_store(to + c, first ? sum : v_add(v_load(to + c), sum));
+        v_store(to + c, begins ? sum : v_add(v_load(to + c), sum));
     }
+}
+
+/* The chains over pixels [first, last) of these samples, added to the leaf's partial sums. */
+static void weight_chains(const struct conv_shape *s, const float *const *x, const float *const *dy,
+                          int64_t samples, int64_t first, int64_t last, int begins, int with_bias,
+                          float *partial) {
+    float out[TILE_FLOATS];
+    int64_t run = s->kw * s->ci;
+    for (int64_t column = 0; column < s->co16;) {
+        struct tile_plan plan = tile_plan_for(s->co16 - column, 0);
+        for (int64_t ky = 0; ky < s->kh; ++ky)
+            for (int64_t r = 0; r < run; r += plan.rows) {
+                int rows = (int)smaller(plan.rows, run - r);
+                weight_tile(s, &plan, x, dy, samples, first, last, ky, r, rows, column, out);
+                add_tile(out, rows, plan.columns, partial + (ky * run + r) * s->co16 + column,
+                         s->co16, begins);
+            }
+        column += plan.columns;
+    }
+    if (with_bias)
+        bias_chain(s, dy, samples, first, last, partial + s->k * s->co16, begins);
 }
 
 static void weight_item(void *context, size_t item, unsigned thread) {
     const struct backward *b = context;
     struct conv_shape s = conv_shape_of(b->conv);
     int64_t begin = (int64_t)item * IB_LEAF, end = smaller(begin + IB_LEAF, s.n);
-    int64_t group = ib_samples_per_chain(s.oh * s.ow);
+    int64_t pixels = s.oh * s.ow, group = ib_samples_per_chain(pixels);
     float *partial = b->partials + (int64_t)item * (s.k + 1) * s.co16;
-    float out[TILE_FLOATS];
     for (int64_t from = begin; from < end; from += group) {
         int64_t samples = smaller(group, end - from);
         const float *x[IB_LEAF], *dy[IB_LEAF];
@@ -164,20 +185,9 @@ static void weight_item(void *context, size_t item, unsigned thread) {
                 scratch += s.padded_h * s.padded_w * s.ci;
             }
         }
-        int64_t run = s.kw * s.ci;
-        for (int64_t column = 0; column < s.co16;) {
-            struct tile_plan plan = tile_plan_for(s.co16 - column, 0);
-            for (int64_t ky = 0; ky < s.kh; ++ky)
-                for (int64_t r = 0; r < run; r += plan.rows) {
-                    int rows = (int)smaller(plan.rows, run - r);
-                    weight_tile(&s, &plan, x, dy, samples, ky, r, rows, column, out);
-                    add_tile(out, rows, plan.columns, partial + (ky * run + r) * s.co16 + column,
-                             s.co16, from == begin);
-                }
-            column += plan.columns;
-        }
-        if (b->p->db != NULL)
-            bias_chain(&s, dy, samples, partial + s.k * s.co16, from == begin);
+        for (int64_t first = 0; first < pixels; first += IB_CHAIN_PIXELS)
+            weight_chains(&s, x, dy, samples, first, smaller(first + IB_CHAIN_PIXELS, pixels),
+                          from == begin && first == 0, b->p->db != NULL, partial);
     }
 }
 
@@ -188,7 +198,8 @@ static void reduce_item(void *context, size_t item, unsigned thread) {
     int64_t row = (int64_t)item, leaves = (s.n + IB_LEAF - 1) / IB_LEAF;
     float *to = row < s.k ? b->p->dw + row * s.co16 : b->p->db;
     for (int64_t c = 0; c < s.co16; c += VL)
-        v_store(to + c, leaf_sum(b->partials + row * s.co16 + c, (s.k + 1) * s.co16, leaves));
+        v_store(to + c,
+                v_settle(leaf_sum(b->partials + row * s.co16 + c, (s.k + 1) * s.co16, leaves)));
 }
 
 void IB_KERNEL(ib_conv_backward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p) {

@@ -171,7 +171,8 @@ struct chain {
     const float *b; /* [term of the segment][columns] */
     const struct run *runs;
     int run_count;
-    int add; /* to what out holds */
+    int add;    /* to what out holds */
+    int settle; /* the last segment, and nothing follows it */
     float *out;
     const int64_t *row_at; /* row i begins at out + row_at[i] */
     const float *ahead;    /* weights of the next block, fetched at the rate of one a term */
@@ -215,13 +216,16 @@ ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct ch
             b += vectors * VL;
         }
     }
+    const vf limit = v_set1(t->settle ? 0x1p-40f : 0.0f); /* nothing is below 0 */
 #pragma GCC unroll 12
     for (int i = 0; i < rows; ++i) {
         float *to = t->out + t->row_at[i];
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; ++j) {
             vf sum = v_add(acc[i][j], v_zero());
-            v_store(to + j * VL, t->add ? v_add(v_load(to + j * VL), sum) : sum);
+            if (t->add)
+                sum = v_add(v_load(to + j * VL), sum);
+            v_store(to + j * VL, v_settle_below(sum, limit));
         }
     }
 }
@@ -235,6 +239,7 @@ struct item_tile {
     float *panel;
     int first_row; /* in row_at */
     int rows, run_count, started;
+    int64_t last_segment; /* first term of the last segment that it has terms of */
     struct run runs[RUNS];
 };
 
@@ -333,9 +338,14 @@ static void mark_used(const struct batched *b, const struct row_tile *tiles, int
                                            (b->x_classes[tiles[i].x].taps >> tap % b->x.taps & 1);
 }
 
+/* Do bias, ReLU or mask follow the sum? They settle what they yield. */
+static int is_bare(const struct batched *b) {
+    return b->bias == NULL && b->masked == NULL && !b->relu;
+}
+
 static void finish_rows(const struct batched *b, const struct item_tile *t, const int64_t *row_at,
                         int64_t column, int64_t width) {
-    if (t->started && b->bias == NULL && b->masked == NULL && !b->relu)
+    if (t->started && is_bare(b))
         return;
     const vf scale = v_set1(b->scale);
     for (int i = 0; i < t->rows; ++i)
@@ -344,13 +354,21 @@ static void finish_rows(const struct batched *b, const struct item_tile *t, cons
             vf value = t->started ? v_load(at) : v_zero();
             if (b->bias != NULL)
                 value = v_add(value, v_load(b->bias + j));
-            if (b->relu)
-                value = v_relu(value);
             if (b->masked != NULL)
-                value = v_select(v_gt(v_load(b->masked + row_at[i] + j), v_zero()),
-                                 v_mul(value, scale), v_zero());
+                value = v_mask(v_load(b->masked + row_at[i] + j), value, scale);
+            else
+                value = v_output(b->relu, value);
             v_store(at, value);
         }
+}
+
+/* Where the segment of the last term of these taps begins; without any, nowhere. */
+static int64_t last_segment(const struct batched *b, uint32_t y_taps, uint32_t x_taps) {
+    if (y_taps == 0 || x_taps == 0)
+        return -1;
+    int64_t ky = 31 - __builtin_clz(y_taps), kx = 31 - __builtin_clz(x_taps);
+    int64_t last = (ky * b->x.taps + kx + 1) * b->depth - 1;
+    return last / IB_SEGMENT * IB_SEGMENT;
 }
 
 static void place_tiles(const struct batched *b, const struct row_tile *tiles, int64_t count,
@@ -363,6 +381,7 @@ static void place_tiles(const struct batched *b, const struct row_tile *tiles, i
         m->tiles[i].first_row = row;
         m->tiles[i].rows = t->rows;
         m->tiles[i].started = 0;
+        m->tiles[i].last_segment = last_segment(b, yc->taps, xc->taps);
         for (int r = t->first; r < t->first + t->rows; ++r) {
             int64_t position = r / b->n, sample = r % b->n;
             int64_t oy = b->y_order[yc->first + position / xc->count];
@@ -396,6 +415,7 @@ static void batched_item(void *context, size_t item, unsigned thread) {
     int64_t terms = b->y.taps * b->x.taps * b->depth;
     struct item_memory m;
     uint8_t used[RUNS + 2];
+    const int bare = is_bare(b);
     item_layout(b->scratch[thread], &m);
     place_tiles(b, tiles, count, &m);
     for (int64_t first = 0; first < terms; first += IB_SEGMENT) {
@@ -416,6 +436,7 @@ static void batched_item(void *context, size_t item, unsigned thread) {
                                       .runs = t->runs,
                                       .run_count = t->run_count,
                                       .add = t->started,
+                                      .settle = bare && first == t->last_segment,
                                       .out = b->out + column,
                                       .row_at = m.row_at + t->first_row,
                                       .ahead = m.weights};

@@ -38,7 +38,8 @@ struct pair {
 struct step {
     int64_t first, samples;
     uint64_t sums;
-    int to; /* -1: weights */
+    int to;          /* -1: weights */
+    int32_t stretch; /* of the pixels of a sample; 0: all of them, if they fit one chain */
 };
 
 struct gradient {
@@ -46,11 +47,11 @@ struct gradient {
     int dw_begins_zero;
     const ib_conv_pointers *p;
     struct pair *pairs; /* [tap][samples of a group][existing pixels] */
-    int32_t *pixels;    /* of each tap: existing pixels of one sample */
+    int32_t *cuts; /* [tap][stretches + 1]: existing pixels of one sample before each stretch */
     struct step *steps;
     float *framed;      /* x of one input channel */
     int64_t taps, rows; /* of one input channel: kh and kw; else kh * kw and ci */
-    int64_t x_pixels, dy_pixels, step_count;
+    int64_t x_pixels, dy_pixels, stretches, step_count;
     int64_t group, tiles, tiles_per_item, items_per_block, blocks;
     float **scratch;
 };
@@ -103,11 +104,16 @@ static int64_t list_tap(const struct gradient *g, int64_t tap, struct pair *pair
 static void list_pairs(struct gradient *g) {
     for (int64_t tap = 0; tap < g->taps; ++tap) {
         struct pair *pairs = g->pairs + tap * g->group * g->dy_pixels;
+        int32_t *cuts = g->cuts + tap * (g->stretches + 1);
         int64_t count = list_tap(g, tap, pairs);
         for (int64_t i = count; i < count * g->group; ++i)
             pairs[i] = (struct pair){pairs[i - count].x + (int32_t)g->x_pixels,
                                      pairs[i - count].dy + (int32_t)g->dy_pixels};
-        g->pixels[tap] = (int32_t)count;
+        for (int64_t stretch = 0, i = 0; stretch <= g->stretches; ++stretch) {
+            while (i < count && pairs[i].dy < stretch * IB_CHAIN_PIXELS)
+                ++i;
+            cuts[stretch] = (int32_t)(stretch == g->stretches ? count : i);
+        }
     }
 }
 
@@ -118,17 +124,18 @@ static void list_steps(struct gradient *g) {
     for (int64_t leaf = 0; leaf < leaves; ++leaf) {
         int64_t begin = leaf * IB_LEAF, end = smaller(begin + IB_LEAF, n);
         int rest = ib_leaf_rest_level(leaf);
-        for (int64_t from = begin; from < end; from += g->group) {
-            struct step *step = &g->steps[g->step_count++];
-            *step = (struct step){from, smaller(g->group, end - from), from > begin, 0};
-            if (from + g->group < end)
-                continue;
-            step->to = 1 + rest;
-            step->sums |= (((uint64_t)1 << rest) - 1) << 1;
-            if (leaf + 1 == leaves) { /* then the levels that wait for the end */
-                step->to = -1;
-                step->sums |= (uint64_t)(leaves >> (rest + 1)) << (rest + 2);
+        struct step *step = NULL;
+        for (int64_t from = begin; from < end; from += g->group)
+            for (int32_t stretch = 0; stretch < g->stretches; ++stretch) {
+                uint64_t sums = step != NULL; /* the leaf's so far */
+                step = &g->steps[g->step_count++];
+                *step = (struct step){from, smaller(g->group, end - from), sums, 0, stretch};
             }
+        step->to = 1 + rest;
+        step->sums |= (((uint64_t)1 << rest) - 1) << 1;
+        if (leaf + 1 == leaves) { /* then the levels that wait for the end */
+            step->to = -1;
+            step->sums |= (uint64_t)(leaves >> (rest + 1)) << (rest + 2);
         }
     }
 }
@@ -140,7 +147,8 @@ struct chain {
     const float *x, *dy;
     int64_t x_pixel, dy_pixel, x_sample, dy_sample; /* floats of one */
     const struct pair *pairs;
-    int64_t pixels; /* pairs of one sample */
+    const int32_t *cuts; /* pairs of one sample: where its stretches begin, and their end */
+    int64_t pixels;
     const struct step *steps;
     int64_t step_count;
     float *sums; /* SUMS times SUM_FLOATS */
@@ -156,14 +164,16 @@ ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct ch
         const struct step *step = &t->steps[s];
         const float *x = t->x + step->first * t->x_sample;
         const float *dy = t->dy + step->first * t->dy_sample;
-        const struct pair *end = t->pairs + step->samples * t->pixels;
+        const struct pair *begin = t->pairs + t->cuts[step->stretch];
+        const struct pair *end =
+            t->pairs + t->cuts[step->stretch + 1] + (step->samples - 1) * t->pixels;
         vf acc[12][4];
 #pragma GCC unroll 12
         for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; ++j)
                 acc[i][j] = v_zero();
-        for (const struct pair *pair = t->pairs; pair < end; ++pair) {
+        for (const struct pair *pair = begin; pair < end; ++pair) {
             const float *from = x + pair->x * x_pixel, *columns = dy + pair->dy * dy_pixel;
             vf column[4];
 #pragma GCC unroll 4
@@ -187,19 +197,21 @@ ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct ch
         }
         float *to = step->to < 0 ? t->to : t->sums + step->to * SUM_FLOATS;
         int64_t to_row = step->to < 0 ? t->to_row : vectors * VL;
+        const vf limit = v_set1(step->to < 0 ? 0x1p-40f : 0.0f); /* weights settle, sums do not */
         if (step->to < 0 && t->stream) {
 #pragma GCC unroll 12
             for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
                 for (int j = 0; j < vectors; ++j)
-                    v_stream(to + i * to_row + j * VL, v_add(acc[i][j], v_zero()));
+                    v_stream(to + i * to_row + j * VL, v_settle_below(acc[i][j], limit));
             return;
         }
 #pragma GCC unroll 12
         for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; ++j)
-                v_store(to + i * to_row + j * VL, v_add(acc[i][j], v_zero()));
+                v_store(to + i * to_row + j * VL,
+                        v_settle_below(v_add(acc[i][j], v_zero()), limit));
     }
 }
 
@@ -225,7 +237,8 @@ static void weight_tile(const struct gradient *g, int64_t tap, int64_t tile, int
     int64_t first = tile * g->rows / g->tiles, rows = (tile + 1) * g->rows / g->tiles - first;
     float *dw = g->p->dw + (tap * g->rows + first) * s->co16 + column;
     int stream = s->k * s->co16 >= STREAM_FLOATS && (uintptr_t)dw % 64 == 0;
-    if (g->pixels[tap] == 0) {
+    const int32_t *cuts = g->cuts + tap * (g->stretches + 1);
+    if (cuts[g->stretches] == 0) {
         if (!g->dw_begins_zero)
             zero_weights(dw, rows, width, s->co16, stream);
         return;
@@ -236,7 +249,8 @@ static void weight_tile(const struct gradient *g, int64_t tap, int64_t tile, int
         .dy = g->p->dy + column,
         .dy_pixel = s->co16,
         .pairs = g->pairs + tap * g->group * g->dy_pixels,
-        .pixels = g->pixels[tap],
+        .cuts = cuts,
+        .pixels = cuts[g->stretches],
         .steps = g->steps,
         .step_count = g->step_count,
         .sums = sums,
@@ -262,15 +276,19 @@ static void bias_block(const struct gradient *g, int64_t column) {
         for (int64_t leaf = 0; leaf < leaves; ++leaf) {
             int64_t end = smaller((leaf + 1) * IB_LEAF, s->n);
             vf sum = v_zero();
-            for (int64_t from = leaf * IB_LEAF; from < end; from += g->group) {
-                vf chain = v_zero();
-                for (int64_t i = from * pixels; i < smaller(from + g->group, end) * pixels; ++i)
-                    chain = v_add(chain, v_load(g->p->dy + i * s->co16 + c));
-                sum = from == leaf * IB_LEAF ? chain : v_add(sum, chain);
-            }
+            /* chains of `group` samples, or of the stretches of one */
+            for (int64_t from = leaf * IB_LEAF; from < end; from += g->group)
+                for (int64_t first = 0; first < pixels; first += IB_CHAIN_PIXELS) {
+                    int64_t last = g->stretches > 1 ? smaller(first + IB_CHAIN_PIXELS, pixels)
+                                                    : pixels * smaller(g->group, end - from);
+                    vf chain = v_zero();
+                    for (int64_t i = from * pixels + first; i < from * pixels + last; ++i)
+                        chain = v_add(chain, v_load(g->p->dy + i * s->co16 + c));
+                    sum = v_add(sum, chain); /* from +0: only the sign of a zero could differ */
+                }
             leaf_push(stack, leaf, sum);
         }
-        v_store(g->p->db + c, leaf_total(stack, leaves));
+        v_store(g->p->db + c, v_settle(leaf_total(stack, leaves)));
     }
 }
 
@@ -297,6 +315,7 @@ static struct gradient gradient_of(const ib_conv *c) {
     g.x_pixels = one ? g.s.padded_h * g.s.padded_w : g.s.h * g.s.w;
     g.dy_pixels = g.s.oh * g.s.ow;
     g.group = ib_samples_per_chain(g.dy_pixels);
+    g.stretches = ib_chain_stretches(g.dy_pixels);
     g.tiles = (g.rows + TALL_ROWS - 1) / TALL_ROWS;
     g.blocks = (g.s.co16 + BLOCK - 1) / BLOCK;
     return g;
@@ -306,8 +325,8 @@ static struct gradient gradient_of(const ib_conv *c) {
 static size_t lay_out(struct gradient *g, float *memory) {
     enum { STEP_FLOATS = sizeof(struct step) / sizeof(float) };
     int64_t n = g->s.n;
-    int64_t sizes[4] = {2 * g->taps * g->group * g->dy_pixels, g->taps, STEP_FLOATS * n,
-                        g->s.ci == 1 ? n * g->x_pixels : 0};
+    int64_t sizes[4] = {2 * g->taps * g->group * g->dy_pixels, g->taps * (g->stretches + 1),
+                        STEP_FLOATS * n * g->stretches, g->s.ci == 1 ? n * g->x_pixels : 0};
     int64_t floats = 0, at[4];
     for (int i = 0; i < 4; ++i) {
         at[i] = floats;
@@ -315,7 +334,7 @@ static size_t lay_out(struct gradient *g, float *memory) {
     }
     if (memory != NULL) {
         g->pairs = (struct pair *)(void *)(memory + at[0]);
-        g->pixels = (int32_t *)(void *)(memory + at[1]);
+        g->cuts = (int32_t *)(void *)(memory + at[1]);
         g->steps = (struct step *)(void *)(memory + at[2]);
         g->framed = memory + at[3];
     }

@@ -39,7 +39,7 @@ static const float *bias_of(const struct forward *f, int64_t channel) {
     return f->p->b != NULL ? f->p->b + channel : NULL;
 }
 
-/* A tile's products, then bias and ReLU; row i goes to `to + i * to_row`. A bias of +0 is no bias:
+/* A tile's products, then bias, and ReLU or settling; row i goes to `to + i * to_row`. A bias of +0 is no bias:
  * what it is added to is never -0. */
 static void finish_tile(const float *out, const float *bias, int relu, int rows, int columns,
                         float *to, int64_t to_row) {
@@ -47,7 +47,7 @@ static void finish_tile(const float *out, const float *bias, int relu, int rows,
         vf b = bias != NULL ? v_load(bias + j) : v_zero();
         for (int i = 0; i < rows; ++i) {
             vf y = v_add(v_add(v_load(out + i * TILE_STRIDE + j), v_zero()), b);
-            v_store(to + i * to_row + j, relu ? v_relu(y) : y);
+            v_store(to + i * to_row + j, v_output(relu, y));
         }
     }
 }

@@ -225,8 +225,8 @@ static void data_item(void *context, size_t item, unsigned thread) {
     const vf scale = v_set1(b->conv->input_scale);
     vf bad = v_zero();
     for (int64_t i = 0; i < s.image_floats; i += VL) {
-        vf g = v_mul(v_add(v_load(dx + i), v_zero()), scale), received = v_load(x + i);
-        v_store(dx + i, v_select(v_gt(received, v_zero()), g, v_zero()));
+        vf received = v_load(x + i);
+        v_store(dx + i, v_mask(received, v_load(dx + i), scale));
         bad = v_fma(received, v_zero(), bad); /* NaN for an infinite or NaN value only */
     }
     if (v_any(v_ne(bad, v_zero())))
@@ -297,37 +297,54 @@ static void gather_channel(const struct conv_shape *s, const float *values, cons
         gather_one(values, offsets, count, x + c, row, s->ci, sums + c);
 }
 
-/* A weight-gradient chain covers `group` samples; their sums add up to the leaf's. */
+/* Goes on with the chains of channels [first, last) over output pixels [from, to) of one image. */
+static void gather_image(const struct sparse *b, const struct conv_shape *s, int64_t image,
+                         int64_t first, int64_t last, int64_t from, int64_t to, float *sums) {
+    const float *values = b->values + image * list_capacity(s);
+    const int32_t *offsets = b->offsets + image * list_capacity(s);
+    const int32_t *starts = b->starts + image * starts_of(s);
+    const float *x = b->p->x + image * s->image_floats;
+    const int whole = from == 0 && to == s->oh * s->ow;
+    /* entries of a channel ascend: these are their limits */
+    int64_t low = (from / s->ow * s->w + from % s->ow) * s->ci;
+    int64_t high = (to / s->ow * s->w + to % s->ow) * s->ci;
+    for (int64_t band = 0; band < bands_of(s); ++band)
+        for (int64_t c = first; c < last; ++c) {
+            int32_t at = starts[band * s->co + c], stop = starts[band * s->co + c + 1];
+            while (!whole && at < stop && offsets[at] < low)
+                ++at;
+            while (!whole && at < stop && offsets[stop - 1] >= high)
+                --stop;
+            if (at < stop)
+                gather_channel(s, values + at, offsets + at, stop - at, x,
+                               sums + (c - first) * SUM_ROWS * s->ci);
+        }
+}
+
+/* A weight-gradient chain covers `group` samples, or a stretch of one; their sums add up to the
+ * leaf's. */
 static void weight_item(void *context, size_t item, unsigned thread) {
     const struct sparse *b = context;
     struct conv_shape s = conv_shape_of(b->conv);
     int64_t leaf = (int64_t)item / b->groups, part = (int64_t)item % b->groups;
     int64_t first = s.co * part / b->groups, last = s.co * (part + 1) / b->groups;
     int64_t begin = leaf * IB_LEAF, end = smaller(begin + IB_LEAF, s.n);
-    int64_t group = ib_samples_per_chain(s.oh * s.ow), bands = bands_of(&s);
+    int64_t pixels = s.oh * s.ow, group = ib_samples_per_chain(pixels);
     int64_t channel_floats = SUM_ROWS * s.ci;
     float *sums = b->cpu->thread_scratch[thread];
     float *partial = b->partials + (leaf * s.co + first) * channel_floats;
     size_t floats = (size_t)((last - first) * channel_floats);
-    for (int64_t from = begin; from < end; from += group) {
-        memset(sums, 0, sizeof(float) * floats);
-        for (int64_t image = from; image < smaller(from + group, end); ++image) {
-            const float *values = b->values + image * list_capacity(&s);
-            const int32_t *offsets = b->offsets + image * list_capacity(&s);
-            const int32_t *starts = b->starts + image * starts_of(&s);
-            const float *x = b->p->x + image * s.image_floats;
-            for (int64_t band = 0; band < bands; ++band)
-                for (int64_t c = first; c < last; ++c) {
-                    int32_t at = starts[band * s.co + c], stop = starts[band * s.co + c + 1];
-                    if (at < stop)
-                        gather_channel(&s, values + at, offsets + at, stop - at, x,
-                                       sums + (c - first) * channel_floats);
-                }
+    for (int64_t from = begin; from < end; from += group)
+        for (int64_t pixel = 0; pixel < pixels; pixel += IB_CHAIN_PIXELS) {
+            memset(sums, 0, sizeof(float) * floats);
+            for (int64_t image = from; image < smaller(from + group, end); ++image)
+                gather_image(b, &s, image, first, last, pixel,
+                             smaller(pixel + IB_CHAIN_PIXELS, pixels), sums);
+            int begins = from == begin && pixel == 0;
+            for (size_t i = 0; i < floats; i += VL)
+                v_store(partial + i, begins ? v_load(sums + i)
+                                            : v_add(v_load(partial + i), v_load(sums + i)));
         }
-        for (size_t i = 0; i < floats; i += VL)
-            v_store(partial + i, from == begin ? v_load(sums + i)
-                                               : v_add(v_load(partial + i), v_load(sums + i)));
-    }
 }
 
 static void reduce_item(void *context, size_t item, unsigned thread) {
@@ -338,11 +355,11 @@ static void reduce_item(void *context, size_t item, unsigned thread) {
     float lanes[VL];
     const float *channel = b->partials + co * SUM_ROWS * s.ci;
     for (int64_t i = 0; i < TAPS * s.ci; i += VL) {
-        v_store(lanes, leaf_sum(channel + i, s.co * SUM_ROWS * s.ci, leaves));
+        v_store(lanes, v_settle(leaf_sum(channel + i, s.co * SUM_ROWS * s.ci, leaves)));
         for (int64_t lane = 0; lane < VL; ++lane)
             b->p->dw[(i + lane) * s.co16 + co] = lanes[lane];
     }
-    v_store(lanes, leaf_sum(channel + TAPS * s.ci, s.co * SUM_ROWS * s.ci, leaves));
+    v_store(lanes, v_settle(leaf_sum(channel + TAPS * s.ci, s.co * SUM_ROWS * s.ci, leaves)));
     b->p->db[co] = lanes[0];
 }
 

@@ -155,9 +155,8 @@ ALWAYS_INLINE void data_rows(const int rows, const struct backward *b, const flo
         float *dx = b->p->dx + (sample + r) * b->in16 + first;
 #pragma GCC unroll 16
         for (int v = 0; v < ROW_VECTORS; ++v) {
-            vf g = v_mul(total[r][v], scale);
-            if (masked)
-                g = v_select(v_gt(v_load(x + r * COLUMNS + v * VL), v_zero()), g, v_zero());
+            vf g = total[r][v];
+            g = masked ? v_mask(v_load(x + r * COLUMNS + v * VL), g, scale) : v_settle(g);
             if (v * VL < width)
                 v_store(dx + v * VL, g);
         }
@@ -268,7 +267,7 @@ static void add_groups(const struct backward *b, int64_t complete, int rest_ther
 static void write_weights(const struct backward *b, int64_t first, int64_t width, float *tile) {
     int64_t used = b->shape->out * COLUMNS, padding = b->out16 * COLUMNS - used;
     for (int64_t i = 0; i < used; i += VL)
-        v_store(tile + i, v_add(v_load(tile + i), v_zero()));
+        v_store(tile + i, v_settle(v_load(tile + i)));
     memset(tile + used, 0, sizeof(float) * (size_t)padding);
     for (int64_t i = 0; i < width; i += 16)
         for (int64_t o = 0; o < b->out16; o += 16)
@@ -334,7 +333,7 @@ static void bias_gradient(const struct backward *b) {
                 sum = v_add(sum, v_load(b->p->dy + i * b->out16 + j));
             leaf_push(stack, leaf, sum);
         }
-        v_store(b->p->db + j, leaf_total(stack, leaves));
+        v_store(b->p->db + j, v_settle(leaf_total(stack, leaves)));
     }
 }
 

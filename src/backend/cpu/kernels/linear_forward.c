@@ -78,7 +78,7 @@ static void finish_item(void *context, size_t item, unsigned thread) {
         for (int64_t segment = 1; segment < l->segment_count; ++segment)
             sum = v_add(sum, v_load(l->segments + (segment * n + sample) * l->out16 + j));
         sum = v_add(v_add(sum, v_zero()), v_load(l->p->b + j));
-        v_store(y + j, l->shape->relu ? v_relu(sum) : sum);
+        v_store(y + j, v_output(l->shape->relu, sum));
     }
     if (l->shape->dropout.enabled)
         dropout_row(&l->shape->dropout, (uint64_t)(sample * l->shape->out), l->shape->out, y);

@@ -41,11 +41,12 @@ ALWAYS_INLINE vf masked_gradient(const struct column *k, int64_t at, vf d) {
     const ib_norm_pointers *p = k->norm->p;
     vf g = v_load(p->dy + at);
     if (p->second != NULL)
-        g = v_add(g, v_load(p->second + at));
+        g = v_settle(v_add(g, v_load(p->second + at)));
     if (!k->norm->shape->relu)
         return g;
+    /* both tests in one: y_kept is settled, the y computed again is not */
     vf y = p->y_kept != NULL ? v_load(p->y_kept + at) : v_fma(d, k->scale, k->beta);
-    return v_select(v_gt(y, v_zero()), g, v_zero());
+    return v_select(v_ge(y, v_set1(0x1p-40f)), g, v_zero());
 }
 
 ALWAYS_INLINE void add_terms(const enum sum_kind kind, const struct column *k, int64_t at,
@@ -64,38 +65,57 @@ ALWAYS_INLINE void add_terms(const enum sum_kind kind, const struct column *k, i
     chain->second = v_fma(term, d, chain->second);
 }
 
-/* The chains of `count` samples from `first` on. */
+/* Adds the `count` chains of `length` pixels each that follow each other from `first` on. */
 ALWAYS_INLINE void chains(const enum sum_kind kind, const int count, const struct column *k,
-                          int64_t first, struct sums *sums) {
-    int64_t pixels = k->norm->shape->pixels, c16 = k->norm->c16;
+                          int64_t first, int64_t length, struct sums *sum) {
+    int64_t c16 = k->norm->c16;
     struct sums chain[SIDE_BY_SIDE];
     for (int i = 0; i < count; ++i)
         chain[i] = (struct sums){v_zero(), v_zero()};
-    for (int64_t pixel = first * pixels; pixel < (first + 1) * pixels; ++pixel)
+    for (int64_t pixel = first; pixel < first + length; ++pixel)
 #pragma GCC unroll 4
         for (int i = 0; i < count; ++i)
-            add_terms(kind, k, (pixel + i * pixels) * c16 + k->c, &chain[i]);
-    for (int i = 0; i < count; ++i)
-        sums[i] = chain[i];
+            add_terms(kind, k, (pixel + i * length) * c16 + k->c, &chain[i]);
+    for (int i = 0; i < count; ++i) { /* the first to +0: only the sign of a zero could differ */
+        sum->first = v_add(sum->first, chain[i].first);
+        sum->second = v_add(sum->second, chain[i].second);
+    }
 }
 
-/* A chain a sample; a leaf's samples in order; the tree. */
+/* Adds `count` chains of `length` pixels, side by side as far as they go. */
+ALWAYS_INLINE void many_chains(const enum sum_kind kind, const struct column *k, int64_t first,
+                               int64_t length, int64_t count, struct sums *sum) {
+    int64_t done = 0;
+    for (; done + SIDE_BY_SIDE <= count; done += SIDE_BY_SIDE)
+        chains(kind, SIDE_BY_SIDE, k, first + done * length, length, sum);
+    for (; done < count; ++done)
+        chains(kind, 1, k, first + done * length, length, sum);
+}
+
+/* The chains of one leaf in order: one for each sample, or the stretches of large samples. */
+ALWAYS_INLINE struct sums leaf_chains(const enum sum_kind kind, const struct column *k,
+                                      int64_t begin, int64_t count) {
+    int64_t pixels = k->norm->shape->pixels;
+    int64_t stretches = pixels / IB_CHAIN_PIXELS, rest = pixels % IB_CHAIN_PIXELS;
+    struct sums sum = {v_zero(), v_zero()};
+    if (pixels <= IB_CHAIN_PIXELS)
+        many_chains(kind, k, begin * pixels, pixels, count, &sum);
+    else
+        for (int64_t first = begin * pixels; first < (begin + count) * pixels; first += pixels) {
+            many_chains(kind, k, first, IB_CHAIN_PIXELS, stretches, &sum);
+            many_chains(kind, k, first + pixels - rest, rest, rest > 0, &sum);
+        }
+    return sum;
+}
+
+/* The leaves' sums by the tree; not settled: that follows the product they enter. */
 ALWAYS_INLINE struct sums batch_sums(const enum sum_kind kind, const struct column *k) {
     int64_t n = k->norm->shape->n, leaves = (n + IB_LEAF - 1) / IB_LEAF;
     vf first[IB_MAX_LEAF_LEVELS], second[IB_MAX_LEAF_LEVELS];
     int64_t leaf = 0;
     do {
-        int64_t begin = leaf * IB_LEAF, count = smaller(IB_LEAF, n - begin), done = 0;
-        struct sums sample[IB_LEAF];
-        for (; done + SIDE_BY_SIDE <= count; done += SIDE_BY_SIDE)
-            chains(kind, SIDE_BY_SIDE, k, begin + done, sample + done);
-        for (; done < count; ++done)
-            chains(kind, 1, k, begin + done, sample + done);
-        struct sums sum = sample[0];
-        for (int64_t i = 1; i < count; ++i) {
-            sum.first = v_add(sum.first, sample[i].first);
-            sum.second = v_add(sum.second, sample[i].second);
-        }
+        int64_t begin = leaf * IB_LEAF;
+        struct sums sum = leaf_chains(kind, k, begin, smaller(IB_LEAF, n - begin));
         leaf_push(first, leaf, sum.first);
         leaf_push(second, leaf, sum.second);
     } while (++leaf < leaves);
@@ -111,16 +131,17 @@ static void batch_statistics(const struct norm *b, int64_t c, vf *mean, vf *vari
     float *running_mean = b->p->running + c, *running_variance = b->p->running + b->c16 + c;
     struct column k = {.norm = b, .c = c};
     vf count = v_set1(s->inverse_count), momentum = v_set1(s->momentum);
-    k.mean = v_mul(batch_sums(SUM_X, &k).first, count);
+    k.mean = v_settle(v_mul(batch_sums(SUM_X, &k).first, count));
     struct sums rests = batch_sums(SUM_DEVIATIONS, &k);
-    vf rest = v_mul(rests.first, count);
-    *mean = v_add(k.mean, rest);
-    *variance = v_relu(v_fma(v_sub(v_set1(-0.0f), rest), rest, v_mul(rests.second, count)));
+    vf rest = v_settle(v_mul(rests.first, count));
+    vf squares = v_settle_square(v_mul(v_settle_square(rests.second), count));
+    *mean = v_settle(v_add(k.mean, rest));
+    *variance = v_relu(v_fma(v_sub(v_set1(-0.0f), rest), rest, squares));
     vf old = v_load(running_mean);
-    v_store(running_mean, v_fma(momentum, v_sub(*mean, old), old));
+    v_store(running_mean, v_settle(v_fma(momentum, v_sub(*mean, old), old)));
     old = v_load(running_variance);
-    vf unbiased = v_mul(*variance, v_set1(s->unbiased));
-    v_store(running_variance, v_fma(momentum, v_sub(unbiased, old), old));
+    vf unbiased = v_mul(*variance, v_set1(s->unbiased)); /* by at least 1: stays settled */
+    v_store(running_variance, v_settle(v_fma(momentum, v_sub(unbiased, old), old)));
 }
 
 static void forward_vector(const struct norm *b, int64_t c) {
@@ -129,8 +150,8 @@ static void forward_vector(const struct norm *b, int64_t c) {
     vf mean = v_load(p->running + c), variance = v_load(p->running + b->c16 + c);
     if (s->training)
         batch_statistics(b, c, &mean, &variance);
-    vf inverse = v_div(v_set1(1.0f), v_sqrt(v_add(variance, v_set1(s->eps))));
-    vf scale = v_mul(v_load(p->gamma + c), inverse);
+    vf inverse = v_settle(v_div(v_set1(1.0f), v_sqrt(v_add(variance, v_set1(s->eps)))));
+    vf scale = v_settle(v_mul(v_load(p->gamma + c), inverse));
     vf beta = v_load(p->beta + c);
     if (s->training) {
         v_store(p->saved + IB_SAVED_MEAN * b->c16 + c, mean);
@@ -142,13 +163,13 @@ static void forward_vector(const struct norm *b, int64_t c) {
     if (p->add != NULL)
         for (int64_t at = c; at < end; at += b->c16) {
             vf d = v_sub(v_load(p->x + at), mean);
-            vf y = v_add(v_fma(d, scale, beta), v_load(p->add + at));
-            v_store(p->y + at, s->relu ? v_relu(y) : y);
+            vf y = v_add(v_settle(v_fma(d, scale, beta)), v_load(p->add + at));
+            v_store(p->y + at, v_output(s->relu, y));
         }
     else
         for (int64_t at = c; at < end; at += b->c16) {
             vf y = v_fma(v_sub(v_load(p->x + at), mean), scale, beta);
-            v_store(p->y + at, s->relu ? v_relu(y) : y);
+            v_store(p->y + at, v_output(s->relu, y));
         }
 }
 
@@ -177,16 +198,18 @@ static void backward_vector(const struct norm *b, int64_t c) {
     float *g = p->g != NULL ? p->g : p->dx;
     struct column k = {b, c, mean, scale, beta, g};
     struct sums sums = batch_sums(SUM_GRADIENTS, &k);
-    vf sum = sums.first, dgamma = v_mul(sums.second, inverse);
+    vf sum = v_settle(sums.first);
+    vf dgamma = v_settle(v_mul(v_settle_square(sums.second), inverse));
     v_store(p->dbeta + c, sum);
     v_store(p->dgamma + c, dgamma);
     vf count = v_set1(b->shape->inverse_count), minus = v_set1(-0.0f);
-    vf slope = v_sub(minus, v_mul(scale, v_mul(v_mul(dgamma, inverse), count)));
-    vf level = v_sub(minus, v_mul(scale, v_mul(sum, count)));
+    vf share = v_settle(v_mul(v_settle(v_mul(dgamma, inverse)), count));
+    vf slope = v_settle(v_sub(minus, v_mul(scale, share)));
+    vf level = v_settle(v_sub(minus, v_mul(scale, v_settle(v_mul(sum, count)))));
     int64_t end = b->shape->n * b->shape->pixels * b->c16;
     for (int64_t at = c; at < end; at += b->c16) {
         vf d = v_sub(v_load(p->x + at), mean);
-        v_store(p->dx + at, v_fma(v_load(g + at), scale, v_fma(d, slope, level)));
+        v_store(p->dx + at, v_settle(v_fma(v_load(g + at), scale, v_fma(d, slope, level))));
     }
 }
 

@@ -72,11 +72,11 @@ static void gather(const struct pool *b, int64_t image, int64_t row, int64_t col
             int32_t tap = (int32_t)((row - (2 * oy - 1)) * 3 + column - (2 * ox - 1));
             vf g = v_load(b->dy + at);
             if (b->second != NULL)
-                g = v_add(g, v_load(b->second + at));
+                g = v_settle(v_add(g, v_load(b->second + at)));
             vmask chose = vi_eq(vi_load_bytes(b->chosen + at), vi_set1(tap));
             sum = v_add(sum, v_select(chose, g, v_zero()));
         }
-    v_store(dx, sum);
+    v_store(dx, v_settle(sum));
 }
 
 static void backward_item(void *context, size_t item, unsigned thread) {
@@ -118,7 +118,7 @@ static void mean_item(void *context, size_t item, unsigned thread) {
         vf sum = v_zero();
         for (int64_t pixel = 0; pixel < m->pixels; ++pixel)
             sum = v_add(sum, v_load(x + pixel * m->c16 + c));
-        v_store(m->to + (int64_t)item * m->c16 + c, v_mul(sum, v_set1(m->inverse)));
+        v_store(m->to + (int64_t)item * m->c16 + c, v_settle(v_mul(sum, v_set1(m->inverse))));
     }
 }
 
@@ -135,7 +135,7 @@ static void spread_item(void *context, size_t item, unsigned thread) {
     const struct mean *m = context;
     float *dx = m->to + (int64_t)item * m->pixels * m->c16;
     for (int64_t c = 0; c < m->c16; c += VL) {
-        vf g = v_mul(v_load(m->from + (int64_t)item * m->c16 + c), v_set1(m->inverse));
+        vf g = v_settle(v_mul(v_load(m->from + (int64_t)item * m->c16 + c), v_set1(m->inverse)));
         for (int64_t pixel = 0; pixel < m->pixels; ++pixel)
             v_store(dx + pixel * m->c16 + c, g);
     }

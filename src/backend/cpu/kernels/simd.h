@@ -67,6 +67,9 @@ static inline vf v_sqrt(vf a) {
 static inline vmask v_gt(vf a, vf b) {
     return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
 }
+static inline vmask v_ge(vf a, vf b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ);
+}
 static inline vmask v_ne(vf a, vf b) {
     return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ);
 }
@@ -192,6 +195,9 @@ static inline vf v_sqrt(vf a) {
 }
 static inline vmask v_gt(vf a, vf b) {
     return _mm256_cmp_ps(a, b, _CMP_GT_OQ);
+}
+static inline vmask v_ge(vf a, vf b) {
+    return _mm256_cmp_ps(a, b, _CMP_GE_OQ);
 }
 static inline vmask v_ne(vf a, vf b) {
     return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ);
@@ -328,6 +334,9 @@ static inline vf v_sqrt(vf a) {
 static inline vmask v_gt(vf a, vf b) {
     return vcgtq_f32(a, b);
 }
+static inline vmask v_ge(vf a, vf b) {
+    return vcgeq_f32(a, b);
+}
 static inline vmask v_ne(vf a, vf b) {
     return vmvnq_u32(vceqq_f32(a, b));
 }
@@ -428,8 +437,32 @@ static inline int v_compress(float *p, int32_t *q, vf x, vi y, vmask m) {
 
 /* clang-format on */
 
+/* +0 where |x| < limit, a power of two (NUMERICS.md, section 1); NaN stays. */
+static inline vf v_settle_below(vf x, vf limit) {
+    return v_select(v_gt(limit, v_abs(x)), v_zero(), x);
+}
+static inline vf v_settle(vf x) {
+    return v_settle_below(x, v_set1(0x1p-40f));
+}
+static inline vf v_settle_square(vf x) {
+    return v_settle_below(x, v_set1(0x1p-80f));
+}
+static inline vf v_settle_average(vf x) {
+    return v_settle_below(x, v_set1(0x1p-100f));
+}
+
+/* Settles as well: relu(settle(x)) is relu(x). */
 static inline vf v_relu(vf x) {
-    return v_select(v_gt(x, v_zero()), x, v_zero());
+    return v_select(v_ge(x, v_set1(0x1p-40f)), x, v_zero());
+}
+/* A layer's output: settled, by the ReLU where it has one. */
+static inline vf v_output(int relu, vf x) {
+    return relu ? v_relu(x) : v_settle(x);
+}
+/* What a layer hands back: the settled sum g, and that before the activation that made x, whose
+ * dropout has a scale of at least 1. */
+static inline vf v_mask(vf x, vf g, vf scale) {
+    return v_select(v_gt(x, v_zero()), v_mul(v_settle(g), scale), v_zero());
 }
 
 /* Transposes 16 x 16 floats: to[j * to_stride + i] = from[i * from_stride + j]. The inner loop

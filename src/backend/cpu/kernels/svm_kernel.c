@@ -246,6 +246,12 @@ static inline vd exp_binary64(vd t) {
     return vd_select(vd_gt(vd_set1(-104.0), t), vd_set1(0.0), vd_scale(p, biased));
 }
 
+/* Rounded to float where at least 2^-40, else +0: the conversion meets no denormal. */
+static inline void store_settled(float *p, vd x) {
+    vdmask small = vd_and(vd_gt(vd_set1(0x1p-40), x), vd_gt(x, vd_set1(-0x1p-40)));
+    vd_store_float(p, vd_select(small, vd_set1(0.0), x));
+}
+
 typedef struct row_context {
     const ib_svm_kernel *kernel;
     int32_t sum, square; /* of the row's image */
@@ -257,7 +263,7 @@ static void rbf_row(const row_context *c, const int32_t *dots, float *out) {
     for (int k = 0; k < IB_SVM_PANEL; k += VD) {
         vd dot = vd_load_int(dots + k);
         vd distance = vd_sub(vd_add(square, vd_load_int(c->squares + k)), vd_add(dot, dot));
-        vd_store_float(out + k, exp_binary64(vd_mul(factor, distance)));
+        store_settled(out + k, exp_binary64(vd_mul(factor, distance)));
     }
 }
 
@@ -270,7 +276,7 @@ static inline vd feature_dot(const row_context *c, const int32_t *dots, int k) {
 
 static void linear_row(const row_context *c, const int32_t *dots, float *out) {
     for (int k = 0; k < IB_SVM_PANEL; k += VD)
-        vd_store_float(out + k, feature_dot(c, dots, k));
+        store_settled(out + k, feature_dot(c, dots, k));
 }
 
 static inline vd polynomial_base(const row_context *c, const int32_t *dots, int k) {
@@ -283,7 +289,7 @@ static void poly_row(const row_context *c, const int32_t *dots, float *out) {
         vd base = polynomial_base(c, dots, k), power = base;
         for (int d = 1; d < c->kernel->degree; ++d)
             power = vd_mul(power, base);
-        vd_store_float(out + k, power);
+        store_settled(out + k, power);
     }
 }
 
@@ -295,7 +301,7 @@ static void sigmoid_row(const row_context *c, const int32_t *dots, float *out) {
         vd magnitude = vd_select(negative, vd_sub(zero, base), base);
         vd e = exp_binary64(vd_mul(vd_set1(-2.0), magnitude));
         vd tangent = vd_div(vd_sub(one, e), vd_add(one, e));
-        vd_store_float(out + k, vd_select(negative, vd_sub(zero, tangent), tangent));
+        store_settled(out + k, vd_select(negative, vd_sub(zero, tangent), tangent));
     }
 }
 

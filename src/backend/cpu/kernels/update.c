@@ -14,38 +14,34 @@ struct update {
     int finite;
 };
 
-/* Optimiser state below 2^-100 becomes +0: decay would otherwise end in denormals. */
-static inline vf settle(vf state) {
-    return v_select(v_gt(v_set1(0x1p-100f), v_abs(state)), v_zero(), state);
-}
-
 static inline vf adadelta(const ib_update *u, vf w, vf g, float *square_avg, float *acc_delta) {
     vf rho = v_set1(u->rho), rest = v_set1(u->one_minus_rho), eps = v_set1(u->eps);
-    vf average = settle(v_fma(rho, v_load(square_avg), v_mul(v_mul(g, g), rest)));
+    vf average = v_settle_average(v_fma(rho, v_load(square_avg), v_mul(v_mul(g, g), rest)));
     vf delta = v_load(acc_delta);
-    vf root = v_sqrt(v_div(v_add(delta, eps), v_add(average, eps)));
-    vf step = v_mul(root, g);
+    vf root = v_sqrt(v_settle_square(v_div(v_add(delta, eps), v_add(average, eps))));
+    vf step = v_settle(v_mul(root, g));
     v_store(square_avg, average);
-    v_store(acc_delta, settle(v_fma(rho, delta, v_mul(v_mul(step, step), rest))));
-    return v_fma(v_set1(-u->lr), step, w);
+    v_store(acc_delta, v_settle_average(v_fma(rho, delta, v_mul(v_mul(step, step), rest))));
+    return v_settle(v_fma(v_set1(-u->lr), step, w));
 }
 
 static inline vf sgd(const ib_update *u, vf w, vf g, float *buffer) {
     if (u->has_momentum) {
-        g = settle(v_fma(v_set1(u->momentum), v_load(buffer), g));
+        g = v_settle(v_fma(v_set1(u->momentum), v_load(buffer), g));
         v_store(buffer, g);
     }
-    return v_fma(v_set1(-u->lr), g, w);
+    return v_settle(v_fma(v_set1(-u->lr), g, w));
 }
 
 static inline vf adam(const ib_update *u, vf w, vf g, float *exp_avg, float *exp_avg_sq) {
     vf m = v_load(exp_avg), v = v_load(exp_avg_sq);
-    m = settle(v_fma(v_set1(u->beta1_complement), v_sub(g, m), m));
-    v = settle(v_fma(v_set1(u->beta2), v, v_mul(v_mul(g, g), v_set1(u->beta2_complement))));
+    vf rest = v_set1(u->beta2_complement);
+    m = v_settle(v_fma(v_set1(u->beta1_complement), v_sub(g, m), m));
+    v = v_settle_average(v_fma(v_set1(u->beta2), v, v_mul(v_mul(g, g), rest)));
     v_store(exp_avg, m);
     v_store(exp_avg_sq, v);
     vf root = v_fma(v_sqrt(v), v_set1(u->root_correction), v_set1(u->eps));
-    return v_fma(v_set1(-u->step_size), v_div(m, root), w);
+    return v_settle(v_fma(v_set1(-u->step_size), v_settle(v_div(m, root)), w));
 }
 
 static void update_item(void *context, size_t item, unsigned thread) {
@@ -60,7 +56,7 @@ static void update_item(void *context, size_t item, unsigned thread) {
         float *state0 = t->state0 == NULL ? NULL : t->state0 + i;
         float *state1 = t->state1 == NULL ? NULL : t->state1 + i;
         if (u->weight_decay != 0)
-            g = v_fma(v_set1(u->weight_decay), w, g);
+            g = v_settle(v_fma(v_set1(u->weight_decay), w, g));
         switch (u->kind) {
         case IB_ADADELTA:
             w = adadelta(u, w, g, state0, state1);

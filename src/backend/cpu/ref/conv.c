@@ -80,7 +80,7 @@ static void output_pixel(const ib_conv *c, const struct shape *s, const ib_conv_
         float value = sum[co] + 0.0f;
         if (p->b != NULL)
             value = value + p->b[co];
-        y[co] = c->relu || c->pool ? ref_relu(value) : value;
+        y[co] = ref_output(c->relu || c->pool, value);
     }
 }
 
@@ -197,28 +197,39 @@ static void input_pixel(const ib_conv *c, const struct shape *s, const float *gr
         dx[ci] = ref_input_gradient(c->mask_input, input[ci], sum[ci], c->input_scale);
 }
 
-/* One row of weight gradients, all channels, of one leaf: a chain over the output pixels
- * (sample, oy, ox) of each group of samples, groups added in order. tap < 0: the bias, factor 1. */
+/* Goes on with the chains of one row of weight gradients, all channels, over the output pixels
+ * [first, last) of one sample. tap < 0: the bias, factor 1. */
+static void row_terms(const ib_conv *c, const struct shape *s, const ib_conv_pointers *p,
+                      const float *gradient, float *chain, int64_t n, int64_t first, int64_t last,
+                      int64_t tap, int64_t ci) {
+    for (int64_t pixel = first; pixel < last; ++pixel) {
+        const float *g = gradient + (n * s->oh * s->ow + pixel) * s->co16;
+        float x = 1.0f;
+        if (tap >= 0)
+            x = input_at(c, s, p->x, n, pixel / s->ow * c->stride + tap / c->kw - c->pad,
+                         pixel % s->ow * c->stride + tap % c->kw - c->pad, ci);
+        for (int64_t co = 0; co < s->co16; ++co)
+            chain[co] = exact_fma(x, g[co], chain[co]);
+    }
+}
+
+/* One row of weight gradients, all channels, of one leaf: a chain for each group of samples, or for
+ * each stretch of a large one's pixels, added in order. */
 static void leaf_row(const ib_conv *c, const struct shape *s, const ib_conv_pointers *p,
                      const float *gradient, float *chain, int64_t leaf, int64_t tap, int64_t ci,
                      float *row) {
     int64_t begin = leaf * IB_LEAF, end = begin + IB_LEAF < c->n ? begin + IB_LEAF : c->n;
-    int64_t group = ib_samples_per_chain(s->oh * s->ow);
-    for (int64_t from = begin; from < end; from += group) {
-        memset(chain, 0, sizeof(float) * (size_t)s->co16);
-        for (int64_t n = from; n < end && n < from + group; ++n)
-            for (int64_t pixel = 0; pixel < s->oh * s->ow; ++pixel) {
-                const float *g = gradient + (n * s->oh * s->ow + pixel) * s->co16;
-                float x = 1.0f;
-                if (tap >= 0)
-                    x = input_at(c, s, p->x, n, pixel / s->ow * c->stride + tap / c->kw - c->pad,
-                                 pixel % s->ow * c->stride + tap % c->kw - c->pad, ci);
-                for (int64_t co = 0; co < s->co16; ++co)
-                    chain[co] = exact_fma(x, g[co], chain[co]);
-            }
-        for (int64_t co = 0; co < s->co16; ++co)
-            row[co] = from == begin ? chain[co] : row[co] + chain[co];
-    }
+    int64_t pixels = s->oh * s->ow, group = ib_samples_per_chain(pixels), chains = 0;
+    for (int64_t from = begin; from < end; from += group)
+        for (int64_t first = 0; first < pixels; first += IB_CHAIN_PIXELS) {
+            int64_t last = first + IB_CHAIN_PIXELS < pixels ? first + IB_CHAIN_PIXELS : pixels;
+            memset(chain, 0, sizeof(float) * (size_t)s->co16);
+            for (int64_t n = from; n < end && n < from + group; ++n)
+                row_terms(c, s, p, gradient, chain, n, first, last, tap, ci);
+            for (int64_t co = 0; co < s->co16; ++co)
+                row[co] = chains == 0 ? chain[co] : row[co] + chain[co];
+            ++chains;
+        }
 }
 
 static void weight_row(const ib_conv *c, const struct shape *s, const ib_conv_pointers *p,
@@ -228,7 +239,7 @@ static void weight_row(const ib_conv *c, const struct shape *s, const ib_conv_po
     for (int64_t leaf = 0; leaf < leaves; ++leaf)
         leaf_row(c, s, p, gradient, t->group, leaf, tap, ci, t->leaves + leaf * s->co16);
     for (int64_t co = 0; co < s->co16; ++co)
-        to[co] = IB_REF(ib_leaf_sum)(t->leaves + co, s->co16, leaves);
+        to[co] = ib_settle(IB_REF(ib_leaf_sum)(t->leaves + co, s->co16, leaves));
 }
 
 void IB_REF(ib_conv_backward_run)(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {

@@ -20,7 +20,7 @@ void IB_REF(ib_linear_forward_run)(ib_cpu *cpu, const ib_linear *l, const ib_lin
         for (int64_t o = 0; o < l->out; ++o) {
             float y = dot(p->x + n * in16, 1, p->w + o, out16, l->in) + p->b[o];
             p->y[n * out16 + o] =
-                ref_dropout(&l->dropout, (uint64_t)(n * l->out + o), l->relu ? ref_relu(y) : y);
+                ref_dropout(&l->dropout, (uint64_t)(n * l->out + o), ref_output(l->relu, y));
         }
 }
 
@@ -35,7 +35,7 @@ static float batch_gradient(const ib_linear *l, const float *x, int64_t x_step, 
                               : exact_fma(x[n * x_step], dy[n * dy_step], chain);
         leaf_sums[leaf] = chain;
     }
-    return IB_REF(ib_leaf_sum)(leaf_sums, 1, leaves);
+    return ib_settle(IB_REF(ib_leaf_sum)(leaf_sums, 1, leaves));
 }
 
 void IB_REF(ib_linear_backward_run)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p) {

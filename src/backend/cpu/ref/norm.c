@@ -35,7 +35,8 @@ static float add_term(const struct channel *k, enum sum_kind kind, float mean, c
     return exact_fma(g[at(k, row)], d, chain);
 }
 
-/* A chain a sample; a leaf's samples in order; the tree. */
+/* A chain for each sample, or for each stretch of a large one's pixels; a leaf's in order; the tree.
+ * Not settled: that follows the product it enters. */
 static float batch_sum(const struct channel *k, enum sum_kind kind, float mean, const float *g) {
     const ib_norm *norm = k->norm;
     int64_t leaves = (norm->n + IB_LEAF - 1) / IB_LEAF;
@@ -43,12 +44,14 @@ static float batch_sum(const struct channel *k, enum sum_kind kind, float mean, 
     for (int64_t leaf = 0; leaf < leaves; ++leaf) {
         int64_t begin = leaf * IB_LEAF, end = begin + IB_LEAF < norm->n ? begin + IB_LEAF : norm->n;
         float sum = 0.0f;
-        for (int64_t sample = begin; sample < end; ++sample) {
-            float chain = 0.0f;
-            for (int64_t pixel = 0; pixel < norm->pixels; ++pixel)
-                chain = add_term(k, kind, mean, g, sample * norm->pixels + pixel, chain);
-            sum = sample == begin ? chain : sum + chain;
-        }
+        for (int64_t sample = begin; sample < end; ++sample)
+            for (int64_t first = 0; first < norm->pixels; first += IB_CHAIN_PIXELS) {
+                float chain = 0.0f;
+                for (int64_t pixel = first; pixel < norm->pixels && pixel < first + IB_CHAIN_PIXELS;
+                     ++pixel)
+                    chain = add_term(k, kind, mean, g, sample * norm->pixels + pixel, chain);
+                sum = sample == begin && first == 0 ? chain : sum + chain;
+            }
         int rest = ib_leaf_rest_level(leaf);
         for (int level = 0; level < rest; ++level)
             sum = stack[level] + sum;
@@ -64,24 +67,29 @@ static float batch_sum(const struct channel *k, enum sum_kind kind, float mean, 
     return total + 0.0f;
 }
 
+static float settle_square(float x) {
+    return ib_settle_below(x, IB_SETTLE_SQUARE);
+}
+
 static void forward_channel(const struct channel *k) {
     const ib_norm *norm = k->norm;
     const ib_norm_pointers *p = k->p;
     float *running_mean = p->running + k->c, *running_variance = p->running + k->c16 + k->c;
     float mean = *running_mean, variance = *running_variance;
     if (norm->training) {
-        float first = batch_sum(k, SUM_X, 0.0f, NULL) * norm->inverse_count;
-        float rest = batch_sum(k, SUM_D, first, NULL) * norm->inverse_count;
-        float squares = batch_sum(k, SUM_SQUARES, first, NULL) * norm->inverse_count;
-        mean = first + rest;
-        variance = exact_fma(-rest, rest, squares);
-        variance = variance > 0.0f ? variance : 0.0f;
-        *running_mean = exact_fma(norm->momentum, mean - *running_mean, *running_mean);
-        *running_variance = exact_fma(norm->momentum, variance * norm->unbiased - *running_variance,
-                                      *running_variance);
+        float r = norm->inverse_count;
+        float first = ib_settle(batch_sum(k, SUM_X, 0.0f, NULL) * r);
+        float rest = ib_settle(batch_sum(k, SUM_D, first, NULL) * r);
+        float squares = settle_square(batch_sum(k, SUM_SQUARES, first, NULL));
+        mean = ib_settle(first + rest);
+        variance = ref_relu(exact_fma(-rest, rest, settle_square(squares * r)));
+        *running_mean = ib_settle(exact_fma(norm->momentum, mean - *running_mean, *running_mean));
+        /* unbiased is at least 1: its product stays settled */
+        *running_variance = ib_settle(exact_fma(
+            norm->momentum, variance * norm->unbiased - *running_variance, *running_variance));
     }
-    float inverse = 1.0f / exact_sqrt(variance + norm->eps);
-    float scale = p->gamma[k->c] * inverse;
+    float inverse = ib_settle(1.0f / exact_sqrt(variance + norm->eps));
+    float scale = ib_settle(p->gamma[k->c] * inverse);
     float beta = p->beta[k->c];
     if (norm->training) {
         p->saved[IB_SAVED_MEAN * k->c16 + k->c] = mean;
@@ -92,17 +100,16 @@ static void forward_channel(const struct channel *k) {
     for (int64_t row = 0; row < norm->n * norm->pixels; ++row) {
         float y = exact_fma(p->x[at(k, row)] - mean, scale, beta);
         if (p->add != NULL)
-            y = y + p->add[at(k, row)];
-        p->y[at(k, row)] = norm->relu ? ref_relu(y) : y;
+            y = ib_settle(y) + p->add[at(k, row)];
+        p->y[at(k, row)] = ref_output(norm->relu, y);
     }
 }
 
 /* The gradient before the ReLU. */
 static float masked(const struct channel *k, int64_t row) {
     const ib_norm_pointers *p = k->p;
-    float g = p->dy[at(k, row)];
-    if (p->second != NULL)
-        g = g + p->second[at(k, row)];
+    const float *second = p->second != NULL ? &p->second[at(k, row)] : NULL;
+    float g = ref_reader_gradient(p->dy[at(k, row)], second);
     if (!k->norm->relu)
         return g;
     if (p->y_kept != NULL)
@@ -110,7 +117,7 @@ static float masked(const struct channel *k, int64_t row) {
     const float *saved = p->saved + k->c;
     float d = p->x[at(k, row)] - saved[IB_SAVED_MEAN * k->c16];
     float y = exact_fma(d, saved[IB_SAVED_SCALE * k->c16], saved[IB_SAVED_BETA * k->c16]);
-    return y > 0.0f ? g : 0.0f;
+    return y >= 0x1p-40f ? g : 0.0f; /* where the settled y is not +0 */
 }
 
 static void backward_channel(const struct channel *k) {
@@ -122,14 +129,16 @@ static void backward_channel(const struct channel *k) {
     float *g = p->g != NULL ? p->g : p->dx;
     for (int64_t row = 0; row < rows; ++row)
         g[at(k, row)] = masked(k, row);
-    float sum = batch_sum(k, SUM_G, 0.0f, g);
-    float dgamma = batch_sum(k, SUM_PRODUCTS, mean, g) * inverse;
+    float sum = ib_settle(batch_sum(k, SUM_G, 0.0f, g));
+    float dgamma = ib_settle(settle_square(batch_sum(k, SUM_PRODUCTS, mean, g)) * inverse);
     p->dbeta[k->c] = sum;
     p->dgamma[k->c] = dgamma;
-    float slope = -(scale * ((dgamma * inverse) * r)), level = -(scale * (sum * r));
+    float slope = ib_settle(-(scale * ib_settle(ib_settle(dgamma * inverse) * r)));
+    float level = ib_settle(-(scale * ib_settle(sum * r)));
     for (int64_t row = 0; row < rows; ++row) {
         float d = p->x[at(k, row)] - mean;
-        p->dx[at(k, row)] = exact_fma(g[at(k, row)], scale, exact_fma(d, slope, level));
+        p->dx[at(k, row)] =
+            ib_settle(exact_fma(g[at(k, row)], scale, exact_fma(d, slope, level)));
     }
 }
 

@@ -4,6 +4,7 @@
 #define IB_CPU_REFERENCE_H
 
 #include "../cpu.h"
+#include "base/settle.h"
 #include "exact_math.h"
 
 #if IB_REF_HARDWARE_FMA
@@ -24,18 +25,28 @@ void IB_REF(ib_conv_scratch)(const ib_conv *conv, size_t *per_thread, size_t *sh
 /* Sums of `leaves` values, stride floats apart, by the leaf tree; ended by adding +0. */
 float IB_REF(ib_leaf_sum)(const float *leaf, int64_t stride, int64_t leaves);
 
+/* Settles as well: relu(settle(x)) is relu(x). */
 static inline float ref_relu(float x) {
-    return x > 0.0f ? x : 0.0f;
+    return x >= 0x1p-40f ? x : 0.0f;
 }
 
-/* The gradient before the activation that made x. */
-static inline float ref_mask(float x, float gradient, float scale) {
-    return x > 0.0f ? (gradient + 0.0f) * scale : 0.0f;
+/* A layer's output: settled, by the ReLU where it has one. */
+static inline float ref_output(int relu, float x) {
+    return relu ? ref_relu(x) : ib_settle(x);
 }
 
-/* What a layer hands back: masked, or the plain sum. */
+/* What a layer hands back: the settled sum, or that before the activation that made x. The scale is
+ * at least 1, so that a settled gradient stays settled. */
 static inline float ref_input_gradient(int mask, float x, float gradient, float scale) {
-    return mask ? ref_mask(x, gradient, scale) : gradient + 0.0f;
+    float settled = ib_settle(gradient);
+    if (!mask)
+        return settled;
+    return x > 0.0f ? settled * scale : 0.0f;
+}
+
+/* The gradient of a value with one or two readers. */
+static inline float ref_reader_gradient(float dy, const float *second) {
+    return second != NULL ? ib_settle(dy + *second) : dy;
 }
 
 static inline float ref_dropout(const ib_dropout *dropout, uint64_t element, float y) {

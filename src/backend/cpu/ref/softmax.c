@@ -1,6 +1,12 @@
 /* log-softmax and negative log-likelihood. */
 #include "reference.h"
 
+/* exp(x) for x <= 0 and settled, +0 below -27.5: exp(-27.5) is 0x1.40ep-40, so that what comes out
+ * is settled by construction. */
+static float cut_exp(float x) {
+    return x < -27.5f ? 0.0f : exact_exp(x);
+}
+
 void IB_REF(ib_softmax_nll)(int64_t n, int64_t classes, float inverse_n, const float *logits,
                             const uint8_t *labels, float *losses, float *dlogits, float *total) {
     int64_t stride = ib_pad16(classes);
@@ -10,7 +16,7 @@ void IB_REF(ib_softmax_nll)(int64_t n, int64_t classes, float inverse_n, const f
         for (int64_t j = 1; j < classes; ++j)
             top = z[j] > top ? z[j] : top;
         for (int64_t j = 0; j < classes; ++j) {
-            e[j] = exact_exp(z[j] - top);
+            e[j] = cut_exp(ib_settle(z[j] - top));
             sum = sum + e[j];
         }
         losses[i] = exact_log(sum) - (z[labels[i]] - top);
@@ -18,7 +24,7 @@ void IB_REF(ib_softmax_nll)(int64_t n, int64_t classes, float inverse_n, const f
             continue;
         for (int64_t j = 0; j < stride; ++j) {
             float p = j < classes ? e[j] / sum - (j == labels[i] ? 1.0f : 0.0f) : 0.0f;
-            dlogits[i * stride + j] = p * inverse_n + 0.0f;
+            dlogits[i * stride + j] = ib_settle(p * inverse_n);
         }
     }
     if (total == NULL)

@@ -27,25 +27,32 @@ static double exp_binary64(double t) {
     return p * power;
 }
 
-static float kernel_value(const ib_svm_kernel *kernel, int32_t p, int32_t sums, int32_t squares) {
+static double kernel_binary64(const ib_svm_kernel *kernel, int32_t p, int32_t sums,
+                              int32_t squares) {
     if (kernel->kind == IB_SVM_RBF) {
         double distance = (double)squares - 2.0 * (double)p;
-        return (float)exp_binary64(-(kernel->factor * distance));
+        return exp_binary64(-(kernel->factor * distance));
     }
     double dot = kernel->scale * (((double)p - kernel->mean * (double)sums) + kernel->centre);
     if (kernel->kind == IB_SVM_LINEAR)
-        return (float)dot;
+        return dot;
     double base = kernel->gamma * dot + kernel->coef0;
     if (kernel->kind == IB_SVM_POLY) {
         double power = base;
         for (int d = 1; d < kernel->degree; ++d)
             power = power * base;
-        return (float)power;
+        return power;
     }
     double magnitude = base < 0 ? 0.0 - base : base;
     double e = exp_binary64(-2.0 * magnitude);
     double tangent = (1.0 - e) / (1.0 + e);
-    return (float)(base < 0 ? 0.0 - tangent : tangent);
+    return base < 0 ? 0.0 - tangent : tangent;
+}
+
+/* Settled before it is rounded, so that the conversion meets no denormal. */
+static float kernel_value(const ib_svm_kernel *kernel, int32_t p, int32_t sums, int32_t squares) {
+    double value = kernel_binary64(kernel, p, sums, squares);
+    return (value < 0 ? -value : value) < 0x1p-40 ? 0.0f : (float)value;
 }
 
 static void kernel_block(const ib_svm_kernel *kernel, const ib_svm_block *b) {
