@@ -1,85 +1,165 @@
-/* The passes: each row by its kind, forward in the order of the table, backward from its end. */
-#include "nn/network.h"
+/* The passes: each node by its kind, forward in the order of the rows, backward from their end. */
+#include "nn/layer.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-static const ib_buffer *value_of(const ib_parameter *p) {
-    return p == NULL ? NULL : &p->part[0];
+#include "base/file.h"
+
+enum { MOST_PARAMETERS_OF_A_ROW = 5 };
+
+ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_row *rows,
+                          const ib_network_options *options, ib_error *err) {
+    *net = (ib_network){.backend = backend,
+                        .input = options->input,
+                        .classes = options->classes,
+                        .capacity = options->capacity,
+                        .training = options->training,
+                        .optimizer = options->optimizer,
+                        .momentum = options->momentum};
+    IB_TRY(ib_plan_rows(net, rows, err));
+    IB_TRY(ib_plan_nodes(net, err));
+    net->parameters =
+        calloc(net->node_count * MOST_PARAMETERS_OF_A_ROW + 1, sizeof *net->parameters);
+    if (net->parameters == NULL)
+        return ib_fail_memory(err);
+    for (size_t i = 0; i < net->node_count; ++i) {
+        net->nodes[i].parameters = &net->parameters[net->parameter_count];
+        IB_TRY(net->nodes[i].kind->open(net, &net->nodes[i], err));
+    }
+    return ib_plan_memory(net, err);
 }
 
-static ib_buffer *gradient_of(ib_parameter *p) {
-    return p == NULL ? NULL : &p->part[1];
+void ib_network_close(ib_network *net) {
+    if (net->backend == NULL)
+        return;
+    const ib_backend_ops *ops = net->backend->ops;
+    for (size_t i = 0; i < net->node_count; ++i) {
+        if (net->training)
+            ops->buffer_destroy(net->backend, &net->nodes[i].y);
+        ops->buffer_destroy(net->backend, &net->nodes[i].extra);
+        free(net->nodes[i].shape);
+    }
+    for (int i = 0; i < net->slots.count; ++i)
+        ops->buffer_destroy(net->backend, &net->slots.buffer[i]);
+    ib_buffer *buffers[] = {&net->kept,   &net->x,           &net->labels, &net->table,
+                            &net->losses, &net->step_losses, &net->bad,    &net->order};
+    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; ++i)
+        ops->buffer_destroy(net->backend, buffers[i]);
+    for (int part = 0; part < IB_PARTS; ++part)
+        ops->buffer_destroy(net->backend, &net->arena[part]);
+    for (size_t i = 0; i < net->parameter_count; ++i) {
+        free(net->parameters[i].name);
+        free(net->parameters[i].live);
+    }
+    free(net->live);
+    free(net->parameters);
+    free(net->nodes);
+    free(net->rows);
+    *net = (ib_network){0};
 }
 
-static ib_buffer *slot(ib_network *net, int index) {
-    return index == IB_NO_SLOT ? NULL : &net->slots.buffer[index];
+ib_status ib_network_table(ib_network *net, const float *table, ib_error *err) {
+    return net->backend->ops->upload(net->backend, &net->table, table, net->table.bytes, err);
 }
 
-static const ib_buffer *output_of(const ib_network *net, int row) {
-    return row == IB_NO_ROW ? &net->x : &net->layers[row].y;
+ib_status ib_network_order(ib_network *net, const uint32_t *order, size_t count, ib_error *err) {
+    const ib_backend_ops *ops = net->backend->ops;
+    if (count * sizeof *order > net->order.bytes) {
+        ops->buffer_destroy(net->backend, &net->order);
+        IB_TRY(ops->buffer_create(net->backend, count * sizeof *order, &net->order, err));
+    }
+    net->order_count = count;
+    return ops->upload(net->backend, &net->order, order, count * sizeof *order, err);
+}
+
+/* ---- what kinds share -------------------------------------------------------------------------
+ */
+
+ib_status ib_add_parameter(ib_network *net, ib_node *node, const char *suffix,
+                           ib_parameter parameter, ib_parameter **added, ib_error *err) {
+    const char *name = net->rows[node->first_row].row->name;
+    if (name == NULL)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "a row '%s' needs a name: its tensors are called by it", node->kind->name);
+    ib_parameter *p = &net->parameters[net->parameter_count];
+    *p = parameter;
+    p->name = ib_format("%s.%s", name, suffix);
+    if (p->name == NULL)
+        return ib_fail_memory(err);
+    for (size_t i = 0; i < net->parameter_count; ++i)
+        if (strcmp(net->parameters[i].name, p->name) == 0) {
+            free(p->name);
+            return ib_fail(err, IB_ERROR_USAGE, "two rows are called %s", name);
+        }
+    ++net->parameter_count;
+    ++node->parameter_count;
+    if (added != NULL)
+        *added = p;
+    return IB_OK;
+}
+
+ib_status ib_node_shape(ib_node *node, size_t bytes, void **shape, ib_error *err) {
+    *shape = node->shape = calloc(1, bytes);
+    return *shape == NULL ? ib_fail_memory(err) : IB_OK;
+}
+
+ib_buffer ib_node_input(const ib_network *net, const ib_node *node, int which) {
+    int input = node->inputs[which];
+    if (input != IB_NO_NODE)
+        return net->nodes[input].y;
+    return which == 0 ? net->x : (ib_buffer){0};
+}
+
+ib_buffer ib_node_gradient(const ib_network *net, int slot) {
+    return slot == IB_NO_SLOT ? (ib_buffer){0} : net->slots.buffer[slot];
+}
+
+ib_buffer ib_value_of(const ib_parameter *p) {
+    return p == NULL ? (ib_buffer){0} : p->part[0];
+}
+
+ib_buffer ib_gradient_of(const ib_parameter *p) {
+    return p == NULL ? (ib_buffer){0} : p->part[1];
+}
+
+ib_dropout ib_pass_dropout(const ib_node *node, const ib_pass *pass) {
+    ib_dropout dropout = node->dropout;
+    dropout.enabled = pass->dropout && node->dropout_index >= 0;
+    dropout.first_sample = pass->first;
+    if (dropout.enabled)
+        dropout.rng = ib_rng_make(pass->seed, IB_STREAM_DROPOUT, (uint32_t)node->dropout_index,
+                                  pass->step);
+    return dropout;
+}
+
+float ib_pass_input_scale(const ib_node *node, const ib_pass *pass) {
+    return pass->dropout ? node->input_scale : 1.0f;
 }
 
 /* ---- forward ----------------------------------------------------------------------------------
  */
 
-static ib_status forward_row(ib_network *net, ib_layer *layer, int64_t count, int training,
-                             const uint64_t *seed_and_step, ib_error *err) {
-    ib_backend *backend = net->backend;
-    const ib_buffer *x = output_of(net, layer->input);
-    const ib_buffer *w = value_of(layer->weight), *b = value_of(layer->bias);
-    ib_dropout dropout = layer->dropout;
-    dropout.enabled = seed_and_step != NULL && layer->dropout_index >= 0;
-    if (dropout.enabled)
-        dropout.rng = ib_rng_make(seed_and_step[0], IB_STREAM_DROPOUT,
-                                  (uint32_t)layer->dropout_index, seed_and_step[1]);
-    switch (layer->spec->kind) {
-    case IB_LAYER_CONV: {
-        ib_conv c = layer->conv;
-        c.n = count;
-        c.dropout = dropout;
-        return ib_conv_forward(backend, &c, x, w, b, &layer->y, c.pool ? &layer->argmax : NULL,
-                               err);
-    }
-    case IB_LAYER_LINEAR: {
-        ib_linear l = layer->linear;
-        l.n = count;
-        l.dropout = dropout;
-        return ib_linear_forward(backend, &l, x, w, b, &layer->y, err);
-    }
-    case IB_LAYER_NORM: {
-        ib_norm n = layer->norm;
-        ib_norm_scalars(&n, count);
-        n.training = training;
-        layer->batches->counter += training;
-        return ib_norm_forward(
-            backend, &n, x, w, b, &layer->running, training ? &layer->saved : NULL,
-            layer->added == IB_NO_ROW ? NULL : output_of(net, layer->added), &layer->y, err);
-    }
-    case IB_LAYER_POOL: {
-        ib_pool3 p = layer->pool;
-        p.n = count;
-        return ib_pool_forward(backend, &p, x, &layer->y, &layer->argmax, err);
-    }
-    case IB_LAYER_MEAN:
-        break;
-    }
-    const ib_layer *from = &net->layers[layer->input];
-    int64_t pixels = from->h * from->w;
-    return ib_mean_forward(backend, count, pixels, from->channels, (float)(1.0 / (double)pixels), x,
-                           &layer->y, err);
-}
-
-ib_status ib_network_forward(ib_network *net, const uint8_t *const *images, int64_t count,
-                             int training, const uint64_t *seed_and_step, ib_error *err) {
-    int64_t pixels = net->side * net->side;
-    net->dropped = seed_and_step != NULL;
+ib_status ib_network_forward(ib_network *net, size_t at, const ib_pass *pass, ib_error *err) {
+    int64_t pixels = net->input.h * net->input.w, channels = net->input.channels;
+    /* A convolution reads rows of exactly the image's width; a linear layer wants padded rows. */
+    int64_t stride = channels > 1      ? ib_extent_floats(&net->input)
+                     : net->flat_input ? ib_pad16(pixels)
+                                       : pixels;
+    ib_load load = {.n = pass->count, .pixels = pixels, .channels = channels, .stride = stride};
+    size_t bytes = sizeof(uint32_t);
+    if (at + (size_t)pass->count > net->order_count)
+        return ib_fail(err, IB_ERROR_RUNTIME, "a batch beyond the images in order");
+    ib_load_operands images = {
+        .order = ib_buffer_part(&net->order, at * bytes, (size_t)pass->count * bytes),
+        .table = net->table,
+        .x = net->x,
+        .labels = net->labels};
     net->backend->label = "input";
-    /* A convolution reads rows of exactly `side` pixels; a linear layer wants padded rows. */
-    int64_t stride = net->layers[0].spec->kind == IB_LAYER_CONV ? pixels : ib_pad16(pixels);
-    IB_TRY(ib_load_images(net->backend, count, pixels, stride, images, net->table, &net->x, err));
-    for (size_t row = 0; row < net->layer_count; ++row) {
-        net->backend->label = net->layers[row].spec->name;
-        IB_TRY(forward_row(net, &net->layers[row], count, training, seed_and_step, err));
+    IB_TRY(ib_load_batch(net->backend, &load, &images, err));
+    for (size_t i = 0; i < net->node_count; ++i) {
+        net->backend->label = net->nodes[i].label;
+        IB_TRY(net->nodes[i].kind->forward(net, &net->nodes[i], pass, err));
     }
     return IB_OK;
 }
@@ -87,59 +167,55 @@ ib_status ib_network_forward(ib_network *net, const uint8_t *const *images, int6
 /* ---- backward ---------------------------------------------------------------------------------
  */
 
-static ib_status backward_row(ib_network *net, ib_layer *layer, int64_t count, ib_error *err) {
-    ib_backend *backend = net->backend;
-    const ib_buffer *x = output_of(net, layer->input), *w = value_of(layer->weight);
-    const ib_buffer *dy = slot(net, layer->dy), *second = slot(net, layer->second);
-    ib_buffer *dx = slot(net, layer->dx);
-    ib_buffer *dw = gradient_of(layer->weight), *db = gradient_of(layer->bias);
-    switch (layer->spec->kind) {
-    case IB_LAYER_CONV: {
-        ib_conv c = layer->conv;
-        c.n = count;
-        c.input_scale = net->dropped ? c.input_scale : 1.0f;
-        return ib_conv_backward(backend, &c, x, w, dy, c.pool ? &layer->argmax : NULL, dx, dw, db,
-                                err);
-    }
-    case IB_LAYER_LINEAR: {
-        ib_linear l = layer->linear;
-        l.n = count;
-        l.input_scale = net->dropped ? l.input_scale : 1.0f;
-        return ib_linear_backward(backend, &l, x, w, dy, dx, dw, db, err);
-    }
-    case IB_LAYER_NORM: {
-        ib_norm n = layer->norm;
-        ib_norm_scalars(&n, count);
-        n.training = 1;
-        return ib_norm_backward(backend, &n, x, &layer->saved,
-                                layer->added == IB_NO_ROW ? NULL : &layer->y, dy, second,
-                                slot(net, layer->g), dx, dw, db, err);
-    }
-    case IB_LAYER_POOL: {
-        ib_pool3 p = layer->pool;
-        p.n = count;
-        return ib_pool_backward(backend, &p, &layer->argmax, dy, second, dx, err);
-    }
-    case IB_LAYER_MEAN:
-        break;
-    }
-    const ib_layer *from = &net->layers[layer->input];
-    int64_t pixels = from->h * from->w;
-    return ib_mean_backward(backend, count, pixels, from->channels, (float)(1.0 / (double)pixels),
-                            dy, dx, err);
+static ib_status add(ib_network *net, const ib_node *node, const ib_pass *pass, int to, int what,
+                     ib_error *err) {
+    ib_elementwise e = {pass->count * ib_extent_floats(&node->out), 0};
+    ib_elementwise_operands p = {.x = ib_node_gradient(net, to),
+                                 .second = ib_node_gradient(net, what),
+                                 .y = ib_node_gradient(net, to)};
+    return ib_add_forward(net->backend, &e, &p, err);
 }
 
-ib_status ib_network_backward(ib_network *net, const uint8_t *labels, int64_t count, float *losses,
-                              float *mean_loss, ib_error *err) {
-    ib_layer *last = &net->layers[net->layer_count - 1];
-    float inverse_n = (float)(1.0 / (double)count), total = 0;
+/* After a node's backward pass: where what it read has more readers than it can add up itself. */
+static ib_status add_gradients(ib_network *net, const ib_node *node, const ib_pass *pass,
+                               ib_error *err) {
+    for (int i = 0; i < node->input_count; ++i) {
+        if (node->back[i] != IB_HAND_ADDED && node->back[i] != IB_HAND_MERGED)
+            continue;
+        const ib_node *to = &net->nodes[node->inputs[i]];
+        int what = node->back[i] == IB_HAND_ADDED ? node->dx[i] : node->merged[i];
+        IB_TRY(add(net, to, pass, to->dy, what, err));
+    }
+    return IB_OK;
+}
+
+static ib_status mask_own(ib_network *net, const ib_node *node, const ib_pass *pass,
+                          ib_error *err) {
+    ib_elementwise e = {pass->count * ib_extent_floats(&node->out), 0};
+    ib_buffer dy = ib_node_gradient(net, node->dy);
+    ib_elementwise_operands p = {.y_kept = node->y, .dy = dy, .dx = dy};
+    return ib_relu_backward(net->backend, &e, &p, err);
+}
+
+ib_status ib_network_backward(ib_network *net, const ib_pass *pass, size_t loss_at,
+                              ib_error *err) {
+    const ib_node *last = &net->nodes[net->node_count - 1];
+    ib_loss loss = {pass->count, net->classes, (float)(1.0 / (double)pass->global)};
+    ib_loss_operands p = {
+        .logits = last->y,
+        .labels = net->labels,
+        .losses = net->losses,
+        .dlogits = ib_node_gradient(net, last->dy),
+        .mean = ib_buffer_part(&net->step_losses, loss_at * sizeof(float), sizeof(float))};
     net->backend->label = "loss";
-    IB_TRY(ib_softmax_nll(net->backend, count, net->classes, inverse_n, &last->y, labels, losses,
-                          slot(net, last->dy), &total, err));
-    *mean_loss = total * inverse_n;
-    for (size_t row = net->layer_count; row-- > 0;) {
-        net->backend->label = net->layers[row].spec->name;
-        IB_TRY(backward_row(net, &net->layers[row], count, err));
+    IB_TRY(ib_softmax_nll(net->backend, &loss, &p, err));
+    for (size_t i = net->node_count; i-- > 0;) {
+        ib_node *node = &net->nodes[i];
+        net->backend->label = node->label;
+        if (node->mask_self)
+            IB_TRY(mask_own(net, node, pass, err));
+        IB_TRY(node->kind->backward(net, node, pass, err));
+        IB_TRY(add_gradients(net, node, pass, err));
     }
     return IB_OK;
 }
@@ -147,67 +223,27 @@ ib_status ib_network_backward(ib_network *net, const uint8_t *labels, int64_t co
 /* ---- update -----------------------------------------------------------------------------------
  */
 
-static ib_status is_finite(ib_network *net, const ib_parameter *p, const ib_buffer *part,
-                           int *finite, ib_error *err) {
-    size_t bytes = (size_t)p->floats * sizeof(float);
-    float *values = malloc(bytes);
-    if (values == NULL)
-        return ib_fail_memory(err);
-    ib_status status = net->backend->ops->download(net->backend, part, 0, values, bytes, err);
-    *finite = 1;
-    for (int64_t i = 0; status == IB_OK && i < p->floats; ++i)
-        *finite &= values[i] - values[i] == 0;
-    free(values);
-    return status;
+static ib_status update_range(ib_network *net, const ib_update *scalars, int64_t first,
+                              int64_t count, ib_error *err) {
+    ib_update update = *scalars;
+    ib_buffer part[IB_PARTS] = {{0}};
+    size_t offset = (size_t)first * sizeof(float), bytes = (size_t)count * sizeof(float);
+    update.count = count;
+    for (int i = 0; i < IB_PARTS; ++i)
+        if (net->arena[i].handle != NULL)
+            part[i] = ib_buffer_part(&net->arena[i], offset, bytes);
+    ib_update_operands p = {
+        .w = part[0], .dw = part[1], .state0 = part[2], .state1 = part[3], .bad = net->bad};
+    return ib_update_weights(net->backend, &update, &p, err);
 }
 
-ib_status ib_network_find_bad(ib_network *net, const char **bad, ib_error *err) {
-    *bad = NULL;
-    for (size_t i = 0; *bad == NULL && i < net->parameter_count; ++i) {
-        const ib_parameter *p = &net->parameters[i];
-        int finite = 1;
-        if (p->dtype != IB_F32)
-            continue;
-        IB_TRY(is_finite(net, p, &p->part[0], &finite, err));
-        if (!finite)
-            *bad = p->name;
-    }
-    return IB_OK;
-}
-
-/* Among the parameters that an update left with a weight that is not finite. */
-static ib_status name_bad(ib_network *net, const char **bad, ib_error *err) {
-    int certain = 0;
-    for (size_t i = 0; i < net->parameter_count && !certain; ++i) {
-        const ib_parameter *p = &net->parameters[i];
-        int finite = 1;
-        if (!p->trained)
-            continue;
-        IB_TRY(is_finite(net, p, &p->part[0], &finite, err));
-        if (finite)
-            continue;
-        IB_TRY(is_finite(net, p, &p->part[1], &certain, err));
-        if (certain || *bad == NULL)
-            *bad = p->name;
-    }
-    return IB_OK;
-}
-
-ib_status ib_network_update(ib_network *net, const ib_update *update, const char **bad,
-                            ib_error *err) {
-    int finite = 1;
-    *bad = NULL;
+ib_status ib_network_update(ib_network *net, const ib_update *update, ib_error *err) {
     net->backend->label = "parameters";
     if (update->weight_decay != 0) /* changes weights whose gradient is always +0 too */
-        IB_TRY(ib_update_weights(net->backend, update,
-                                 (int64_t)(net->arena[0].bytes / sizeof(float)), &net->arena[0],
-                                 &net->arena[1], &net->arena[2], &net->arena[3], &finite, err));
-    for (size_t i = 0; i < net->live_count && update->weight_decay == 0; ++i) {
-        ib_live_range *range = &net->live[i];
-        IB_TRY(ib_update_weights(net->backend, update, range->count, &range->part[0],
-                                 &range->part[1], &range->part[2], &range->part[3], &finite, err));
-    }
-    return finite ? IB_OK : name_bad(net, bad, err);
+        return update_range(net, update, 0, (int64_t)(net->arena[0].bytes / sizeof(float)), err);
+    for (size_t i = 0; i < net->live_count; ++i)
+        IB_TRY(update_range(net, update, net->live[i].first, net->live[i].count, err));
+    return IB_OK;
 }
 
 /* ---- facts ------------------------------------------------------------------------------------
@@ -217,21 +253,16 @@ ib_parameter *ib_network_parameter(const ib_network *net, size_t index) {
     return index < net->parameter_count ? &net->parameters[index] : NULL;
 }
 
-uint64_t ib_layer_macs(const ib_layer *layer) {
-    const ib_conv *c = &layer->conv;
-    if (layer->spec->kind == IB_LAYER_CONV)
-        return (uint64_t)(ib_conv_out_h(c) * ib_conv_out_w(c) * c->co * c->kh * c->kw * c->ci);
-    return layer->spec->kind == IB_LAYER_LINEAR ? (uint64_t)(layer->linear.in * layer->linear.out)
-                                                : 0;
+uint64_t ib_node_macs(const ib_node *node) {
+    return node->kind->macs != NULL ? node->kind->macs(node) : 0;
 }
 
 uint64_t ib_network_macs(const ib_network *net, int whole_step) {
     uint64_t total = 0;
-    for (size_t row = 0; row < net->layer_count; ++row) {
-        const ib_layer *layer = &net->layers[row];
+    for (size_t i = 0; i < net->node_count; ++i) {
         /* forward, weight gradient, and (but for what reads the images) input gradient */
-        unsigned passes = layer->input == IB_NO_ROW ? 2 : 3;
-        total += ib_layer_macs(layer) * (whole_step ? passes : 1u);
+        unsigned passes = net->nodes[i].inputs[0] == IB_NO_NODE ? 2 : 3;
+        total += ib_node_macs(&net->nodes[i]) * (whole_step ? passes : 1u);
     }
     return total;
 }

@@ -1,30 +1,18 @@
-/* A network as a list of rows, each reading the output of an earlier row: memory, forward,
- * backward, update. Knows the backend interface only. */
+/* A network as a list of rows, each reading the output of earlier rows: planned once into nodes
+ * (one operation forward, one backward, of one row or several), then memory, passes, update. Knows
+ * the backend interface only. */
 #ifndef IB_NN_NETWORK_H
 #define IB_NN_NETWORK_H
 
 #include "backend/backend.h"
+#include "catalog/networks.h"
 
-typedef enum ib_layer_kind {
-    IB_LAYER_CONV,
-    IB_LAYER_LINEAR,
-    IB_LAYER_NORM, /* batch normalisation, then the addition of another row, then ReLU */
-    IB_LAYER_POOL, /* 3x3 max of stride 2 and padding 1 */
-    IB_LAYER_MEAN, /* over pixels: an image becomes features */
-} ib_layer_kind;
+typedef struct ib_layer_kind ib_layer_kind; /* nn/layer.h */
 
-/* One row of a model's table. A name of NULL ends the table. */
-typedef struct ib_layer_spec {
-    ib_layer_kind kind;
-    const char *name; /* PyTorch's module name: "conv1" */
-    int64_t out;      /* conv, linear: channels or features */
-    int64_t kernel, stride, pad;
-    int relu, pool; /* pool: conv's own 2x2 */
-    double dropout; /* after ReLU (and pooling) */
-    int no_bias;    /* conv: because a normalisation follows */
-    size_t back;    /* rows back to the one it reads, beyond the row before: 0 reads that */
-    size_t add;     /* norm: rows back to the one that is added; 0: none */
-} ib_layer_spec;
+/* What lies between rows, of one sample: an image, or (h = 0) features. */
+typedef struct ib_extent {
+    int64_t channels, h, w, features;
+} ib_extent;
 
 enum { IB_PARTS = 4 }; /* value, gradient, two optimiser states */
 
@@ -45,13 +33,17 @@ typedef struct ib_parameter {
     ib_initial initial;
     int64_t fan; /* of the initial distribution */
     int trained;
+    int64_t stored_inputs;    /* of rank 4: 1, or channels rounded up to 16 */
     int64_t floats;           /* as stored, padding included */
     size_t offset;            /* in its arena, in bytes */
-    ib_buffer part[IB_PARTS]; /* slices of the network's arenas; a handle of NULL: not needed */
+    ib_buffer part[IB_PARTS]; /* of the network's arenas; a handle of NULL: not needed */
     int64_t counter;          /* the value of an I64 */
+    /* Where not every weight can ever change: whether each block of block_floats can; NULL: all. */
+    uint8_t *live;
+    int64_t block_floats;
 } ib_parameter;
 
-enum { IB_NO_ROW = -1, IB_NO_SLOT = -1, IB_MAX_SLOTS = 16 };
+enum { IB_NO_NODE = -1, IB_NO_SLOT = -1, IB_MAX_SLOTS = 16 };
 
 /* Memory that several tensors use one after the other. */
 typedef struct ib_slots {
@@ -61,50 +53,83 @@ typedef struct ib_slots {
     int count;
 } ib_slots;
 
-typedef struct ib_layer {
-    const ib_layer_spec *spec;
-    int input, added; /* rows; IB_NO_ROW: the images, nothing */
-    ib_conv conv;     /* by spec->kind; n is the capacity */
-    ib_linear linear; /* conv, linear: weight and bias */
-    ib_norm norm;     /* weight and bias: gamma and beta */
-    ib_pool3 pool;
-    ib_parameter *weight, *bias; /* bias NULL: none */
-    ib_parameter *batches;       /* norm: num_batches_tracked */
-    ib_buffer running, saved;    /* norm */
-    ib_buffer y, argmax;
-    int64_t h, w, channels; /* of the output: an image, or h = w = 0 and */
-    int64_t features;       /* so many features */
-    size_t y_bytes;         /* of one sample */
-    int readers, y_slot;    /* slot: in evaluation only */
-    int dy, second, g, dx;  /* gradient slots: from its readers, before the ReLU, of its input */
-    int dropout_index;      /* -1: none */
-    ib_dropout dropout;     /* threshold and scale; rng is set for each step */
-} ib_layer;
+/* A row as it was understood. */
+typedef struct ib_row_plan {
+    const ib_row *row;
+    const ib_layer_kind *kind;
+    const char *label; /* its name, or that of the nearest named row before it */
+    int from[2];       /* rows; -1: the images; from[1] of kinds with two inputs only */
+    int readers;
+    int node; /* that computes it; IB_NO_NODE: it is the images as they come */
+    int dropout_index; /* -1: no dropout */
+    ib_extent out;
+} ib_row_plan;
+
+/* What becomes of a gradient that a node hands back to one it reads. */
+typedef enum ib_hand_back {
+    IB_HAND_NOTHING,   /* it reads the images */
+    IB_HAND_OVER,      /* it is the first, or the second that the other adds itself */
+    IB_HAND_ADDED,     /* added to the first at once */
+    IB_HAND_MERGED,    /* a third: the first two are added, it is the second now */
+} ib_hand_back;
+
+/* One operation each way: a row, or a row and what is fused into it (fuse.c). */
+typedef struct ib_node {
+    const ib_layer_kind *kind; /* of its first row */
+    size_t first_row, rows;
+    const char *label;
+    int inputs[2]; /* nodes; IB_NO_NODE: the images */
+    int input_count;
+    ib_extent in, out;
+    int relu, pool;      /* fused: a ReLU; a 2x2 max-pool, the output being features */
+    int dropout_index;   /* of a dropout row, fused or its own; -1: none */
+    ib_dropout dropout;  /* threshold and scale */
+    int mask_input;      /* what it reads came from a ReLU that nobody else masks */
+    float input_scale;   /* of the dropout that what it reads went through */
+    int mask_self;       /* its own fused ReLU: masked before its backward pass begins */
+    void *shape;         /* the kind's: ib_conv, ... with n = the capacity */
+    ib_parameter *parameters; /* the first of them, in the network's list */
+    size_t parameter_count;
+    size_t extra_bytes;  /* of one sample, that a kind keeps from forward to backward: argmax */
+    size_t kept_bytes;   /* likewise for the whole batch: a normalisation's statistics */
+    ib_buffer y, extra, kept;
+    size_t y_bytes;      /* of one sample */
+    int readers, y_slot; /* slot: in evaluation only */
+    int dy, second;      /* gradient slots: what its readers handed back */
+    int g;               /* a normalisation's gradient before its ReLU */
+    int dx[2];           /* of what it reads */
+    ib_hand_back back[2];
+    int merged[2]; /* IB_HAND_MERGED: the second gradient until then */
+} ib_node;
 
 /* Floats of the arenas of trained parameters that a step can change. */
 typedef struct ib_live_range {
     int64_t first, count;
-    ib_buffer part[IB_PARTS]; /* slices */
 } ib_live_range;
 
 typedef struct ib_network {
     ib_backend *backend;
-    ib_layer *layers;
-    size_t layer_count;
+    ib_row_plan *rows;
+    size_t row_count;
+    ib_node *nodes;
+    size_t node_count;
     ib_parameter *parameters; /* in PyTorch's order */
     size_t parameter_count;
-    int64_t side, classes, capacity;
+    ib_extent input;
+    int flat_input; /* the first row flattens one channel: the images are loaded as features */
+    int64_t classes, capacity;
     int training;
     ib_optimizer_kind optimizer;
     int momentum;
-    ib_buffer x;               /* [capacity][pad16(side * side)] */
+    ib_buffer x, labels, table; /* of the batch; normalised values of each pixel byte a channel */
+    ib_buffer losses, step_losses, bad; /* [capacity], [IB_MOST_STEPS], one word */
+    ib_buffer order;                    /* of images */
+    size_t order_count;
     ib_buffer arena[IB_PARTS]; /* of all trained parameters, so that an update is one pass */
-    ib_live_range *live;       /* in training: all ranges; live.h */
+    ib_live_range *live;       /* in training: live.c */
     size_t live_count;
-    ib_buffer kept;   /* of all normalisations: running statistics, and saved ones */
-    ib_slots slots;   /* gradients in training, activations in evaluation */
-    float table[256]; /* normalised value of each pixel byte */
-    int dropped;      /* did the last forward pass drop out? */
+    ib_buffer kept;  /* of all normalisations: running statistics, and what nodes keep */
+    ib_slots slots;  /* gradients in training, activations in evaluation */
 } ib_network;
 
 /* What the network holds, in bytes, for `isobit describe`. */
@@ -112,32 +137,82 @@ typedef struct ib_network_memory {
     size_t parameters, gradients, optimizer, activations, activation_gradients;
 } ib_network_memory;
 
-/* Plans everything for batches of up to capacity images of side x side bytes. The specs outlive the
- * network; the caller closes it, also after a failure. */
-ib_status ib_network_open(ib_network *network, ib_backend *backend, const ib_layer_spec *specs,
-                          int64_t side, int64_t classes, int64_t capacity, int training,
-                          ib_optimizer_kind optimizer, int momentum, ib_error *err);
+typedef struct ib_network_options {
+    ib_extent input; /* an image */
+    int64_t classes, capacity;
+    int training; /* 0: no gradients, no optimiser state */
+    ib_optimizer_kind optimizer;
+    int momentum;
+} ib_network_options;
+
+/* Plans everything for batches of up to capacity images. Rows end with a kind of NULL and outlive
+ * the network; a row that does not fit is named. The caller closes it, also after a failure. */
+ib_status ib_network_open(ib_network *network, ib_backend *backend, const ib_row *rows,
+                          const ib_network_options *options, ib_error *err);
 void ib_network_close(ib_network *network);
+/* [channels][256] normalised values. */
+ib_status ib_network_table(ib_network *network, const float *table, ib_error *err);
+/* The images that steps take batches from, by their number in the attached data. */
+ib_status ib_network_order(ib_network *network, const uint32_t *order, size_t count, ib_error *err);
 
-/* Forward pass; the last row's y then holds the logits. training: normalise by the batch and move
- * the running statistics; else normalise by these. seed_and_step NULL: no dropout. */
-ib_status ib_network_forward(ib_network *network, const uint8_t *const *images, int64_t count,
-                             int training, const uint64_t *seed_and_step, ib_error *err);
-/* After a forward pass in training with the same count: mean loss, and gradients of every
- * parameter. */
-ib_status ib_network_backward(ib_network *network, const uint8_t *labels, int64_t count,
-                              float *losses, float *mean_loss, ib_error *err);
-/* One optimiser step; *bad names a parameter that is not finite now, else NULL: the one whose own
- * gradient is still finite if there is one, because there it started. */
-ib_status ib_network_update(ib_network *network, const ib_update *update, const char **bad,
-                            ib_error *err);
+/* What a pass is told: which part of the global batch this is, and the step's randomness. */
+typedef struct ib_pass {
+    int64_t first, count, global; /* samples [first, first + count) of global ones */
+    int training;                 /* normalise by the batch and move the running statistics */
+    int dropout;                  /* drop out */
+    uint64_t seed, step;
+} ib_pass;
 
-/* The first parameter with a weight that is not finite, or NULL. */
+/* Forward pass of images order[at..at + pass->count); the last node's y then holds the logits. */
+ib_status ib_network_forward(ib_network *network, size_t at, const ib_pass *pass, ib_error *err);
+/* After a forward pass in training: the mean loss goes to *loss_at of the step losses, and
+ * gradients of every parameter. */
+ib_status ib_network_backward(ib_network *network, const ib_pass *pass, size_t loss_at,
+                              ib_error *err);
+/* One optimiser step. */
+ib_status ib_network_update(ib_network *network, const ib_update *update, ib_error *err);
+
+enum { IB_MOST_STEPS = 64 }; /* of one call */
+
+/* Some training steps on consecutive batches of the order. */
+typedef struct ib_steps {
+    size_t at, end;       /* the first image, and where the epoch ends; the last batch may be shorter */
+    size_t batch, count;  /* at most IB_MOST_STEPS */
+    const ib_step_scalars *table; /* [count] */
+    uint64_t seed;
+    int dropout;
+    int (*stop)(void *context); /* NULL, or asked between steps */
+    void *stop_context;
+} ib_steps;
+
+typedef struct ib_steps_result {
+    size_t done;     /* all, or until stop asked for an end */
+    size_t bad_step; /* of those: the first whose loss or weights are not finite; done: none */
+    int bad_loss;    /* it was the loss */
+    float losses[IB_MOST_STEPS];
+} ib_steps_result;
+
+/* A backend may go on after a bad step; what it computed then is not told. */
+ib_status ib_network_steps(ib_network *network, const ib_steps *steps, ib_steps_result *result,
+                           ib_error *err);
+
+/* Evaluation of images order[0..count): arrays of count, losses and evidence may be NULL. */
+typedef struct ib_scores {
+    float *losses;     /* needs labels */
+    uint16_t *classes; /* the first with the greatest logit */
+    float *evidence;   /* [count][2]: that logit, and the label's */
+    float *logits;     /* [count][classes] */
+} ib_scores;
+ib_status ib_network_evaluate(ib_network *network, size_t count, size_t batch, int (*stop)(void *),
+                              void *stop_context, const ib_scores *scores, ib_error *err);
+
+/* The first parameter with a weight that is not finite, or NULL; among those that an update left
+ * so, rather one whose own gradient is finite, because there it started. */
 ib_status ib_network_find_bad(ib_network *network, const char **bad, ib_error *err);
+ib_status ib_network_find_updated_bad(ib_network *network, const char **bad, ib_error *err);
 
 /* Parameters in PyTorch's order: row by row, weight then bias, then what is kept. NULL past the
- * end.
- */
+ * end. */
 ib_parameter *ib_network_parameter(const ib_network *network, size_t index);
 
 /* Copies a stored parameter to or from PyTorch's layout. */
@@ -156,10 +231,15 @@ void ib_normalization_table(double mean, double deviation, float table[256]);
 /* The scalars of step t = step + 1 (NUMERICS.md, "Optimisers"), from the configuration. */
 ib_update ib_update_scalars(const ib_config *config, double learning_rate, uint64_t step);
 
-/* Dense multiply-adds of one image, forward and for a whole training step. */
+/* Dense multiply-adds of one image, forward and for a whole training step; of one node. */
 uint64_t ib_network_macs(const ib_network *network, int whole_step);
-/* Of one row. */
-uint64_t ib_layer_macs(const ib_layer *layer);
+uint64_t ib_node_macs(const ib_node *node);
 ib_network_memory ib_network_memory_of(const ib_network *network);
+
+/* Parts of opening a network, one file each. */
+ib_status ib_plan_rows(ib_network *network, const ib_row *rows, ib_error *err);      /* rows.c */
+ib_status ib_plan_nodes(ib_network *network, ib_error *err);                         /* fuse.c */
+ib_status ib_plan_memory(ib_network *network, ib_error *err);                        /* memory.c */
+ib_status ib_find_live_weights(ib_network *network, ib_error *err);                  /* live.c */
 
 #endif

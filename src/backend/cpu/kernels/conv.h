@@ -1,4 +1,5 @@
-/* Shapes and entry points shared by the convolution kernels. */
+/* Shapes shared by the convolution kernels, and the entry points of those that are in files of
+ * their own: conv_forward.c and conv_backward.c list them all, best first. */
 #ifndef IB_CPU_CONV_H
 #define IB_CPU_CONV_H
 
@@ -29,12 +30,6 @@ static inline struct conv_shape conv_shape_of(const ib_conv *c) {
     s.cells = (s.oh / 2) * (s.ow / 2);
     return s;
 }
-
-void IB_KERNEL(ib_conv_forward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
-void IB_KERNEL(ib_conv_backward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
-/* Floats of scratch a thread of the forward pass needs. */
-size_t IB_KERNEL(ib_conv_forward_scratch)(const ib_conv *conv);
-void IB_KERNEL(ib_conv_scratch)(const ib_conv *conv, size_t *per_thread, size_t *shared);
 
 /* The backward pass of a 3x3, stride 1, unpadded convolution before a 2x2 pool, by lists of what
  * the pool let through. */

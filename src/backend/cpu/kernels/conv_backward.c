@@ -10,6 +10,7 @@
 
 #include "conv_batched.h"
 #include "conv_tile.h"
+#include "kernel.h"
 #include "leaf_sum.h"
 
 struct backward {
@@ -202,59 +203,83 @@ static void reduce_item(void *context, size_t item, unsigned thread) {
                 v_settle(leaf_sum(b->partials + row * s.co16 + c, (s.k + 1) * s.co16, leaves)));
 }
 
-void IB_KERNEL(ib_conv_backward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p) {
-    if (IB_KERNEL(ib_conv_is_sparse)(conv)) {
-        IB_KERNEL(ib_conv_backward_sparse)(cpu, conv, p);
-        return;
-    }
-    if (p->dx != NULL && conv_is_batched(conv))
-        IB_KERNEL(ib_conv_batched_input)(cpu, conv, p);
-    if (conv_weights_are_batched(conv)) {
-        IB_KERNEL(ib_conv_batched_weights)(cpu, conv, p);
-        return;
-    }
+/* ---- dx ---------------------------------------------------------------------------------------
+ */
+
+static void input_by_tiles(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p) {
     struct conv_shape s = conv_shape_of(conv);
-    struct backward b = {conv, p, cpu->thread_scratch, cpu->shared_scratch, cpu->shared_scratch};
-    if (p->dx != NULL) {
-        flip_weights(&s, p->w, cpu->shared_scratch);
-        ib_pool_run(cpu->pool, (size_t)s.n, data_item, &b);
-    }
+    struct backward b = {conv, p, cpu->thread_scratch, cpu->shared_scratch, NULL};
+    flip_weights(&s, p->w, cpu->shared_scratch);
+    ib_pool_run(cpu->pool, (size_t)s.n, data_item, &b);
+}
+
+static void scratch_of_input(const ib_conv *conv, size_t *per_thread, size_t *shared) {
+    struct conv_shape s = conv_shape_of(conv), d = data_shape(&s);
+    *per_thread = (size_t)(s.oh * s.ow * s.co16 + d.padded_h * d.padded_w * d.ci);
+    *shared = (size_t)(s.k * s.co16);
+}
+
+static const ib_cpu_conv_kernel INPUT_GRADIENTS[] = {
+    {"batched", conv_is_batched, IB_KERNEL(ib_conv_batched_input_scratch),
+     IB_KERNEL(ib_conv_batched_input)},
+    {"tiles", NULL, scratch_of_input, input_by_tiles},
+};
+
+/* ---- dw, db -----------------------------------------------------------------------------------
+ */
+
+static void weights_by_tiles(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p) {
+    struct conv_shape s = conv_shape_of(conv);
+    struct backward b = {conv, p, cpu->thread_scratch, NULL, cpu->shared_scratch};
     ib_pool_run(cpu->pool, (size_t)((s.n + IB_LEAF - 1) / IB_LEAF), weight_item, &b);
     ib_pool_run(cpu->pool, (size_t)(s.k + (p->db != NULL)), reduce_item, &b);
+}
+
+static void scratch_of_weights(const ib_conv *conv, size_t *per_thread, size_t *shared) {
+    struct conv_shape s = conv_shape_of(conv);
+    size_t dense = (size_t)(s.oh * s.ow * s.co16);
+    size_t framed = (size_t)(s.padded_h * s.padded_w * s.ci);
+    *per_thread = (size_t)ib_samples_per_chain(s.oh * s.ow) * (dense + framed);
+    *shared = (size_t)((s.n + IB_LEAF - 1) / IB_LEAF) * (size_t)(s.k + 1) * (size_t)s.co16;
+}
+
+static const ib_cpu_conv_kernel WEIGHT_GRADIENTS[] = {
+    {"batched", conv_weights_are_batched, IB_KERNEL(ib_conv_batched_weights_scratch),
+     IB_KERNEL(ib_conv_batched_weights)},
+    {"tiles", NULL, scratch_of_weights, weights_by_tiles},
+};
+
+/* ---- both -------------------------------------------------------------------------------------
+ */
+
+static const ib_cpu_conv_kernel *first_fit(const ib_cpu_conv_kernel *list, const ib_conv *conv) {
+    while (list->fits != NULL && !list->fits(conv))
+        ++list;
+    return list;
+}
+
+static void one_by_one(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p) {
+    if (p->dx != NULL)
+        first_fit(INPUT_GRADIENTS, conv)->run(cpu, conv, p);
+    first_fit(WEIGHT_GRADIENTS, conv)->run(cpu, conv, p);
 }
 
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-void IB_KERNEL(ib_conv_scratch)(const ib_conv *conv, size_t *per_thread, size_t *shared) {
-    struct conv_shape s = conv_shape_of(conv), d = data_shape(&s);
-    size_t framed = (size_t)(s.padded_h * s.padded_w * s.ci);
-    *per_thread = IB_KERNEL(ib_conv_forward_scratch)(conv);
-    *shared = (size_t)(s.k * s.co16);
-    if (IB_KERNEL(ib_conv_is_sparse)(conv)) {
-        size_t thread_floats, shared_floats;
-        IB_KERNEL(ib_conv_sparse_scratch)(conv, &thread_floats, &shared_floats);
-        *per_thread = larger(*per_thread, thread_floats);
-        *shared = larger(*shared, shared_floats);
-        return;
-    }
-    if (conv_weights_are_batched(conv)) {
-        size_t thread_floats, shared_floats;
-        IB_KERNEL(ib_conv_batched_weights_scratch)(conv, &thread_floats, &shared_floats);
-        *per_thread = larger(*per_thread, thread_floats);
-        *shared = larger(*shared, shared_floats);
-        if (conv_is_batched(conv)) {
-            IB_KERNEL(ib_conv_batched_scratch)(conv, &thread_floats, &shared_floats);
-            *per_thread = larger(*per_thread, thread_floats);
-            *shared = larger(*shared, shared_floats);
-        }
-        return;
-    }
-    size_t dense = (size_t)(s.oh * s.ow * s.co16);
-    size_t data = dense + (size_t)(d.padded_h * d.padded_w * d.ci);
-    size_t weights = (size_t)ib_samples_per_chain(s.oh * s.ow) * (dense + framed);
-    *per_thread = larger(*per_thread, larger(data, weights));
-    size_t leaves = (size_t)((s.n + IB_LEAF - 1) / IB_LEAF);
-    *shared = larger(*shared, leaves * (size_t)(s.k + 1) * (size_t)s.co16);
+static void scratch_of_both(const ib_conv *conv, size_t *per_thread, size_t *shared) {
+    size_t thread_floats = 0, shared_floats = 0;
+    if (conv->ci > 1)
+        first_fit(INPUT_GRADIENTS, conv)->scratch(conv, &thread_floats, &shared_floats);
+    first_fit(WEIGHT_GRADIENTS, conv)->scratch(conv, per_thread, shared);
+    *per_thread = larger(*per_thread, thread_floats);
+    *shared = larger(*shared, shared_floats);
 }
+
+const ib_cpu_conv_kernel IB_KERNEL(ib_conv_backward)[] = {
+    {"lists", IB_KERNEL(ib_conv_is_sparse), IB_KERNEL(ib_conv_sparse_scratch),
+     IB_KERNEL(ib_conv_backward_sparse)},
+    {"one by one", NULL, scratch_of_both, one_by_one},
+    {NULL, NULL, NULL, NULL},
+};

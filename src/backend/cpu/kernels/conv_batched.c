@@ -523,9 +523,16 @@ void IB_KERNEL(ib_conv_batched_input)(ib_cpu *cpu, const ib_conv *conv, const ib
     run_batched(cpu, &b);
 }
 
-void IB_KERNEL(ib_conv_batched_scratch)(const ib_conv *conv, size_t *per_thread, size_t *shared) {
-    struct batched forward = forward_of(conv), input = input_of(conv);
-    size_t plan = lay_out(&forward, NULL), other = lay_out(&input, NULL);
+void IB_KERNEL(ib_conv_batched_forward_scratch)(const ib_conv *conv, size_t *per_thread,
+                                                size_t *shared) {
+    struct batched forward = forward_of(conv);
     *per_thread = item_layout(NULL, NULL);
-    *shared = plan > other ? plan : other;
+    *shared = lay_out(&forward, NULL);
+}
+
+void IB_KERNEL(ib_conv_batched_input_scratch)(const ib_conv *conv, size_t *per_thread,
+                                              size_t *shared) {
+    struct batched input = input_of(conv);
+    *per_thread = item_layout(NULL, NULL);
+    *shared = lay_out(&input, NULL);
 }

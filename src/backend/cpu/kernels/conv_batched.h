@@ -24,7 +24,10 @@ void IB_KERNEL(ib_conv_batched_forward)(ib_cpu *cpu, const ib_conv *conv,
 void IB_KERNEL(ib_conv_batched_input)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p);
 void IB_KERNEL(ib_conv_batched_weights)(ib_cpu *cpu, const ib_conv *conv,
                                         const ib_conv_pointers *p);
-void IB_KERNEL(ib_conv_batched_scratch)(const ib_conv *conv, size_t *per_thread, size_t *shared);
+void IB_KERNEL(ib_conv_batched_forward_scratch)(const ib_conv *conv, size_t *per_thread,
+                                                size_t *shared);
+void IB_KERNEL(ib_conv_batched_input_scratch)(const ib_conv *conv, size_t *per_thread,
+                                              size_t *shared);
 void IB_KERNEL(ib_conv_batched_weights_scratch)(const ib_conv *conv, size_t *per_thread,
                                                 size_t *shared);
 

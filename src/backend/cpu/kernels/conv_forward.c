@@ -16,6 +16,7 @@
 #include "conv_pairs.h"
 #include "conv_tile.h"
 #include "dropout.h"
+#include "kernel.h"
 
 struct forward {
     const ib_conv *conv;
@@ -211,7 +212,9 @@ static void write_features(const struct conv_shape *s, const ib_conv *conv, int6
                 y[k * count + cell] = cells[cell * s->co16 + k];
     }
     if (conv->dropout.enabled && last > first)
-        dropout_row(&conv->dropout, (uint64_t)(image * s->co * count + first * count),
+        dropout_row(&conv->dropout,
+                    (uint64_t)((conv->dropout.first_sample + image) * s->co * count +
+                               first * count),
                     (last - first) * count, y + first * count);
 }
 
@@ -284,11 +287,7 @@ static void pack_blocks(const float *w, int64_t k, int64_t n16, float *packed) {
     }
 }
 
-void IB_KERNEL(ib_conv_forward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p) {
-    if (conv_is_batched(conv)) {
-        IB_KERNEL(ib_conv_batched_forward)(cpu, conv, p);
-        return;
-    }
+static void by_tiles(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p) {
     struct conv_shape s = conv_shape_of(conv);
     pack_blocks(p->w, s.k, s.co16, cpu->shared_scratch);
     int64_t blocks = column_blocks(s.co16), threads = ib_pool_size(cpu->pool);
@@ -301,8 +300,17 @@ void IB_KERNEL(ib_conv_forward)(ib_cpu *cpu, const ib_conv *conv, const ib_conv_
     ib_pool_run(cpu->pool, (size_t)items, forward_item, &f);
 }
 
-size_t IB_KERNEL(ib_conv_forward_scratch)(const ib_conv *conv) {
+static void scratch_of_tiles(const ib_conv *conv, size_t *per_thread, size_t *shared) {
     struct conv_shape s = conv_shape_of(conv);
     size_t frame = s.pad > 0 ? (size_t)(s.padded_h * s.padded_w * s.ci) : 0;
-    return frame + (conv->pool ? distinct_layout(&s, NULL, NULL) + (size_t)(s.cells * s.co16) : 0);
+    size_t pooled = distinct_layout(&s, NULL, NULL) + (size_t)(s.cells * s.co16);
+    *per_thread = frame + (conv->pool ? pooled : 0);
+    *shared = (size_t)(s.k * s.co16);
 }
+
+const ib_cpu_conv_kernel IB_KERNEL(ib_conv_forward)[] = {
+    {"batched", conv_is_batched, IB_KERNEL(ib_conv_batched_forward_scratch),
+     IB_KERNEL(ib_conv_batched_forward)},
+    {"tiles", NULL, scratch_of_tiles, by_tiles},
+    {NULL, NULL, NULL, NULL},
+};

@@ -13,7 +13,7 @@
  * batches push whole tiles [out][64] on a stack of subtree sums. */
 #include <string.h>
 
-#include "../cpu.h"
+#include "kernel.h"
 #include "leaf_sum.h"
 #include "product.h"
 
@@ -337,10 +337,7 @@ static void bias_gradient(const struct backward *b) {
     }
 }
 
-void IB_KERNEL(ib_linear_backward)(ib_cpu *cpu, const ib_linear *shape,
-                                   const ib_linear_pointers *p);
-void IB_KERNEL(ib_linear_backward)(ib_cpu *cpu, const ib_linear *shape,
-                                   const ib_linear_pointers *p) {
+static void linear_backward(ib_cpu *cpu, const ib_linear *shape, const ib_linear_pointers *p) {
     struct backward b = {
         .cpu = cpu,
         .shape = shape,
@@ -354,16 +351,16 @@ void IB_KERNEL(ib_linear_backward)(ib_cpu *cpu, const ib_linear *shape,
     list_gradients(&b);
     pad_lists(&b);
     ib_pool_run(cpu->pool, (size_t)((b.in16 + COLUMNS - 1) / COLUMNS), backward_item, &b);
-    bias_gradient(&b);
+    if (p->db != NULL)
+        bias_gradient(&b);
 }
 
-void IB_KERNEL(ib_linear_backward_scratch)(const ib_linear *shape, size_t *per_thread,
-                                           size_t *shared);
-void IB_KERNEL(ib_linear_backward_scratch)(const ib_linear *shape, size_t *per_thread,
-                                           size_t *shared) {
+static void scratch(const ib_linear *shape, size_t *per_thread, size_t *shared) {
     size_t tile = (size_t)(ib_pad16(shape->out) * COLUMNS), tiles = 2;
     for (int64_t groups = (shape->n + GROUP - 1) / GROUP; groups > 1; groups /= 2)
         ++tiles;
     *per_thread = (size_t)(GROUP * COLUMNS) + tile + tiles * tile;
     *shared = shared_layout(shape, NULL, NULL);
 }
+
+IB_ONE_KERNEL(linear, IB_KERNEL(ib_linear_backward), scratch, linear_backward);

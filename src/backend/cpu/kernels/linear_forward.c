@@ -4,6 +4,7 @@
  * part, 576 x 64 floats = 147 KB, passes through L2 once for all samples); a second pass adds the
  * segments in order, then bias, ReLU and dropout. */
 #include "dropout.h"
+#include "kernel.h"
 #include "product.h"
 
 struct linear {
@@ -77,28 +78,27 @@ static void finish_item(void *context, size_t item, unsigned thread) {
         vf sum = v_load(l->segments + sample * l->out16 + j);
         for (int64_t segment = 1; segment < l->segment_count; ++segment)
             sum = v_add(sum, v_load(l->segments + (segment * n + sample) * l->out16 + j));
-        sum = v_add(v_add(sum, v_zero()), v_load(l->p->b + j));
+        sum = v_add(sum, v_zero());
+        if (l->p->b != NULL)
+            sum = v_add(sum, v_load(l->p->b + j));
         v_store(y + j, v_output(l->shape->relu, sum));
     }
     if (l->shape->dropout.enabled)
-        dropout_row(&l->shape->dropout, (uint64_t)(sample * l->shape->out), l->shape->out, y);
+        dropout_row(&l->shape->dropout,
+                    (uint64_t)((l->shape->dropout.first_sample + sample) * l->shape->out),
+                    l->shape->out, y);
 }
 
-void IB_KERNEL(ib_linear_forward)(ib_cpu *cpu, const ib_linear *shape, const ib_linear_pointers *p);
-void IB_KERNEL(ib_linear_forward)(ib_cpu *cpu, const ib_linear *shape,
-                                  const ib_linear_pointers *p) {
+static void linear_forward(ib_cpu *cpu, const ib_linear *shape, const ib_linear_pointers *p) {
     struct linear l = linear_of(cpu, shape, p);
     ib_pool_run(cpu->pool, (size_t)(l.segment_count * wide_blocks(l.out16)), segment_item, &l);
     ib_pool_run(cpu->pool, (size_t)shape->n, finish_item, &l);
 }
 
-void IB_KERNEL(ib_linear_backward_scratch)(const ib_linear *shape, size_t *per_thread,
-                                           size_t *shared);
-void IB_KERNEL(ib_linear_scratch)(const ib_linear *shape, size_t *per_thread, size_t *shared);
-void IB_KERNEL(ib_linear_scratch)(const ib_linear *shape, size_t *per_thread, size_t *shared) {
+static void scratch(const ib_linear *shape, size_t *per_thread, size_t *shared) {
     size_t segments = (size_t)((shape->in + IB_SEGMENT - 1) / IB_SEGMENT);
-    size_t forward = segments * (size_t)(shape->n * ib_pad16(shape->out));
-    IB_KERNEL(ib_linear_backward_scratch)(shape, per_thread, shared);
-    if (*shared < forward)
-        *shared = forward;
+    *per_thread = 0;
+    *shared = segments * (size_t)(shape->n * ib_pad16(shape->out));
 }
+
+IB_ONE_KERNEL(linear, IB_KERNEL(ib_linear_forward), scratch, linear_forward);

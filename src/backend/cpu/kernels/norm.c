@@ -8,6 +8,7 @@
  *
  * A chain of additions waits for each addition (4 cycles); so the chains of four samples advance
  * side by side. */
+#include "kernel.h"
 #include "leaf_sum.h"
 #include "product.h"
 #include "tile.h"
@@ -180,8 +181,7 @@ static void forward_item(void *context, size_t item, unsigned thread) {
         forward_vector(context, c);
 }
 
-void IB_KERNEL(ib_norm_forward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p);
-void IB_KERNEL(ib_norm_forward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p) {
+static void norm_forward(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p) {
     struct norm b = {norm, p, ib_pad16(norm->channels)};
     ib_pool_run(cpu->pool, (size_t)(b.c16 / CHANNELS_PER_ITEM), forward_item, &b);
 }
@@ -220,8 +220,10 @@ static void backward_item(void *context, size_t item, unsigned thread) {
         backward_vector(context, c);
 }
 
-void IB_KERNEL(ib_norm_backward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p);
-void IB_KERNEL(ib_norm_backward)(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p) {
+static void norm_backward(ib_cpu *cpu, const ib_norm *norm, const ib_norm_pointers *p) {
     struct norm b = {norm, p, ib_pad16(norm->channels)};
     ib_pool_run(cpu->pool, (size_t)(b.c16 / CHANNELS_PER_ITEM), backward_item, &b);
 }
+
+IB_ONE_KERNEL(norm, IB_KERNEL(ib_norm_forward), NULL, norm_forward);
+IB_ONE_KERNEL(norm, IB_KERNEL(ib_norm_backward), NULL, norm_backward);

@@ -1,17 +1,15 @@
 /* One optimiser step over a tensor, as NUMERICS.md, "Optimisers", has it term by term (after
  * torch.optim). Bound by memory: 3 reads and 2 or 3 writes of 4 bytes a weight. Work items: 16 KiB
  * of weights. */
-#include "../cpu.h"
+#include "kernel.h"
 #include "product.h"
 
 enum { FLOATS_PER_ITEM = 4096 };
 
 struct update {
     const ib_update *u;
-    int64_t count;
-    float *w, *state0, *state1;
-    const float *dw;
-    int finite;
+    const ib_update_pointers *p;
+    int bad;
 };
 
 static inline vf adadelta(const ib_update *u, vf w, vf g, float *square_avg, float *acc_delta) {
@@ -49,12 +47,11 @@ static void update_item(void *context, size_t item, unsigned thread) {
     struct update *t = context;
     const ib_update *u = t->u;
     int64_t begin = (int64_t)item * FLOATS_PER_ITEM;
-    int64_t end = smaller(begin + FLOATS_PER_ITEM, t->count);
+    int64_t end = smaller(begin + FLOATS_PER_ITEM, u->count);
     vf bad = v_zero();
     for (int64_t i = begin; i < end; i += VL) {
-        vf w = v_load(t->w + i), g = v_load(t->dw + i);
-        float *state0 = t->state0 == NULL ? NULL : t->state0 + i;
-        float *state1 = t->state1 == NULL ? NULL : t->state1 + i;
+        vf w = v_load(t->p->w + i), g = v_load(t->p->dw + i);
+        float *state0 = t->p->state0 + i, *state1 = t->p->state1 + i;
         if (u->weight_decay != 0)
             g = v_settle(v_fma(v_set1(u->weight_decay), w, g));
         switch (u->kind) {
@@ -68,20 +65,19 @@ static void update_item(void *context, size_t item, unsigned thread) {
             w = adam(u, w, g, state0, state1);
             break;
         }
-        v_store(t->w + i, w);
+        v_store(t->p->w + i, w);
         bad = v_fma(w, v_zero(), bad); /* 0 * w is NaN for an infinite or NaN weight only */
     }
     if (v_any(v_ne(bad, v_zero())))
-        __atomic_store_n(&t->finite, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&t->bad, 1, __ATOMIC_RELAXED);
 }
 
-void IB_KERNEL(ib_update)(ib_cpu *cpu, const ib_update *u, int64_t count, float *w, const float *dw,
-                          float *state0, float *state1, int *finite);
-void IB_KERNEL(ib_update)(ib_cpu *cpu, const ib_update *u, int64_t count, float *w, const float *dw,
-                          float *state0, float *state1, int *finite) {
-    struct update t = {u, count, w, state0, state1, dw, 1};
-    ib_pool_run(cpu->pool, (size_t)((count + FLOATS_PER_ITEM - 1) / FLOATS_PER_ITEM), update_item,
-                &t);
-    if (!t.finite)
-        *finite = 0;
+static void update_weights(ib_cpu *cpu, const ib_update *u, const ib_update_pointers *p) {
+    struct update t = {u, p, 0};
+    ib_pool_run(cpu->pool, (size_t)((u->count + FLOATS_PER_ITEM - 1) / FLOATS_PER_ITEM),
+                update_item, &t);
+    if (t.bad && u->index < *p->bad)
+        *p->bad = u->index;
 }
+
+IB_ONE_KERNEL(update, IB_KERNEL(ib_update_weights), NULL, update_weights);

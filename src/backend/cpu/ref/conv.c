@@ -98,7 +98,8 @@ static void output_cell(const ib_conv *c, const struct shape *s, const ib_conv_p
         int64_t feature = co * s->cells + cell;
         p->argmax[(n * s->cells + cell) * s->co16 + co] = (uint8_t)best;
         p->y[n * s->features + feature] = ref_dropout(
-            &c->dropout, (uint64_t)(n * c->co * s->cells + feature), four[best * s->co16 + co]);
+            &c->dropout, (uint64_t)((c->dropout.first_sample + n) * c->co * s->cells + feature),
+            four[best * s->co16 + co]);
     }
 }
 

@@ -18,9 +18,11 @@ void IB_REF(ib_linear_forward_run)(ib_cpu *cpu, const ib_linear *l, const ib_lin
     int64_t in16 = ib_pad16(l->in), out16 = ib_pad16(l->out);
     for (int64_t n = 0; n < l->n; ++n)
         for (int64_t o = 0; o < l->out; ++o) {
-            float y = dot(p->x + n * in16, 1, p->w + o, out16, l->in) + p->b[o];
-            p->y[n * out16 + o] =
-                ref_dropout(&l->dropout, (uint64_t)(n * l->out + o), ref_output(l->relu, y));
+            float y = dot(p->x + n * in16, 1, p->w + o, out16, l->in);
+            if (p->b != NULL)
+                y = y + p->b[o];
+            uint64_t element = (uint64_t)((l->dropout.first_sample + n) * l->out + o);
+            p->y[n * out16 + o] = ref_dropout(&l->dropout, element, ref_output(l->relu, y));
         }
 }
 
@@ -51,6 +53,7 @@ void IB_REF(ib_linear_backward_run)(ib_cpu *cpu, const ib_linear *l, const ib_li
         for (int64_t i = 0; i < l->in; ++i)
             p->dw[i * out16 + o] =
                 batch_gradient(l, p->x + i, in16, p->dy + o, out16, cpu->shared_scratch);
-        p->db[o] = batch_gradient(l, NULL, 0, p->dy + o, out16, cpu->shared_scratch);
+        if (p->db != NULL)
+            p->db[o] = batch_gradient(l, NULL, 0, p->dy + o, out16, cpu->shared_scratch);
     }
 }

@@ -7,46 +7,41 @@ static float cut_exp(float x) {
     return x < -27.5f ? 0.0f : exact_exp(x);
 }
 
-void IB_REF(ib_softmax_nll)(int64_t n, int64_t classes, float inverse_n, const float *logits,
-                            const uint8_t *labels, float *losses, float *dlogits, float *total) {
-    int64_t stride = ib_pad16(classes);
+/* The sum of losses by leaves: a chain of additions in each, then the tree. */
+static float loss_sum(const float *losses, int64_t first, int64_t leaves, int64_t n) {
+    if (leaves > 1) {
+        int64_t left = 1;
+        while (2 * left < leaves)
+            left *= 2;
+        float sum = loss_sum(losses, first, left, n);
+        return sum + loss_sum(losses, first + left * IB_LEAF, leaves - left, n);
+    }
+    float chain = 0.0f;
+    for (int64_t i = first; i < n && i < first + IB_LEAF; ++i)
+        chain = chain + losses[i];
+    return chain;
+}
+
+void IB_REF(ib_softmax_nll_run)(ib_cpu *cpu, const ib_loss *l, const ib_loss_pointers *p) {
+    (void)cpu;
+    int64_t n = l->n, classes = l->classes, stride = ib_pad16(classes);
     for (int64_t i = 0; i < n; ++i) {
-        const float *z = logits + i * stride;
-        float top = z[0], sum = 0.0f, e[256];
+        const float *z = p->logits + i * stride;
+        float top = z[0], sum = 0.0f, e[IB_MOST_CLASSES];
         for (int64_t j = 1; j < classes; ++j)
             top = z[j] > top ? z[j] : top;
         for (int64_t j = 0; j < classes; ++j) {
             e[j] = cut_exp(ib_settle(z[j] - top));
             sum = sum + e[j];
         }
-        losses[i] = exact_log(sum) - (z[labels[i]] - top);
-        if (dlogits == NULL)
+        p->losses[i] = exact_log(sum) - (z[p->labels[i]] - top);
+        if (p->dlogits == NULL)
             continue;
         for (int64_t j = 0; j < stride; ++j) {
-            float p = j < classes ? e[j] / sum - (j == labels[i] ? 1.0f : 0.0f) : 0.0f;
-            dlogits[i * stride + j] = ib_settle(p * inverse_n);
+            float g = j < classes ? e[j] / sum - (j == p->labels[i] ? 1.0f : 0.0f) : 0.0f;
+            p->dlogits[i * stride + j] = ib_settle(g * l->inverse_n);
         }
     }
-    if (total == NULL)
-        return;
-    /* The leaf tree as a binary counter of partial sums (leaf_tree.h). */
-    float stack[IB_MAX_LEAF_LEVELS];
-    int64_t leaves = (n + IB_LEAF - 1) / IB_LEAF;
-    for (int64_t leaf = 0; leaf < leaves; ++leaf) {
-        float chain = 0.0f;
-        for (int64_t i = leaf * IB_LEAF; i < n && i < (leaf + 1) * IB_LEAF; ++i)
-            chain = chain + losses[i];
-        int level = 0;
-        for (; (leaf >> level) & 1; ++level)
-            chain = stack[level] + chain;
-        stack[level] = chain;
-    }
-    float sum = 0.0f;
-    int first = 1;
-    for (int level = 0; level < IB_MAX_LEAF_LEVELS; ++level)
-        if ((leaves >> level) & 1) {
-            sum = first ? stack[level] : stack[level] + sum;
-            first = 0;
-        }
-    *total = sum + 0.0f;
+    if (p->mean != NULL)
+        *p->mean = (loss_sum(p->losses, 0, (n + IB_LEAF - 1) / IB_LEAF, n) + 0.0f) * l->inverse_n;
 }

@@ -27,12 +27,11 @@ static float adam(const ib_update *u, float w, float g, float *exp_avg, float *e
     return ib_settle(exact_fma(-u->step_size, ib_settle(*exp_avg / root), w));
 }
 
-void IB_REF(ib_update)(ib_cpu *cpu, const ib_update *u, int64_t count, float *w, const float *dw,
-                       float *state0, float *state1, int *finite) {
+void IB_REF(ib_update_weights_run)(ib_cpu *cpu, const ib_update *u, const ib_update_pointers *p) {
     (void)cpu;
-    for (int64_t i = 0; i < count; ++i) {
-        float *s0 = state0 == NULL ? NULL : state0 + i, *s1 = state1 == NULL ? NULL : state1 + i;
-        float g = dw[i];
+    float *w = p->w;
+    for (int64_t i = 0; i < u->count; ++i) {
+        float *s0 = p->state0 + i, *s1 = p->state1 + i, g = p->dw[i];
         if (u->weight_decay != 0)
             g = ib_settle(exact_fma(u->weight_decay, w[i], g));
         switch (u->kind) {
@@ -47,6 +46,6 @@ void IB_REF(ib_update)(ib_cpu *cpu, const ib_update *u, int64_t count, float *w,
             break;
         }
         if (!(w[i] - w[i] == 0.0f))
-            *finite = 0;
+            *p->bad = u->index < *p->bad ? u->index : *p->bad;
     }
 }

@@ -1,0 +1,52 @@
+/* Networks as rows of layers: what is trained, without how. Row tables are constant, or built by a
+ * function where they follow a rule. */
+#ifndef IB_CATALOG_NETWORKS_H
+#define IB_CATALOG_NETWORKS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+/* One row. A kind of NULL ends a table. What a kind reads of it, and what 0 means there: the kind's
+ * file in nn/layers. */
+typedef struct ib_row {
+    const char *kind; /* "conv", "linear", "batch-norm", "relu", "max-pool", "mean", "dropout",
+                         "flatten", "add" */
+    const char *name; /* PyTorch's module name, which its tensors begin with; NULL: none */
+    const char *from; /* the row it reads; NULL: the row before */
+    const char *with; /* add: the other row */
+    int64_t out;      /* conv: channels; linear: features; IB_CLASSES_OUT: one a class */
+    int64_t kernel, stride, pad; /* stride 0: 1 of a conv, the kernel of a pool */
+    double p;                    /* dropout */
+    int no_bias;                 /* conv, linear */
+} ib_row;
+
+enum { IB_CLASSES_OUT = 0 };
+
+/* The rows of a network. Names belong to the list where it owns it. */
+typedef struct ib_rows {
+    const ib_row *rows;
+    ib_row *owned; /* NULL: a constant table */
+} ib_rows;
+
+/* One network: a table, or what builds one into fresh memory. */
+typedef struct ib_network_row {
+    const char *name; /* "cnn" */
+    const ib_row *rows;
+    ib_status (*build)(ib_row **rows, ib_error *err);
+} ib_network_row;
+
+#define IB_NETWORK(identifier) extern const ib_network_row ib_network_##identifier;
+#include "catalog/networks.inc"
+#undef IB_NETWORK
+
+/* The index-th network, NULL past the end; and by name, NULL for an unknown one. */
+const ib_network_row *ib_network_at(size_t index);
+const ib_network_row *ib_network_named(const char *name);
+
+/* The caller calls ib_rows_close, also after a failure. */
+ib_status ib_rows_open(const ib_network_row *network, ib_rows *rows, ib_error *err);
+void ib_rows_close(ib_rows *rows);
+
+#endif
