@@ -18,11 +18,11 @@ static void show(const ib_dataset_info *info, const char *data_dir, FILE *out) {
         fprintf(out, "  mirror %s\n", info->mirrors[i]);
     char *directory = ib_path_join(data_dir, info->name);
     for (int role = 0; role < IB_FILE_ROLES; ++role) {
-        const char *name = ib_dataset_file_name((ib_file_role)role);
+        const char *name = ib_dataset_file_name(info, (ib_file_role)role);
         char *path = directory == NULL ? NULL : ib_path_join(directory, name);
         fprintf(out, "  %-24s %9llu bytes  sha256 %s  %s\n", name,
-                (unsigned long long)info->bytes[role], info->sha256[role],
-                path != NULL && ib_path_exists(path) ? "present" : "absent");
+                (unsigned long long)ib_dataset_file_bytes(info, (ib_file_role)role),
+                info->sha256[role], path != NULL && ib_path_exists(path) ? "present" : "absent");
         free(path);
     }
     free(directory);

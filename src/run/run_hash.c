@@ -75,7 +75,7 @@ static ib_status hash_data(hash_book *book, const ib_config *config, ib_error *e
     for (int role = 0; status == IB_OK && role < IB_FILE_ROLES; ++role)
         status = take_entry(book,
                             &(hash_entry){"data", config->dataset,
-                                          ib_dataset_file_name((ib_file_role)role),
+                                          ib_dataset_file_name(dataset.info, (ib_file_role)role),
                                           dataset.sha256[role]},
                             err);
     ib_dataset_close(&dataset);

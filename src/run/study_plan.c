@@ -81,11 +81,6 @@ static ib_status find_obstacle(ib_study_plan *plan, const ib_study_cell *cell, i
 /* ---- identity -----------------------------------------------------------------------------------
  */
 
-static size_t image_count(const ib_dataset_info *info, ib_file_role labels) {
-    enum { IDX_LABEL_HEADER = 8 };
-    return (size_t)info->bytes[labels] - IDX_LABEL_HEADER;
-}
-
 /* experiment_sha256 from what is pinned about the data set: its files need not be there. */
 static ib_status identify(const ib_study_cell *cell, ib_study_run *run, ib_error *err) {
     const ib_config *config = &cell->arguments.config;
@@ -93,9 +88,8 @@ static ib_status identify(const ib_study_cell *cell, ib_study_run *run, ib_error
     if (info == NULL)
         return ib_fail(err, IB_ERROR_USAGE, "unknown data set %s", config->dataset);
     ib_split counts;
-    IB_TRY(ib_split_count((ib_split_kind)config->split, image_count(info, IB_TRAIN_LABELS),
-                          image_count(info, IB_TEST_LABELS), (size_t)config->train_size,
-                          (size_t)config->test_size, &counts, err));
+    IB_TRY(ib_split_count((ib_split_kind)config->split, info->train_count, info->test_count,
+                          (size_t)config->train_size, (size_t)config->test_size, &counts, err));
     IB_TRY(ib_split_limit_validation(&counts, (size_t)config->validation_size, err));
     ib_experiment_inputs inputs = {.train_count = counts.train_count,
                                    .test_count = counts.test_count};
@@ -261,10 +255,11 @@ ib_status ib_study_run_refresh(ib_study_plan *plan, ib_study_run *run, ib_error 
 
 int ib_study_run_has_data(const ib_study_plan *plan, const ib_study_run *run) {
     const char *dataset = plan->study->cells[run->first_cell].arguments.config.dataset;
-    int all = 1;
+    const ib_dataset_info *info = ib_dataset_find(dataset);
+    int all = info != NULL;
     for (int role = 0; all && role < IB_FILE_ROLES; ++role) {
         char *path = ib_format("%s/%s/%s", plan->data_dir, dataset,
-                               ib_dataset_file_name((ib_file_role)role));
+                               ib_dataset_file_name(info, (ib_file_role)role));
         all = path != NULL && ib_path_exists(path);
         free(path);
     }

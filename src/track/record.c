@@ -120,7 +120,8 @@ static void write_data(const ib_record *record, ib_json *json) {
     ib_json_uint(json, "test_count", split->test_count);
     ib_json_open(json, "sha256", '{');
     for (int role = 0; role < IB_FILE_ROLES; ++role)
-        ib_json_string(json, ib_dataset_file_name((ib_file_role)role), dataset->sha256[role]);
+        ib_json_string(json, ib_dataset_file_name(dataset->info, (ib_file_role)role),
+                       dataset->sha256[role]);
     ib_json_close(json, '}');
     ib_json_close(json, '}');
 }
