@@ -18,7 +18,8 @@
 #include "base/philox.h"
 #include "base/status.h"
 #include "base/threads.h"
-#include "experiment/config.h"
+#include "catalog/optimizers.h"
+#include "catalog/svm_kernels.h"
 #include "tensor/tensor.h"
 
 typedef struct ib_backend ib_backend;

@@ -321,7 +321,8 @@ ib_status ib_softmax_nll(ib_backend *backend, int64_t n, int64_t classes, float 
 ib_status ib_update_weights(ib_backend *backend, const ib_update *u, int64_t count, ib_buffer *w,
                             const ib_buffer *dw, ib_buffer *state0, ib_buffer *state1, int *finite,
                             ib_error *err) {
-    int wants0 = u->kind != IB_SGD || u->has_momentum, wants1 = u->kind != IB_SGD;
+    int states = ib_optimizer_states(u->kind, u->has_momentum);
+    int wants0 = states > 0, wants1 = states > 1;
     if (count < 16 || count % 16 != 0 || !has_floats(w, count) || !has_floats(dw, count) ||
         (wants0 && !has_floats(state0, count)) || (wants1 && !has_floats(state1, count)))
         return refuse(err, "optimiser update", "buffer too small");

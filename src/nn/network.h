@@ -4,6 +4,7 @@
 #define IB_NN_NETWORK_H
 
 #include "backend/backend.h"
+#include "catalog/experiment.h"
 
 typedef enum ib_layer_kind {
     IB_LAYER_CONV,
@@ -154,7 +155,7 @@ double ib_normal_quantile(double probability);
 void ib_normalization_table(double mean, double deviation, float table[256]);
 
 /* The scalars of step t = step + 1 (NUMERICS.md, "Optimisers"), from the configuration. */
-ib_update ib_update_scalars(const ib_config *config, double learning_rate, uint64_t step);
+ib_update ib_update_scalars(const ib_experiment *experiment, double learning_rate, uint64_t step);
 
 /* Dense multiply-adds of one image, forward and for a whole training step. */
 uint64_t ib_network_macs(const ib_network *network, int whole_step);

@@ -113,26 +113,26 @@ static double power(double base, uint64_t exponent) {
     return result;
 }
 
-ib_update ib_update_scalars(const ib_config *config, double learning_rate, uint64_t step) {
-    ib_update u = {.kind = (ib_optimizer_kind)config->optimizer,
+ib_update ib_update_scalars(const ib_experiment *experiment, double learning_rate, uint64_t step) {
+    ib_update u = {.kind = (ib_optimizer_kind)experiment->optimizer,
                    .lr = (float)learning_rate,
-                   .weight_decay = (float)config->weight_decay,
-                   .eps = (float)config->eps};
+                   .weight_decay = (float)experiment->weight_decay,
+                   .eps = (float)experiment->eps};
     switch (u.kind) {
     case IB_ADADELTA:
-        u.rho = (float)config->rho;
-        u.one_minus_rho = (float)(1.0 - config->rho);
+        u.rho = (float)experiment->rho;
+        u.one_minus_rho = (float)(1.0 - experiment->rho);
         break;
     case IB_SGD:
-        u.momentum = (float)config->momentum;
-        u.has_momentum = config->momentum != 0;
+        u.momentum = (float)experiment->momentum;
+        u.has_momentum = experiment->momentum != 0;
         break;
     case IB_ADAM:
-        u.beta1_complement = (float)(1.0 - config->beta1);
-        u.beta2 = (float)config->beta2;
-        u.beta2_complement = (float)(1.0 - config->beta2);
-        u.step_size = (float)(learning_rate / (1.0 - power(config->beta1, step + 1)));
-        u.root_correction = (float)(1.0 / sqrt(1.0 - power(config->beta2, step + 1)));
+        u.beta1_complement = (float)(1.0 - experiment->beta1);
+        u.beta2 = (float)experiment->beta2;
+        u.beta2_complement = (float)(1.0 - experiment->beta2);
+        u.step_size = (float)(learning_rate / (1.0 - power(experiment->beta1, step + 1)));
+        u.root_correction = (float)(1.0 / sqrt(1.0 - power(experiment->beta2, step + 1)));
         break;
     }
     return u;

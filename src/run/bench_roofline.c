@@ -80,7 +80,8 @@ ib_status ib_bench_stream_rate(ib_backend *backend, size_t total_bytes, double s
 }
 
 ib_status ib_bench_open_backend(const ib_config *config, ib_backend **backend, ib_error *err) {
-    ib_backend_options options = {config->backend, config->isa, (unsigned)config->threads};
+    ib_backend_options options = {config->machine.backend, config->machine.isa,
+                                  (unsigned)config->machine.threads};
     return ib_backend_open(&options, backend, err);
 }
 
@@ -106,7 +107,7 @@ ib_status ib_bench_roofline(const ib_config *config, double seconds, FILE *out, 
     ib_status status = ib_bench_stream_rate(backend, (size_t)512 << 20, seconds / 2, &memory, err);
     if (status == IB_OK)
         status = ib_bench_stream_rate(backend, (size_t)1 << 20, seconds / 2, &cache, err);
-    if (status == IB_OK && config->json)
+    if (status == IB_OK && config->output.json)
         status = ib_bench_print_json(
             json_pack("{s:s, s:s, s:i, s:f, s:f, s:f, s:f}", "backend", backend->info.name, "isa",
                       backend->info.isa, "threads", (int)threads, "fma_peak_gflops_one_thread", one,

@@ -138,7 +138,7 @@ ib_status ib_adopt_experiment(const json_t *record, const char *path, const char
                                        *experiment_sha256, path, &canonical, err);
     const ib_option *option;
     for (size_t i = 0; status == IB_OK && (option = ib_option_at(i)) != NULL; ++i)
-        if (option->arithmetic)
+        if (ib_option_is_arithmetic(option))
             status = adopt_arithmetic(option, canonical, path, changeable, arguments, err);
     json_decref(canonical);
     return status;
@@ -169,7 +169,7 @@ ib_status ib_adopt_beside(const char *model_path, const char *sha256, const char
                         model_path, sha256, path, recorded);
         for (size_t i = 0; status == IB_OK && names[i] != NULL; ++i)
             status = ib_adopt_option(names[i], configuration, path, arguments, err);
-        if (status == IB_OK && !arguments->config.json)
+        if (status == IB_OK && !arguments->config.output.json)
             fprintf(log, "options not given are taken from %s\n", path);
     }
     if (adopted != NULL)
