@@ -193,7 +193,7 @@ ib_status ib_bench_step(const ib_config *config, double seconds, FILE *out, ib_e
     ib_model *model = NULL;
     struct timing timing = {.capacity = 1 << 20};
     struct source source = {0};
-    IB_TRY(ib_bench_open_backend(config, &backend, err));
+    IB_TRY(ib_bench_open_backend(&config->machine, &backend, err));
     timing.milliseconds = malloc(timing.capacity * sizeof *timing.milliseconds);
     ib_status status = timing.milliseconds == NULL ? ib_fail_memory(err) : IB_OK;
     if (status == IB_OK)
@@ -215,7 +215,7 @@ ib_status ib_bench_ops(const ib_config *config, double seconds, FILE *out, ib_er
     ib_backend *backend = NULL;
     ib_model *model = NULL;
     struct source source = {0};
-    IB_TRY(ib_bench_open_backend(config, &backend, err));
+    IB_TRY(ib_bench_open_backend(&config->machine, &backend, err));
     ib_status status = open_model(config, backend, &model, err);
     if (status == IB_OK)
         status = profile_model(config, backend, model, &source, seconds, out, err);

@@ -127,7 +127,7 @@ ib_status ib_run_describe(const ib_config *config, const ib_run_context *context
     ib_backend *backend = NULL;
     ib_model *model = NULL;
     struct floor floor = {0};
-    IB_TRY(ib_bench_open_backend(config, &backend, err));
+    IB_TRY(ib_bench_open_backend(&config->machine, &backend, err));
     /* Planning a model costs address space, no memory. */
     ib_status status = ib_model_open(backend, &config->experiment, 0.0, 1.0,
                                      (size_t)config->experiment.batch_size, 1, &model, err);

@@ -173,7 +173,9 @@ static void show_progress(void *context, size_t done, size_t all) {
 }
 
 static ib_status begin_record(svm_run *run, ib_error *err) {
-    ib_record_start start = {.config = run->config,
+    ib_record_start start = {.configuration = run->config,
+                             .runs_dir = run->config->record.runs_dir,
+                             .sample_period = run->config->record.sample_period,
                              .experiment = run->experiment,
                              .canonical = run->canonical,
                              .experiment_sha256 = run->experiment_sha256,

@@ -72,7 +72,7 @@ ib_status ib_run_sync(const ib_arguments *arguments, const ib_run_context *conte
                               .registered = config->tracking.registered_model,
                               .extras = ib_tracking_cost,
                               .extras_context = &prices};
-    ib_status status = ib_tracking_prices_open(config, &prices, err);
+    ib_status status = ib_tracking_prices_open(&config->pricing, &prices, err);
     if (status == IB_OK)
         status = ib_mlflow_open(uri, context->environment, &client, err);
     if (status == IB_OK) {

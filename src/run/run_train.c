@@ -167,7 +167,9 @@ static ib_status on_epoch(void *context, const ib_epoch_event *event, ib_error *
 
 /* A new record, or the one that goes on, with the model as its newest checkpoint has it. */
 static ib_status begin_record(train_run *run, ib_error *err) {
-    ib_record_start start = {.config = run->config,
+    ib_record_start start = {.configuration = run->config,
+                             .runs_dir = run->config->record.runs_dir,
+                             .sample_period = run->config->record.sample_period,
                              .experiment = run->experiment,
                              .canonical = run->canonical,
                              .experiment_sha256 = run->experiment_sha256,

@@ -25,7 +25,7 @@ ib_status ib_tracking_check(const ib_config *config, const ib_run_context *conte
                                           err));
     if (ib_tracking_uri(config, context) == NULL)
         return IB_OK;
-    ib_status status = ib_tracking_prices_open(config, &prices, err);
+    ib_status status = ib_tracking_prices_open(&config->pricing, &prices, err);
     ib_tracking_prices_close(&prices);
     return status;
 }
@@ -38,7 +38,7 @@ struct ib_tracker {
 static ib_status open_tracker(const ib_config *config, const ib_run_context *context,
                               const ib_record *record, const cpu_set_t *cpus, ib_tracker *tracker,
                               ib_error *err) {
-    IB_TRY(ib_tracking_prices_open(config, &tracker->prices, err));
+    IB_TRY(ib_tracking_prices_open(&config->pricing, &tracker->prices, err));
     ib_mlflow_live_options options = {.uri = ib_tracking_uri(config, context),
                                       .directory = ib_record_directory(record),
                                       .names = {.experiment = config->tracking.experiment,
@@ -354,7 +354,7 @@ static ib_status send_rest(const ib_config *config, const ib_study_plan *plan,
                            const char *directory, ib_mlflow_client *client, ib_sync_totals *totals,
                            ib_error *err) {
     ib_tracking_prices prices;
-    ib_status status = ib_tracking_prices_open(config, &prices, err);
+    ib_status status = ib_tracking_prices_open(&config->pricing, &prices, err);
     ib_mlflow_names common = {.registered = config->tracking.registered_model,
                               .extras = ib_tracking_cost,
                               .extras_context = &prices};

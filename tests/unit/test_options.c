@@ -10,7 +10,6 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "data/dataset.h"
 #include "experiment/canonical.h"
 #include "experiment/options.h"
 
@@ -195,14 +194,63 @@ static void the_table_is_sound(void **state) {
         if (option->kind == IB_OPTION_INT || option->kind == IB_OPTION_DOUBLE)
             assert_true(option->minimum < option->maximum);
     }
-    /* A name that the catalogue gives to an option which is no row would do nothing. */
+}
+
+static void is_option(const char *name, ib_option_of of) {
+    const ib_option *option = ib_option_find(name, strlen(name));
+    assert_non_null(option);
+    assert_int_equal(option->of, of);
+    assert_true(ib_option_is_hashed(option));
+}
+
+/* A name in the catalogue that is no option's, or an option that no row names, would do nothing. */
+static void the_catalogue_names_options(void **state) {
+    (void)state;
     const ib_optimizer *optimizer;
+    const ib_schedule *schedule;
+    const ib_svm_kernel_info *kernel;
     for (size_t i = 0; (optimizer = ib_optimizer_at(i)) != NULL; ++i)
         for (const ib_optimizer_option *own = optimizer->options; own->name != NULL; ++own) {
-            option = ib_option_find(own->name, strlen(own->name));
+            const ib_option *option = ib_option_find(own->name, strlen(own->name));
             assert_non_null(option);
-            assert_true(option->of == IB_OF_OPTIMIZERS || option->default_text != NULL);
-            assert_true(ib_option_is_hashed(option));
+            if (option->default_text == NULL) /* else it is all optimisers' */
+                is_option(own->name, IB_OF_OPTIMIZERS);
+        }
+    for (size_t i = 0; (schedule = ib_schedule_at(i)) != NULL; ++i)
+        for (size_t n = 0; schedule->options[n] != NULL; ++n)
+            is_option(schedule->options[n], IB_OF_SCHEDULES);
+    for (size_t i = 0; (kernel = ib_svm_kernel_at(i)) != NULL; ++i)
+        for (size_t n = 0; kernel->options[n] != NULL; ++n)
+            is_option(kernel->options[n], IB_OF_SVM_KERNELS);
+    const ib_option *option;
+    for (size_t o = 0; (option = ib_option_at(o)) != NULL; ++o) {
+        int named = option->of == IB_OF_ALL || option->of == IB_OF_VALIDATION;
+        for (size_t i = 0; ib_optimizer_at(i) != NULL; ++i)
+            named |= ib_optimizer_default((ib_optimizer_kind)i, option->name) != NULL;
+        for (size_t i = 0; (schedule = ib_schedule_at(i)) != NULL; ++i)
+            named |= ib_is_listed(schedule->options, option->name);
+        for (size_t i = 0; (kernel = ib_svm_kernel_at(i)) != NULL; ++i)
+            named |= ib_is_listed(kernel->options, option->name);
+        assert_true(named);
+    }
+}
+
+/* What a verb would ignore is named by words that there are. */
+static void idle_actions_are_commands(void **state) {
+    (void)state;
+    const ib_option *option;
+    for (size_t o = 0; (option = ib_option_at(o)) != NULL; ++o)
+        for (size_t a = 0; a < IB_MAX_IDLE && option->idle_in[a] != NULL; ++a) {
+            char *words = strdup(option->idle_in[a]), *rest = words;
+            const ib_command *command = ib_command_find(strsep(&rest, " "));
+            assert_non_null(command);
+            assert_true((option->commands & command->bit) != 0);
+            const char *word;
+            for (size_t v = 0; (word = strsep(&rest, " ")) != NULL; ++v) {
+                assert_true(v < 2 && command->verbs[v] != NULL);
+                assert_true(strcmp(word, "...") == 0 || ib_is_listed(command->verbs[v], word));
+            }
+            free(words);
         }
 }
 
@@ -341,6 +389,8 @@ int main(void) {
         cmocka_unit_test(bad_values_are_refused),
         cmocka_unit_test(what_would_be_ignored_is_refused),
         cmocka_unit_test(the_table_is_sound),
+        cmocka_unit_test(the_catalogue_names_options),
+        cmocka_unit_test(idle_actions_are_commands),
         cmocka_unit_test(help_lists_each_option_and_nothing_later),
         cmocka_unit_test(canonical_is_pinned),
         cmocka_unit_test(only_arithmetic_changes_the_experiment),

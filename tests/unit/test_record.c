@@ -36,7 +36,9 @@ static int set_up(void **state) {
     f->split.train_count = 60000;
     f->split.test_count = 10000;
     f->backend = (ib_backend_info){.name = "cpu", .isa = "scalar", .threads = 3};
-    f->start = (ib_record_start){.config = &f->config,
+    f->start = (ib_record_start){.configuration = &f->config,
+                                 .runs_dir = f->config.record.runs_dir,
+                                 .sample_period = f->config.record.sample_period,
                                  .experiment = "digits-cnn",
                                  .canonical = "{\"seed\":1}",
                                  .experiment_sha256 = "e0",
@@ -190,6 +192,7 @@ static void an_unwritable_place_leaves_nothing(void **state) {
     temp_dir_write(f->directory, "file", "x", 1);
     free(f->config.record.runs_dir);
     f->config.record.runs_dir = ib_path_join(f->directory, "file");
+    f->start.runs_dir = f->config.record.runs_dir;
     assert_int_equal(ib_record_begin(&f->start, &record, &err), IB_ERROR_RUNTIME);
     assert_null(record);
     assert_non_null(strstr(ib_error_text(&err), "--runs-dir"));
