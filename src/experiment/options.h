@@ -98,6 +98,9 @@ typedef struct ib_option {
     ib_option_needs needs;
     ib_option_study study;
     int by_content; /* hashed as the SHA-256 of the file that it names */
+    /* Commands that take it, unless it is given, from the configuration in the record of the run or
+     * the model they are for; training does when it goes on. */
+    unsigned from_record;
     /* Commands with verbs that would ignore it: "bench roofline"; "..." is any one word. */
     const char *idle_in[IB_MAX_IDLE];
     const char *environment; /* a variable that replaces the default, or NULL */

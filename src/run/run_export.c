@@ -71,7 +71,6 @@ static void print_written(const char *path, const ib_onnx_written *written, int 
 
 static ib_status write_onnx(const char *model, const char *path, ib_arguments *arguments,
                             const ib_run_context *context, ib_error *err) {
-    static const char *const ADOPTED[] = {"dataset", "normalize", NULL};
     const ib_config *config = &arguments->config;
     char sha256[IB_SHA256_HEX_SIZE];
     ib_svm_file_kind kind;
@@ -84,7 +83,7 @@ static ib_status write_onnx(const char *model, const char *path, ib_arguments *a
                        "%s is a support vector machine; --onnx writes networks, --libsvm these",
                        model);
     IB_TRY(ib_sha256_file(model, sha256, err));
-    IB_TRY(ib_adopt_beside(model, sha256, ADOPTED, arguments, context->log, &adopted, err));
+    IB_TRY(ib_adopt_beside(model, sha256, arguments, context->log, &adopted, err));
     if (!adopted && ib_arguments_source(arguments, "dataset") == IB_FROM_DEFAULT)
         fprintf(context->log,
                 "no run record beside %s: its pixels are taken to be normalised as %s's; --dataset "

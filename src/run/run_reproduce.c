@@ -117,12 +117,7 @@ static ib_status adopt(const json_t *record, const char *run, ib_arguments *argu
     int changed = ib_arguments_source(arguments, "seed") == IB_FROM_FLAG;
     if (changed && arguments->config.experiment.seed == seed)
         *experiment_sha256 = NULL; /* perhaps another experiment: the comparison tells */
-    const char *const paths[] = {"init-model", "log-interval"};
-    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; ++i) {
-        const ib_option *option = ib_option_find(paths[i], strlen(paths[i]));
-        if (ib_option_applies(option, &arguments->config.experiment))
-            IB_TRY(ib_adopt_option(paths[i], configuration, run, arguments, err));
-    }
+    IB_TRY(ib_adopt_options(configuration, run, arguments, err));
     char *trace = ib_path_join(run, "trace.bin");
     if (trace == NULL)
         return ib_fail_memory(err);

@@ -7,10 +7,6 @@
 #include "track/checkpoint.h"
 #include "track/record_file.h"
 
-/* Not of the experiment, but of this run: metrics.jsonl and the user's wishes stay as they were. */
-static const char *const KEPT[] = {
-    "data-dir", "init-model", "log-interval", "checkpoint-every", "trace", "save-model", NULL};
-
 static ib_status say_finished(const ib_record *record, const ib_config *config,
                               const ib_run_context *context, ib_error *err) {
     const json_t *results = json_object_get(ib_record_previous(record), "results");
@@ -54,12 +50,9 @@ static ib_status go_on(ib_record *record, ib_arguments *arguments, const ib_run_
         return ib_fail(
             err, IB_ERROR_USAGE,
             "--trace: the run was begun without, and a trace begins with the first step");
-    for (size_t i = 0; KEPT[i] != NULL; ++i) {
-        const ib_option *option = ib_option_find(KEPT[i], strlen(KEPT[i]));
-        if (ib_option_applies(option, &arguments->config.experiment))
-            IB_TRY(ib_adopt_option(KEPT[i], configuration, ib_record_directory(record), arguments,
-                                   err));
-    }
+    /* Not of the experiment, but of this run: metrics.jsonl and the user's wishes stay as they
+     * were. */
+    IB_TRY(ib_adopt_options(configuration, ib_record_directory(record), arguments, err));
     if (json_object_get(configuration, "sample_period") != NULL) /* earlier versions had none */
         IB_TRY(ib_adopt_option("sample-period", configuration, ib_record_directory(record),
                                arguments, err));

@@ -13,9 +13,6 @@
 #include "track/metrics_json.h"
 #include "train/trainer.h"
 
-/* Options that decide which images are tested and how they are scaled. */
-static const char *const ADOPTED[] = {"dataset", "split", "seed", "test-size", "normalize", NULL};
-
 static void print_text(const ib_evaluation *test, int has_loss, const char *sha256, FILE *out) {
     fputs("\nTest set: ", out);
     if (has_loss)
@@ -122,7 +119,7 @@ static ib_status test_file(const char *path, ib_arguments *arguments, const ib_r
                            ib_error *err) {
     char sha256[IB_SHA256_HEX_SIZE];
     IB_TRY(ib_sha256_file(path, sha256, err));
-    IB_TRY(ib_adopt_beside(path, sha256, ADOPTED, arguments, context->log, NULL, err));
+    IB_TRY(ib_adopt_beside(path, sha256, arguments, context->log, NULL, err));
     ib_session session = {0};
     ib_status status = evaluate(path, sha256, arguments, &session, context, err);
     ib_session_close(&session);
