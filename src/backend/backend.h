@@ -59,7 +59,7 @@ typedef struct ib_data_view {
  * from the table (ib_dropout's rng, ib_update) at the place of the current step. */
 typedef struct ib_step_scalars {
     uint64_t step; /* optimiser steps done before: the step of dropout's Philox counter */
-    ib_update update;
+    ib_update_scalars update;
 } ib_step_scalars;
 
 /* What makes two steps the same sequence of operations on the same buffers. */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/threads.h"
-#include "experiment/config.h"
+#include "catalog/svm_kernels.h"
 
 /* ---- support vector machines (NUMERICS.md, "Support vector machines") ----------------------------
  */

@@ -1,24 +1,15 @@
 #include "catalog/networks.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static const ib_network_row *const NETWORKS[] = {
-#define IB_NETWORK(identifier) &ib_network_##identifier,
+#define IB_NETWORK(id, name) &ib_network_##name,
 #include "catalog/networks.inc"
 #undef IB_NETWORK
 };
 
 const ib_network_row *ib_network_at(size_t index) {
     return index < sizeof NETWORKS / sizeof NETWORKS[0] ? NETWORKS[index] : NULL;
-}
-
-const ib_network_row *ib_network_named(const char *name) {
-    const ib_network_row *row;
-    for (size_t i = 0; (row = ib_network_at(i)) != NULL; ++i)
-        if (strcmp(row->name, name) == 0)
-            return row;
-    return NULL;
 }
 
 ib_status ib_rows_open(const ib_network_row *network, ib_rows *rows, ib_error *err) {

@@ -37,13 +37,12 @@ typedef struct ib_network_row {
     ib_status (*build)(ib_row **rows, ib_error *err);
 } ib_network_row;
 
-#define IB_NETWORK(identifier) extern const ib_network_row ib_network_##identifier;
+#define IB_NETWORK(id, name) extern const ib_network_row ib_network_##name;
 #include "catalog/networks.inc"
 #undef IB_NETWORK
 
-/* The index-th network, NULL past the end; and by name, NULL for an unknown one. */
+/* The index-th network, which is that of the ib_model_kind with this number; NULL past the end. */
 const ib_network_row *ib_network_at(size_t index);
-const ib_network_row *ib_network_named(const char *name);
 
 /* The caller calls ib_rows_close, also after a failure. */
 ib_status ib_rows_open(const ib_network_row *network, ib_rows *rows, ib_error *err);

@@ -27,22 +27,22 @@ ib_status ib_dataset_check(const ib_dataset_info *info, ib_file_role role, const
                            const uint8_t *data, size_t size, char found[IB_SHA256_HEX_SIZE],
                            ib_error *err) {
     found[0] = '\0';
-    if (size != info->bytes[role])
+    if (size != ib_dataset_file_bytes(info, role))
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s: %zu bytes of content, but %s/%s has %" PRIu64 " (sha256 wanted %s)",
-                       file, size, info->name, ib_dataset_file_name(role), info->bytes[role],
-                       info->sha256[role]);
+                       file, size, info->name, ib_dataset_file_name(info, role),
+                       ib_dataset_file_bytes(info, role), info->sha256[role]);
     IB_TRY(ib_sha256_bytes(data, size, found, err));
     if (strcmp(found, info->sha256[role]) != 0)
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s: not the content of %s/%s: sha256 wanted %s, found %s", file, info->name,
-                       ib_dataset_file_name(role), info->sha256[role], found);
+                       ib_dataset_file_name(info, role), info->sha256[role], found);
     return IB_OK;
 }
 
 static ib_status open_file(const char *directory, ib_dataset *dataset, ib_file_role role,
                            uint32_t *count, ib_error *err) {
-    char *path = ib_path_join(directory, ib_dataset_file_name(role));
+    char *path = ib_path_join(directory, ib_dataset_file_name(dataset->info, role));
     if (path == NULL)
         return ib_fail_memory(err);
     int missing = ib_path_is_missing(path);

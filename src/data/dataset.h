@@ -8,32 +8,9 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "base/status.h"
+#include "catalog/datasets.h"
 
 enum { IB_IMAGE_SIDE = 28, IB_IMAGE_PIXELS = 784, IB_CLASSES = 10 };
-
-typedef enum ib_file_role {
-    IB_TRAIN_IMAGES,
-    IB_TRAIN_LABELS,
-    IB_TEST_IMAGES,
-    IB_TEST_LABELS,
-    IB_FILE_ROLES
-} ib_file_role;
-
-/* What is pinned about a data set. A constant table in catalog.c. */
-typedef struct ib_dataset_info {
-    const char *name;                  /* "mnist", "fashion-mnist", "digits" */
-    const char *sha256[IB_FILE_ROLES]; /* of the uncompressed idx content */
-    uint64_t bytes[IB_FILE_ROLES];
-    const char *const *mirrors;      /* NULL-terminated URLs ending in '/'; NULL: generated */
-    double mean, standard_deviation; /* of v / 255 over the training images, as published */
-} ib_dataset_info;
-
-/* NULL for an unknown name. */
-const ib_dataset_info *ib_dataset_find(const char *name);
-/* The index-th data set, NULL past the end. */
-const ib_dataset_info *ib_dataset_at(size_t index);
-/* "train-images-idx3-ubyte" and so on, without ".gz". */
-const char *ib_dataset_file_name(ib_file_role role);
 
 /* An open data set: training images first, then test images, in one numbering 0..count-1. */
 typedef struct ib_dataset {

@@ -20,7 +20,7 @@ static void note(FILE *log, const ib_dataset_info *info, ib_file_role role, cons
                  const char *detail) {
     if (log == NULL)
         return;
-    fprintf(log, "%s/%s: %s%s\n", info->name, ib_dataset_file_name(role), what, detail);
+    fprintf(log, "%s/%s: %s%s\n", info->name, ib_dataset_file_name(info, role), what, detail);
     fflush(log);
 }
 
@@ -30,8 +30,9 @@ static ib_status unpack(const ib_dataset_info *info, ib_file_role role, const ch
     char found[IB_SHA256_HEX_SIZE];
     *out = fetched;
     if (ib_is_gzip(fetched.data, fetched.size)) {
-        ib_status status = ib_gunzip(source, fetched.data, fetched.size, (size_t)info->bytes[role],
-                                     &out->data, &out->size, err);
+        ib_status status =
+            ib_gunzip(source, fetched.data, fetched.size, (size_t)ib_dataset_file_bytes(info, role),
+                      &out->data, &out->size, err);
         free(fetched.data);
         IB_TRY(status);
     }
@@ -47,8 +48,8 @@ static ib_status obtain_from(const ib_dataset_info *info, ib_file_role role, con
                              FILE *log, content *out, int *absent, ib_error *err) {
     content fetched = {0};
     note(log, info, role, "from ", source);
-    IB_TRY(ib_fetch(source, (size_t)info->bytes[role] + GZIP_ALLOWANCE, &fetched.data,
-                    &fetched.size, absent, err));
+    IB_TRY(ib_fetch(source, (size_t)ib_dataset_file_bytes(info, role) + GZIP_ALLOWANCE,
+                    &fetched.data, &fetched.size, absent, err));
     return unpack(info, role, source, fetched, out, err);
 }
 
@@ -56,8 +57,8 @@ static ib_status obtain_from(const ib_dataset_info *info, ib_file_role role, con
 static ib_status obtain_from_named(const ib_dataset_info *info, ib_file_role role,
                                    const char *mirror, FILE *log, content *out, ib_error *err) {
     int slash = mirror[0] != '\0' && mirror[strlen(mirror) - 1] == '/';
-    char *plain =
-        ib_format("%s%s%s/%s", mirror, slash ? "" : "/", info->name, ib_dataset_file_name(role));
+    char *plain = ib_format("%s%s%s/%s", mirror, slash ? "" : "/", info->name,
+                            ib_dataset_file_name(info, role));
     char *packed = plain != NULL ? ib_format("%s.gz", plain) : NULL;
     ib_status status = packed != NULL ? IB_OK : ib_fail_memory(err);
     if (status == IB_OK) {
@@ -73,7 +74,8 @@ static ib_status obtain_from_named(const ib_dataset_info *info, ib_file_role rol
         ib_fail_context(err,
                         "cannot get %s (a mirror named explicitly is the only source and is "
                         "laid out as MIRROR/%s/%s[.gz]; --dataset digits needs no network)",
-                        ib_dataset_file_name(role), info->name, ib_dataset_file_name(role));
+                        ib_dataset_file_name(info, role), info->name,
+                        ib_dataset_file_name(info, role));
     free(packed);
     free(plain);
     return status;
@@ -96,7 +98,7 @@ static ib_status obtain_from_public(const ib_dataset_info *info, ib_file_role ro
     for (size_t i = 0; status != IB_OK && info->mirrors[i] != NULL; ++i) {
         ib_error failure = {0};
         int absent;
-        char *url = ib_format("%s%s.gz", info->mirrors[i], ib_dataset_file_name(role));
+        char *url = ib_format("%s%s.gz", info->mirrors[i], ib_dataset_file_name(info, role));
         if (url == NULL) {
             free(failures);
             return ib_fail_memory(err);
@@ -110,11 +112,12 @@ static ib_status obtain_from_public(const ib_dataset_info *info, ib_file_role ro
         free(url);
     }
     if (status != IB_OK)
-        status = ib_fail(err, rejected ? IB_ERROR_VERIFY : IB_ERROR_RUNTIME,
-                         "no public mirror gave %s/%s:%s\n"
-                         "use --mirror with a directory or URL that has it, or --dataset digits, "
-                         "which needs no network",
-                         info->name, ib_dataset_file_name(role), failures != NULL ? failures : "");
+        status =
+            ib_fail(err, rejected ? IB_ERROR_VERIFY : IB_ERROR_RUNTIME,
+                    "no public mirror gave %s/%s:%s\n"
+                    "use --mirror with a directory or URL that has it, or --dataset digits, "
+                    "which needs no network",
+                    info->name, ib_dataset_file_name(info, role), failures != NULL ? failures : "");
     free(failures);
     return status;
 }
@@ -125,7 +128,7 @@ static ib_status obtain(const ib_dataset_info *info, ib_file_role role, const ch
         char found[IB_SHA256_HEX_SIZE];
         note(log, info, role, "generating", "");
         IB_TRY(ib_digits_file(role, &out->data, &out->size, err));
-        ib_status status = ib_dataset_check(info, role, ib_dataset_file_name(role), out->data,
+        ib_status status = ib_dataset_check(info, role, ib_dataset_file_name(info, role), out->data,
                                             out->size, found, err);
         if (status == IB_ERROR_VERIFY)
             ib_fail_context(
@@ -152,7 +155,7 @@ static int is_stored(const ib_dataset_info *info, ib_file_role role, const char 
 
 static ib_status prepare_file(const ib_dataset_info *info, ib_file_role role, const char *directory,
                               const char *mirror, FILE *log, ib_error *err) {
-    char *path = ib_path_join(directory, ib_dataset_file_name(role));
+    char *path = ib_path_join(directory, ib_dataset_file_name(info, role));
     if (path == NULL)
         return ib_fail_memory(err);
     ib_status status = IB_OK;

@@ -15,7 +15,7 @@ typedef struct tally {
 
 static ib_status verify_file(const ib_dataset_info *info, ib_file_role role, const char *directory,
                              FILE *report, tally *count, ib_error *err) {
-    const char *name = ib_dataset_file_name(role);
+    const char *name = ib_dataset_file_name(info, role);
     char *path = ib_path_join(directory, name);
     if (path == NULL)
         return ib_fail_memory(err);
@@ -44,9 +44,9 @@ static int compare_entries(const struct dirent **a, const struct dirent **b) {
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int is_listed(const char *entry) {
+static int is_listed(const ib_dataset_info *info, const char *entry) {
     for (int role = 0; role < IB_FILE_ROLES; ++role)
-        if (strcmp(entry, ib_dataset_file_name((ib_file_role)role)) == 0)
+        if (strcmp(entry, ib_dataset_file_name(info, (ib_file_role)role)) == 0)
             return 1;
     return strcmp(entry, ".") == 0 || strcmp(entry, "..") == 0;
 }
@@ -60,7 +60,7 @@ static ib_status verify_others(const ib_dataset_info *info, const char *director
     if (n < 0)
         return ib_fail_errno(err, IB_ERROR_VERIFY, errno, "cannot list %s", directory);
     for (int i = 0; i < n; ++i) {
-        if (!is_listed(entries[i]->d_name)) {
+        if (!is_listed(info, entries[i]->d_name)) {
             fprintf(report, "%s/%s: unlisted\n", info->name, entries[i]->d_name);
             ++count->unlisted;
         }

@@ -21,11 +21,7 @@ static const void *member(const ib_option *option, const ib_config *config) {
 const char *ib_option_choice_name(const ib_option *option, const ib_config *config) {
     if (option->kind == IB_OPTION_NAME)
         return *(char *const *)member(option, config);
-    int value = *(const int *)member(option, config);
-    for (const ib_choice *choice = option->choices; choice->name != NULL; ++choice)
-        if (choice->value == value && choice->refusal == NULL)
-            return choice->name;
-    return NULL;
+    return ib_option_value_name(option, *(const int *)member(option, config));
 }
 
 void ib_option_write(const ib_option *option, const ib_config *config, const char *key,
@@ -60,7 +56,7 @@ ib_status ib_config_write(const ib_config *config, unsigned commands, const char
     const ib_option *option;
     ib_json_open(json, key, '{');
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
-        if ((option->commands & commands) == 0 || !ib_option_applies(option, config))
+        if ((option->commands & commands) == 0 || !ib_option_applies(option, &config->experiment))
             continue;
         char *name = ib_option_key(option);
         if (name == NULL)
@@ -111,9 +107,9 @@ static ib_status write_canonical(const ib_config *config, const ib_experiment_in
                                  ib_error *err) {
     const ib_option *option;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
-        if (!option->arithmetic || !ib_option_applies(option, config))
+        if (!ib_option_is_arithmetic(option) || !ib_option_applies(option, &config->experiment))
             continue;
-        if (option->only_with_validation && config->validation_size == 0)
+        if (option->of == IB_OF_VALIDATION && config->experiment.validation_size == 0)
             continue; /* the whole part, as before there was the option */
         entries[*count] = (canonical_entry){ib_option_key(option), option};
         if (entries[(*count)++].key == NULL)

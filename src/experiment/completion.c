@@ -3,16 +3,13 @@
 
 #include <string.h>
 
-static int is_listed(const ib_choice *choice) {
-    return !choice->unlisted && choice->refusal == NULL;
-}
-
-static void print_choices(FILE *out, const ib_choice *choices) {
+static void print_choices(FILE *out, ib_choices *choices) {
     const char *separator = "";
-    for (; choices->name != NULL; ++choices) {
-        if (!is_listed(choices))
+    ib_choice choice;
+    for (size_t i = 0; (choice = choices(i)).name != NULL; ++i) {
+        if (choice.unlisted || choice.refusal != NULL)
             continue;
-        fprintf(out, "%s%s", separator, choices->name);
+        fprintf(out, "%s%s", separator, choice.name);
         separator = " ";
     }
 }

@@ -52,12 +52,12 @@ static char *describe(const ib_option *option) {
         text = extend(text, "", option->default_text);
         separator = "; ";
     }
-    const ib_option *optimizer = ib_option_find("optimizer", strlen("optimizer"));
-    for (const ib_choice *c = optimizer->choices; c->name != NULL; ++c) {
-        const char *value = option->optimizer_defaults[c->value];
+    const ib_optimizer *optimizer;
+    for (size_t i = 0; (optimizer = ib_optimizer_at(i)) != NULL; ++i) {
+        const char *value = ib_optimizer_default((ib_optimizer_kind)i, option->name);
         if (value == NULL)
             continue;
-        text = extend(text, separator, c->name);
+        text = extend(text, separator, optimizer->name);
         text = extend(text, ": ", value);
         separator = ", ";
     }

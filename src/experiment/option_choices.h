@@ -1,68 +1,40 @@
-/* The values that options choose from. For options.c alone. */
+/* The values that options choose from, and what options share. For options.c alone. */
 #ifndef IB_EXPERIMENT_OPTION_CHOICES_H
 #define IB_EXPERIMENT_OPTION_CHOICES_H
 
+#include "catalog/datasets.h"
 #include "experiment/options.h"
 
 static const char LATER[] = "is not in this version";
 
-static const ib_choice MODELS[] = {
-    {.name = "cnn", .value = IB_MODEL_CNN},
-    {.name = "mlp", .value = IB_MODEL_MLP},
-    {.name = "resnet18", .value = IB_MODEL_RESNET18},
-    {.name = "resnet50", .value = IB_MODEL_RESNET50},
-    {.name = "svm", .value = IB_MODEL_SVM},
-    {.name = NULL},
-};
-/* The data catalogue is of a higher rank; a test keeps the two lists equal. */
-static const ib_choice DATASETS[] = {
-    {.name = "mnist"}, {.name = "fashion-mnist"}, {.name = "digits"}, {.name = NULL}};
-static const ib_choice SPLITS[] = {
-    {.name = "official", .value = IB_CHOOSE_OFFICIAL},
-    {.name = "70-10-20", .value = IB_CHOOSE_70_10_20},
-    {.name = NULL},
-};
-static const ib_choice OPTIMIZER_CHOICES[] = {
-    {.name = "adadelta", .value = IB_ADADELTA},
-    {.name = "sgd", .value = IB_SGD},
-    {.name = "adam", .value = IB_ADAM},
-    {.name = NULL},
-};
-static const ib_choice SCHEDULES[] = {
-    {.name = "step", .value = IB_SCHEDULE_STEP},
-    {.name = "constant", .value = IB_SCHEDULE_CONSTANT},
-    {.name = NULL},
-};
-static const ib_choice KERNELS[] = {
-    {.name = "linear", .value = IB_SVM_LINEAR},
-    {.name = "poly", .value = IB_SVM_POLY},
-    {.name = "rbf", .value = IB_SVM_RBF},
-    {.name = "sigmoid", .value = IB_SVM_SIGMOID},
-    {.name = NULL},
-};
-static const ib_choice GAMMAS[] = {{.name = "scale"}, {.name = "auto"}, {.name = NULL}};
-static const ib_choice NORMALIZATIONS[] = {
-    {.name = "dataset", .value = IB_NORMALIZE_DATASET},
-    {.name = "unit", .value = IB_NORMALIZE_UNIT},
-    {.name = "half", .value = IB_NORMALIZE_HALF},
-    {.name = NULL},
-};
-static const ib_choice BACKENDS[] = {
-    {.name = "auto"},
-    {.name = "cpu"},
-    {.name = "opencl", .unlisted = 1},
-    {.name = "cuda", .unlisted = 1},
-    {.name = NULL},
-};
-static const ib_choice ISAS[] = {
-    {.name = "auto"},   {.name = "scalar"}, {.name = "avx2"},
-    {.name = "avx512"}, {.name = "neon"},   {.name = NULL},
-};
-static const ib_choice MATHS[] = {
-    {.name = "exact", .value = 1},
-    {.name = "fast", .refusal = LATER, .refusal_status = IB_ERROR_UNAVAILABLE},
-    {.name = NULL},
-};
+/* A list of its own: a function that gives its rows. */
+#define LIST(function, ...)                                                                        \
+    static ib_choice function(size_t index) {                                                      \
+        static const ib_choice ROWS[] = {__VA_ARGS__};                                             \
+        return index < sizeof ROWS / sizeof ROWS[0] ? ROWS[index] : (ib_choice){0};                \
+    }
+/* The rows of a table of the catalogue, each the value of its number. */
+#define CATALOG(function, type, row_at)                                                            \
+    static ib_choice function(size_t index) {                                                      \
+        const type *row = row_at(index);                                                           \
+        return row == NULL ? (ib_choice){0} : (ib_choice){.name = row->name, .value = (int)index}; \
+    }
+
+CATALOG(model_choices, ib_model_info, ib_model_at)
+CATALOG(dataset_choices, ib_dataset_info, ib_dataset_at)
+CATALOG(optimizer_choices, ib_optimizer, ib_optimizer_at)
+CATALOG(schedule_choices, ib_schedule, ib_schedule_at)
+CATALOG(kernel_choices, ib_svm_kernel_info, ib_svm_kernel_at)
+CATALOG(normalize_choices, ib_normalization, ib_normalization_at)
+LIST(split_choices, {.name = "official", .value = IB_CHOOSE_OFFICIAL},
+     {.name = "70-10-20", .value = IB_CHOOSE_70_10_20})
+LIST(gamma_choices, {.name = "scale"}, {.name = "auto"})
+LIST(backend_choices, {.name = "auto"}, {.name = "cpu"}, {.name = "opencl", .unlisted = 1},
+     {.name = "cuda", .unlisted = 1})
+LIST(isa_choices, {.name = "auto"}, {.name = "scalar"}, {.name = "avx2"}, {.name = "avx512"},
+     {.name = "neon"})
+LIST(math_choices, {.name = "exact", .value = 1},
+     {.name = "fast", .refusal = LATER, .refusal_status = IB_ERROR_UNAVAILABLE})
 
 /* Groups of --help, and commands that share options. */
 static const char DATA[] = "Data";
@@ -80,6 +52,7 @@ enum {
     STUDY_USERS = IB_FOR_EXPERIMENT | IB_FOR_SWEEP | IB_FOR_REPORT,
     AGAIN = IB_FOR_COMPARE | IB_FOR_REPRODUCE,
     EVALUATION = IB_FOR_TRAIN | IB_FOR_TEST,
+    EVALUATED = IB_FOR_TEST | IB_FOR_EXPORT,
     STEP_USERS = IB_FOR_TRAIN | IB_FOR_BENCH,
     TRACKED = IB_FOR_TRAIN | IB_FOR_SWEEP | IB_FOR_SYNC,
 };

@@ -1,6 +1,7 @@
 /* Finding options, and which of them mean something in a configuration. */
 #include "experiment/options.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* Names of the design whose work is still to come: refused with a better message than a typo. */
@@ -39,26 +40,49 @@ int ib_option_is_later(const char *name, size_t length) {
     return 0;
 }
 
-static int by_optimizer(const ib_option *option) {
-    for (size_t i = 0; i < IB_OPTIMIZERS; ++i)
-        if (option->optimizer_defaults[i] != NULL)
-            return 1;
-    return 0;
+/* Whether the rows chosen from the catalogue have this option. */
+static int of_choice(const ib_option *option, const ib_experiment *experiment) {
+    switch (option->of) {
+    case IB_OF_OPTIMIZERS:
+        return ib_optimizer_default((ib_optimizer_kind)experiment->optimizer, option->name) != NULL;
+    case IB_OF_SCHEDULES:
+        return ib_is_listed(ib_schedule_at((size_t)experiment->schedule)->options, option->name);
+    case IB_OF_SVM_KERNELS:
+        return ib_is_listed(ib_svm_kernel_at((size_t)experiment->svm_kernel)->options,
+                            option->name);
+    case IB_OF_VALIDATION:
+        return experiment->split != IB_CHOOSE_OFFICIAL;
+    case IB_OF_ALL:
+        break;
+    }
+    return 1;
 }
 
-int ib_option_applies(const ib_option *option, const ib_config *config) {
-    int svm = config->model == IB_MODEL_SVM;
-    if ((option->models == IB_NETWORKS_ONLY && svm) || (option->models == IB_SVM_ONLY && !svm))
+int ib_option_applies(const ib_option *option, const ib_experiment *experiment) {
+    int network = ib_model_is_network((ib_model_kind)experiment->model);
+    if ((option->models == IB_NETWORKS_ONLY && !network) ||
+        (option->models == IB_SVM_ONLY && network))
         return 0;
-    if (option->svm_kernels != 0 && (option->svm_kernels >> config->svm_kernel & 1) == 0)
-        return 0;
-    if (by_optimizer(option) && option->optimizer_defaults[config->optimizer] == NULL)
-        return 0;
-    if (option->only_with_validation && config->split == IB_CHOOSE_OFFICIAL)
-        return 0;
-    return !option->only_with_step || config->schedule == IB_SCHEDULE_STEP;
+    return of_choice(option, experiment);
+}
+
+int ib_option_is_hashed(const ib_option *option) {
+    return option->offset - offsetof(ib_config, experiment) < sizeof(ib_experiment);
+}
+
+int ib_option_is_arithmetic(const ib_option *option) {
+    return ib_option_is_hashed(option) && !option->by_content;
+}
+
+const char *ib_option_value_name(const ib_option *option, int value) {
+    ib_choice choice;
+    for (size_t i = 0; (choice = option->choices(i)).name != NULL; ++i)
+        if (choice.value == value && choice.refusal == NULL)
+            return choice.name;
+    return NULL;
 }
 
 const char *ib_option_default(const ib_option *option, int optimizer) {
-    return by_optimizer(option) ? option->optimizer_defaults[optimizer] : option->default_text;
+    const char *own = ib_optimizer_default((ib_optimizer_kind)optimizer, option->name);
+    return own != NULL ? own : option->default_text;
 }

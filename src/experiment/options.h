@@ -23,12 +23,14 @@ typedef enum ib_option_kind {
 
 /* One value of a choice. A choice with a refusal is known, but this version does not offer it. */
 typedef struct ib_choice {
-    const char *name; /* NULL ends the list */
+    const char *name; /* NULL: past the end */
     int value;
     int unlisted; /* accepted, but absent from help until it works */
     const char *refusal;
     ib_status refusal_status;
 } ib_choice;
+/* The index-th value, often a row of the catalogue. */
+typedef ib_choice ib_choices(size_t index);
 
 enum {
     IB_FOR_DATA = 1 << 0,
@@ -50,9 +52,34 @@ enum {
     IB_FOR_COST = 1 << 20,
 };
 
-enum { IB_OPTIMIZERS = 3, IB_MAX_ALIASES = 2, IB_MAX_OPTIONS = 96 };
+enum { IB_MAX_ALIASES = 2, IB_MAX_IDLE = 2, IB_MAX_OPTIONS = 96 };
 
 typedef enum ib_option_models { IB_ALL_MODELS, IB_NETWORKS_ONLY, IB_SVM_ONLY } ib_option_models;
+
+/* What else decides whether an option means anything: rows of the catalogue that name it. */
+typedef enum ib_option_of {
+    IB_OF_ALL,
+    IB_OF_OPTIMIZERS, /* has the default that the optimiser's row gives it */
+    IB_OF_SCHEDULES,
+    IB_OF_SVM_KERNELS,
+    IB_OF_VALIDATION, /* a split that has validation images */
+} ib_option_of;
+
+/* What must be there for it to do anything while a model is trained. */
+typedef enum ib_option_needs {
+    IB_NEEDS_NOTHING,
+    IB_NEEDS_RECORD, /* a run record, which a dry run has not */
+    IB_NEEDS_SERVER, /* and an MLflow server that it is sent to */
+} ib_option_needs;
+
+/* Whether an experiment file may give it. */
+typedef enum ib_option_study {
+    IB_STUDY_HASHED,       /* if it enters experiment_sha256; it then tells cells apart */
+    IB_STUDY_NEVER,        /* the file says it otherwise */
+    IB_STUDY_RECORD,       /* yes, though it changes no bits */
+    IB_STUDY_MACHINE,      /* yes; it may be another where a stopped run goes on */
+    IB_STUDY_MACHINE_GRID, /* the same, and it tells cells apart */
+} ib_option_study;
 
 typedef struct ib_option {
     const char *name; /* without "--" */
@@ -61,22 +88,24 @@ typedef struct ib_option {
     ib_option_kind kind;
     size_t offset;            /* in ib_config */
     const char *default_text; /* NULL: off, or not given */
-    /* Defaults that depend on --optimizer, indexed by ib_optimizer_kind; NULL: the option is not
-     * that optimiser's. */
-    const char *optimizer_defaults[IB_OPTIMIZERS];
-    double minimum, maximum; /* inclusive; for INT and DOUBLE */
-    double least_above_zero; /* of a DOUBLE that may be 0; 0: any */
+    double minimum, maximum;  /* inclusive; for INT and DOUBLE */
+    double least_above_zero;  /* of a DOUBLE that may be 0; 0: any */
     int minimum_excluded, maximum_excluded;
-    const ib_choice *choices; /* for CHOICE and NAME */
-    unsigned commands;        /* IB_FOR_... */
-    ib_option_models models;  /* which models it means something for */
-    unsigned svm_kernels;     /* with models IB_SVM_ONLY: bits of ib_svm_kernel_kind; 0: all */
-    int only_with_step;       /* means something with --schedule step only */
-    int only_with_validation; /* with a split that has validation images */
-    int arithmetic;           /* may change bits: enters experiment_sha256 */
-    const char *environment;  /* a variable that replaces the default, or NULL */
-    const char *placeholder;  /* "N" in --epochs N */
-    const char *group;        /* heading in --help */
+    ib_choices *choices;     /* for CHOICE and NAME, NAME_OR_DOUBLE */
+    unsigned commands;       /* IB_FOR_... */
+    ib_option_models models; /* which models it means something for */
+    ib_option_of of;
+    ib_option_needs needs;
+    ib_option_study study;
+    int by_content; /* hashed as the SHA-256 of the file that it names */
+    /* Commands that take it, unless it is given, from the configuration in the record of the run or
+     * the model they are for; training does when it goes on. */
+    unsigned from_record;
+    /* Commands with verbs that would ignore it: "bench roofline"; "..." is any one word. */
+    const char *idle_in[IB_MAX_IDLE];
+    const char *environment; /* a variable that replaces the default, or NULL */
+    const char *placeholder; /* "N" in --epochs N */
+    const char *group;       /* heading in --help */
     const char *help;
 } ib_option;
 
@@ -89,7 +118,13 @@ const ib_option *ib_option_find(const char *name, size_t length);
 const ib_option *ib_option_find_for(const char *name, size_t length, unsigned command);
 size_t ib_option_index(const ib_option *option);
 /* Whether the option means anything for this model, optimiser, schedule and kernel. */
-int ib_option_applies(const ib_option *option, const ib_config *config);
+int ib_option_applies(const ib_option *option, const ib_experiment *experiment);
+/* Whether it enters experiment_sha256: it is of ib_experiment. */
+int ib_option_is_hashed(const ib_option *option);
+/* The same by its value, not by the content of a file. */
+int ib_option_is_arithmetic(const ib_option *option);
+/* The text of a choice's value, NULL when there is none. */
+const char *ib_option_value_name(const ib_option *option, int value);
 /* Whether name belongs to an option of DESIGN's command line that this version does not have. */
 int ib_option_is_later(const char *name, size_t length);
 /* The default as text, for this optimiser; NULL: none. */
@@ -142,10 +177,6 @@ ib_status ib_option_set(const ib_option *option, const char *text, const char *g
                         ib_config *config, ib_error *err);
 /* How the option was set, by the name of its row. */
 ib_source ib_arguments_source(const ib_arguments *parsed, const char *name);
-/* Usage error when one of these options was given as a flag: the action would ignore it. names ends
- * with NULL; action is for the message: "bench roofline". */
-ib_status ib_arguments_refuse(const ib_arguments *parsed, const char *const *names,
-                              const char *action, ib_error *err);
 /* All defaults; the caller calls ib_config_free. */
 ib_status ib_config_defaults(ib_config *config, ib_error *err);
 void ib_config_free(ib_config *config);

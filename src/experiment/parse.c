@@ -13,12 +13,13 @@ static void *member(const ib_option *option, ib_config *config) {
 }
 
 /* "cnn, mlp" with the given separator; fresh memory. */
-static char *choice_list(const ib_choice *choices, const char *separator) {
+static char *choice_list(ib_choices *choices, const char *separator) {
     char *text = ib_format("%s", "");
-    for (size_t i = 0; text != NULL && choices[i].name != NULL; ++i) {
-        if (choices[i].unlisted || choices[i].refusal != NULL)
+    ib_choice choice;
+    for (size_t i = 0; text != NULL && (choice = choices(i)).name != NULL; ++i) {
+        if (choice.unlisted || choice.refusal != NULL)
             continue;
-        char *longer = ib_format("%s%s%s", text, text[0] == '\0' ? "" : separator, choices[i].name);
+        char *longer = ib_format("%s%s%s", text, text[0] == '\0' ? "" : separator, choice.name);
         free(text);
         text = longer;
     }
@@ -109,19 +110,20 @@ static ib_status set_string(char **target, const char *text, ib_error *err) {
 
 static ib_status set_choice(const ib_option *option, const char *text, const char *given_as,
                             ib_config *config, ib_error *err) {
-    for (const ib_choice *choice = option->choices; choice->name != NULL; ++choice) {
-        if (strcmp(choice->name, text) != 0)
+    ib_choice choice;
+    for (size_t i = 0; (choice = option->choices(i)).name != NULL; ++i) {
+        if (strcmp(choice.name, text) != 0)
             continue;
-        if (choice->refusal != NULL) {
+        if (choice.refusal != NULL) {
             char *names = choice_list(option->choices, ", ");
-            ib_fail(err, choice->refusal_status, "%s: %s %s; it has: %s", given_as, text,
-                    choice->refusal, names != NULL ? names : "");
+            ib_fail(err, choice.refusal_status, "%s: %s %s; it has: %s", given_as, text,
+                    choice.refusal, names != NULL ? names : "");
             free(names);
-            return choice->refusal_status;
+            return choice.refusal_status;
         }
         if (option->kind == IB_OPTION_NAME)
             return set_string(member(option, config), text, err);
-        *(int *)member(option, config) = choice->value;
+        *(int *)member(option, config) = choice.value;
         return IB_OK;
     }
     return bad_value(option, text, given_as, err);
@@ -132,8 +134,9 @@ static ib_status set_name_or_double(const ib_option *option, const char *text, c
                                     ib_config *config, ib_error *err) {
     char shortest[IB_DOUBLE_TEXT];
     double value = 0;
-    for (const ib_choice *choice = option->choices; choice->name != NULL; ++choice)
-        if (strcmp(choice->name, text) == 0)
+    ib_choice choice;
+    for (size_t i = 0; (choice = option->choices(i)).name != NULL; ++i)
+        if (strcmp(choice.name, text) == 0)
             return set_string(member(option, config), text, err);
     if (ib_parse_double(text, &value) != 0 || !in_range(option, value))
         return bad_value(option, text, given_as, err);
@@ -182,7 +185,7 @@ ib_status ib_option_set(const ib_option *option, const char *text, const char *g
 static ib_status set_defaults(ib_config *config, const unsigned char *sources, ib_error *err) {
     const ib_option *option;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
-        const char *text = ib_option_default(option, config->optimizer);
+        const char *text = ib_option_default(option, config->experiment.optimizer);
         if (text != NULL && (sources == NULL || sources[i] == IB_FROM_DEFAULT))
             IB_TRY(ib_option_set(option, text, option->name, config, err));
     }
@@ -190,7 +193,7 @@ static ib_status set_defaults(ib_config *config, const unsigned char *sources, i
 }
 
 ib_status ib_config_defaults(ib_config *config, ib_error *err) {
-    *config = (ib_config){.optimizer = IB_ADADELTA};
+    *config = (ib_config){0};
     return set_defaults(config, NULL, err);
 }
 
@@ -359,119 +362,131 @@ static ib_status check_words(const ib_arguments *parsed, ib_error *err) {
 
 /* Optimisers that have this option, as "sgd" or "adadelta or adam". */
 static char *optimizers_with(const ib_option *option) {
-    const ib_option *optimizer = ib_option_find("optimizer", strlen("optimizer"));
+    const ib_optimizer *optimizer;
     char *text = ib_format("%s", "");
-    for (const ib_choice *c = optimizer->choices; text != NULL && c->name != NULL; ++c) {
-        if (option->optimizer_defaults[c->value] == NULL)
+    for (size_t i = 0; text != NULL && (optimizer = ib_optimizer_at(i)) != NULL; ++i) {
+        if (ib_optimizer_default((ib_optimizer_kind)i, option->name) == NULL)
             continue;
-        char *longer = ib_format("%s%s%s", text, text[0] == '\0' ? "" : " or ", c->name);
+        char *longer = ib_format("%s%s%s", text, text[0] == '\0' ? "" : " or ", optimizer->name);
         free(text);
         text = longer;
     }
     return text;
 }
 
-/* While something is trained these say what an MLflow server gets, and do nothing without one. */
-static const char *const OF_SERVERS[] = {"mlflow-experiment",
-                                         "mlflow-register",
-                                         "mlflow-study",
-                                         "mlflow-wait",
-                                         "prices",
-                                         "machine",
-                                         "watts",
-                                         NULL};
-
-/* The first of these options that was given as a flag; NULL: none was. names ends with NULL. */
-static const char *first_given(const ib_arguments *parsed, const char *const *names) {
-    while (*names != NULL && ib_arguments_source(parsed, *names) != IB_FROM_FLAG)
-        ++names;
-    return *names;
+/* The first option given as a flag that needs this or more; NULL: none was. */
+static const ib_option *first_needing(const ib_arguments *parsed, ib_option_needs least) {
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
+        if (option->needs >= least && parsed->sources[i] == IB_FROM_FLAG)
+            break;
+    return option;
 }
 
 /* What a dry run has no record for. */
 static ib_status check_dry_run(const ib_arguments *parsed, ib_error *err) {
-    static const char *const OF_RECORDS[] = {"trace", "checkpoint-every", "sample-period", "mlflow",
-                                             NULL};
-    if (!parsed->config.dry_run)
+    if (!parsed->config.experiment.dry_run)
         return IB_OK;
-    if (parsed->config.save_model)
+    if (parsed->config.record.save_model)
         return ib_fail(err, IB_ERROR_USAGE,
                        "--save-model with --dry-run would save a model that is not trained: leave "
                        "one of them out");
-    const char *given = first_given(parsed, OF_RECORDS);
-    if (given == NULL)
-        given = first_given(parsed, OF_SERVERS);
+    const ib_option *given = first_needing(parsed, IB_NEEDS_RECORD);
     return given == NULL
                ? IB_OK
                : ib_fail(err, IB_ERROR_USAGE,
                          "--%s has no effect with --dry-run, which writes no run record: leave "
                          "one of them out",
-                         given);
+                         given->name);
 }
 
 static ib_status check_tracking(const ib_arguments *parsed, char *(*environment)(const char *name),
                                 ib_error *err) {
-    const char *uri = parsed->config.mlflow;
+    const char *uri = parsed->config.tracking.uri;
     if ((parsed->command->bit & (IB_FOR_TRAIN | IB_FOR_SWEEP)) == 0)
         return IB_OK;
     if (uri == NULL && environment != NULL)
         uri = environment("MLFLOW_TRACKING_URI");
-    const char *given = uri != NULL && uri[0] != '\0' ? NULL : first_given(parsed, OF_SERVERS);
+    const ib_option *given =
+        uri != NULL && uri[0] != '\0' ? NULL : first_needing(parsed, IB_NEEDS_SERVER);
     return given == NULL ? IB_OK
                          : ib_fail(err, IB_ERROR_USAGE,
                                    "--%s has no effect without an MLflow server: give --mlflow "
                                    "URI, or leave it out",
-                                   given);
+                                   given->name);
 }
 
-ib_status ib_arguments_refuse(const ib_arguments *parsed, const char *const *names,
-                              const char *action, ib_error *err) {
-    const char *given = first_given(parsed, names);
-    return given == NULL
-               ? IB_OK
-               : ib_fail(err, IB_ERROR_USAGE, "--%s has no effect with isobit %s: leave it out",
-                         given, action);
+/* Whether these are the words of "bench roofline" or "hash ... model", "..." being any. */
+static int is_action(const ib_arguments *parsed, const char *action) {
+    size_t length = strcspn(action, " "), word = 0;
+    if (strlen(parsed->command->name) != length ||
+        strncmp(parsed->command->name, action, length) != 0)
+        return 0;
+    for (action += length; *action == ' '; action += length, ++word) {
+        length = strcspn(++action, " ");
+        if (word == parsed->word_count)
+            return 0;
+        if (strncmp(action, "...", length) != 0 &&
+            (strlen(parsed->words[word]) != length ||
+             strncmp(parsed->words[word], action, length) != 0))
+            return 0;
+    }
+    return 1;
+}
+
+static ib_status check_idle(const ib_arguments *parsed, ib_error *err) {
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
+        for (size_t a = 0; a < IB_MAX_IDLE && option->idle_in[a] != NULL; ++a)
+            if (parsed->sources[i] == IB_FROM_FLAG && is_action(parsed, option->idle_in[a]))
+                return ib_fail(err, IB_ERROR_USAGE,
+                               "--%s has no effect with isobit %s: leave it out", option->name,
+                               option->idle_in[a]);
+    return IB_OK;
+}
+
+/* Why an option means nothing for this experiment. */
+static ib_status without_effect(const ib_option *option, const ib_experiment *experiment,
+                                ib_error *err) {
+    const char *name = option->name;
+    const char *model = ib_model_kind_name((ib_model_kind)experiment->model);
+    int network = ib_model_is_network((ib_model_kind)experiment->model);
+    if (option->models == IB_NETWORKS_ONLY && !network)
+        return ib_fail(err, IB_ERROR_USAGE, "--%s has no effect with --model %s: leave it out",
+                       name, model);
+    if (option->models == IB_SVM_ONLY && network)
+        return ib_fail(err, IB_ERROR_USAGE, "--%s needs --model svm: leave one of them out", name);
+    if (option->of == IB_OF_SVM_KERNELS)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "--%s has no effect with this --kernel: leave it out or change the kernel",
+                       name);
+    if (option->of == IB_OF_SCHEDULES)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "--%s has no effect with --schedule %s: leave one of them out", name,
+                       ib_schedule_at((size_t)experiment->schedule)->name);
+    if (option->of == IB_OF_VALIDATION)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "--%s needs a split with validation images: --split 70-10-20", name);
+    char *names = optimizers_with(option);
+    ib_fail(err, IB_ERROR_USAGE, "--%s needs --optimizer %s: leave it out or change the optimiser",
+            name, names != NULL ? names : "");
+    free(names);
+    return IB_ERROR_USAGE;
 }
 
 /* An option that would be ignored is an error: nobody should believe that it had an effect. */
 static ib_status check_together(const ib_arguments *parsed, ib_error *err) {
     const ib_config *config = &parsed->config;
     const ib_option *option;
-    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
-        if (parsed->sources[i] != IB_FROM_FLAG || ib_option_applies(option, config))
-            continue;
-        if (option->models == IB_NETWORKS_ONLY && config->model == IB_MODEL_SVM)
-            return ib_fail(err, IB_ERROR_USAGE, "--%s has no effect with --model svm: leave it out",
-                           option->name);
-        if (option->models == IB_SVM_ONLY && config->model != IB_MODEL_SVM)
-            return ib_fail(err, IB_ERROR_USAGE, "--%s needs --model svm: leave one of them out",
-                           option->name);
-        if (option->models == IB_SVM_ONLY)
-            return ib_fail(err, IB_ERROR_USAGE,
-                           "--%s has no effect with this --kernel: leave it out or change the "
-                           "kernel",
-                           option->name);
-        if (option->only_with_step)
-            return ib_fail(err, IB_ERROR_USAGE,
-                           "--%s has no effect with --schedule constant: leave one of them out",
-                           option->name);
-        if (option->only_with_validation)
-            return ib_fail(err, IB_ERROR_USAGE,
-                           "--%s needs a split with validation images: --split 70-10-20",
-                           option->name);
-        char *names = optimizers_with(option);
-        ib_fail(err, IB_ERROR_USAGE,
-                "--%s needs --optimizer %s: leave it out or change the "
-                "optimiser",
-                option->name, names != NULL ? names : "");
-        free(names);
-        return IB_ERROR_USAGE;
-    }
-    if (config->no_accel && config->backend != NULL &&
-        (strcmp(config->backend, "cuda") == 0 || strcmp(config->backend, "opencl") == 0))
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
+        if (parsed->sources[i] == IB_FROM_FLAG && !ib_option_applies(option, &config->experiment))
+            return without_effect(option, &config->experiment, err);
+    if (config->machine.no_accel && config->machine.backend != NULL &&
+        (strcmp(config->machine.backend, "cuda") == 0 ||
+         strcmp(config->machine.backend, "opencl") == 0))
         return ib_fail(err, IB_ERROR_USAGE,
                        "--no-accel and --backend %s contradict each other: leave one out",
-                       config->backend);
+                       config->machine.backend);
     return check_dry_run(parsed, err);
 }
 
@@ -524,6 +539,7 @@ ib_status ib_arguments_parse(const ib_command *command, int count, const char *c
     IB_TRY(check_words(parsed, err));
     IB_TRY(take_environment(parsed, environment, err));
     IB_TRY(set_defaults(&parsed->config, parsed->sources, err));
+    IB_TRY(check_idle(parsed, err));
     IB_TRY(check_together(parsed, err));
     return check_tracking(parsed, environment, err);
 }

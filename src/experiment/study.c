@@ -243,7 +243,7 @@ static ib_status check_base_used(const ib_study *study, const ib_yaml *yaml,
         int used = 0;
         for (size_t c = 0; c < study->cell_count && !used; ++c)
             used = study->cells[c].texts[index] == base->items[k]->text &&
-                   ib_option_applies(option, &study->cells[c].arguments.config);
+                   ib_option_applies(option, &study->cells[c].arguments.config.experiment);
         if (!used)
             return ib_yaml_fail(yaml, base->keys[k]->line, option->name, err,
                                 "has no effect in any cell: leave it out");
@@ -276,7 +276,7 @@ static ib_status read_select(ib_study *study, const ib_yaml *yaml, ib_error *err
                             "'%s' is not valid: give validation_accuracy or validation_loss",
                             select->text);
     for (size_t c = 0; c < study->cell_count; ++c)
-        if (study->cells[c].arguments.config.split == IB_CHOOSE_OFFICIAL)
+        if (study->cells[c].arguments.config.experiment.split == IB_CHOOSE_OFFICIAL)
             return ib_yaml_fail(yaml, select->line, "select", err,
                                 "the cell of line %zu has no validation images: give it split: "
                                 "70-10-20",
@@ -299,12 +299,12 @@ static ib_status override_cells(ib_study *study, const ib_yaml *yaml, const size
         for (size_t c = group->first_cell; c < group->first_cell + group->cell_count; ++c) {
             ib_study_cell *cell = &study->cells[c];
             int decides = option->kind == IB_OPTION_CHOICE;
-            if (!decides && !ib_option_applies(option, &cell->arguments.config))
+            if (!decides && !ib_option_applies(option, &cell->arguments.config.experiment))
                 continue;
             *used = 1;
             cell->texts[index] = text;
             cell->origins[index] = (unsigned char)origin;
-            cell->changed |= option->arithmetic || strcmp(option->name, "init-model") == 0;
+            cell->changed |= ib_option_is_hashed(option);
             if (decides) /* which options mean something may be others now */
                 IB_TRY(ib_study_resolve(yaml, cell, NULL, err));
         }

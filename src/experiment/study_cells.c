@@ -7,31 +7,16 @@
 
 #include "base/file.h"
 
-/* Options that change no bits and yet belong to a study. */
-static const char *const MACHINE_OPTIONS[] = {
-    "backend",         "isa",          "threads",          "cache-mb",
-    "test-batch-size", "log-interval", "checkpoint-every", NULL};
-
-static int listed(const char *const *names, const char *name) {
-    for (size_t i = 0; names[i] != NULL; ++i)
-        if (strcmp(names[i], name) == 0)
-            return 1;
-    return 0;
-}
-
 int ib_option_in_study(const ib_option *option) {
-    static const char *const OWN_KEYS[] = {"seed", NULL}; /* seeds: says it */
     if ((option->commands & IB_FOR_TRAIN) == 0 || option->kind == IB_OPTION_FLAG)
         return 0;
-    if (strcmp(option->name, "init-model") == 0)
-        return 1;
-    return (option->arithmetic && !listed(OWN_KEYS, option->name)) ||
-           listed(MACHINE_OPTIONS, option->name);
+    return option->study == IB_STUDY_HASHED ? ib_option_is_hashed(option)
+                                            : option->study != IB_STUDY_NEVER;
 }
 
 int ib_option_in_grid(const ib_option *option) {
-    static const char *const DISTINGUISH[] = {"backend", "init-model", NULL};
-    return ib_option_in_study(option) && (option->arithmetic || listed(DISTINGUISH, option->name));
+    return ib_option_in_study(option) &&
+           (ib_option_is_hashed(option) || option->study == IB_STUDY_MACHINE_GRID);
 }
 
 /* ---- options by key -----------------------------------------------------------------------------
@@ -295,7 +280,7 @@ ib_status ib_study_resolve(const ib_yaml *yaml, ib_study_cell *cell,
     for (size_t i = 0; status == IB_OK && (option = ib_option_at(i)) != NULL; ++i) {
         if (cell->texts[i] == NULL)
             continue;
-        if (cell->origins[i] != IB_FROM_CELL && !ib_option_applies(option, &deciding))
+        if (cell->origins[i] != IB_FROM_CELL && !ib_option_applies(option, &deciding.experiment))
             continue;
         if (cell->origins[i] != IB_FROM_COMMAND && environment_wins(option, environment))
             continue;

@@ -17,49 +17,6 @@ const ib_yaml_key IB_PUBLISHED_KEYS[] = {
 };
 enum { MAX_MATCHES = 65536 };
 
-static const ib_metric_info METRICS[] = {
-    {"test_accuracy", IB_UNIT_FRACTION, 1, "share of the test images"},
-    {"test_loss", IB_UNIT_PLAIN, 1, "mean over the test images"},
-    {"validation_accuracy", IB_UNIT_FRACTION, 1, "share of the validation images"},
-    {"validation_loss", IB_UNIT_PLAIN, 1, "mean over the validation images"},
-    {"epoch_train_loss", IB_UNIT_PLAIN, 1, "mean over an epoch's training images"},
-    {"macro_f1", IB_UNIT_FRACTION, 0, "mean F1 of the classes, test images"},
-    {"train_seconds", IB_UNIT_SECONDS, 1, "training only"},
-    {"epoch_seconds", IB_UNIT_SECONDS, 0, "training, by epoch: the mean"},
-    {"total_seconds", IB_UNIT_SECONDS, 0, "from start to end of the process"},
-    {"predict_seconds", IB_UNIT_SECONDS, 0, "all test images, model svm"},
-    {"images_per_second", IB_UNIT_PLAIN, 0, "training"},
-    {"speedup", IB_UNIT_RATIO, 0, "train_seconds of the cell of relative-to by this cell's"},
-    {"improvement", IB_UNIT_PLAIN, 0,
-     "test_accuracy less that of the cell of relative-to, in points"},
-    {"parameters", IB_UNIT_COUNT, 0, "trained numbers of the model"},
-    {"flops", IB_UNIT_COUNT, 0, "multiply-adds of one image, as counting tools print them"},
-    {"model_bytes", IB_UNIT_BYTES, 0, "size of model.safetensors"},
-    {"peak_rss_bytes", IB_UNIT_BYTES, 0, "greatest resident memory"},
-    {"run_seconds", IB_UNIT_SECONDS, 0, "of all processes that worked on the run"},
-    {"cpu_seconds", IB_UNIT_SECONDS, 0, "of all processes that worked on the run"},
-    {"cpu_percent_mean", IB_UNIT_PERCENT, 0, "cpu_seconds by run_seconds, 100 is one CPU"},
-    {"gpu_percent_mean", IB_UNIT_PERCENT, 0, "mean use of the GPUs"},
-    {"gpu_memory_bytes", IB_UNIT_BYTES, 0, "greatest memory in use on a GPU"},
-    {"watt_hours", IB_UNIT_WATT_HOURS, 0, "energy, measured or by --watts"},
-    {"cost_on_demand", IB_UNIT_MONEY, 0, "run_seconds by the price table"},
-    {"cost_spot", IB_UNIT_MONEY, 0, "run_seconds by the price table"},
-    {"cost_of_1000_runs", IB_UNIT_MONEY, 0, "on demand, or spot where there is no other price"},
-    {"support_vectors", IB_UNIT_COUNT, 0, "model svm"},
-};
-
-const ib_metric_info *ib_metric_at(size_t index) {
-    return index < sizeof METRICS / sizeof METRICS[0] ? &METRICS[index] : NULL;
-}
-
-const ib_metric_info *ib_metric_find(const char *name) {
-    const ib_metric_info *metric;
-    for (size_t i = 0; (metric = ib_metric_at(i)) != NULL; ++i)
-        if (strcmp(metric->name, name) == 0)
-            return metric;
-    return NULL;
-}
-
 /* ---- values with units --------------------------------------------------------------------------
  */
 
@@ -168,7 +125,7 @@ static int matches(const ib_study *study, const ib_criterion *wanted, const ib_s
     if (wanted->group != NULL && strcmp(study->groups[cell->group].name, wanted->group) != 0)
         return 0;
     for (size_t i = 0; i < wanted->option_count; ++i)
-        if (!ib_option_applies(wanted->options[i], &cell->arguments.config) ||
+        if (!ib_option_applies(wanted->options[i], &cell->arguments.config.experiment) ||
             !ib_option_same(wanted->options[i], &wanted->config, &cell->arguments.config))
             return 0;
     return 1;
@@ -256,7 +213,7 @@ static ib_status check_epochs(const ib_study *study, const ib_yaml *yaml,
         return ib_yaml_fail(yaml, published->line, published->metric->name, err,
                             "has no value after each epoch");
     for (size_t i = 0; published->epoch > 0 && i < published->cell_count; ++i) {
-        int64_t epochs = study->cells[published->cells[i]].arguments.config.epochs;
+        int64_t epochs = study->cells[published->cells[i]].arguments.config.experiment.epochs;
         if ((int64_t)published->epoch > epochs)
             return ib_yaml_fail(yaml, published->line, "epoch", err,
                                 "%zu is after the cell's last, %lld", published->epoch,
@@ -321,10 +278,10 @@ static const char *column_name(const void *context, size_t i) {
         return OWN[i];
     const ib_metric_info *metric;
     const ib_option *option;
+    i -= 4;
     for (size_t m = 0; (metric = ib_metric_at(m)) != NULL; ++m)
-        if (m + 4 == i)
+        if (i-- == 0)
             return metric->name;
-    i -= 4 + sizeof METRICS / sizeof METRICS[0];
     for (size_t row = 0; (option = ib_option_at(row)) != NULL; ++row)
         if (ib_option_in_grid(option) && i-- == 0)
             return option->name;

@@ -70,7 +70,7 @@ static int has_option(const ib_study *study, const ib_report_item *item, const i
     for (size_t g = 0; g < item->group_count; ++g) {
         const ib_study_group *group = &study->groups[item->groups[g]];
         for (size_t c = group->first_cell; c < group->first_cell + group->cell_count; ++c)
-            if (ib_option_applies(option, &study->cells[c].arguments.config))
+            if (ib_option_applies(option, &study->cells[c].arguments.config.experiment))
                 return 1;
     }
     return 0;

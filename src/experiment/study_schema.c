@@ -29,9 +29,10 @@ static void write_reference(ib_json *json, const char *key, const char *help, co
 
 static void write_choices(ib_json *json, const ib_option *option) {
     ib_json_open(json, "enum", '[');
-    for (const ib_choice *choice = option->choices; choice->name != NULL; ++choice)
-        if (choice->refusal == NULL)
-            ib_json_string(json, NULL, choice->name);
+    ib_choice choice;
+    for (size_t i = 0; (choice = option->choices(i)).name != NULL; ++i)
+        if (choice.refusal == NULL)
+            ib_json_string(json, NULL, choice.name);
     ib_json_close(json, ']');
 }
 

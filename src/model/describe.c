@@ -50,7 +50,8 @@ ib_network_memory ib_model_memory(const ib_model *model) {
 }
 
 uint64_t ib_model_update_bytes(const ib_model *model) {
-    const ib_config *config = model->config;
-    int states = config->optimizer != IB_SGD ? 2 : config->momentum != 0 ? 1 : 0;
+    const ib_experiment *experiment = model->experiment;
+    int states =
+        ib_optimizer_states((ib_optimizer_kind)experiment->optimizer, experiment->momentum != 0);
     return (uint64_t)ib_model_parameter_count(model) * (uint64_t)(3 + 2 * states) * sizeof(float);
 }

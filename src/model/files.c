@@ -8,15 +8,11 @@
 
 /* The optimiser's name for a state, NULL when it has none. */
 static const char *state_name(const ib_model *model, int state) {
-    switch ((ib_optimizer_kind)model->config->optimizer) {
-    case IB_ADADELTA:
-        return state == 0 ? "square_avg" : "acc_delta";
-    case IB_ADAM:
-        return state == 0 ? "exp_avg" : "exp_avg_sq";
-    case IB_SGD:
-        return state == 0 && model->config->momentum != 0 ? "momentum_buffer" : NULL;
-    }
-    return NULL;
+    const ib_experiment *experiment = model->experiment;
+    ib_optimizer_kind kind = (ib_optimizer_kind)experiment->optimizer;
+    return state < ib_optimizer_states(kind, experiment->momentum != 0)
+               ? ib_optimizer_at(kind)->states[state]
+               : NULL;
 }
 
 /* The tensors of a file, read from the model as they are written. */
@@ -117,7 +113,7 @@ static ib_status load(ib_model *model, const ib_safetensors *file, const char *p
     if (found->dtype != want->dtype || !same_shape(&found->shape, &want->shape))
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s: tensor %s has another type or shape than model %s wants", path, name,
-                       ib_model_kind_name((ib_model_kind)model->config->model));
+                       ib_model_kind_name((ib_model_kind)model->experiment->model));
     return ib_model_write(model, index, part, found->data, err);
 }
 
@@ -126,7 +122,7 @@ static ib_status check_tensor_count(const ib_model *model, const ib_safetensors 
     if (file->count == count)
         return IB_OK;
     return ib_fail(err, IB_ERROR_VERIFY, "%s holds %zu tensors where model %s has %zu", path,
-                   file->count, ib_model_kind_name((ib_model_kind)model->config->model), count);
+                   file->count, ib_model_kind_name((ib_model_kind)model->experiment->model), count);
 }
 
 ib_status ib_model_load(ib_model *model, const char *path, ib_error *err) {

@@ -10,65 +10,27 @@
 
 enum { SIDE = 28, CLASSES = 10 };
 
-const char *ib_model_kind_name(ib_model_kind kind) {
-    return ib_model_entry_of(kind)->name;
-}
-
-static double chosen_mean(const ib_config *config, double dataset_mean) {
-    switch ((ib_normalize_kind)config->normalize) {
-    case IB_NORMALIZE_UNIT:
-        return 0.0;
-    case IB_NORMALIZE_HALF:
-        return 0.5;
-    case IB_NORMALIZE_DATASET:
-        break;
-    }
-    return dataset_mean;
-}
-
-static double chosen_deviation(const ib_config *config, double dataset_deviation) {
-    switch ((ib_normalize_kind)config->normalize) {
-    case IB_NORMALIZE_UNIT:
-        return 1.0;
-    case IB_NORMALIZE_HALF:
-        return 0.5;
-    case IB_NORMALIZE_DATASET:
-        break;
-    }
-    return dataset_deviation;
-}
-
-void ib_chosen_normalization(const ib_config *config, double dataset_mean, double dataset_deviation,
-                             double *mean, double *deviation) {
-    *mean = chosen_mean(config, dataset_mean);
-    *deviation = chosen_deviation(config, dataset_deviation);
-}
-
-int ib_model_is_network(ib_model_kind kind) {
-    const ib_model_entry *entry = ib_model_entry_of(kind);
-    return entry->layers != NULL || entry->resnet != NULL;
-}
-
-ib_status ib_model_open(ib_backend *backend, const ib_config *config, double mean,
+ib_status ib_model_open(ib_backend *backend, const ib_experiment *experiment, double mean,
                         double standard_deviation, size_t max_batch, int training,
                         ib_model **result, ib_error *err) {
     *result = NULL;
     if (max_batch == 0 || max_batch > 65536)
         return ib_fail(err, IB_ERROR_USAGE, "a batch holds 1 to 65536 images, not %zu", max_batch);
-    if (!ib_model_is_network((ib_model_kind)config->model))
+    if (!ib_model_is_network((ib_model_kind)experiment->model))
         return ib_fail(err, IB_ERROR_USAGE, "%s is no network: only isobit train and test know it",
-                       ib_model_kind_name((ib_model_kind)config->model));
+                       ib_model_kind_name((ib_model_kind)experiment->model));
     ib_model *model = calloc(1, sizeof *model);
     if (model == NULL)
         return ib_fail_memory(err);
-    model->config = config;
-    ib_status status = ib_model_rows((ib_model_kind)config->model, &model->rows, err);
+    model->experiment = experiment;
+    ib_status status = ib_model_rows((ib_model_kind)experiment->model, &model->rows, err);
     if (status == IB_OK)
-        status = ib_network_open(&model->network, backend, model->rows.rows, SIDE, CLASSES,
-                                 (int64_t)max_batch, training, (ib_optimizer_kind)config->optimizer,
-                                 config->momentum != 0, err);
-    ib_normalization_table(chosen_mean(config, mean), chosen_deviation(config, standard_deviation),
-                           model->network.table);
+        status = ib_network_open(
+            &model->network, backend, model->rows.rows, SIDE, CLASSES, (int64_t)max_batch, training,
+            (ib_optimizer_kind)experiment->optimizer, experiment->momentum != 0, err);
+    ib_normalization_choose(ib_normalization_at((size_t)experiment->normalize), mean,
+                            standard_deviation, &mean, &standard_deviation);
+    ib_normalization_table(mean, standard_deviation, model->network.table);
     size_t count = 0;
     while (ib_network_parameter(&model->network, count) != NULL)
         ++count;
@@ -216,7 +178,7 @@ ib_status ib_model_gradients(ib_model *model, const uint8_t *const *images, cons
 }
 
 ib_status ib_model_update(ib_model *model, double learning_rate, uint64_t step, ib_error *err) {
-    ib_update scalars = ib_update_scalars(model->config, learning_rate, step);
+    ib_update scalars = ib_update_scalars(model->experiment, learning_rate, step);
     const char *bad = NULL;
     IB_TRY(ib_network_update(&model->network, &scalars, &bad, err));
     if (bad != NULL)

@@ -7,7 +7,7 @@
 
 #include "backend/backend.h"
 #include "base/sha256.h"
-#include "experiment/config.h"
+#include "catalog/experiment.h"
 #include "nn/network.h"
 #include "tensor/tensor.h"
 
@@ -20,19 +20,10 @@ typedef struct ib_tensor_info {
     int trained;      /* 0: kept by a normalisation; has a value, but no gradient or state */
 } ib_tensor_info;
 
-/* The name used on the command line and in file names: "cnn", "resnet18". */
-const char *ib_model_kind_name(ib_model_kind kind);
-
-/* Whether ib_model_open knows it; a support vector machine is of svm/. */
-int ib_model_is_network(ib_model_kind kind);
-/* What --normalize makes of the data set's mean and deviation. */
-void ib_chosen_normalization(const ib_config *config, double dataset_mean, double dataset_deviation,
-                             double *mean, double *deviation);
-
 /* Plans all memory for batches of up to max_batch images. training 0 leaves out gradients and
- * optimiser state. config gives model kind, optimiser, normalisation; mean and deviation are the
- * data set's. The backend outlives the model. The caller closes *model. */
-ib_status ib_model_open(ib_backend *backend, const ib_config *config, double mean,
+ * optimiser state. experiment gives model kind, optimiser, normalisation; mean and deviation are
+ * the data set's. The backend outlives the model. The caller closes *model. */
+ib_status ib_model_open(ib_backend *backend, const ib_experiment *experiment, double mean,
                         double standard_deviation, size_t max_batch, int training, ib_model **model,
                         ib_error *err);
 void ib_model_close(ib_model *model);

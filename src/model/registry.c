@@ -33,11 +33,11 @@ static const ib_resnet RESNET18 = {{2, 2, 2, 2}, 0};
 static const ib_resnet RESNET50 = {{3, 4, 6, 3}, 1};
 
 static const ib_model_entry MODELS[] = {
-    [IB_MODEL_CNN] = {"cnn", CNN, NULL},
-    [IB_MODEL_MLP] = {"mlp", MLP, NULL},
-    [IB_MODEL_RESNET18] = {"resnet18", NULL, &RESNET18},
-    [IB_MODEL_RESNET50] = {"resnet50", NULL, &RESNET50},
-    [IB_MODEL_SVM] = {"svm", NULL, NULL}, /* svm/ */
+    [IB_MODEL_CNN] = {CNN, NULL},
+    [IB_MODEL_MLP] = {MLP, NULL},
+    [IB_MODEL_RESNET18] = {NULL, &RESNET18},
+    [IB_MODEL_RESNET50] = {NULL, &RESNET50},
+    [IB_MODEL_SVM] = {NULL, NULL}, /* svm/ */
 };
 
 const ib_model_entry *ib_model_entry_of(ib_model_kind kind) {

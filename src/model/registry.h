@@ -2,7 +2,7 @@
 #ifndef IB_MODEL_REGISTRY_H
 #define IB_MODEL_REGISTRY_H
 
-#include "experiment/config.h"
+#include "catalog/experiment.h"
 #include "nn/network.h"
 
 /* A ResNet: blocks of each of its four stages; bottleneck: 1x1, 3x3, 1x1 in place of two 3x3. */
@@ -12,7 +12,6 @@ typedef struct ib_resnet {
 } ib_resnet;
 
 typedef struct ib_model_entry {
-    const char *name;
     const ib_layer_spec *layers; /* a table ended by a name of NULL, or */
     const ib_resnet *resnet;     /* what its rows follow from; neither: no network */
 } ib_model_entry;

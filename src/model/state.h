@@ -7,7 +7,7 @@
 #include "nn/network.h"
 
 struct ib_model {
-    const ib_config *config;
+    const ib_experiment *experiment;
     ib_rows rows;
     ib_network network;
     ib_tensor_info *tensors;

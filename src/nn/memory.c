@@ -148,7 +148,7 @@ static ib_status create_activations(ib_network *net, ib_error *err) {
 static int part_count(const ib_network *net) {
     if (!net->training)
         return 1;
-    return net->optimizer == IB_SGD ? (net->momentum ? 3 : 2) : 4;
+    return 2 + ib_optimizer_states(net->optimizer, net->momentum);
 }
 
 /* One arena for each part of the trained parameters, one for what normalisations keep. */

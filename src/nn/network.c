@@ -223,9 +223,9 @@ ib_status ib_network_backward(ib_network *net, const ib_pass *pass, size_t loss_
 /* ---- update -----------------------------------------------------------------------------------
  */
 
-static ib_status update_range(ib_network *net, const ib_update *scalars, int64_t first,
-                              int64_t count, ib_error *err) {
-    ib_update update = *scalars;
+static ib_status update_range(ib_network *net, const ib_update *step, int64_t first, int64_t count,
+                              ib_error *err) {
+    ib_update update = *step;
     ib_buffer part[IB_PARTS] = {{0}};
     size_t offset = (size_t)first * sizeof(float), bytes = (size_t)count * sizeof(float);
     update.count = count;
@@ -237,12 +237,14 @@ static ib_status update_range(ib_network *net, const ib_update *scalars, int64_t
     return ib_update_weights(net->backend, &update, &p, err);
 }
 
-ib_status ib_network_update(ib_network *net, const ib_update *update, ib_error *err) {
+ib_status ib_network_update(ib_network *net, const ib_update_scalars *scalars, uint32_t index,
+                            ib_error *err) {
+    ib_update update = {.kind = net->optimizer, .scalars = *scalars, .index = index};
     net->backend->label = "parameters";
-    if (update->weight_decay != 0) /* changes weights whose gradient is always +0 too */
-        return update_range(net, update, 0, (int64_t)(net->arena[0].bytes / sizeof(float)), err);
+    if (scalars->decays_all)
+        return update_range(net, &update, 0, (int64_t)(net->arena[0].bytes / sizeof(float)), err);
     for (size_t i = 0; i < net->live_count; ++i)
-        IB_TRY(update_range(net, update, net->live[i].first, net->live[i].count, err));
+        IB_TRY(update_range(net, &update, net->live[i].first, net->live[i].count, err));
     return IB_OK;
 }
 

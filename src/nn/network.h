@@ -5,6 +5,7 @@
 #define IB_NN_NETWORK_H
 
 #include "backend/backend.h"
+#include "catalog/experiment.h"
 #include "catalog/networks.h"
 
 typedef struct ib_layer_kind ib_layer_kind; /* nn/layer.h */
@@ -169,8 +170,9 @@ ib_status ib_network_forward(ib_network *network, size_t at, const ib_pass *pass
  * gradients of every parameter. */
 ib_status ib_network_backward(ib_network *network, const ib_pass *pass, size_t loss_at,
                               ib_error *err);
-/* One optimiser step. */
-ib_status ib_network_update(ib_network *network, const ib_update *update, ib_error *err);
+/* One optimiser step, the index-th of this call to ib_network_steps. */
+ib_status ib_network_update(ib_network *network, const ib_update_scalars *scalars, uint32_t index,
+                            ib_error *err);
 
 enum { IB_MOST_STEPS = 64 }; /* of one call */
 
@@ -227,9 +229,6 @@ double ib_normal_quantile(double probability);
 
 /* 256 values (v / 255 - mean) / deviation in binary64, rounded once. */
 void ib_normalization_table(double mean, double deviation, float table[256]);
-
-/* The scalars of step t = step + 1 (NUMERICS.md, "Optimisers"), from the configuration. */
-ib_update ib_update_scalars(const ib_config *config, double learning_rate, uint64_t step);
 
 /* Dense multiply-adds of one image, forward and for a whole training step; of one node. */
 uint64_t ib_network_macs(const ib_network *network, int whole_step);

@@ -11,8 +11,7 @@ static int64_t stored_index(const ib_parameter *p, int64_t o, int64_t i, int64_t
         return o;
     if (p->shape.rank == 2)
         return i * out16 + o;
-    int64_t ci = p->shape.extent[1], stored = ci == 1 ? 1 : ib_pad16(ci);
-    return ((y * p->shape.extent[3] + x) * stored + i) * out16 + o;
+    return ((y * p->shape.extent[3] + x) * p->stored_inputs + i) * out16 + o;
 }
 
 static void copy_parameter(const ib_parameter *p, float *stored, float *torch, int to_torch) {
@@ -99,41 +98,4 @@ void ib_initialize(uint64_t seed, uint32_t tensor, const ib_parameter *p, float 
 void ib_normalization_table(double mean, double deviation, float table[256]) {
     for (int v = 0; v < 256; ++v)
         table[v] = (float)(((double)v / 255.0 - mean) / deviation);
-}
-
-/* base^exponent by repeated squaring from the lowest bit: one defined order of binary64 products.
- */
-static double power(double base, uint64_t exponent) {
-    double result = 1.0;
-    for (; exponent != 0; exponent >>= 1) {
-        if (exponent & 1)
-            result = result * base;
-        base = base * base;
-    }
-    return result;
-}
-
-ib_update ib_update_scalars(const ib_config *config, double learning_rate, uint64_t step) {
-    ib_update u = {.kind = (ib_optimizer_kind)config->optimizer,
-                   .lr = (float)learning_rate,
-                   .weight_decay = (float)config->weight_decay,
-                   .eps = (float)config->eps};
-    switch (u.kind) {
-    case IB_ADADELTA:
-        u.rho = (float)config->rho;
-        u.one_minus_rho = (float)(1.0 - config->rho);
-        break;
-    case IB_SGD:
-        u.momentum = (float)config->momentum;
-        u.has_momentum = config->momentum != 0;
-        break;
-    case IB_ADAM:
-        u.beta1_complement = (float)(1.0 - config->beta1);
-        u.beta2 = (float)config->beta2;
-        u.beta2_complement = (float)(1.0 - config->beta2);
-        u.step_size = (float)(learning_rate / (1.0 - power(config->beta1, step + 1)));
-        u.root_correction = (float)(1.0 / sqrt(1.0 - power(config->beta2, step + 1)));
-        break;
-    }
-    return u;
 }

@@ -23,11 +23,9 @@ static ib_status one_step(ib_network *net, const ib_steps *s, size_t index, ib_e
     int replayed = 0;
     IB_TRY(net->backend->ops->step_begin(net->backend, &key, index, &replayed, err));
     if (!replayed) {
-        ib_update update = scalars->update;
-        update.index = (uint32_t)index;
         IB_TRY(ib_network_forward(net, at, &pass, err));
         IB_TRY(ib_network_backward(net, &pass, index, err));
-        IB_TRY(ib_network_update(net, &update, err));
+        IB_TRY(ib_network_update(net, &scalars->update, (uint32_t)index, err));
     }
     return net->backend->ops->step_end(net->backend, err);
 }

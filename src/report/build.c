@@ -97,7 +97,8 @@ static void number_configs(ib_builder *b) {
         char *key =
             ib_keep(b, ib_format("%zu\x1f%s", cell->group, cell->label != NULL ? cell->label : ""));
         for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
-            if (ib_option_in_grid(option) && ib_option_applies(option, &cell->arguments.config)) {
+            if (ib_option_in_grid(option) &&
+                ib_option_applies(option, &cell->arguments.config.experiment)) {
                 char *text = ib_keep(b, ib_option_text(option, &cell->arguments.config));
                 ib_extend(b, &key, "\x1f", text != NULL ? text : "");
                 free(text);

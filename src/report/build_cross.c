@@ -25,13 +25,6 @@ const char *ib_dimension_title(const char *dimension) {
     return dimension;
 }
 
-static const char *choice_name(const ib_option *option, int value) {
-    for (const ib_choice *choice = option->choices; choice->name != NULL; ++choice)
-        if (choice->value == value)
-            return choice->name;
-    return "";
-}
-
 /* Options of which 0 means: all of the part. */
 static int counts_images(const ib_option *option) {
     return strcmp(option->name, "train-size") == 0 ||
@@ -53,8 +46,10 @@ char *ib_option_text(const ib_option *option, const ib_config *config) {
     case IB_OPTION_DOUBLE:
         ib_print_double(*(const double *)at, number);
         return strdup(number);
-    case IB_OPTION_CHOICE:
-        return strdup(choice_name(option, *(const int *)at));
+    case IB_OPTION_CHOICE: {
+        const char *name = ib_option_value_name(option, *(const int *)at);
+        return strdup(name != NULL ? name : "");
+    }
     case IB_OPTION_NAME:
     case IB_OPTION_STRING:
     case IB_OPTION_NAME_OR_DOUBLE:
@@ -74,7 +69,7 @@ char *ib_dimension_text(const ib_study *study, size_t cell, size_t epoch, const 
     if (strcmp(dimension, "epoch") == 0)
         return ib_format("%zu", epoch);
     const ib_option *option = ib_option_find(dimension, strlen(dimension));
-    if (option == NULL || !ib_option_applies(option, &c->arguments.config))
+    if (option == NULL || !ib_option_applies(option, &c->arguments.config.experiment))
         return strdup("");
     return ib_option_text(option, &c->arguments.config);
 }
@@ -218,7 +213,8 @@ void ib_cross_make(ib_builder *b, const ib_report_item *item, const ib_axes *axe
         for (size_t c = group->first_cell; c < group->first_cell + group->cell_count; ++c) {
             const ib_config *config = &b->study->cells[c].arguments.config;
             /* What is not a network has no epochs: one line, for the end. */
-            size_t last = config->model == IB_MODEL_SVM ? 1 : (size_t)config->epochs;
+            size_t last =
+                config->experiment.model == IB_MODEL_SVM ? 1 : (size_t)config->experiment.epochs;
             if (axes->cells != NULL && !axes->cells[c])
                 continue;
             for (size_t e = by_epoch;

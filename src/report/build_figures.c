@@ -47,7 +47,7 @@ static char *panel_title(ib_builder *b, const ib_report_item *item, const ib_cro
                          size_t panel, const ib_metric_info *metric) {
     char *title = ib_tuple_text(b, &cross->panels, panel, 1);
     if (item->values.count > 1 && title != NULL)
-        ib_extend(b, &title, title[0] != '\0' ? ": " : "", ib_metric_title(metric));
+        ib_extend(b, &title, title[0] != '\0' ? ": " : "", metric->title);
     return title;
 }
 

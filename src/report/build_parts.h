@@ -104,8 +104,7 @@ double ib_published_difference(double ours, const ib_published *published);
 size_t *ib_bucket_published(ib_builder *b, ib_bucket bucket, const ib_metric_info *metric,
                             size_t *count);
 
-/* "test accuracy", and with its unit "test accuracy (%)". */
-const char *ib_metric_title(const ib_metric_info *metric);
+/* The title with its unit, "test accuracy (%)". */
 char *ib_metric_label(ib_builder *b, const ib_metric_info *metric);
 /* Without the unit. */
 char *ib_value_text(ib_builder *b, const ib_metric_info *metric, double value);

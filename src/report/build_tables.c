@@ -404,7 +404,7 @@ static void build_values(ib_builder *b, const ib_report_item *item, ib_report_ta
     if (best != NULL && d.cross.rows.count < all.rows.count && !b->failed) {
         char *why = ib_keep(b, ib_format("%zu of %zu lines are left out: their runs have no %s.",
                                          all.rows.count - d.cross.rows.count, all.rows.count,
-                                         ib_metric_title(ib_metric_find(b->study->select))));
+                                         ib_metric_find(b->study->select)->title));
         if (why != NULL)
             ib_extend(b, &table->missing, " ", why);
         free(why);
@@ -427,13 +427,13 @@ static void build_configuration(ib_builder *b, const ib_report_item *item, ib_re
     add_column(&d, IB_COLUMN_OURS, strdup("value"), strdup("value"));
     for (size_t i = 0; (option = ib_option_at(i)) != NULL && !b->failed; ++i) {
         const ib_study_cell *first = NULL;
-        int same = option->arithmetic && option->kind != IB_OPTION_FLAG;
+        int same = ib_option_is_arithmetic(option) && option->kind != IB_OPTION_FLAG;
         for (size_t g = 0; same && g < item->group_count; ++g) {
             const ib_study_group *group = &b->study->groups[item->groups[g]];
             for (size_t c = 0; same && c < group->cell_count; ++c) {
                 const ib_study_cell *cell = &b->study->cells[group->first_cell + c];
                 first = first != NULL ? first : cell;
-                same = ib_option_applies(option, &cell->arguments.config) &&
+                same = ib_option_applies(option, &cell->arguments.config.experiment) &&
                        ib_option_same(option, &first->arguments.config, &cell->arguments.config);
             }
         }

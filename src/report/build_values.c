@@ -104,7 +104,7 @@ static int fits_one(const ib_study *study, const ib_study_cell *cell, const char
         return strcmp(study->groups[cell->group].name, text) == 0;
     const ib_option *option = ib_option_find(key, strlen(key));
     ib_config config = {0};
-    int fits = option != NULL && ib_option_applies(option, &cell->arguments.config) &&
+    int fits = option != NULL && ib_option_applies(option, &cell->arguments.config.experiment) &&
                ib_option_set(option, text, key, &config, NULL) == IB_OK &&
                ib_option_same(option, &config, &cell->arguments.config);
     ib_config_free(&config);
@@ -115,9 +115,9 @@ static size_t likeness(const ib_study_cell *a, const ib_study_cell *b) {
     const ib_option *option;
     size_t same = 0;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
-        if (option->arithmetic)
-            same += ib_option_applies(option, &a->arguments.config) &&
-                    ib_option_applies(option, &b->arguments.config) &&
+        if (ib_option_is_arithmetic(option))
+            same += ib_option_applies(option, &a->arguments.config.experiment) &&
+                    ib_option_applies(option, &b->arguments.config.experiment) &&
                     ib_option_same(option, &a->arguments.config, &b->arguments.config);
     return same;
 }
@@ -177,7 +177,7 @@ double ib_published_difference(double ours, const ib_published *published) {
 
 /* A figure for the end of training also stands beside the last epoch, and the other way round. */
 static int is_at(const ib_published *published, const ib_study_cell *cell, size_t epoch) {
-    size_t last = (size_t)cell->arguments.config.epochs;
+    size_t last = (size_t)cell->arguments.config.experiment.epochs;
     if (published->epoch == epoch)
         return 1;
     return published->metric->by_epoch &&
@@ -208,51 +208,12 @@ size_t *ib_bucket_published(ib_builder *b, ib_bucket bucket, const ib_metric_inf
 /* ---- in words -----------------------------------------------------------------------------------
  */
 
-static const struct {
-    const char *name, *title;
-} METRIC_TITLES[] = {
-    {"test_accuracy", "test accuracy"},
-    {"test_loss", "test loss"},
-    {"validation_accuracy", "validation accuracy"},
-    {"validation_loss", "validation loss"},
-    {"epoch_train_loss", "training loss"},
-    {"macro_f1", "macro F1"},
-    {"train_seconds", "training time"},
-    {"epoch_seconds", "time an epoch"},
-    {"total_seconds", "total time"},
-    {"predict_seconds", "prediction time"},
-    {"images_per_second", "images/s"},
-    {"speedup", "speed-up"},
-    {"improvement", "improvement (points)"},
-    {"parameters", "parameters"},
-    {"flops", "multiply-adds"},
-    {"model_bytes", "model size"},
-    {"peak_rss_bytes", "peak memory"},
-    {"support_vectors", "support vectors"},
-    {"run_seconds", "time of a run"},
-    {"cpu_seconds", "CPU time"},
-    {"cpu_percent_mean", "mean CPU use"},
-    {"gpu_percent_mean", "mean GPU use"},
-    {"gpu_memory_bytes", "peak GPU memory"},
-    {"watt_hours", "energy"},
-    {"cost_on_demand", "cost on demand"},
-    {"cost_spot", "cost on spot"},
-    {"cost_of_1000_runs", "cost of 1,000 runs"},
-};
-
-const char *ib_metric_title(const ib_metric_info *metric) {
-    for (size_t i = 0; i < sizeof METRIC_TITLES / sizeof METRIC_TITLES[0]; ++i)
-        if (strcmp(METRIC_TITLES[i].name, metric->name) == 0)
-            return METRIC_TITLES[i].title;
-    return metric->name;
-}
-
 char *ib_metric_label(ib_builder *b, const ib_metric_info *metric) {
     static const char *const UNITS[] = {
         [IB_UNIT_FRACTION] = " (%)", [IB_UNIT_SECONDS] = " (s)",     [IB_UNIT_BYTES] = " (MB)",
         [IB_UNIT_PERCENT] = " (%)",  [IB_UNIT_WATT_HOURS] = " (Wh)", [IB_UNIT_MONEY] = NULL};
     const char *unit = UNITS[metric->unit] != NULL ? UNITS[metric->unit] : "";
-    const char *title = ib_metric_title(metric);
+    const char *title = metric->title;
     return ib_keep(b, metric->unit == IB_UNIT_MONEY && b->currency[0] != '\0'
                           ? ib_format("%s (%s)", title, b->currency)
                           : ib_format("%s%s", title, unit));
@@ -462,7 +423,6 @@ char *ib_config_text(ib_builder *b, size_t cell, const ib_text_list *but) {
 
 unsigned char *ib_best_cells(ib_builder *b, const ib_report_item *item, const ib_axes *axes) {
     const ib_metric_info *metric = ib_metric_find(b->study->select);
-    int less_is_better = strstr(metric->name, "loss") != NULL;
     unsigned char *chosen = calloc(b->study->cell_count + 1, 1);
     ib_cross cross;
     ib_axes open = *axes;
@@ -489,7 +449,7 @@ unsigned char *ib_best_cells(ib_builder *b, const ib_report_item *item, const ib
             ib_statistics s = {.mean = NAN};
             if (!known && same != NULL)
                 s = ib_bucket_statistics(b, item, (ib_bucket){same, of_config}, metric);
-            int better = less_is_better ? s.mean < best_mean : s.mean > best_mean;
+            int better = metric->less_is_better ? s.mean < best_mean : s.mean > best_mean;
             if (!isnan(s.mean) && (best == SIZE_MAX || better)) {
                 best = config;
                 best_mean = s.mean;

@@ -72,7 +72,7 @@ static void say_best_of(ib_builder *b, const ib_report_item *item, ib_bucket buc
     char *config = ib_config_text(b, cell, &but), *value = ib_value_text(b, by, chosen.mean);
     char *accuracy = ib_value_text(b, test, result.mean);
     const char *percent = by->unit == IB_UNIT_FRACTION ? " %" : "";
-    int loss = strstr(by->name, "loss") != NULL;
+    int less = by->less_is_better;
     if (b->failed || isnan(result.mean)) {
         free(config);
         free(value);
@@ -84,9 +84,9 @@ static void say_best_of(ib_builder *b, const ib_report_item *item, ib_bucket buc
         ib_format("%s%s%s configuration with the %s %s, %s%s, is %s. Its test accuracy "
                   "is %s %%.",
                   several ? "On " : "",
-                  several ? b->study->cells[cell].arguments.config.dataset : "",
-                  several ? " the" : "The", loss ? "lowest" : "highest", ib_metric_title(by), value,
-                  percent, config, accuracy),
+                  several ? b->study->cells[cell].arguments.config.experiment.dataset : "",
+                  several ? " the" : "The", less ? "lowest" : "highest", by->title, value, percent,
+                  config, accuracy),
         chosen.count == 1
             ? ib_format("one seed, chosen on validation images")
             : ib_format("means over %zu seeds, chosen on validation images", chosen.count));
@@ -112,7 +112,7 @@ static void say_best(ib_builder *b, const ib_report_item *everything) {
         ib_add_finding(
             b,
             ib_format("No configuration is chosen: no finished run has a %s.",
-                      ib_metric_title(ib_metric_find(b->study->select))),
+                      ib_metric_find(b->study->select)->title),
             ib_format("%zu finished run%s", b->report->finished, plural(b->report->finished)));
     ib_cross_free(&cross);
     ib_cross_free(&all);
@@ -367,16 +367,16 @@ static void say_agreement_of(ib_builder *b, const ib_metric_info *metric) {
         ib_add_finding(b,
                        ib_format("The %s measured here is %s times the published one, on other "
                                  "machines.",
-                                 ib_metric_title(metric), range != NULL ? range : ""),
+                                 metric->title, range != NULL ? range : ""),
                        basis);
         free(range);
     } else
         ib_add_finding(b,
                        ib_format("%zu of %zu published values of the %s are within %s of ours; the "
                                  "mean difference is %s, the largest %s%s.",
-                                 near, compared, ib_metric_title(metric),
-                                 is_share ? "0.5 points" : "0.01", mean != NULL ? mean : "",
-                                 most != NULL ? most : "", is_share ? " points" : ""),
+                                 near, compared, metric->title, is_share ? "0.5 points" : "0.01",
+                                 mean != NULL ? mean : "", most != NULL ? most : "",
+                                 is_share ? " points" : ""),
                        basis);
     free(mean);
     free(most);

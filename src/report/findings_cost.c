@@ -17,7 +17,7 @@ static const char *plural(size_t count) {
 }
 
 static int is_of(const ib_builder *b, size_t cell, const char *dataset) {
-    return strcmp(b->study->cells[cell].arguments.config.dataset, dataset) == 0;
+    return strcmp(b->study->cells[cell].arguments.config.experiment.dataset, dataset) == 0;
 }
 
 /* The configurations of a data set whose runs have both values; fresh memory. most: the most runs
@@ -152,9 +152,9 @@ static void say_cost(ib_builder *b) {
     const ib_study *study = b->study;
     int several = 0;
     for (size_t c = 1; c < study->cell_count; ++c)
-        several |= !is_of(b, c, study->cells[0].arguments.config.dataset);
+        several |= !is_of(b, c, study->cells[0].arguments.config.experiment.dataset);
     for (size_t c = 0; c < study->cell_count && !b->failed; ++c) {
-        const char *dataset = study->cells[c].arguments.config.dataset;
+        const char *dataset = study->cells[c].arguments.config.experiment.dataset;
         size_t before = 0;
         while (before < c && !is_of(b, before, dataset))
             ++before;

@@ -12,11 +12,11 @@ ib_status ib_bench_roofline(const ib_config *config, double seconds, FILE *out, 
 
 /* Training steps on generated images for about seconds: time, images per second, and the share of
  * the FMA peak measured in the same run, counted as the dense network's multiply-adds. Text, or one
- * JSON object with config->json. */
+ * JSON object with config->output.json. */
 ib_status ib_bench_step(const ib_config *config, double seconds, FILE *out, ib_error *err);
 
 /* Every operation of a training step: time, GFLOP/s, GB/s and its share of its own bound, and their
- * sum against the whole step. config->profile: also writes a Chrome/Perfetto trace there. */
+ * sum against the whole step. config->bench.profile: also writes a Chrome/Perfetto trace there. */
 ib_status ib_bench_ops(const ib_config *config, double seconds, FILE *out, ib_error *err);
 
 #endif

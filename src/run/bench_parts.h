@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 #include "backend/backend.h"
-#include "experiment/config.h"
+#include "catalog/machine.h"
 
-ib_status ib_bench_open_backend(const ib_config *config, ib_backend **backend, ib_error *err);
+ib_status ib_bench_open_backend(const ib_machine *machine, ib_backend **backend, ib_error *err);
 
 /* GFLOP/s of independent FMAs on `threads` threads at once, the best of 10 runs. */
 double ib_bench_fma_peak(ib_backend *backend, unsigned threads);

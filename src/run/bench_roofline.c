@@ -79,8 +79,8 @@ ib_status ib_bench_stream_rate(ib_backend *backend, size_t total_bytes, double s
     return status;
 }
 
-ib_status ib_bench_open_backend(const ib_config *config, ib_backend **backend, ib_error *err) {
-    ib_backend_options options = {config->backend, config->isa, (unsigned)config->threads};
+ib_status ib_bench_open_backend(const ib_machine *machine, ib_backend **backend, ib_error *err) {
+    ib_backend_options options = {machine->backend, machine->isa, (unsigned)machine->threads};
     return ib_backend_open(&options, backend, err);
 }
 
@@ -99,14 +99,14 @@ ib_status ib_bench_print_json(json_t *object, FILE *out, ib_error *err) {
 ib_status ib_bench_roofline(const ib_config *config, double seconds, FILE *out, ib_error *err) {
     ib_backend *backend = NULL;
     double one = 0, all = 0, memory = 0, cache = 0;
-    IB_TRY(ib_bench_open_backend(config, &backend, err));
+    IB_TRY(ib_bench_open_backend(&config->machine, &backend, err));
     unsigned threads = backend->info.threads;
     one = ib_bench_fma_peak(backend, 1);
     all = ib_bench_fma_peak(backend, threads);
     ib_status status = ib_bench_stream_rate(backend, (size_t)512 << 20, seconds / 2, &memory, err);
     if (status == IB_OK)
         status = ib_bench_stream_rate(backend, (size_t)1 << 20, seconds / 2, &cache, err);
-    if (status == IB_OK && config->json)
+    if (status == IB_OK && config->output.json)
         status = ib_bench_print_json(
             json_pack("{s:s, s:s, s:i, s:f, s:f, s:f, s:f}", "backend", backend->info.name, "isa",
                       backend->info.isa, "threads", (int)threads, "fma_peak_gflops_one_thread", one,

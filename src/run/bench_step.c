@@ -63,7 +63,7 @@ static ib_status source_open(struct source *source, size_t batch, ib_error *err)
 
 static ib_status one_step(ib_model *model, const ib_config *config, struct source *source,
                           uint64_t step, double *milliseconds, ib_error *err) {
-    size_t batch = (size_t)config->batch_size;
+    size_t batch = (size_t)config->experiment.batch_size;
     for (size_t i = 0; i < batch; ++i) {
         size_t at = (step * batch + i) * 7919 % BENCH_IMAGES;
         source->images[i] = source->pixels + at * IB_IMAGE_PIXELS;
@@ -71,8 +71,9 @@ static ib_status one_step(ib_model *model, const ib_config *config, struct sourc
     }
     float loss;
     double start = ib_seconds();
-    ib_status status = ib_model_train_step(model, source->images, source->chosen, batch,
-                                           config->seed, step, config->lr, &loss, err);
+    ib_status status =
+        ib_model_train_step(model, source->images, source->chosen, batch, config->experiment.seed,
+                            step, config->experiment.lr, &loss, err);
     *milliseconds = 1e3 * (ib_seconds() - start);
     return status;
 }
@@ -95,23 +96,24 @@ static ib_status report_steps(const ib_config *config, const ib_backend *backend
                               const struct ceilings *ceilings, FILE *out, ib_error *err) {
     double median = timing->milliseconds[timing->count / 2], least = timing->milliseconds[0];
     double late = timing->milliseconds[timing->count * 9 / 10];
-    double gflop = 2e-9 * (double)ib_model_macs_step(model) * (double)config->batch_size;
-    double images = 1e3 * (double)config->batch_size / median;
+    double gflop = 2e-9 * (double)ib_model_macs_step(model) * (double)config->experiment.batch_size;
+    double images = 1e3 * (double)config->experiment.batch_size / median;
     double peak = ceilings->fma_gflops, share = gflop / (median * 1e-3) / peak;
     double update_ms = (double)ib_model_update_bytes(model) / ceilings->memory_gb_s / 1e6;
     double floor_ms = 1e3 * gflop / peak + update_ms;
-    if (config->json)
+    if (config->output.json)
         return ib_bench_print_json(
             json_pack("{s:s, s:I, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, "
                       "s:f, s:I}",
-                      "model", ib_model_kind_name((ib_model_kind)config->model), "batch_size",
-                      (json_int_t)config->batch_size, "backend", backend->info.name, "isa",
-                      backend->info.isa, "threads", (int)backend->info.threads, "steps",
-                      (int)timing->count, "step_ms_median", median, "step_ms_min", least,
-                      "step_ms_p90", late, "images_per_second", images, "dense_gflop_per_step",
-                      gflop, "fma_peak_gflops", peak, "fma_peak_fraction", share, "memory_gb_per_s",
-                      ceilings->memory_gb_s, "floor_step_ms", floor_ms, "floor_fraction",
-                      floor_ms / median, "peak_rss_bytes", (json_int_t)timing->peak_rss_bytes),
+                      "model", ib_model_kind_name((ib_model_kind)config->experiment.model),
+                      "batch_size", (json_int_t)config->experiment.batch_size, "backend",
+                      backend->info.name, "isa", backend->info.isa, "threads",
+                      (int)backend->info.threads, "steps", (int)timing->count, "step_ms_median",
+                      median, "step_ms_min", least, "step_ms_p90", late, "images_per_second",
+                      images, "dense_gflop_per_step", gflop, "fma_peak_gflops", peak,
+                      "fma_peak_fraction", share, "memory_gb_per_s", ceilings->memory_gb_s,
+                      "floor_step_ms", floor_ms, "floor_fraction", floor_ms / median,
+                      "peak_rss_bytes", (json_int_t)timing->peak_rss_bytes),
             out, err);
     fprintf(
         out,
@@ -124,10 +126,11 @@ static ib_status report_steps(const ib_config *config, const ib_backend *backend
         "floor       %8.3f ms: dense work at the peak, %.1f MB of the update at %.1f GB/s; the\n"
         "            step is at %.1f %% of it\n"
         "memory      %8.1f MB at most\n",
-        ib_model_kind_name((ib_model_kind)config->model), (long long)config->batch_size,
-        backend->info.isa, backend->info.threads, timing->count, median, least, late, images, gflop,
-        peak, 100 * share, floor_ms, 1e-6 * (double)ib_model_update_bytes(model),
-        ceilings->memory_gb_s, 100 * floor_ms / median, 1e-6 * (double)timing->peak_rss_bytes);
+        ib_model_kind_name((ib_model_kind)config->experiment.model),
+        (long long)config->experiment.batch_size, backend->info.isa, backend->info.threads,
+        timing->count, median, least, late, images, gflop, peak, 100 * share, floor_ms,
+        1e-6 * (double)ib_model_update_bytes(model), ceilings->memory_gb_s, 100 * floor_ms / median,
+        1e-6 * (double)timing->peak_rss_bytes);
     return IB_OK;
 }
 
@@ -136,8 +139,8 @@ static ib_status bench_model(const ib_config *config, ib_backend *backend, ib_mo
                              FILE *out, ib_error *err) {
     double before = 0, after = 0;
     unsigned threads = backend->info.threads;
-    IB_TRY(ib_model_initialize(model, config->seed, err));
-    IB_TRY(source_open(source, (size_t)config->batch_size, err));
+    IB_TRY(ib_model_initialize(model, config->experiment.seed, err));
+    IB_TRY(source_open(source, (size_t)config->experiment.batch_size, err));
     before = ib_bench_fma_peak(backend, threads);
     IB_TRY(time_steps(model, config, source, seconds, timing, err));
     timing->peak_rss_bytes = ib_peak_rss_bytes();
@@ -152,8 +155,8 @@ static ib_status profile_model(const ib_config *config, ib_backend *backend, ib_
     ib_bench_limits limits = {0};
     unsigned threads = backend->info.threads;
     double ignored;
-    IB_TRY(ib_model_initialize(model, config->seed, err));
-    IB_TRY(source_open(source, (size_t)config->batch_size, err));
+    IB_TRY(ib_model_initialize(model, config->experiment.seed, err));
+    IB_TRY(source_open(source, (size_t)config->experiment.batch_size, err));
     limits.fma_gflops = ib_bench_fma_peak(backend, threads);
     IB_TRY(ib_bench_stream_rate(backend, (size_t)512 << 20, 0.5, &limits.memory_gb_s, err));
     IB_TRY(ib_bench_stream_rate(backend, (size_t)1 << 20, 0.2, &limits.cache_gb_s, err));
@@ -170,9 +173,9 @@ static ib_status profile_model(const ib_config *config, ib_backend *backend, ib_
             status = ib_bench_profile_step(profile, milliseconds, err);
     }
     if (status == IB_OK)
-        status = ib_bench_profile_report(profile, &limits, config->json, out, err);
-    if (status == IB_OK && config->profile != NULL)
-        status = ib_bench_profile_trace(profile, config->profile, err);
+        status = ib_bench_profile_report(profile, &limits, config->output.json, out, err);
+    if (status == IB_OK && config->bench.profile != NULL)
+        status = ib_bench_profile_trace(profile, config->bench.profile, err);
     ib_bench_profile_close(profile);
     return status;
 }
@@ -180,8 +183,8 @@ static ib_status profile_model(const ib_config *config, ib_backend *backend, ib_
 static ib_status open_model(const ib_config *config, ib_backend *backend, ib_model **model,
                             ib_error *err) {
     const ib_dataset_info *digits = ib_dataset_find("digits");
-    IB_TRY(ib_model_open(backend, config, digits->mean, digits->standard_deviation,
-                         (size_t)config->batch_size, 1, model, err));
+    IB_TRY(ib_model_open(backend, &config->experiment, digits->mean, digits->standard_deviation,
+                         (size_t)config->experiment.batch_size, 1, model, err));
     return ib_check_model_memory(*model, err);
 }
 
@@ -190,7 +193,7 @@ ib_status ib_bench_step(const ib_config *config, double seconds, FILE *out, ib_e
     ib_model *model = NULL;
     struct timing timing = {.capacity = 1 << 20};
     struct source source = {0};
-    IB_TRY(ib_bench_open_backend(config, &backend, err));
+    IB_TRY(ib_bench_open_backend(&config->machine, &backend, err));
     timing.milliseconds = malloc(timing.capacity * sizeof *timing.milliseconds);
     ib_status status = timing.milliseconds == NULL ? ib_fail_memory(err) : IB_OK;
     if (status == IB_OK)
@@ -199,7 +202,7 @@ ib_status ib_bench_step(const ib_config *config, double seconds, FILE *out, ib_e
         status = bench_model(config, backend, model, &source, &timing, seconds, out, err);
     source_close(&source);
     source = (struct source){0};
-    if (status == IB_OK && config->profile != NULL)
+    if (status == IB_OK && config->bench.profile != NULL)
         status = profile_model(config, backend, model, &source, 0.5, out, err);
     source_close(&source);
     free(timing.milliseconds);
@@ -212,7 +215,7 @@ ib_status ib_bench_ops(const ib_config *config, double seconds, FILE *out, ib_er
     ib_backend *backend = NULL;
     ib_model *model = NULL;
     struct source source = {0};
-    IB_TRY(ib_bench_open_backend(config, &backend, err));
+    IB_TRY(ib_bench_open_backend(&config->machine, &backend, err));
     ib_status status = open_model(config, backend, &model, err);
     if (status == IB_OK)
         status = profile_model(config, backend, model, &source, seconds, out, err);

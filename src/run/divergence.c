@@ -98,16 +98,16 @@ static ib_status rerun_as_recorded(search *s, int which, ib_rerun *rerun) {
     const json_t *environment = json_object_get(record, "environment");
     const char *isa = ib_json_text_at(environment, "isa", NULL);
     ib_config *config = &s->arguments->config;
-    char *own_isa = config->isa, *recorded = isa == NULL ? NULL : strdup(isa);
-    int64_t own_threads = config->threads;
+    char *own_isa = config->machine.isa, *recorded = isa == NULL ? NULL : strdup(isa);
+    int64_t own_threads = config->machine.threads;
     if (recorded == NULL)
         return IB_ERROR_UNAVAILABLE;
-    config->isa = recorded;
-    config->threads = json_integer_value(json_object_get(environment, "threads"));
+    config->machine.isa = recorded;
+    config->machine.threads = json_integer_value(json_object_get(environment, "threads"));
     ib_status status = ib_rerun_to(config, s->context,
                                    ib_json_text_at(record, "experiment_sha256", NULL), rerun, NULL);
-    config->isa = own_isa;
-    config->threads = own_threads;
+    config->machine.isa = own_isa;
+    config->machine.threads = own_threads;
     free(recorded);
     return status;
 }

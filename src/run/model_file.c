@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "experiment/options.h"
 #include "tensor/safetensors.h"
 
 ib_status ib_model_file_path(const char *given, char **path, ib_error *err) {
@@ -37,15 +36,16 @@ static int fits(const ib_model *model, const ib_safetensors *file) {
 }
 
 /* Each kind is tried: planning one costs address space, no memory. */
-static ib_status find_kind(const ib_safetensors *file, ib_backend *backend, ib_config *config,
-                           double mean, double standard_deviation, size_t max_batch,
-                           ib_model **model, ib_error *err) {
-    const ib_option *option = ib_option_find("model", strlen("model"));
-    for (const ib_choice *kind = option->choices; kind->name != NULL; ++kind) {
-        if (kind->refusal != NULL || !ib_model_is_network((ib_model_kind)kind->value))
+static ib_status find_kind(const ib_safetensors *file, ib_backend *backend,
+                           ib_experiment *experiment, double mean, double standard_deviation,
+                           size_t max_batch, ib_model **model, ib_error *err) {
+    const ib_model_info *row;
+    for (size_t kind = 0; (row = ib_model_at(kind)) != NULL; ++kind) {
+        if (!row->is_network)
             continue;
-        config->model = kind->value;
-        IB_TRY(ib_model_open(backend, config, mean, standard_deviation, max_batch, 0, model, err));
+        experiment->model = (int)kind;
+        IB_TRY(
+            ib_model_open(backend, experiment, mean, standard_deviation, max_batch, 0, model, err));
         if (fits(*model, file))
             return IB_OK;
         ib_model_close(*model);
@@ -54,14 +54,14 @@ static ib_status find_kind(const ib_safetensors *file, ib_backend *backend, ib_c
     return IB_OK;
 }
 
-ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_config *config, double mean,
-                             double standard_deviation, size_t max_batch, ib_model **model,
-                             ib_error *err) {
+ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_experiment *experiment,
+                             double mean, double standard_deviation, size_t max_batch,
+                             ib_model **model, ib_error *err) {
     *model = NULL;
     ib_safetensors file;
     IB_TRY(ib_safetensors_open(path, &file, err));
     ib_status status =
-        find_kind(&file, backend, config, mean, standard_deviation, max_batch, model, err);
+        find_kind(&file, backend, experiment, mean, standard_deviation, max_batch, model, err);
     if (status == IB_OK && *model == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY,
                          "%s is no model of this version: its %zu tensors (%s, ...) fit none; "

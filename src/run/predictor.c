@@ -38,12 +38,12 @@ static ib_status open_parts(ib_predictor *predictor, const char *path,
     IB_TRY(set_option("dataset", options->dataset, config, err));
     IB_TRY(set_option("normalize", options->normalize, config, err));
     IB_TRY(set_option("isa", options->isa, config, err));
-    const ib_dataset_info *info = ib_dataset_find(config->dataset);
+    const ib_dataset_info *info = ib_dataset_find(config->experiment.dataset);
     if (info == NULL)
-        return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->dataset);
-    ib_backend_options machine = {config->backend, config->isa, options->threads};
+        return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->experiment.dataset);
+    ib_backend_options machine = {config->machine.backend, config->machine.isa, options->threads};
     IB_TRY(ib_backend_open(&machine, &predictor->backend, err));
-    return ib_open_model_file(path, predictor->backend, config, info->mean,
+    return ib_open_model_file(path, predictor->backend, &config->experiment, info->mean,
                               info->standard_deviation, PREDICTOR_BATCH, &predictor->model, err);
 }
 

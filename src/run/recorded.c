@@ -59,6 +59,16 @@ ib_status ib_adopt_option(const char *name, const json_t *configuration, const c
     return adopt_value(option, value_of(option, configuration), path, &arguments->config, err);
 }
 
+ib_status ib_adopt_options(const json_t *configuration, const char *path, ib_arguments *arguments,
+                           ib_error *err) {
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
+        if ((option->from_record & arguments->command->bit) != 0 &&
+            ib_option_applies(option, &arguments->config.experiment))
+            IB_TRY(ib_adopt_option(option->name, configuration, path, arguments, err));
+    return IB_OK;
+}
+
 /* The option's value as the canonical form has it; fresh memory. */
 static char *written(const ib_option *option, const ib_config *config) {
     char *text = NULL;
@@ -72,19 +82,12 @@ static char *written(const ib_option *option, const ib_config *config) {
     return text;
 }
 
-static int is_listed(const char *name, const char *const *list) {
-    for (size_t i = 0; list != NULL && list[i] != NULL; ++i)
-        if (strcmp(list[i], name) == 0)
-            return 1;
-    return 0;
-}
-
 static ib_status adopt_arithmetic(const ib_option *option, const json_t *canonical,
                                   const char *path, const char *const *changeable,
                                   ib_arguments *arguments, ib_error *err) {
     int given = arguments->sources[ib_option_index(option)] == IB_FROM_FLAG;
     const json_t *value = value_of(option, canonical);
-    if (given && is_listed(option->name, changeable))
+    if (given && changeable != NULL && ib_is_listed(changeable, option->name))
         return IB_OK;
     char *before = given ? written(option, &arguments->config) : NULL;
     ib_status status = IB_OK;
@@ -138,7 +141,7 @@ ib_status ib_adopt_experiment(const json_t *record, const char *path, const char
                                        *experiment_sha256, path, &canonical, err);
     const ib_option *option;
     for (size_t i = 0; status == IB_OK && (option = ib_option_at(i)) != NULL; ++i)
-        if (option->arithmetic)
+        if (ib_option_is_arithmetic(option))
             status = adopt_arithmetic(option, canonical, path, changeable, arguments, err);
     json_decref(canonical);
     return status;
@@ -150,8 +153,8 @@ static char *record_beside(const char *path) {
     return ib_format("%.*srun.json", slash == NULL ? 0 : (int)(slash - path) + 1, path);
 }
 
-ib_status ib_adopt_beside(const char *model_path, const char *sha256, const char *const *names,
-                          ib_arguments *arguments, FILE *log, int *adopted, ib_error *err) {
+ib_status ib_adopt_beside(const char *model_path, const char *sha256, ib_arguments *arguments,
+                          FILE *log, int *adopted, ib_error *err) {
     char *path = record_beside(model_path);
     if (path == NULL)
         return ib_fail_memory(err);
@@ -167,9 +170,9 @@ ib_status ib_adopt_beside(const char *model_path, const char *sha256, const char
                         "it was changed after the run; move it elsewhere to use it all the "
                         "same",
                         model_path, sha256, path, recorded);
-        for (size_t i = 0; status == IB_OK && names[i] != NULL; ++i)
-            status = ib_adopt_option(names[i], configuration, path, arguments, err);
-        if (status == IB_OK && !arguments->config.json)
+        if (status == IB_OK)
+            status = ib_adopt_options(configuration, path, arguments, err);
+        if (status == IB_OK && !arguments->config.output.json)
             fprintf(log, "options not given are taken from %s\n", path);
     }
     if (adopted != NULL)

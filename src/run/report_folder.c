@@ -69,7 +69,7 @@ static ib_status take_texts(ib_report_material *m, const json_t *configuration, 
                             ib_error *err) {
     const ib_option *option;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
-        if (!option->arithmetic || option->kind == IB_OPTION_FLAG)
+        if (!ib_option_is_arithmetic(option) || option->kind == IB_OPTION_FLAG)
             continue;
         char *key = ib_option_key(option);
         if (key == NULL)

@@ -84,13 +84,13 @@ static ib_status find_costs(ib_report_material *material, ib_error *err) {
     IB_TRY(ib_backend_open(&options, &backend, err));
     for (size_t c = 0; status == IB_OK && c < study->cell_count; ++c) {
         const ib_config *config = &study->cells[c].arguments.config;
-        int kind = config->model;
+        int kind = config->experiment.model;
         if (!known[kind]) {
             ib_model *model = NULL;
             known[kind] = 1;
             parameters[kind] = flops[kind] = NAN;
             if (ib_model_is_network((ib_model_kind)kind))
-                status = ib_model_open(backend, config, 0.0, 1.0, 1, 0, &model, err);
+                status = ib_model_open(backend, &config->experiment, 0.0, 1.0, 1, 0, &model, err);
             if (model != NULL) {
                 parameters[kind] = (double)ib_model_parameter_count(model);
                 flops[kind] = 0;
@@ -272,8 +272,8 @@ static ib_status gather_study_folder(const ib_arguments *arguments, const ib_run
         (material->runs_dir = parent_of(folder)) == NULL)
         return ib_fail_memory(err);
     return gather_study(
-        path, material->runs_dir != NULL ? material->runs_dir : arguments->config.runs_dir,
-        arguments->config.data_dir, material, err);
+        path, material->runs_dir != NULL ? material->runs_dir : arguments->config.record.runs_dir,
+        arguments->config.data.dir, material, err);
 }
 
 static ib_status gather(const ib_arguments *arguments, const ib_run_context *context,
@@ -287,7 +287,7 @@ static ib_status gather(const ib_arguments *arguments, const ib_run_context *con
     if (!is_directory(operand)) {
         IB_TRY(ib_study_read(operand, arguments->words + 1, arguments->word_count - 1,
                              context->environment, &material->study, err));
-        return gather_study(operand, arguments->config.runs_dir, arguments->config.data_dir,
+        return gather_study(operand, arguments->config.record.runs_dir, arguments->config.data.dir,
                             material, err);
     }
     char *path = ib_path_join(operand, "study.json");
@@ -315,8 +315,9 @@ static char *command_text(const ib_arguments *arguments) {
     const ib_config *config = &arguments->config;
     const struct {
         const char *name, *value;
-    } flags[] = {
-        {"runs-dir", config->runs_dir}, {"prices", config->prices}, {"machine", config->machine}};
+    } flags[] = {{"runs-dir", config->record.runs_dir},
+                 {"prices", config->pricing.table},
+                 {"machine", config->pricing.machine}};
     char *text = strdup("isobit report"), watts[IB_DOUBLE_TEXT];
     for (size_t i = 0; i < arguments->word_count; ++i)
         add_word(&text, " ", arguments->words[i]);
@@ -325,8 +326,8 @@ static char *command_text(const ib_arguments *arguments) {
             add_word(&text, " --", flags[i].name);
             add_word(&text, " ", flags[i].value);
         }
-    if (config->watts > 0) {
-        ib_print_double(config->watts, watts);
+    if (config->pricing.watts > 0) {
+        ib_print_double(config->pricing.watts, watts);
         add_word(&text, " --watts ", watts);
     }
     return text;
@@ -338,23 +339,24 @@ static ib_status find_prices(const ib_arguments *arguments, const ib_run_context
     const ib_config *config = &arguments->config;
     int named = ib_arguments_source(arguments, "prices") != IB_FROM_DEFAULT;
     if (!ib_study_shows_costs(&material->study)) {
-        if (named || config->machine != NULL || config->watts > 0)
+        if (named || config->pricing.machine != NULL || config->pricing.watts > 0)
             fprintf(context->log, "note: no table or figure of this report shows costs\n");
         return IB_OK;
     }
-    material->pricing = (ib_report_pricing){.watts = config->watts, .table = config->prices};
+    material->pricing =
+        (ib_report_pricing){.watts = config->pricing.watts, .table = config->pricing.table};
     material->input.pricing = &material->pricing;
-    if (!named && config->machine == NULL && !ib_path_exists(config->prices))
+    if (!named && config->pricing.machine == NULL && !ib_path_exists(config->pricing.table))
         return IB_OK;
-    IB_TRY(ib_prices_read(config->prices, &material->prices, err));
+    IB_TRY(ib_prices_read(config->pricing.table, &material->prices, err));
     material->pricing.prices = &material->prices;
-    if (config->machine == NULL)
+    if (config->pricing.machine == NULL)
         return IB_OK;
-    material->pricing.price = ib_price_named(&material->prices, config->machine);
+    material->pricing.price = ib_price_named(&material->prices, config->pricing.machine);
     return material->pricing.price != NULL
                ? IB_OK
-               : ib_fail(err, IB_ERROR_USAGE, "--machine: %s has no row named '%s'", config->prices,
-                         config->machine);
+               : ib_fail(err, IB_ERROR_USAGE, "--machine: %s has no row named '%s'",
+                         config->pricing.table, config->pricing.machine);
 }
 
 ib_status ib_report_gather(const ib_arguments *arguments, const ib_run_context *context,

@@ -47,8 +47,9 @@ static ib_status train(const ib_config *config, const ib_run_context *context, i
     ib_train_result *result = calloc(1, sizeof *result);
     if (result == NULL)
         return ib_fail_memory(err);
-    ib_status status = ib_train(session->model, config, &session->dataset, &session->split, NULL,
-                                &observer, result, err);
+    ib_status status =
+        ib_train(session->model, &config->experiment, (size_t)config->machine.test_batch_size,
+                 &session->dataset, &session->split, NULL, &observer, result, err);
     free(result);
     if (rerun->bits != NULL && (status == IB_OK || status == IB_INTERRUPTED))
         return IB_OK;

@@ -46,7 +46,7 @@ ib_status ib_run_report(const ib_arguments *arguments, const ib_run_context *con
 /* Sends records to an MLflow server; IB_ERROR_RUNTIME when some could not be sent. */
 ib_status ib_run_sync(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
 ib_status ib_run_data(const ib_arguments *arguments, const ib_run_context *context, ib_error *err);
-/* With config->measure also the floor of a training step on this machine. */
+/* With config->output.measure also the floor of a training step on this machine. */
 ib_status ib_run_describe(const ib_config *config, const ib_run_context *context, ib_error *err);
 ib_status ib_run_devices(const ib_config *config, const ib_run_context *context, ib_error *err);
 

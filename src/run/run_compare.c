@@ -29,7 +29,7 @@ static ib_status compare(const ib_comparison *comparison, ib_arguments *argument
                          const ib_run_context *context, ib_error *err) {
     size_t first = 0, second = 0, agreements = ib_comparison_agreements(comparison);
     json_t *divergence = NULL;
-    int json = arguments->config.json;
+    int json = arguments->config.output.json;
     if (!json)
         IB_TRY(ib_comparison_print(comparison, context->out, err));
     ib_status status = IB_OK;

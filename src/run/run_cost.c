@@ -126,7 +126,7 @@ static ib_status print_json(const costs *all, FILE *out, ib_error *err) {
 }
 
 static ib_status collect(costs *all, const ib_arguments *arguments, ib_error *err) {
-    const char *machine = arguments->config.machine;
+    const char *machine = arguments->config.pricing.machine;
     if (machine != NULL && (all->price = ib_price_named(all->prices, machine)) == NULL)
         return ib_fail(err, IB_ERROR_USAGE, "--machine: %s has no row named '%s'",
                        all->prices->yaml.name, machine);
@@ -142,13 +142,13 @@ static ib_status collect(costs *all, const ib_arguments *arguments, ib_error *er
 
 ib_status ib_run_cost(const ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
     ib_prices prices = {0};
-    costs all = {.prices = &prices, .watts = arguments->config.watts};
-    ib_status status = ib_prices_read(arguments->config.prices, &prices, err);
+    costs all = {.prices = &prices, .watts = arguments->config.pricing.watts};
+    ib_status status = ib_prices_read(arguments->config.pricing.table, &prices, err);
     if (status == IB_OK)
         status = collect(&all, arguments, err);
     if (status == IB_OK && all.count > 0)
         qsort(all.rows, all.count, sizeof *all.rows, ib_cost_order);
-    if (status == IB_OK && arguments->config.json)
+    if (status == IB_OK && arguments->config.output.json)
         status = print_json(&all, context->out, err);
     else if (status == IB_OK)
         print_table(&all, context->out);

@@ -18,11 +18,11 @@ static void show(const ib_dataset_info *info, const char *data_dir, FILE *out) {
         fprintf(out, "  mirror %s\n", info->mirrors[i]);
     char *directory = ib_path_join(data_dir, info->name);
     for (int role = 0; role < IB_FILE_ROLES; ++role) {
-        const char *name = ib_dataset_file_name((ib_file_role)role);
+        const char *name = ib_dataset_file_name(info, (ib_file_role)role);
         char *path = directory == NULL ? NULL : ib_path_join(directory, name);
         fprintf(out, "  %-24s %9llu bytes  sha256 %s  %s\n", name,
-                (unsigned long long)info->bytes[role], info->sha256[role],
-                path != NULL && ib_path_exists(path) ? "present" : "absent");
+                (unsigned long long)ib_dataset_file_bytes(info, (ib_file_role)role),
+                info->sha256[role], path != NULL && ib_path_exists(path) ? "present" : "absent");
         free(path);
     }
     free(directory);
@@ -32,20 +32,17 @@ ib_status ib_run_data(const ib_arguments *arguments, const ib_run_context *conte
     const ib_config *config = &arguments->config;
     const char *verb = arguments->words[0];
     if (strcmp(verb, "prepare") == 0) {
-        IB_TRY(ib_dataset_prepare(config->data_dir, config->dataset, config->mirror, context->log,
-                                  err));
-        fprintf(context->out, "%s is ready in %s\n", config->dataset, config->data_dir);
+        IB_TRY(ib_dataset_prepare(config->data.dir, config->experiment.dataset, config->data.mirror,
+                                  context->log, err));
+        fprintf(context->out, "%s is ready in %s\n", config->experiment.dataset, config->data.dir);
         return IB_OK;
     }
-    static const char *const FOR_PREPARE[] = {"mirror", NULL};
-    IB_TRY(ib_arguments_refuse(arguments, FOR_PREPARE,
-                               strcmp(verb, "verify") == 0 ? "data verify" : "data show", err));
     if (strcmp(verb, "verify") == 0)
-        return ib_dataset_verify(config->data_dir, config->dataset, context->out, err);
+        return ib_dataset_verify(config->data.dir, config->experiment.dataset, context->out, err);
     const ib_dataset_info *info;
     int all = ib_arguments_source(arguments, "dataset") == IB_FROM_DEFAULT;
     for (size_t i = 0; (info = ib_dataset_at(i)) != NULL; ++i)
-        if (all || strcmp(info->name, config->dataset) == 0)
-            show(info, config->data_dir, context->out);
+        if (all || strcmp(info->name, config->experiment.dataset) == 0)
+            show(info, config->data.dir, context->out);
     return IB_OK;
 }

@@ -28,7 +28,7 @@ static ib_status measure(const ib_config *config, ib_backend *backend, const ib_
                          struct floor *floor, ib_error *err) {
     floor->fma_gflops = ib_bench_fma_peak(backend, backend->info.threads);
     IB_TRY(ib_bench_stream_rate(backend, (size_t)512 << 20, 0.5, &floor->memory_gb_s, err));
-    double flops = 2.0 * (double)ib_model_macs_step(model) * (double)config->batch_size;
+    double flops = 2.0 * (double)ib_model_macs_step(model) * (double)config->experiment.batch_size;
     floor->fma_ms = flops / floor->fma_gflops / 1e6;
     floor->update_ms = (double)ib_model_update_bytes(model) / floor->memory_gb_s / 1e6;
     return IB_OK;
@@ -71,10 +71,10 @@ static void print_text(const ib_config *config, const ib_model *model, const str
     fprintf(out,
             "\nmemory of training at batch %lld, in MB: parameters %.1f, gradients %.1f, optimiser "
             "%.1f,\nactivations %.1f, their gradients %.1f\n",
-            (long long)config->batch_size, 1e-6 * (double)memory.parameters,
+            (long long)config->experiment.batch_size, 1e-6 * (double)memory.parameters,
             1e-6 * (double)memory.gradients, 1e-6 * (double)memory.optimizer,
             1e-6 * (double)memory.activations, 1e-6 * (double)memory.activation_gradients);
-    if (config->measure)
+    if (config->output.measure)
         fprintf(out,
                 "\nfloor of a training step: %.3f ms: %.3f of multiply-adds at %.1f GFLOP/s, %.3f "
                 "of the\nupdate's %.1f MB at %.1f GB/s\n",
@@ -102,18 +102,19 @@ static ib_status print_json(const ib_config *config, const ib_model *model,
                             const struct floor *floor, FILE *out, ib_error *err) {
     struct totals totals = totals_of(model);
     ib_network_memory memory = ib_model_memory(model);
-    json_t *object = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "model",
-        ib_model_kind_name((ib_model_kind)config->model), "batch_size",
-        (json_int_t)config->batch_size, "parameters", (json_int_t)ib_model_parameter_count(model),
-        "macs", (json_int_t)totals.macs, "macs_counting_tool", (json_int_t)totals.counted,
-        "macs_step", (json_int_t)ib_model_macs_step(model), "parameter_bytes",
-        (json_int_t)memory.parameters, "gradient_bytes", (json_int_t)memory.gradients,
-        "optimizer_bytes", (json_int_t)memory.optimizer, "activation_bytes",
-        (json_int_t)memory.activations, "activation_gradient_bytes",
-        (json_int_t)memory.activation_gradients, "update_bytes_per_step",
-        (json_int_t)ib_model_update_bytes(model), "layers", rows_json(model));
-    if (object != NULL && config->measure)
+    json_t *object =
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "model",
+                  ib_model_kind_name((ib_model_kind)config->experiment.model), "batch_size",
+                  (json_int_t)config->experiment.batch_size, "parameters",
+                  (json_int_t)ib_model_parameter_count(model), "macs", (json_int_t)totals.macs,
+                  "macs_counting_tool", (json_int_t)totals.counted, "macs_step",
+                  (json_int_t)ib_model_macs_step(model), "parameter_bytes",
+                  (json_int_t)memory.parameters, "gradient_bytes", (json_int_t)memory.gradients,
+                  "optimizer_bytes", (json_int_t)memory.optimizer, "activation_bytes",
+                  (json_int_t)memory.activations, "activation_gradient_bytes",
+                  (json_int_t)memory.activation_gradients, "update_bytes_per_step",
+                  (json_int_t)ib_model_update_bytes(model), "layers", rows_json(model));
+    if (object != NULL && config->output.measure)
         json_object_update_new(
             object, json_pack("{s:f, s:f, s:f, s:f, s:f}", "fma_peak_gflops", floor->fma_gflops,
                               "memory_gb_per_s", floor->memory_gb_s, "floor_fma_ms", floor->fma_ms,
@@ -126,13 +127,13 @@ ib_status ib_run_describe(const ib_config *config, const ib_run_context *context
     ib_backend *backend = NULL;
     ib_model *model = NULL;
     struct floor floor = {0};
-    IB_TRY(ib_bench_open_backend(config, &backend, err));
+    IB_TRY(ib_bench_open_backend(&config->machine, &backend, err));
     /* Planning a model costs address space, no memory. */
-    ib_status status =
-        ib_model_open(backend, config, 0.0, 1.0, (size_t)config->batch_size, 1, &model, err);
-    if (status == IB_OK && config->measure)
+    ib_status status = ib_model_open(backend, &config->experiment, 0.0, 1.0,
+                                     (size_t)config->experiment.batch_size, 1, &model, err);
+    if (status == IB_OK && config->output.measure)
         status = measure(config, backend, model, &floor, err);
-    if (status == IB_OK && config->json)
+    if (status == IB_OK && config->output.json)
         status = print_json(config, model, &floor, context->out, err);
     else if (status == IB_OK)
         print_text(config, model, &floor, context->out);

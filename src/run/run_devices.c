@@ -7,11 +7,6 @@
 #include "base/threads.h"
 #include "experiment/json_text.h"
 
-/* The instruction sets are those of --isa, each tried. */
-static const ib_choice *isa_choices(void) {
-    return ib_option_find("isa", strlen("isa"))->choices;
-}
-
 static int available(const char *isa, char reason[], size_t size) {
     ib_backend_options options = {.backend = "cpu", .isa = isa, .threads = 1};
     ib_backend *backend = NULL;
@@ -30,7 +25,7 @@ ib_status ib_run_devices(const ib_config *config, const ib_run_context *context,
     if (!available("auto", text, sizeof text))
         return ib_fail(err, IB_ERROR_UNAVAILABLE, "the cpu backend does not work here: %s", text);
     ib_json json = {.out = context->out};
-    if (config->json) {
+    if (config->output.json) {
         ib_json_open(&json, NULL, '{');
         ib_json_string(&json, "backend", "cpu");
         ib_json_uint(&json, "usable_cpus", cpus);
@@ -40,16 +35,19 @@ ib_status ib_run_devices(const ib_config *config, const ib_run_context *context,
         fprintf(context->out, "cpu: %u usable CPU%s, --isa auto is %s\n", cpus,
                 cpus == 1 ? "" : "s", text);
     }
-    for (const ib_choice *isa = isa_choices(); isa->name != NULL; ++isa) {
-        if (strcmp(isa->name, "auto") == 0)
+    /* The instruction sets are those of --isa, each tried. */
+    ib_choices *isas = ib_option_find("isa", strlen("isa"))->choices;
+    for (size_t i = 0; isas(i).name != NULL; ++i) {
+        const char *isa = isas(i).name;
+        if (strcmp(isa, "auto") == 0)
             continue;
-        int works = available(isa->name, text, sizeof text);
-        if (config->json && works)
-            ib_json_string(&json, NULL, isa->name);
-        else if (!config->json)
-            fprintf(context->out, "  %-8s %s\n", isa->name, works ? "available" : text);
+        int works = available(isa, text, sizeof text);
+        if (config->output.json && works)
+            ib_json_string(&json, NULL, isa);
+        else if (!config->output.json)
+            fprintf(context->out, "  %-8s %s\n", isa, works ? "available" : text);
     }
-    if (config->json) {
+    if (config->output.json) {
         ib_json_close(&json, ']');
         ib_json_close(&json, '}');
         fputc('\n', context->out);

@@ -24,7 +24,7 @@ static void write_json(const ib_study_plan *plan, FILE *out) {
         ib_json_open(&json, NULL, '{');
         ib_json_string(&json, "group", study->groups[study->cells[c].group].name);
         ib_json_string(&json, "text", text);
-        ib_json_string(&json, "dataset", study->cells[c].arguments.config.dataset);
+        ib_json_string(&json, "dataset", study->cells[c].arguments.config.experiment.dataset);
         ib_json_string(&json, "experiment_sha256", run->experiment_sha256);
         ib_json_string(&json, "state", ib_run_state_name(run->state));
         ib_json_string(&json, "reason", run->state == IB_RUN_NOT_HERE ? run->obstacle : NULL);
@@ -51,7 +51,7 @@ static void print_cell(const ib_study_plan *plan, size_t c, FILE *out) {
         fprintf(out, " (the run of line %zu)", study->cells[run->first_cell].line);
     if (run->state != IB_RUN_NOT_HERE && !ib_study_run_has_data(plan, run))
         fprintf(out, ": no data; isobit data prepare --dataset %s",
-                study->cells[c].arguments.config.dataset);
+                study->cells[c].arguments.config.experiment.dataset);
     fputc('\n', out);
 }
 
@@ -88,10 +88,10 @@ static ib_status check(const ib_arguments *arguments, const ib_run_context *cont
     ib_status status = ib_study_read(arguments->words[1], arguments->words + 2,
                                      arguments->word_count - 2, context->environment, &study, err);
     if (status == IB_OK)
-        status = ib_study_plan_make(&study, config->runs_dir, config->data_dir, &plan, err);
+        status = ib_study_plan_make(&study, config->record.runs_dir, config->data.dir, &plan, err);
     if (status == IB_OK)
         status = ib_study_plan_refresh(&plan, err);
-    if (status == IB_OK && config->json)
+    if (status == IB_OK && config->output.json)
         write_json(&plan, context->out);
     else if (status == IB_OK)
         print_plan(&plan, context->out);

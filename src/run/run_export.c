@@ -20,16 +20,16 @@
 
 static ib_status export_libsvm(const char *path, const ib_config *config,
                                const ib_run_context *context, ib_error *err) {
-    if (config->output == NULL)
+    if (config->output.file == NULL)
         return ib_fail(err, IB_ERROR_USAGE, "isobit export needs the file to write: -o FILE");
-    if (config->json)
+    if (config->output.json)
         return ib_fail(err, IB_ERROR_USAGE, "--json goes with --onnx only");
     ib_svm_model model;
     IB_TRY(ib_svm_load(path, &model, err));
-    ib_status status = ib_svm_write_libsvm(&model, config->output, err);
+    ib_status status = ib_svm_write_libsvm(&model, config->output.file, err);
     if (status == IB_OK)
-        fprintf(context->out, "%s: %zu support vectors, %zu classes\n", config->output, model.count,
-                model.class_count);
+        fprintf(context->out, "%s: %zu support vectors, %zu classes\n", config->output.file,
+                model.count, model.class_count);
     ib_svm_model_close(&model);
     return status;
 }
@@ -69,17 +69,8 @@ static void print_written(const char *path, const ib_onnx_written *written, int 
     fputc('\n', out);
 }
 
-static const char *choice_name(const ib_config *config) {
-    const ib_option *option = ib_option_find("normalize", strlen("normalize"));
-    const ib_choice *choice = option->choices;
-    while (choice->name != NULL && choice->value != config->normalize)
-        ++choice;
-    return choice->name;
-}
-
 static ib_status write_onnx(const char *model, const char *path, ib_arguments *arguments,
                             const ib_run_context *context, ib_error *err) {
-    static const char *const ADOPTED[] = {"dataset", "normalize", NULL};
     const ib_config *config = &arguments->config;
     char sha256[IB_SHA256_HEX_SIZE];
     ib_svm_file_kind kind;
@@ -92,27 +83,28 @@ static ib_status write_onnx(const char *model, const char *path, ib_arguments *a
                        "%s is a support vector machine; --onnx writes networks, --libsvm these",
                        model);
     IB_TRY(ib_sha256_file(model, sha256, err));
-    IB_TRY(ib_adopt_beside(model, sha256, ADOPTED, arguments, context->log, &adopted, err));
+    IB_TRY(ib_adopt_beside(model, sha256, arguments, context->log, &adopted, err));
     if (!adopted && ib_arguments_source(arguments, "dataset") == IB_FROM_DEFAULT)
         fprintf(context->log,
                 "no run record beside %s: its pixels are taken to be normalised as %s's; --dataset "
                 "and --normalize say otherwise\n",
-                model, config->dataset);
-    const ib_dataset_info *info = ib_dataset_find(config->dataset);
+                model, config->experiment.dataset);
+    const ib_dataset_info *info = ib_dataset_find(config->experiment.dataset);
     if (info == NULL)
-        return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->dataset);
-    ib_onnx_notes notes = {.normalize = choice_name(config)};
-    ib_chosen_normalization(config, info->mean, info->standard_deviation, &notes.mean,
+        return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->experiment.dataset);
+    const ib_normalization *choice = ib_normalization_at((size_t)config->experiment.normalize);
+    ib_onnx_notes notes = {.normalize = choice->name};
+    ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
     ib_onnx_written written;
     IB_TRY(ib_onnx_write(model, &notes, path, &written, err));
-    print_written(path, &written, config->json, context->out);
+    print_written(path, &written, config->output.json, context->out);
     return IB_OK;
 }
 
 static ib_status export_onnx(const char *model, ib_arguments *arguments,
                              const ib_run_context *context, ib_error *err) {
-    const char *output = arguments->config.output;
+    const char *output = arguments->config.output.file;
     char *path = output == NULL ? onnx_name(model) : ib_format("%s", output);
     ib_status status =
         path == NULL ? ib_fail_memory(err) : write_onnx(model, path, arguments, context, err);
@@ -122,15 +114,15 @@ static ib_status export_onnx(const char *model, ib_arguments *arguments,
 
 ib_status ib_run_export(ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
     const ib_config *config = &arguments->config;
-    if (config->onnx == config->libsvm)
+    if (config->export.onnx == config->export.libsvm)
         return ib_fail(err, IB_ERROR_USAGE,
                        "isobit export needs one format: --onnx (networks) or --libsvm (support "
                        "vector machines)");
     char *model = NULL;
     ib_status status = ib_model_file_path(arguments->words[0], &model, err);
     if (status == IB_OK)
-        status = config->onnx ? export_onnx(model, arguments, context, err)
-                              : export_libsvm(model, config, context, err);
+        status = config->export.onnx ? export_onnx(model, arguments, context, err)
+                                     : export_libsvm(model, config, context, err);
     free(model);
     return status;
 }

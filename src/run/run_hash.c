@@ -70,12 +70,12 @@ static ib_status take_entry(hash_book *book, const hash_entry *entry, ib_error *
 
 static ib_status hash_data(hash_book *book, const ib_config *config, ib_error *err) {
     ib_dataset dataset = {0};
-    IB_TRY(ib_dataset_open(config->data_dir, config->dataset, &dataset, err));
+    IB_TRY(ib_dataset_open(config->data.dir, config->experiment.dataset, &dataset, err));
     ib_status status = IB_OK;
     for (int role = 0; status == IB_OK && role < IB_FILE_ROLES; ++role)
         status = take_entry(book,
-                            &(hash_entry){"data", config->dataset,
-                                          ib_dataset_file_name((ib_file_role)role),
+                            &(hash_entry){"data", config->experiment.dataset,
+                                          ib_dataset_file_name(dataset.info, (ib_file_role)role),
                                           dataset.sha256[role]},
                             err);
     ib_dataset_close(&dataset);
@@ -181,11 +181,6 @@ static ib_status work(hash_book *book, const ib_arguments *arguments, ib_error *
         return ib_fail(err, IB_ERROR_USAGE,
                        "isobit hash data takes no path: name the data set with --dataset and its "
                        "place with --data-dir");
-    static const char *const FOR_DATA[] = {"dataset", "data-dir", NULL};
-    if (strcmp(object, "data") != 0)
-        IB_TRY(ib_arguments_refuse(
-            arguments, FOR_DATA,
-            strcmp(object, "model") == 0 ? "hash ... model" : "hash ... result", err));
     ib_status status = strcmp(object, "data") == 0    ? hash_data(book, &arguments->config, err)
                        : strcmp(object, "model") == 0 ? hash_model(book, operand, err)
                                                       : hash_result(book, operand, err);
@@ -215,7 +210,7 @@ static int lock_folder(const char *path) {
 }
 
 ib_status ib_run_hash(const ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
-    hash_book book = {.path = arguments->config.hash_file,
+    hash_book book = {.path = arguments->config.output.hash_file,
                       .updating = strcmp(arguments->words[0], "update") == 0,
                       .out = context->out};
     int lock = book.updating ? lock_folder(book.path) : -1;

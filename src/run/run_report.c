@@ -114,27 +114,27 @@ ib_status ib_run_report(const ib_arguments *arguments, const ib_run_context *con
     places p = {0};
     ib_status status = ib_report_gather(arguments, context, &material, err);
     material.input.program = "isobit " IB_VERSION ", NUMERICS " IB_NUMERICS_VERSION;
-    if (status == IB_OK && arguments->config.output == NULL &&
+    if (status == IB_OK && arguments->config.output.file == NULL &&
         access(material.directory, W_OK) != 0 && errno != ENOENT)
         status = ib_fail(err, IB_ERROR_RUNTIME,
                          "the report would go into %s, which is not writable: say where else with "
                          "-o FILE.html",
                          material.directory);
     struct stat about;
-    if (status == IB_OK && arguments->config.output != NULL &&
-        stat(arguments->config.output, &about) == 0 && S_ISDIR(about.st_mode))
+    if (status == IB_OK && arguments->config.output.file != NULL &&
+        stat(arguments->config.output.file, &about) == 0 && S_ISDIR(about.st_mode))
         status = ib_fail(err, IB_ERROR_USAGE,
                          "-o %s is a folder: give the page a name in it, such as %s/report.html",
-                         arguments->config.output, arguments->config.output);
+                         arguments->config.output.file, arguments->config.output.file);
     if (status == IB_OK)
-        status = choose_places(arguments->config.output, material.directory, &p, err);
+        status = choose_places(arguments->config.output.file, material.directory, &p, err);
     if (status == IB_OK)
         status = ib_report_build(&material.input, &report, err);
     if (status == IB_OK)
         status = ib_report_measure(&report, err);
     if (status == IB_OK)
         status = write_all(&report, &p, err);
-    if (status == IB_OK && arguments->config.json)
+    if (status == IB_OK && arguments->config.output.json)
         print_json(&report, &p, context);
     else if (status == IB_OK)
         print_text(&report, &p, context);

@@ -19,7 +19,7 @@ static ib_status train(const ib_arguments *arguments, const char *experiment_sha
     char *text = NULL;
     size_t size = 0;
     ib_run_context quiet = *context;
-    config.json = 1;
+    config.output.json = 1;
     quiet.out_is_terminal = 0;
     quiet.out = open_memstream(&text, &size);
     if (quiet.out == NULL)
@@ -84,7 +84,7 @@ static ib_status judge(const ib_comparison *comparison, ib_arguments *arguments,
         other ? "experiment_sha256"
               : ib_comparison_differing_result(comparison->records[0], comparison->records[1]);
     ib_status status = IB_OK;
-    int json = arguments->config.json;
+    int json = arguments->config.output.json;
     if (differing != NULL && !other)
         status = ib_divergence_find(comparison, 0, 1, arguments, context, &divergence, err);
     if (status == IB_OK && json)
@@ -112,22 +112,17 @@ static ib_status adopt(const json_t *record, const char *run, ib_arguments *argu
     if (ib_json_text_at(record, "results", "model_sha256") == NULL)
         return ib_fail(err, IB_ERROR_VERIFY, "%s has no results: there is nothing to compare with",
                        run);
-    uint64_t seed = arguments->config.seed;
+    uint64_t seed = arguments->config.experiment.seed;
     IB_TRY(ib_adopt_experiment(record, run, CHANGEABLE, arguments, experiment_sha256, err));
     int changed = ib_arguments_source(arguments, "seed") == IB_FROM_FLAG;
-    if (changed && arguments->config.seed == seed)
+    if (changed && arguments->config.experiment.seed == seed)
         *experiment_sha256 = NULL; /* perhaps another experiment: the comparison tells */
-    const char *const paths[] = {"init-model", "log-interval"};
-    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; ++i) {
-        const ib_option *option = ib_option_find(paths[i], strlen(paths[i]));
-        if (ib_option_applies(option, &arguments->config))
-            IB_TRY(ib_adopt_option(paths[i], configuration, run, arguments, err));
-    }
+    IB_TRY(ib_adopt_options(configuration, run, arguments, err));
     char *trace = ib_path_join(run, "trace.bin");
     if (trace == NULL)
         return ib_fail_memory(err);
     if (ib_path_exists(trace))
-        arguments->config.trace = 1;
+        arguments->config.record.trace = 1;
     free(trace);
     return IB_OK;
 }

@@ -7,10 +7,6 @@
 #include "track/checkpoint.h"
 #include "track/record_file.h"
 
-/* Not of the experiment, but of this run: metrics.jsonl and the user's wishes stay as they were. */
-static const char *const KEPT[] = {
-    "data-dir", "init-model", "log-interval", "checkpoint-every", "trace", "save-model", NULL};
-
 static ib_status say_finished(const ib_record *record, const ib_config *config,
                               const ib_run_context *context, ib_error *err) {
     const json_t *results = json_object_get(ib_record_previous(record), "results");
@@ -18,7 +14,7 @@ static ib_status say_finished(const ib_record *record, const ib_config *config,
     if (model == NULL)
         return ib_fail(err, IB_ERROR_VERIFY, "%s/run.json says finished, but has no results",
                        ib_record_directory(record));
-    if (!config->json) {
+    if (!config->output.json) {
         fprintf(context->out, "The run %s is finished: there is nothing to go on with\n",
                 ib_record_directory(record));
         fprintf(context->out, "model_sha256       %s\n", model);
@@ -50,16 +46,13 @@ static ib_status go_on(ib_record *record, ib_arguments *arguments, const ib_run_
     }
     IB_TRY(adopted);
     const json_t *configuration = json_object_get(previous, "configuration");
-    if (arguments->config.trace && !json_is_true(json_object_get(configuration, "trace")))
+    if (arguments->config.record.trace && !json_is_true(json_object_get(configuration, "trace")))
         return ib_fail(
             err, IB_ERROR_USAGE,
             "--trace: the run was begun without, and a trace begins with the first step");
-    for (size_t i = 0; KEPT[i] != NULL; ++i) {
-        const ib_option *option = ib_option_find(KEPT[i], strlen(KEPT[i]));
-        if (ib_option_applies(option, &arguments->config))
-            IB_TRY(ib_adopt_option(KEPT[i], configuration, ib_record_directory(record), arguments,
-                                   err));
-    }
+    /* Not of the experiment, but of this run: metrics.jsonl and the user's wishes stay as they
+     * were. */
+    IB_TRY(ib_adopt_options(configuration, ib_record_directory(record), arguments, err));
     if (json_object_get(configuration, "sample_period") != NULL) /* earlier versions had none */
         IB_TRY(ib_adopt_option("sample-period", configuration, ib_record_directory(record),
                                arguments, err));
@@ -68,8 +61,8 @@ static ib_status go_on(ib_record *record, ib_arguments *arguments, const ib_run_
 
 ib_status ib_run_resume(ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
     ib_record *record = NULL;
-    char *directory = arguments->config.resume;
-    arguments->config.resume = NULL; /* of this command, not of the run */
+    char *directory = arguments->config.record.resume;
+    arguments->config.record.resume = NULL; /* of this command, not of the run */
     ib_status status = ib_record_reopen(directory, &record, err);
     if (status == IB_OK)
         status = go_on(record, arguments, context, err);

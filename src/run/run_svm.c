@@ -39,21 +39,21 @@ typedef struct svm_run {
  */
 
 static ib_svm_options options_of(const ib_config *config, const ib_dataset_info *info) {
-    ib_svm_options options = {.kernel = (ib_svm_kernel_kind)config->svm_kernel,
+    ib_svm_options options = {.kernel = (ib_svm_kernel_kind)config->experiment.svm_kernel,
                               .gamma_kind = IB_SVM_GAMMA_VALUE,
-                              .c = config->svm_c,
-                              .coef0 = config->svm_coef0,
-                              .tolerance = config->tolerance,
-                              .degree = (int)config->svm_degree,
-                              .cache_bytes = (size_t)config->cache_mb << 20};
-    if (strcmp(config->svm_gamma, "scale") == 0)
+                              .c = config->experiment.svm_c,
+                              .coef0 = config->experiment.svm_coef0,
+                              .tolerance = config->experiment.tolerance,
+                              .degree = (int)config->experiment.svm_degree,
+                              .cache_bytes = (size_t)config->machine.cache_mb << 20};
+    if (strcmp(config->experiment.svm_gamma, "scale") == 0)
         options.gamma_kind = IB_SVM_GAMMA_SCALE;
-    else if (strcmp(config->svm_gamma, "auto") == 0)
+    else if (strcmp(config->experiment.svm_gamma, "auto") == 0)
         options.gamma_kind = IB_SVM_GAMMA_AUTO;
     else
-        ib_parse_double(config->svm_gamma, &options.gamma);
-    ib_chosen_normalization(config, info->mean, info->standard_deviation, &options.mean,
-                            &options.deviation);
+        ib_parse_double(config->experiment.svm_gamma, &options.gamma);
+    ib_normalization_choose(ib_normalization_at((size_t)config->experiment.normalize), info->mean,
+                            info->standard_deviation, &options.mean, &options.deviation);
     return options;
 }
 
@@ -134,7 +134,8 @@ ib_status ib_svm_test_file(const char *path, ib_svm_file_kind kind, const ib_con
     const ib_dataset_info *info = session->dataset.info;
     ib_svm_model model;
     double mean, deviation;
-    ib_chosen_normalization(config, info->mean, info->standard_deviation, &mean, &deviation);
+    ib_normalization_choose(ib_normalization_at((size_t)config->experiment.normalize), info->mean,
+                            info->standard_deviation, &mean, &deviation);
     if (kind == IB_SVM_LIBSVM)
         IB_TRY(ib_svm_read_libsvm(path, mean, deviation, IB_IMAGE_PIXELS, &model, err));
     else
@@ -172,7 +173,9 @@ static void show_progress(void *context, size_t done, size_t all) {
 }
 
 static ib_status begin_record(svm_run *run, ib_error *err) {
-    ib_record_start start = {.config = run->config,
+    ib_record_start start = {.configuration = run->config,
+                             .runs_dir = run->config->record.runs_dir,
+                             .sample_period = run->config->record.sample_period,
                              .experiment = run->experiment,
                              .canonical = run->canonical,
                              .experiment_sha256 = run->experiment_sha256,
@@ -256,7 +259,7 @@ static void fill_results(const svm_run *run, ib_run_results *results, ib_svm_res
     results->images_per_second = (double)run->set.count / run->fit_seconds;
     results->peak_rss_bytes = ib_peak_rss_bytes();
     results->backend = &run->session.backend->info;
-    results->exact = run->config->exact;
+    results->exact = run->config->machine.exact;
     results->run_dir = ib_record_directory(run->record);
     results->svm = svm;
     results->total_seconds = ib_seconds() - run->context->start_seconds;
@@ -286,11 +289,11 @@ static void print_summary(const svm_run *run, const ib_run_results *results) {
 }
 
 static ib_status save_beside(const svm_run *run, ib_error *err) {
-    char *path = ib_format("./%s_svm.safetensors", run->config->dataset);
+    char *path = ib_format("./%s_svm.safetensors", run->config->experiment.dataset);
     if (path == NULL)
         return ib_fail_memory(err);
     ib_status status = ib_svm_save(&run->model, path, NULL, err);
-    if (status == IB_OK && !run->config->json)
+    if (status == IB_OK && !run->config->output.json)
         fprintf(run->context->out, "Saved model        %s\n", path);
     free(path);
     return status;
@@ -315,11 +318,11 @@ static ib_status train_and_save(svm_run *run, ib_error *err) {
     } else { /* the first error is the one to tell */
         ib_record_finish(run->record, status, ib_error_text(err), NULL, NULL, NULL);
     }
-    if (status == IB_OK && !run->config->json)
+    if (status == IB_OK && !run->config->output.json)
         print_summary(run, &results);
-    if (status == IB_OK && run->config->save_model)
+    if (status == IB_OK && run->config->record.save_model)
         status = save_beside(run, err);
-    if (status == IB_OK && run->config->json) {
+    if (status == IB_OK && run->config->output.json) {
         ib_json json = {.out = run->context->out};
         ib_json_open(&json, NULL, '{');
         ib_results_write(&results, &json);

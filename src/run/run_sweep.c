@@ -80,7 +80,7 @@ static void draw_progress(sweep *s) {
 }
 
 static void print_settled(sweep *s, const ib_study_run *run, double seconds) {
-    if (s->config->json)
+    if (s->config->output.json)
         return;
     clear_progress(s);
     char *text = ib_study_cell_text(s->plan.study, run->first_cell);
@@ -189,7 +189,7 @@ static ib_status claim(sweep *s, size_t r, int *lock, char **go_on, ib_error *er
         print_settled(s, run, 0);
     } else if (status == IB_OK) {
         clear_progress(s);
-        status = ib_sweep_leftovers(&s->plan, run, s->config->resume_runs, s->context->log, go_on,
+        status = ib_sweep_leftovers(&s->plan, run, s->config->sweep.resume, s->context->log, go_on,
                                     &live, err);
     }
     if (status != IB_OK || s->places[r] == SETTLED || live) {
@@ -321,8 +321,8 @@ static ib_status check_data(const sweep *s, ib_error *err) {
         int needed = 0;
         for (size_t r = 0; r < s->plan.run_count && !needed; ++r) {
             const ib_study_cell *cell = &s->plan.study->cells[s->plan.runs[r].first_cell];
-            needed =
-                s->places[r] == TO_DO && strcmp(cell->arguments.config.dataset, info->name) == 0;
+            needed = s->places[r] == TO_DO &&
+                     strcmp(cell->arguments.config.experiment.dataset, info->name) == 0;
         }
         ib_dataset dataset;
         if (!needed)
@@ -336,7 +336,7 @@ static ib_status check_data(const sweep *s, ib_error *err) {
 /* Sets chosen[group] for each group that --cells names; without it, for all. */
 static ib_status choose_groups(const sweep *s, char *chosen, ib_error *err) {
     const ib_study *study = s->plan.study;
-    const char *names = s->config->cells;
+    const char *names = s->config->sweep.cells;
     memset(chosen, names == NULL, study->group_count);
     while (names != NULL && *names != '\0') {
         size_t length = strcspn(names, ","), group = 0;
@@ -377,7 +377,7 @@ static ib_status prepare(sweep *s, ib_error *err) {
     s->places = calloc(count, sizeof *s->places);
     s->failed_before = calloc(count, sizeof *s->failed_before);
     s->retry_at = calloc(count, sizeof *s->retry_at);
-    s->job_count = (size_t)s->config->jobs;
+    s->job_count = (size_t)s->config->sweep.jobs;
     s->jobs = calloc(s->job_count, sizeof *s->jobs);
     if (s->places == NULL || s->failed_before == NULL || s->retry_at == NULL || s->jobs == NULL)
         return ib_fail_memory(err);
@@ -400,7 +400,7 @@ static ib_status prepare(sweep *s, ib_error *err) {
         if (run->state == IB_RUN_FAILED && (s->failed_before[r] = strdup(run->run_id)) == NULL)
             return ib_fail_memory(err);
     }
-    if (!s->config->json && s->settled > 0)
+    if (!s->config->output.json && s->settled > 0)
         fprintf(s->context->out, "%s: %zu of %zu runs need nothing more\n", s->plan.study->name,
                 s->settled, s->all);
     IB_TRY(check_data(s, err));
@@ -432,7 +432,7 @@ static void print_end(const sweep *s) {
             ++counts[s->plan.runs[r].state];
     }
     FILE *out = s->context->out;
-    if (s->config->json) {
+    if (s->config->output.json) {
         ib_json json = {.out = out};
         ib_json_open(&json, NULL, '{');
         ib_json_string(&json, "study", s->plan.study->name);
@@ -493,9 +493,9 @@ static void close_sweep(sweep *s) {
 
 static ib_status run(sweep *s, ib_error *err) {
     unsigned usable = ib_usable_cpus();
-    if (s->config->jobs > usable)
+    if (s->config->sweep.jobs > usable)
         return ib_fail(err, IB_ERROR_USAGE, "--jobs %lld is more than the %u usable CPUs",
-                       (long long)s->config->jobs, usable);
+                       (long long)s->config->sweep.jobs, usable);
     IB_TRY(ib_study_plan_refresh(&s->plan, err));
     IB_TRY(prepare(s, err));
     ib_tracking_study_start(s->config, s->context, &s->plan, &s->tracker);
@@ -519,12 +519,13 @@ ib_status ib_run_sweep(const ib_arguments *arguments, const ib_run_context *cont
     sweep s = {.config = config, .context = context, .lock = -1};
     ib_study study;
     IB_TRY(ib_tracking_check(config, context, err));
-    IB_TRY(ib_shard_choose(config->shard, (size_t)config->shards, context->environment, &s.shard,
-                           err));
+    IB_TRY(ib_shard_choose(config->sweep.shard, (size_t)config->sweep.shards, context->environment,
+                           &s.shard, err));
     ib_status status = ib_study_read(arguments->words[0], arguments->words + 1,
                                      arguments->word_count - 1, context->environment, &study, err);
     if (status == IB_OK)
-        status = ib_study_plan_make(&study, config->runs_dir, config->data_dir, &s.plan, err);
+        status =
+            ib_study_plan_make(&study, config->record.runs_dir, config->data.dir, &s.plan, err);
     if (status == IB_OK)
         ib_tracking_prepare(config, context, &s.plan);
     if (status == IB_OK)

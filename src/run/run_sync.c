@@ -8,7 +8,7 @@
 
 static void print_totals(const ib_config *config, const ib_run_context *context,
                          const ib_mlflow_client *client, const ib_sync_totals *t) {
-    if (!config->json) {
+    if (!config->output.json) {
         fprintf(context->out,
                 "%s: %llu run%s, %llu of them going on, %llu failed; sent now: %llu metric values, "
                 "%llu artifacts (%.1f MB)\n",
@@ -56,7 +56,7 @@ static ib_status sync_all(const ib_arguments *arguments, const ib_run_context *c
 
 ib_status ib_run_sync(const ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
     const ib_config *config = &arguments->config;
-    const char *uri = config->to;
+    const char *uri = config->tracking.to;
     ib_mlflow_client *client = NULL;
     ib_sync_totals totals = {0};
     if (uri == NULL)
@@ -64,14 +64,15 @@ ib_status ib_run_sync(const ib_arguments *arguments, const ib_run_context *conte
                        "isobit sync needs --to URI, or MLFLOW_TRACKING_URI in the environment");
     if (ib_arguments_source(arguments, "to") == IB_FROM_FLAG)
         IB_TRY(ib_mlflow_check_uri(uri, "--to", err));
-    if (config->mlflow_register != NULL)
-        IB_TRY(ib_mlflow_check_model_name(config->mlflow_register, "--mlflow-register", err));
+    if (config->tracking.registered_model != NULL)
+        IB_TRY(ib_mlflow_check_model_name(config->tracking.registered_model, "--mlflow-register",
+                                          err));
     ib_tracking_prices prices;
-    ib_mlflow_names common = {.experiment = config->mlflow_experiment,
-                              .registered = config->mlflow_register,
+    ib_mlflow_names common = {.experiment = config->tracking.experiment,
+                              .registered = config->tracking.registered_model,
                               .extras = ib_tracking_cost,
                               .extras_context = &prices};
-    ib_status status = ib_tracking_prices_open(config, &prices, err);
+    ib_status status = ib_tracking_prices_open(&config->pricing, &prices, err);
     if (status == IB_OK)
         status = ib_mlflow_open(uri, context->environment, &client, err);
     if (status == IB_OK) {

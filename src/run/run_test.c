@@ -13,9 +13,6 @@
 #include "track/metrics_json.h"
 #include "train/trainer.h"
 
-/* Options that decide which images are tested and how they are scaled. */
-static const char *const ADOPTED[] = {"dataset", "split", "seed", "test-size", "normalize", NULL};
-
 static void print_text(const ib_evaluation *test, int has_loss, const char *sha256, FILE *out) {
     fputs("\nTest set: ", out);
     if (has_loss)
@@ -44,14 +41,14 @@ static void print_json(const ib_config *config, const ib_session *session,
     ib_json_uint(&json, "test_correct", test->correct);
     ib_json_uint(&json, "test_count", test->count);
     ib_json_double(&json, "test_seconds", test->seconds);
-    ib_json_string(&json, "model", ib_model_kind_name((ib_model_kind)config->model));
-    ib_json_string(&json, "dataset", config->dataset);
+    ib_json_string(&json, "model", ib_model_kind_name((ib_model_kind)config->experiment.model));
+    ib_json_string(&json, "dataset", config->experiment.dataset);
     ib_json_uint(&json, "model_bytes", ib_file_bytes(path));
     ib_json_uint(&json, "peak_rss_bytes", ib_peak_rss_bytes());
     ib_json_string(&json, "backend", backend->name);
     ib_json_string(&json, "isa", backend->isa);
     ib_json_uint(&json, "threads", backend->threads);
-    ib_json_bool(&json, "exact", config->exact);
+    ib_json_bool(&json, "exact", config->machine.exact);
     if (vectors > 0)
         ib_json_uint(&json, "support_vectors", vectors);
     ib_metrics_write(&metrics, "metrics", &json);
@@ -72,7 +69,7 @@ static ib_status evaluate_network(const char *path, ib_arguments *arguments, ib_
     ib_config *config = &arguments->config;
     if (ib_arguments_source(arguments, "model") == IB_FROM_DEFAULT) {
         const ib_dataset_info *info = session->dataset.info;
-        IB_TRY(ib_open_model_file(path, session->backend, config, info->mean,
+        IB_TRY(ib_open_model_file(path, session->backend, &config->experiment, info->mean,
                                   info->standard_deviation, ib_session_test_batch(config, session),
                                   &session->model, err));
     } else {
@@ -89,7 +86,7 @@ static ib_status kind_of(const char *path, const ib_arguments *arguments, ib_svm
                          ib_error *err) {
     int given = ib_arguments_source(arguments, "model") != IB_FROM_DEFAULT;
     *kind = IB_NO_SVM;
-    if (given && arguments->config.model != IB_MODEL_SVM)
+    if (given && arguments->config.experiment.model != IB_MODEL_SVM)
         return IB_OK;
     IB_TRY(ib_svm_file_kind_of(path, kind, err));
     if (given && *kind == IB_NO_SVM)
@@ -106,12 +103,12 @@ static ib_status evaluate(const char *path, const char *sha256, ib_arguments *ar
     IB_TRY(kind_of(path, arguments, &kind, err));
     IB_TRY(ib_session_open(config, session, err));
     if (kind != IB_NO_SVM) {
-        config->model = IB_MODEL_SVM;
+        config->experiment.model = IB_MODEL_SVM;
         IB_TRY(ib_svm_test_file(path, kind, config, session, &test, &vectors, err));
     } else {
         IB_TRY(evaluate_network(path, arguments, session, &test, err));
     }
-    if (config->json)
+    if (config->output.json)
         print_json(config, session, &test, vectors, path, sha256, context->out);
     else
         print_text(&test, kind == IB_NO_SVM, sha256, context->out);
@@ -122,7 +119,7 @@ static ib_status test_file(const char *path, ib_arguments *arguments, const ib_r
                            ib_error *err) {
     char sha256[IB_SHA256_HEX_SIZE];
     IB_TRY(ib_sha256_file(path, sha256, err));
-    IB_TRY(ib_adopt_beside(path, sha256, ADOPTED, arguments, context->log, NULL, err));
+    IB_TRY(ib_adopt_beside(path, sha256, arguments, context->log, NULL, err));
     ib_session session = {0};
     ib_status status = evaluate(path, sha256, arguments, &session, context, err);
     ib_session_close(&session);

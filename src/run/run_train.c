@@ -41,7 +41,8 @@ typedef struct train_run {
 /* PyTorch's lines go to a pipe or file as they come; on a terminal that shows the bar too, only
  * the results of each epoch. */
 static int prints_steps(const train_run *run) {
-    return !run->config->json && !(run->progress.out != NULL && run->context->out_is_terminal);
+    return !run->config->output.json &&
+           !(run->progress.out != NULL && run->context->out_is_terminal);
 }
 
 static ib_status on_begin(void *context, const ib_train_plan *plan, ib_error *err) {
@@ -75,7 +76,7 @@ static ib_status write_checkpoint(const train_run *run, const ib_train_position 
 /* After the last epoch the run's own files follow at once: no checkpoint is needed. */
 static ib_status on_position(void *context, const ib_train_position *position, ib_error *err) {
     const train_run *run = context;
-    uint64_t every = (uint64_t)run->config->checkpoint_every;
+    uint64_t every = (uint64_t)run->config->record.checkpoint_every;
     int epoch_ended = position->step_in_epoch == 0;
     if (run->record == NULL || position->epoch > run->plan.epochs ||
         (!epoch_ended && (every == 0 || position->steps % every != 0)))
@@ -115,7 +116,7 @@ static ib_status on_step(void *context, const ib_step_event *event, ib_error *er
     train_run *run = context;
     if (run->trace != NULL)
         IB_TRY(ib_trace_step(run->trace, event->step, event->loss, err));
-    if (event->step_in_epoch % (size_t)run->config->log_interval == 0) {
+    if (event->step_in_epoch % (size_t)run->config->record.log_interval == 0) {
         if (run->record != NULL)
             IB_TRY(ib_record_metric(run->record, "train_loss", (double)event->loss, event->step,
                                     event->epoch, err));
@@ -155,7 +156,7 @@ static ib_status record_epoch(train_run *run, const ib_epoch_event *event, ib_er
 static ib_status on_epoch(void *context, const ib_epoch_event *event, ib_error *err) {
     train_run *run = context;
     ib_progress_clear(&run->progress);
-    if (!run->config->json) {
+    if (!run->config->output.json) {
         if (event->validation != NULL)
             print_evaluation(run->context->out, "Validation", event->validation);
         print_evaluation(run->context->out, "Test", &event->test);
@@ -166,7 +167,9 @@ static ib_status on_epoch(void *context, const ib_epoch_event *event, ib_error *
 
 /* A new record, or the one that goes on, with the model as its newest checkpoint has it. */
 static ib_status begin_record(train_run *run, ib_error *err) {
-    ib_record_start start = {.config = run->config,
+    ib_record_start start = {.configuration = run->config,
+                             .runs_dir = run->config->record.runs_dir,
+                             .sample_period = run->config->record.sample_period,
                              .experiment = run->experiment,
                              .canonical = run->canonical,
                              .experiment_sha256 = run->experiment_sha256,
@@ -237,7 +240,7 @@ static void fill_results(const train_run *run, const ib_train_result *trained,
             : 0;
     results->peak_rss_bytes = ib_peak_rss_bytes();
     results->backend = &run->session.backend->info;
-    results->exact = run->config->exact;
+    results->exact = run->config->machine.exact;
     results->run_dir = run->record == NULL ? NULL : ib_record_directory(run->record);
     results->total_seconds = total_seconds(run);
 }
@@ -247,7 +250,7 @@ static void print_summary(const train_run *run, const ib_train_result *trained,
     FILE *out = run->context->out;
     ib_metrics_print(&trained->test, out);
     fprintf(out, "\nExperiment         %s, seed %llu, %zu epoch%s\n", run->experiment,
-            (unsigned long long)run->config->seed, run->plan.epochs,
+            (unsigned long long)run->config->experiment.seed, run->plan.epochs,
             run->plan.epochs == 1 ? "" : "s");
     fprintf(out, "Test accuracy      %.2f %% (%zu of %zu)\n", 100 * results->test_accuracy,
             trained->test.correct, trained->test.count);
@@ -275,13 +278,13 @@ static ib_status finish_record(const train_run *run, const ib_run_results *resul
 
 /* --save-model: the file that PyTorch's example writes, under a name that says what it is. */
 static ib_status save_beside(const train_run *run, ib_error *err) {
-    char *path = ib_format("./%s_%s_%lldepochs.safetensors", run->config->dataset,
-                           ib_model_kind_name((ib_model_kind)run->config->model),
-                           (long long)run->config->epochs);
+    char *path = ib_format("./%s_%s_%lldepochs.safetensors", run->config->experiment.dataset,
+                           ib_model_kind_name((ib_model_kind)run->config->experiment.model),
+                           (long long)run->config->experiment.epochs);
     if (path == NULL)
         return ib_fail_memory(err);
     ib_status status = ib_model_save(run->session.model, path, NULL, err);
-    if (status == IB_OK && !run->config->json)
+    if (status == IB_OK && !run->config->output.json)
         fprintf(run->context->out, "Saved model        %s\n", path);
     free(path);
     return status;
@@ -294,7 +297,8 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
         return ib_fail_memory(err);
     ib_metrics metrics = {0};
     ib_run_results results = {.metrics = &metrics};
-    ib_status status = ib_train(run->session.model, run->config, &run->session.dataset,
+    ib_status status = ib_train(run->session.model, &run->config->experiment,
+                                (size_t)run->config->machine.test_batch_size, &run->session.dataset,
                                 &run->session.split, &run->from.position, &observer, trained, err);
     ib_progress_clear(&run->progress);
     if (status == IB_INTERRUPTED)
@@ -312,11 +316,11 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
         status = finish_record(run, &results, trained, err);
     else if (run->record != NULL) /* the first error is the one to tell */
         ib_record_finish(run->record, status, ib_error_text(err), NULL, NULL, NULL);
-    if (status == IB_OK && !run->config->json)
+    if (status == IB_OK && !run->config->output.json)
         print_summary(run, trained, &results);
-    if (status == IB_OK && run->config->save_model)
+    if (status == IB_OK && run->config->record.save_model)
         status = save_beside(run, err);
-    if (status == IB_OK && run->config->json) {
+    if (status == IB_OK && run->config->output.json) {
         ib_json json = {.out = run->context->out};
         ib_json_open(&json, NULL, '{');
         ib_results_write(&results, &json);
@@ -343,10 +347,10 @@ static ib_status run_all(train_run *run, const char *experiment_sha256, ib_error
                        run->experiment_sha256, err));
     IB_TRY(check_experiment(run, experiment_sha256, err));
     IB_TRY(ib_session_open_model(config, 1, &run->session, err));
-    if (!config->dry_run)
+    if (!config->experiment.dry_run)
         IB_TRY(begin_record(run, err));
     ib_tracking_start(config, run->context, run->record, run->cpus, &run->tracker);
-    if (config->trace && run->record != NULL)
+    if (config->record.trace && run->record != NULL)
         IB_TRY(ib_trace_open(ib_record_directory(run->record), run->session.model,
                              run->from.position.steps, &run->trace, err));
     return train_and_save(run, err);
@@ -354,12 +358,12 @@ static ib_status run_all(train_run *run, const char *experiment_sha256, ib_error
 
 ib_status ib_train_run(const ib_config *config, const ib_run_context *context,
                        const ib_train_target *target, ib_error *err) {
-    if (config->save_model && access(".", W_OK) != 0)
+    if (config->record.save_model && access(".", W_OK) != 0)
         return ib_fail(err, IB_ERROR_RUNTIME,
                        "--save-model writes to the current directory, which is not writable: go "
                        "to another, or leave --save-model out");
     IB_TRY(ib_tracking_check(config, context, err));
-    if (config->model == IB_MODEL_SVM)
+    if (config->experiment.model == IB_MODEL_SVM)
         return ib_run_train_svm(config, context, target, err);
     train_run run = {.config = config,
                      .context = context,

@@ -15,22 +15,25 @@ _Static_assert((int)IB_CHOOSE_OFFICIAL == (int)IB_SPLIT_OFFICIAL &&
                "the option's values are the split's");
 
 ib_status ib_session_open(const ib_config *config, ib_session *session, ib_error *err) {
-    ib_backend_options options = {.backend = config->no_accel ? "cpu" : config->backend,
-                                  .isa = config->isa,
-                                  .threads = (unsigned)config->threads};
+    ib_backend_options options = {.backend =
+                                      config->machine.no_accel ? "cpu" : config->machine.backend,
+                                  .isa = config->machine.isa,
+                                  .threads = (unsigned)config->machine.threads};
     IB_TRY(ib_backend_open(&options, &session->backend, err));
-    IB_TRY(ib_dataset_open(config->data_dir, config->dataset, &session->dataset, err));
+    IB_TRY(ib_dataset_open(config->data.dir, config->experiment.dataset, &session->dataset, err));
     const ib_dataset *dataset = &session->dataset;
-    IB_TRY(ib_split_make((ib_split_kind)config->split, dataset->train_count, dataset->test_count,
-                         config->seed, (size_t)config->train_size, (size_t)config->test_size,
-                         &session->split, err));
-    return ib_split_limit_validation(&session->split, (size_t)config->validation_size, err);
+    IB_TRY(ib_split_make((ib_split_kind)config->experiment.split, dataset->train_count,
+                         dataset->test_count, config->experiment.seed,
+                         (size_t)config->experiment.train_size,
+                         (size_t)config->experiment.test_size, &session->split, err));
+    return ib_split_limit_validation(&session->split, (size_t)config->experiment.validation_size,
+                                     err);
 }
 
 size_t ib_session_test_batch(const ib_config *config, const ib_session *session) {
     /* Results do not depend on it, memory does: larger chunks than this gain nothing. */
     enum { LARGEST_USEFUL = 128 };
-    size_t batch = (size_t)config->test_batch_size;
+    size_t batch = (size_t)config->machine.test_batch_size;
     if (batch > LARGEST_USEFUL)
         batch = LARGEST_USEFUL;
     return batch < session->split.test_count ? batch : session->split.test_count;
@@ -54,16 +57,17 @@ ib_status ib_check_model_memory(const ib_model *model, ib_error *err) {
 ib_status ib_session_open_model(const ib_config *config, int training, ib_session *session,
                                 ib_error *err) {
     /* In training, evaluation goes through the training batch's memory. */
-    size_t batch = training ? (size_t)config->batch_size : ib_session_test_batch(config, session);
+    size_t batch =
+        training ? (size_t)config->experiment.batch_size : ib_session_test_batch(config, session);
     const ib_dataset_info *info = session->dataset.info;
-    IB_TRY(ib_model_open(session->backend, config, info->mean, info->standard_deviation, batch,
-                         training, &session->model, err));
+    IB_TRY(ib_model_open(session->backend, &config->experiment, info->mean,
+                         info->standard_deviation, batch, training, &session->model, err));
     if (!training)
         return IB_OK;
     IB_TRY(ib_check_model_memory(session->model, err));
-    if (config->init_model != NULL)
-        return ib_model_load(session->model, config->init_model, err);
-    return ib_model_initialize(session->model, config->seed, err);
+    if (config->experiment.init_model != NULL)
+        return ib_model_load(session->model, config->experiment.init_model, err);
+    return ib_model_initialize(session->model, config->experiment.seed, err);
 }
 
 void ib_session_close(ib_session *session) {
@@ -78,8 +82,8 @@ void ib_session_close(ib_session *session) {
 
 ib_status ib_identify(const ib_config *config, const ib_session *session, char **experiment,
                       char **canonical, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
-    *experiment =
-        ib_format("%s-%s", config->dataset, ib_model_kind_name((ib_model_kind)config->model));
+    *experiment = ib_format("%s-%s", config->experiment.dataset,
+                            ib_model_kind_name((ib_model_kind)config->experiment.model));
     if (*experiment == NULL)
         return ib_fail_memory(err);
     ib_experiment_inputs inputs = {.train_count = session->split.train_count,
@@ -87,11 +91,11 @@ ib_status ib_identify(const ib_config *config, const ib_session *session, char *
     for (int role = 0; role < IB_FILE_ROLES; ++role)
         inputs.data_sha256[role] = session->dataset.sha256[role];
     char init_sha256[IB_SHA256_HEX_SIZE];
-    if (config->init_model != NULL) {
-        if (!ib_path_exists(config->init_model))
+    if (config->experiment.init_model != NULL) {
+        if (!ib_path_exists(config->experiment.init_model))
             return ib_fail(err, IB_ERROR_VERIFY, "--init-model: there is no file %s",
-                           config->init_model);
-        IB_TRY(ib_sha256_file(config->init_model, init_sha256, err));
+                           config->experiment.init_model);
+        IB_TRY(ib_sha256_file(config->experiment.init_model, init_sha256, err));
         inputs.init_model_sha256 = init_sha256;
     }
     return ib_canonical(config, &inputs, canonical, hex, err);

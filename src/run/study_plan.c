@@ -65,14 +65,14 @@ static ib_status find_obstacle(ib_study_plan *plan, const ib_study_cell *cell, i
             has_gpu |= gpu->obstacle == NULL;
         }
     }
-    IB_TRY(probe_backend(plan, config->backend, config->isa, &own, err));
+    IB_TRY(probe_backend(plan, config->machine.backend, config->machine.isa, &own, err));
     const char *why = unmet_need(cell->needs, has_gpu);
     if (why == NULL)
         why = own->obstacle;
     run->obstacle = why != NULL ? strdup(why) : NULL;
-    run->backend = strdup(own->name != NULL ? own->name : config->backend);
-    if (strcmp(config->backend, "auto") != 0)
-        run->named_backend = strdup(config->backend);
+    run->backend = strdup(own->name != NULL ? own->name : config->machine.backend);
+    if (strcmp(config->machine.backend, "auto") != 0)
+        run->named_backend = strdup(config->machine.backend);
     if (run->backend == NULL || (why != NULL && run->obstacle == NULL))
         return ib_fail_memory(err);
     return IB_OK;
@@ -81,32 +81,27 @@ static ib_status find_obstacle(ib_study_plan *plan, const ib_study_cell *cell, i
 /* ---- identity -----------------------------------------------------------------------------------
  */
 
-static size_t image_count(const ib_dataset_info *info, ib_file_role labels) {
-    enum { IDX_LABEL_HEADER = 8 };
-    return (size_t)info->bytes[labels] - IDX_LABEL_HEADER;
-}
-
 /* experiment_sha256 from what is pinned about the data set: its files need not be there. */
 static ib_status identify(const ib_study_cell *cell, ib_study_run *run, ib_error *err) {
     const ib_config *config = &cell->arguments.config;
-    const ib_dataset_info *info = ib_dataset_find(config->dataset);
+    const ib_dataset_info *info = ib_dataset_find(config->experiment.dataset);
     if (info == NULL)
-        return ib_fail(err, IB_ERROR_USAGE, "unknown data set %s", config->dataset);
+        return ib_fail(err, IB_ERROR_USAGE, "unknown data set %s", config->experiment.dataset);
     ib_split counts;
-    IB_TRY(ib_split_count((ib_split_kind)config->split, image_count(info, IB_TRAIN_LABELS),
-                          image_count(info, IB_TEST_LABELS), (size_t)config->train_size,
-                          (size_t)config->test_size, &counts, err));
-    IB_TRY(ib_split_limit_validation(&counts, (size_t)config->validation_size, err));
+    IB_TRY(ib_split_count((ib_split_kind)config->experiment.split, info->train_count,
+                          info->test_count, (size_t)config->experiment.train_size,
+                          (size_t)config->experiment.test_size, &counts, err));
+    IB_TRY(ib_split_limit_validation(&counts, (size_t)config->experiment.validation_size, err));
     ib_experiment_inputs inputs = {.train_count = counts.train_count,
                                    .test_count = counts.test_count};
     for (int role = 0; role < IB_FILE_ROLES; ++role)
         inputs.data_sha256[role] = info->sha256[role];
     char init_sha256[IB_SHA256_HEX_SIZE];
-    if (config->init_model != NULL) {
-        if (!ib_path_exists(config->init_model))
+    if (config->experiment.init_model != NULL) {
+        if (!ib_path_exists(config->experiment.init_model))
             return ib_fail(err, IB_ERROR_VERIFY, "init-model: there is no file %s",
-                           config->init_model);
-        IB_TRY(ib_sha256_file(config->init_model, init_sha256, err));
+                           config->experiment.init_model);
+        IB_TRY(ib_sha256_file(config->experiment.init_model, init_sha256, err));
         inputs.init_model_sha256 = init_sha256;
     }
     char *canonical = NULL;
@@ -117,8 +112,8 @@ static ib_status identify(const ib_study_cell *cell, ib_study_run *run, ib_error
 
 static ib_status find_folder(ib_study_plan *plan, const ib_config *config, size_t *folder,
                              ib_error *err) {
-    char *name =
-        ib_format("%s-%s", config->dataset, ib_model_kind_name((ib_model_kind)config->model));
+    char *name = ib_format("%s-%s", config->experiment.dataset,
+                           ib_model_kind_name((ib_model_kind)config->experiment.model));
     if (name == NULL)
         return ib_fail_memory(err);
     for (*folder = 0; *folder < plan->folder_count; ++*folder)
@@ -260,11 +255,12 @@ ib_status ib_study_run_refresh(ib_study_plan *plan, ib_study_run *run, ib_error 
 }
 
 int ib_study_run_has_data(const ib_study_plan *plan, const ib_study_run *run) {
-    const char *dataset = plan->study->cells[run->first_cell].arguments.config.dataset;
-    int all = 1;
+    const char *dataset = plan->study->cells[run->first_cell].arguments.config.experiment.dataset;
+    const ib_dataset_info *info = ib_dataset_find(dataset);
+    int all = info != NULL;
     for (int role = 0; all && role < IB_FILE_ROLES; ++role) {
         char *path = ib_format("%s/%s/%s", plan->data_dir, dataset,
-                               ib_dataset_file_name((ib_file_role)role));
+                               ib_dataset_file_name(info, (ib_file_role)role));
         all = path != NULL && ib_path_exists(path);
         free(path);
     }
@@ -284,8 +280,8 @@ char *ib_study_cell_text(const ib_study *study, size_t index) {
     const ib_study_cell *cell = &study->cells[index];
     const ib_config *config = &cell->arguments.config;
     const ib_option *option;
-    char *text =
-        ib_format("%s %s", config->dataset, ib_model_kind_name((ib_model_kind)config->model));
+    char *text = ib_format("%s %s", config->experiment.dataset,
+                           ib_model_kind_name((ib_model_kind)config->experiment.model));
     if (cell->label != NULL)
         text = extend(text, " [", cell->label, "]");
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {

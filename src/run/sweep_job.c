@@ -109,11 +109,7 @@ static void free_words(word_list *list) {
 
 /* What may be another on the machine that goes on with a run; the rest is in its record. */
 static int belongs_to_machine(const ib_option *option) {
-    static const char *const NAMES[] = {"backend", "isa", "threads", "cache-mb", "test-batch-size"};
-    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; ++i)
-        if (strcmp(option->name, NAMES[i]) == 0)
-            return 1;
-    return 0;
+    return option->study == IB_STUDY_MACHINE || option->study == IB_STUDY_MACHINE_GRID;
 }
 
 /* "isobit train --epochs=5 ..."; a NULL word among them: out of memory. */

@@ -10,7 +10,7 @@
 #include "track/record_file.h"
 
 const char *ib_tracking_uri(const ib_config *config, const ib_run_context *context) {
-    const char *uri = config->mlflow;
+    const char *uri = config->tracking.uri;
     if (uri == NULL && context->environment != NULL)
         uri = context->environment("MLFLOW_TRACKING_URI");
     return uri == NULL || uri[0] == '\0' ? NULL : uri;
@@ -18,13 +18,14 @@ const char *ib_tracking_uri(const ib_config *config, const ib_run_context *conte
 
 ib_status ib_tracking_check(const ib_config *config, const ib_run_context *context, ib_error *err) {
     ib_tracking_prices prices;
-    if (config->mlflow != NULL)
-        IB_TRY(ib_mlflow_check_uri(config->mlflow, "--mlflow", err));
-    if (config->mlflow_register != NULL)
-        IB_TRY(ib_mlflow_check_model_name(config->mlflow_register, "--mlflow-register", err));
+    if (config->tracking.uri != NULL)
+        IB_TRY(ib_mlflow_check_uri(config->tracking.uri, "--mlflow", err));
+    if (config->tracking.registered_model != NULL)
+        IB_TRY(ib_mlflow_check_model_name(config->tracking.registered_model, "--mlflow-register",
+                                          err));
     if (ib_tracking_uri(config, context) == NULL)
         return IB_OK;
-    ib_status status = ib_tracking_prices_open(config, &prices, err);
+    ib_status status = ib_tracking_prices_open(&config->pricing, &prices, err);
     ib_tracking_prices_close(&prices);
     return status;
 }
@@ -37,12 +38,12 @@ struct ib_tracker {
 static ib_status open_tracker(const ib_config *config, const ib_run_context *context,
                               const ib_record *record, const cpu_set_t *cpus, ib_tracker *tracker,
                               ib_error *err) {
-    IB_TRY(ib_tracking_prices_open(config, &tracker->prices, err));
+    IB_TRY(ib_tracking_prices_open(&config->pricing, &tracker->prices, err));
     ib_mlflow_live_options options = {.uri = ib_tracking_uri(config, context),
                                       .directory = ib_record_directory(record),
-                                      .names = {.experiment = config->mlflow_experiment,
-                                                .study = config->mlflow_study,
-                                                .registered = config->mlflow_register,
+                                      .names = {.experiment = config->tracking.experiment,
+                                                .study = config->tracking.study,
+                                                .registered = config->tracking.registered_model,
                                                 .extras = ib_tracking_cost,
                                                 .extras_context = &tracker->prices,
                                                 .fill_given = 1},
@@ -71,7 +72,7 @@ void ib_tracking_start(const ib_config *config, const ib_run_context *context,
 void ib_tracking_end(const ib_config *config, ib_tracker *tracker) {
     if (tracker == NULL)
         return;
-    ib_mlflow_live_end(tracker->live, config->mlflow_wait);
+    ib_mlflow_live_end(tracker->live, config->tracking.wait_seconds);
     ib_tracking_prices_close(&tracker->prices);
     free(tracker);
 }
@@ -324,9 +325,9 @@ static int is_named(const ib_run_context *context, const char *variable) {
 
 void ib_tracking_prepare(const ib_config *config, const ib_run_context *context,
                          ib_study_plan *plan) {
-    plan->mlflow = config->mlflow;
-    plan->mlflow_register = config->mlflow_register;
-    plan->mlflow_wait = config->mlflow_wait;
+    plan->mlflow = config->tracking.uri;
+    plan->mlflow_register = config->tracking.registered_model;
+    plan->mlflow_wait = config->tracking.wait_seconds;
     plan->tracked = ib_tracking_uri(config, context) != NULL;
     unsetenv("MLFLOW_RUN_ID"); /* one run: not that of all the processes started from here */
     if (ib_tracking_uri(config, context) != NULL && !is_named(context, "MLFLOW_EXPERIMENT_NAME") &&
@@ -353,8 +354,8 @@ static ib_status send_rest(const ib_config *config, const ib_study_plan *plan,
                            const char *directory, ib_mlflow_client *client, ib_sync_totals *totals,
                            ib_error *err) {
     ib_tracking_prices prices;
-    ib_status status = ib_tracking_prices_open(config, &prices, err);
-    ib_mlflow_names common = {.registered = config->mlflow_register,
+    ib_status status = ib_tracking_prices_open(&config->pricing, &prices, err);
+    ib_mlflow_names common = {.registered = config->tracking.registered_model,
                               .extras = ib_tracking_cost,
                               .extras_context = &prices};
     if (status == IB_OK)
@@ -370,7 +371,7 @@ void ib_tracking_study_end(const ib_config *config, const ib_run_context *contex
                            const ib_study_plan *plan, ib_mlflow_live *live) {
     const char *uri = ib_tracking_uri(config, context);
     double begun = ib_seconds();
-    if (!ib_mlflow_live_end(live, config->mlflow_wait))
+    if (!ib_mlflow_live_end(live, config->tracking.wait_seconds))
         return; /* said, or not tracked */
     ib_error err = {0};
     ib_mlflow_client *client = NULL;
@@ -380,7 +381,7 @@ void ib_tracking_study_end(const ib_config *config, const ib_run_context *contex
     if (status == IB_OK)
         status = ib_mlflow_open(uri, context->environment, &client, &err);
     if (status == IB_OK) {
-        ib_mlflow_limit(client, config->mlflow_wait - (ib_seconds() - begun));
+        ib_mlflow_limit(client, config->tracking.wait_seconds - (ib_seconds() - begun));
         status = send_rest(config, plan, directory, client, &totals, &err);
     }
     const char *why = status != IB_OK ? ib_error_text(&err) : totals.first_failure;

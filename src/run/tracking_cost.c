@@ -7,24 +7,24 @@
 #include "experiment/options.h"
 
 /* Whether somebody asked for a price; else one is taken where it is found. */
-static int is_asked_for(const ib_config *config) {
+static int is_asked_for(const ib_pricing *pricing) {
     const ib_option *option = ib_option_find("prices", strlen("prices"));
-    return config->machine != NULL || strcmp(config->prices, option->default_text) != 0;
+    return pricing->machine != NULL || strcmp(pricing->table, option->default_text) != 0;
 }
 
-ib_status ib_tracking_prices_open(const ib_config *config, ib_tracking_prices *prices,
+ib_status ib_tracking_prices_open(const ib_pricing *pricing, ib_tracking_prices *prices,
                                   ib_error *err) {
-    *prices = (ib_tracking_prices){.watts = config->watts};
-    if (config->prices == NULL || (!is_asked_for(config) && !ib_path_exists(config->prices)))
+    *prices = (ib_tracking_prices){.watts = pricing->watts};
+    if (pricing->table == NULL || (!is_asked_for(pricing) && !ib_path_exists(pricing->table)))
         return IB_OK;
-    IB_TRY(ib_prices_read(config->prices, &prices->table, err));
-    if (config->machine == NULL)
+    IB_TRY(ib_prices_read(pricing->table, &prices->table, err));
+    if (pricing->machine == NULL)
         return IB_OK;
-    prices->machine = ib_price_named(&prices->table, config->machine);
+    prices->machine = ib_price_named(&prices->table, pricing->machine);
     return prices->machine != NULL
                ? IB_OK
-               : ib_fail(err, IB_ERROR_USAGE, "--machine: %s has no row named '%s'", config->prices,
-                         config->machine);
+               : ib_fail(err, IB_ERROR_USAGE, "--machine: %s has no row named '%s'", pricing->table,
+                         pricing->machine);
 }
 
 void ib_tracking_prices_close(ib_tracking_prices *prices) {

@@ -15,7 +15,7 @@ typedef struct ib_tracking_prices {
 /* Reads --prices; the default table need not be there. IB_ERROR_USAGE: a table that cannot be used,
  * or without a row of --machine's name. The caller calls ib_tracking_prices_close, also after a
  * failure. */
-ib_status ib_tracking_prices_open(const ib_config *config, ib_tracking_prices *prices,
+ib_status ib_tracking_prices_open(const ib_pricing *pricing, ib_tracking_prices *prices,
                                   ib_error *err);
 void ib_tracking_prices_close(ib_tracking_prices *prices);
 

@@ -13,7 +13,8 @@ static void write_mistake(const ib_mistake *mistake, const ib_dataset *dataset, 
     size_t index = test ? mistake->index - dataset->train_count : mistake->index;
     EVP_EncodeBlock(pixels, ib_dataset_pixels(dataset, mistake->index), IB_IMAGE_PIXELS);
     ib_json_open(json, NULL, '{');
-    ib_json_string(json, "file", ib_dataset_file_name(test ? IB_TEST_IMAGES : IB_TRAIN_IMAGES));
+    ib_json_string(json, "file",
+                   ib_dataset_file_name(dataset->info, test ? IB_TEST_IMAGES : IB_TRAIN_IMAGES));
     ib_json_uint(json, "index", index);
     ib_json_uint(json, "actual", mistake->actual);
     ib_json_uint(json, "predicted", mistake->predicted);

@@ -200,15 +200,13 @@ static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, 
     const char *dataset = ib_json_text_at(configuration, "dataset", NULL);
     const char *normalize = ib_json_text_at(configuration, "normalize", NULL);
     const ib_dataset_info *info = dataset == NULL ? NULL : ib_dataset_find(dataset);
-    if (model == NULL || strcmp(model, "svm") == 0 || normalize == NULL || info == NULL)
+    const ib_normalization *choice = normalize == NULL ? NULL : ib_normalization_find(normalize);
+    if (model == NULL || strcmp(model, "svm") == 0 || choice == NULL || info == NULL)
         return IB_OK;
-    ib_config config = {.normalize = strcmp(normalize, "unit") == 0   ? IB_NORMALIZE_UNIT
-                                     : strcmp(normalize, "half") == 0 ? IB_NORMALIZE_HALF
-                                                                      : IB_NORMALIZE_DATASET};
     const json_t *results = json_object_get(s->record, "results");
     ib_onnx_notes notes = {.normalize = normalize,
                            .sha256 = ib_json_text_at(results, "model_sha256", NULL)};
-    ib_chosen_normalization(&config, info->mean, info->standard_deviation, &notes.mean,
+    ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
     return ib_onnx_write(safetensors, &notes, onnx, NULL, err);
 }

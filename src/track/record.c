@@ -120,7 +120,8 @@ static void write_data(const ib_record *record, ib_json *json) {
     ib_json_uint(json, "test_count", split->test_count);
     ib_json_open(json, "sha256", '{');
     for (int role = 0; role < IB_FILE_ROLES; ++role)
-        ib_json_string(json, ib_dataset_file_name((ib_file_role)role), dataset->sha256[role]);
+        ib_json_string(json, ib_dataset_file_name(dataset->info, (ib_file_role)role),
+                       dataset->sha256[role]);
     ib_json_close(json, '}');
     ib_json_close(json, '}');
 }
@@ -195,7 +196,7 @@ static ib_status write_members(const ib_record *record, const run_state *state, 
     write_resumes(record, json);
     ib_json_string(json, "experiment_sha256", record->start.experiment_sha256);
     ib_json_string(json, "canonical", record->start.canonical);
-    IB_TRY(ib_config_write(record->start.config, IB_FOR_TRAIN, "configuration", json, err));
+    IB_TRY(ib_config_write(record->start.configuration, IB_FOR_TRAIN, "configuration", json, err));
     ib_environment_write(record->start.backend, record->start.usable_cpus, "environment", json);
     write_data(record, json);
     if (state->results != NULL) {
@@ -379,13 +380,13 @@ static void remove_beginning(ib_record *record, const char *experiment_directory
     if (!had_experiment)
         rmdir(experiment_directory);
     if (!had_runs)
-        rmdir(record->start.config->runs_dir);
+        rmdir(record->start.runs_dir);
 }
 
 ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_error *err) {
     *record = NULL;
     ib_record *fresh = calloc(1, sizeof *fresh);
-    char *parent = ib_path_join(start->config->runs_dir, start->experiment);
+    char *parent = ib_path_join(start->runs_dir, start->experiment);
     if (fresh == NULL || parent == NULL) {
         free(fresh);
         free(parent);
@@ -393,7 +394,7 @@ ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_e
     }
     fresh->start = *start;
     fresh->started_ms = ib_unix_milliseconds();
-    int had_runs = ib_path_exists(start->config->runs_dir);
+    int had_runs = ib_path_exists(start->runs_dir);
     int had_experiment = ib_path_exists(parent);
     int lock = -1;
     ib_status status = ib_make_directories(parent, err);
@@ -548,7 +549,7 @@ ib_status ib_record_metric(ib_record *record, const char *key, double value, uin
 }
 
 void ib_record_watch(ib_record *record, double start_seconds, const cpu_set_t *cpus) {
-    double period = record->start.config->sample_period;
+    double period = record->start.sample_period;
     char *path = ib_record_path(record, "resources.jsonl");
     ib_sampler_options options = {
         .period = period, .start_seconds = start_seconds, .cpus = cpus, .root = ""};

@@ -13,7 +13,6 @@
 #include "base/status.h"
 #include "data/dataset.h"
 #include "data/split.h"
-#include "experiment/config.h"
 #include "experiment/json_text.h"
 #include "train/metrics.h"
 #include "train/trainer.h"
@@ -22,7 +21,8 @@ typedef struct ib_record ib_record;
 
 /* What is known before training. Everything outlives the record. */
 typedef struct ib_record_start {
-    const ib_config *config;
+    const struct ib_config *configuration; /* written whole */
+    const char *runs_dir;
     const char *experiment; /* folder below runs_dir: "mnist-cnn" */
     const char *canonical;  /* experiment_sha256 is the SHA-256 of this text */
     const char *experiment_sha256;
@@ -30,6 +30,7 @@ typedef struct ib_record_start {
     const ib_split *split;
     const ib_backend_info *backend;
     unsigned usable_cpus; /* before the backend pinned its threads */
+    double sample_period; /* s between two lines of resources.jsonl; 0: none */
 } ib_record_start;
 
 /* What a support vector machine has besides. */

@@ -121,7 +121,8 @@ ib_status ib_evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t
 
 struct run {
     ib_model *model;
-    const ib_config *config;
+    const ib_experiment *experiment;
+    size_t test_batch;
     const ib_dataset *dataset;
     const ib_split *split;
     const ib_train_observer *observer;
@@ -139,7 +140,7 @@ static ib_status report_position(const struct run *r, ib_error *err) {
 
 /* One step on images [first, first + n) of the epoch's order. */
 static ib_status train_step(struct run *r, size_t first, size_t n, ib_error *err) {
-    const ib_config *c = r->config;
+    const ib_experiment *c = r->experiment;
     ib_train_position *at = &r->result->position;
     double start = ib_seconds();
     float loss = 0;
@@ -165,7 +166,7 @@ static ib_status train_step(struct run *r, size_t first, size_t n, ib_error *err
 }
 
 static ib_status train_epoch(struct run *r, ib_error *err) {
-    const ib_config *c = r->config;
+    const ib_experiment *c = r->experiment;
     ib_train_position *at = &r->result->position;
     size_t count = r->split->train_count, batch_size = (size_t)c->batch_size;
     double start = ib_seconds();
@@ -182,14 +183,14 @@ static ib_status train_epoch(struct run *r, ib_error *err) {
 }
 
 static ib_status evaluate_model(struct run *r, ib_error *err) {
-    const ib_config *c = r->config;
+    const ib_experiment *c = r->experiment;
     /* Evaluation is independent of its batch: the training batch's memory serves, whatever
      * --test-batch-size says. */
-    size_t batch =
-        (size_t)(c->test_batch_size < c->batch_size ? c->test_batch_size : c->batch_size);
+    size_t batch = (size_t)c->batch_size;
+    batch = r->test_batch < batch ? r->test_batch : batch;
     size_t count = r->split->test_count;
-    if (c->dry_run && count > (size_t)c->test_batch_size)
-        count = (size_t)c->test_batch_size;
+    if (c->dry_run && count > r->test_batch)
+        count = r->test_batch;
     IB_TRY(evaluate(r->model, r->dataset, r->split->test, count, batch, r->observer,
                     &r->result->test, err));
     r->result->has_validation = r->split->validation_count > 0 && !c->dry_run;
@@ -200,7 +201,7 @@ static ib_status evaluate_model(struct run *r, ib_error *err) {
 }
 
 static ib_status end_epoch(struct run *r, ib_error *err) {
-    const ib_config *c = r->config;
+    const ib_experiment *c = r->experiment;
     ib_train_position *at = &r->result->position;
     size_t count = r->split->train_count;
     if (c->dry_run && count > (size_t)c->batch_size)
@@ -219,8 +220,8 @@ static ib_status end_epoch(struct run *r, ib_error *err) {
     ++at->epoch;
     at->step_in_epoch = 0;
     at->loss_sum = 0;
-    if (c->schedule == IB_SCHEDULE_STEP)
-        at->learning_rate = at->learning_rate * c->gamma; /* binary64, one product an epoch */
+    at->learning_rate =
+        ib_schedule_at((size_t)c->schedule)->next(c, at->epoch - 1, at->learning_rate);
     return report_position(r, err);
 }
 
@@ -249,17 +250,18 @@ static ib_status check_position(const struct run *r, ib_error *err) {
     return IB_OK;
 }
 
-ib_status ib_train(ib_model *model, const ib_config *config, const ib_dataset *dataset,
-                   const ib_split *split, const ib_train_position *from,
+ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test_batch,
+                   const ib_dataset *dataset, const ib_split *split, const ib_train_position *from,
                    const ib_train_observer *observer, ib_train_result *result, ib_error *err) {
-    *result = (ib_train_result){.position = {.epoch = 1, .learning_rate = config->lr}};
+    *result = (ib_train_result){.position = {.epoch = 1, .learning_rate = experiment->lr}};
     if (from != NULL && from->epoch > 0)
         result->position = *from;
     if (split->train_count == 0 || split->test_count == 0)
         return ib_fail(err, IB_ERROR_USAGE, "nothing to train or test on: the split is empty");
-    size_t count = split->train_count, batch = (size_t)config->batch_size;
+    size_t count = split->train_count, batch = (size_t)experiment->batch_size;
     struct run r = {.model = model,
-                    .config = config,
+                    .experiment = experiment,
+                    .test_batch = test_batch,
                     .dataset = dataset,
                     .split = split,
                     .observer = observer,
@@ -268,7 +270,7 @@ ib_status ib_train(ib_model *model, const ib_config *config, const ib_dataset *d
                              .validation_count = split->validation_count,
                              .test_count = split->test_count,
                              .steps_per_epoch = (count + batch - 1) / batch,
-                             .epochs = config->dry_run ? 1 : (size_t)config->epochs}};
+                             .epochs = experiment->dry_run ? 1 : (size_t)experiment->epochs}};
     IB_TRY(check_position(&r, err));
     r.order = malloc(count * sizeof *r.order);
     ib_status status = r.order == NULL ? ib_fail_memory(err) : batch_open(batch, &r.batch, err);

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "catalog/experiment.h"
 #include "data/dataset.h"
 #include "data/split.h"
-#include "experiment/config.h"
 #include "model/model.h"
 #include "train/mistakes.h"
 
@@ -80,11 +80,11 @@ typedef struct ib_train_result {
     ib_train_position position; /* in the end, however training ended */
 } ib_train_result;
 
-/* Trains model (created for config's batch sizes and optimiser, already initialised) from a
+/* Trains model (created for experiment's batch sizes and optimiser, already initialised) from a
  * position on: NULL is the beginning, any other needs the model's weights and optimiser state of
  * there. Loss or weights that stop being finite: IB_ERROR_DIVERGED, naming step and tensor. */
-ib_status ib_train(ib_model *model, const ib_config *config, const ib_dataset *dataset,
-                   const ib_split *split, const ib_train_position *from,
+ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test_batch,
+                   const ib_dataset *dataset, const ib_split *split, const ib_train_position *from,
                    const ib_train_observer *observer, ib_train_result *result, ib_error *err);
 
 /* Mean loss, accuracy and confusion matrix over indices[0..count). Independent of batch. */

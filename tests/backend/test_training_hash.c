@@ -24,20 +24,28 @@
 #include "model/model.h"
 #include "train/trainer.h"
 
-enum { BATCH = 64, LARGE_BATCH = 16, STEPS = 50, TRAIN_SIZE = 24 * BATCH + 57, TEST_SIZE = 300, LINE = 400 };
+enum {
+    BATCH = 64,
+    LARGE_BATCH = 16,
+    STEPS = 50,
+    TRAIN_SIZE = 24 * BATCH + 57,
+    TEST_SIZE = 300,
+    TEST_BATCH = 100,
+    LINE = 400
+};
 
 struct recipe {
     const char *name;
-    ib_config config;
+    ib_experiment experiment;
 };
 
 #define RUN                                                                                        \
     .train_size = TRAIN_SIZE, .test_size = TEST_SIZE, .epochs = 2, .batch_size = BATCH,            \
-    .test_batch_size = 100, .gamma = 0.7, .seed = 1
+    .gamma = 0.7, .seed = 1
 
 #define LARGE_RUN                                                                                  \
     .train_size = 24 * LARGE_BATCH + 13, .test_size = TEST_SIZE, .epochs = 2,                      \
-    .batch_size = LARGE_BATCH, .test_batch_size = 100, .gamma = 0.7, .seed = 1
+    .batch_size = LARGE_BATCH, .gamma = 0.7, .seed = 1
 
 static const struct recipe RECIPES[] = {
     {"cnn adadelta",
@@ -96,14 +104,14 @@ static void train_once(const struct recipe *recipe, const ib_dataset *dataset, c
     ib_model *model;
     ib_split split;
     char model_hex[IB_SHA256_HEX_SIZE], optimizer_hex[IB_SHA256_HEX_SIZE];
-    const ib_config *c = &recipe->config;
+    const ib_experiment *c = &recipe->experiment;
     CHECK(ib_backend_open(&options, &backend, ERR));
     CHECK(ib_split_make(IB_SPLIT_OFFICIAL, dataset->train_count, dataset->test_count, c->seed,
                         (size_t)c->train_size, (size_t)c->test_size, &split, ERR));
     CHECK(ib_model_open(backend, c, dataset->info->mean, dataset->info->standard_deviation,
                         (size_t)c->batch_size, 1, &model, ERR));
     CHECK(ib_model_initialize(model, c->seed, ERR));
-    CHECK(ib_train(model, c, dataset, &split, NULL, &observer, &result, ERR));
+    CHECK(ib_train(model, c, TEST_BATCH, dataset, &split, NULL, &observer, &result, ERR));
     assert_int_equal(result.position.steps, STEPS);
     CHECK(ib_model_save(model, NULL, model_hex, ERR));
     CHECK(ib_model_save_optimizer(model, NULL, result.position.steps, optimizer_hex, ERR));
@@ -171,7 +179,7 @@ static void write_golden(const char *dataset, char lines[RECIPE_COUNT][LINE]) {
  * ------------------------------------------------------ */
 
 static int is_large(int recipe) {
-    int model = RECIPES[recipe].config.model;
+    int model = RECIPES[recipe].experiment.model;
     return model == IB_MODEL_RESNET18 || model == IB_MODEL_RESNET50;
 }
 

@@ -15,7 +15,8 @@ static void touch(const ib_study *study) {
     volatile size_t sum = strlen(study->name);
     for (size_t c = 0; c < study->cell_count; ++c) {
         const ib_study_cell *cell = &study->cells[c];
-        sum += strlen(study->groups[cell->group].name) + strlen(cell->arguments.config.dataset);
+        sum += strlen(study->groups[cell->group].name) +
+               strlen(cell->arguments.config.experiment.dataset);
         for (size_t i = 0; i < IB_MAX_OPTIONS; ++i)
             if (ib_study_cell_uses(cell, i))
                 sum += strlen(cell->texts[i]);

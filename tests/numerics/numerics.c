@@ -107,7 +107,7 @@ static void draw(uint32_t number, uint8_t image[PIXELS], uint8_t *label) {
 struct recipe {
     const char *name;
     uint64_t steps;
-    ib_config config;
+    ib_experiment experiment;
 };
 
 static const struct recipe RECIPES[] = {
@@ -188,7 +188,7 @@ static ib_status train(ib_model *model, const struct recipe *recipe, size_t batc
             pointers[i] = images[i];
         }
         float loss;
-        IB_TRY(ib_model_train_step(model, pointers, labels, batch, 1, step, recipe->config.lr,
+        IB_TRY(ib_model_train_step(model, pointers, labels, batch, 1, step, recipe->experiment.lr,
                                    &loss, err));
         sha256_small_add(hash, &loss, sizeof loss);
         if (step == 0)
@@ -212,10 +212,10 @@ static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_ke
     char hex[65];
     float first = 0, last = 0;
     ib_status status =
-        ib_model_open(backend, &recipe->config, 0.1307, 0.3081, batch, 1, &model, &err);
+        ib_model_open(backend, &recipe->experiment, 0.1307, 0.3081, batch, 1, &model, &err);
     if (status == IB_OK)
         status = train(model, recipe, batch, &hash, &first, &last, &err);
-    int states = recipe->config.optimizer == IB_SGD ? 1 : 2;
+    int states = recipe->experiment.optimizer == IB_SGD ? 1 : 2;
     if (status == IB_OK)
         status = hash_model(model, states, &hash, &err);
     if (model != NULL)

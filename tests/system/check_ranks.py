@@ -8,12 +8,14 @@ import os
 import re
 import sys
 
-RANKS = {"base": 0, "tensor": 1, "experiment": 1, "data": 2, "backend": 2, "nn": 3, "svm": 3,
-         "model": 4, "train": 5, "track": 6, "report": 7, "run": 8, "cli": 9}
+RANKS = {"base": 0, "catalog": 1, "tensor": 2, "experiment": 2, "data": 3, "backend": 3, "nn": 4,
+         "svm": 4, "model": 5, "train": 6, "track": 7, "report": 8, "run": 9, "cli": 10}
 # Folders that may see only these others (their own is always allowed).
 ONLY = {"report": {"base", "experiment", "track"}, "cli": {"run", "report", "experiment", "base"}}
-# Never, although the rank would allow it.
-NEVER = {("train", "track")}
+# Never, although the rank would allow it. What computes sees one experiment (catalog/experiment.h),
+# not the options it was read from.
+ENGINE = ("data", "backend", "nn", "svm", "model", "train")
+NEVER = {("train", "track"), *((folder, "experiment") for folder in ENGINE)}
 # From these folders, the only header of backend/ that may be included.
 BACKEND_HEADER_ONLY = {"nn": "backend/backend.h", "svm": "backend/backend.h"}
 # Written by CMake.

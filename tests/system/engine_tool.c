@@ -35,7 +35,7 @@
 enum { MAX_TENSORS = 512, MAX_ARGUMENTS = 8, LINE = 16384 };
 
 struct tool {
-    ib_config config;
+    ib_experiment experiment;
     ib_dataset dataset;
     ib_backend *backend;
     ib_model *model;
@@ -67,7 +67,8 @@ static ib_status take_batch(struct tool *t, const char *first, const char *count
     return IB_OK;
 }
 
-/* ---- files ------------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------------------------
+ */
 
 static ib_status read_part(struct tool *t, ib_tensor_part part, const char *path, ib_error *err) {
     ib_named_tensor tensors[MAX_TENSORS];
@@ -118,8 +119,8 @@ static ib_status predict(struct tool *t, size_t n, const char *path, ib_error *e
     if (logits == NULL || losses == NULL || predictions == NULL)
         status = ib_fail_memory(err);
     if (status == IB_OK)
-        status = ib_model_predict(t->model, t->images, t->labels, n, logits, losses, predictions,
-                                  err);
+        status =
+            ib_model_predict(t->model, t->images, t->labels, n, logits, losses, predictions, err);
     const ib_named_tensor tensors[] = {
         {"logits", IB_F32, {2, {(int64_t)n, IB_CLASSES}}, logits},
         {"losses", IB_F32, {1, {(int64_t)n}}, losses},
@@ -159,7 +160,8 @@ static ib_status activations(struct tool *t, size_t layer, size_t n, const char 
     return status;
 }
 
-/* ---- commands --------------------------------------------------------------------------------- */
+/* ---- commands ---------------------------------------------------------------------------------
+ */
 
 static void describe(struct tool *t) {
     answer(t, " %zu %zu %s %u", ib_model_parameter_count(t->model), ib_model_tensor_count(t->model),
@@ -185,8 +187,8 @@ static ib_status evaluate(struct tool *t, char **a, ib_error *err) {
     for (size_t i = 0; i < count; ++i)
         indices[i] = first + (uint32_t)i;
     ib_evaluation e;
-    ib_status status = ib_evaluate(t->model, &t->dataset, indices, count,
-                                   strtoull(a[3], NULL, 10), &e, err);
+    ib_status status =
+        ib_evaluate(t->model, &t->dataset, indices, count, strtoull(a[3], NULL, 10), &e, err);
     free(indices);
     IB_TRY(status);
     answer(t, " %.17g %zu %.17g", e.loss, e.correct, e.accuracy);
@@ -222,13 +224,14 @@ static ib_status on_epoch(void *context, const ib_epoch_event *event, ib_error *
 }
 
 static ib_status train(struct tool *t, ib_error *err) {
-    const ib_config *c = &t->config;
+    const ib_experiment *c = &t->experiment;
     const ib_train_observer observer = {.context = t, .epoch = on_epoch};
     ib_train_result result;
     ib_split split;
     IB_TRY(ib_split_make(IB_SPLIT_OFFICIAL, t->dataset.train_count, t->dataset.test_count, c->seed,
                          (size_t)c->train_size, (size_t)c->test_size, &split, err));
-    ib_status status = ib_train(t->model, c, &t->dataset, &split, NULL, &observer, &result, err);
+    ib_status status =
+        ib_train(t->model, c, 1000, &t->dataset, &split, NULL, &observer, &result, err);
     ib_split_close(&split);
     return status;
 }
@@ -287,9 +290,10 @@ static ib_status run_command(struct tool *t, char **a, int count, ib_error *err)
     return ib_fail(err, IB_ERROR_USAGE, "unknown command or wrong number of arguments: %s", name);
 }
 
-/* ---- start ------------------------------------------------------------------------------------ */
+/* ---- start ------------------------------------------------------------------------------------
+ */
 
-static int set_option(ib_config *c, const char *key, const char *text) {
+static int set_option(ib_experiment *c, const char *key, const char *text) {
     const struct {
         const char *key;
         double *real;
@@ -333,15 +337,22 @@ static int model_of(const char *name) {
 static ib_status open_tool(struct tool *t, int argc, char **argv, ib_error *err) {
     const char *optimizer = argv[2];
     int adadelta = strcmp(optimizer, "adadelta") == 0, adam = strcmp(optimizer, "adam") == 0;
-    t->config = (ib_config){
+    t->experiment = (ib_experiment){
         .model = model_of(argv[1]),
         .optimizer = adadelta ? IB_ADADELTA : (adam ? IB_ADAM : IB_SGD),
-        .lr = adadelta ? 1.0 : (adam ? 0.001 : 0.01), .eps = adadelta ? 1e-6 : 1e-8,
-        .gamma = 0.7, .rho = 0.9, .beta1 = 0.9, .beta2 = 0.999, .schedule = IB_SCHEDULE_STEP,
-        .epochs = 1, .batch_size = 64, .test_batch_size = 1000, .seed = 1,
+        .lr = adadelta ? 1.0 : (adam ? 0.001 : 0.01),
+        .eps = adadelta ? 1e-6 : 1e-8,
+        .gamma = 0.7,
+        .rho = 0.9,
+        .beta1 = 0.9,
+        .beta2 = 0.999,
+        .schedule = IB_SCHEDULE_STEP,
+        .epochs = 1,
+        .batch_size = 64,
+        .seed = 1,
     };
     for (int i = 8; i < argc; i += 2)
-        if (i + 1 == argc || !set_option(&t->config, argv[i], argv[i + 1]))
+        if (i + 1 == argc || !set_option(&t->experiment, argv[i], argv[i + 1]))
             return ib_fail(err, IB_ERROR_USAGE, "unknown option %s", argv[i]);
     ib_backend_options options = {"cpu", argv[3], (unsigned)atoi(argv[4])};
     t->images = malloc(65536 * sizeof *t->images);
@@ -351,7 +362,7 @@ static ib_status open_tool(struct tool *t, int argc, char **argv, ib_error *err)
     IB_TRY(ib_dataset_open(argv[6], argv[7], &t->dataset, err));
     IB_TRY(ib_backend_open(&options, &t->backend, err));
     /* PyTorch's example normalises every data set by these two. */
-    return ib_model_open(t->backend, &t->config, 0.1307, 0.3081, (size_t)atoi(argv[5]), 1,
+    return ib_model_open(t->backend, &t->experiment, 0.1307, 0.3081, (size_t)atoi(argv[5]), 1,
                          &t->model, err);
 }
 

@@ -147,14 +147,17 @@ static void lists_are_crossed(void **state) {
     assert_int_equal(study.cell_count, 2 * 2 * 2 * 2);
     const ib_config *first = &study.cells[0].arguments.config;
     const ib_config *last = &study.cells[15].arguments.config;
-    assert_true(first->seed == 7 && first->batch_size == 32 && first->optimizer == IB_SGD);
-    assert_true(first->lr == 0.1 && first->momentum == 0.9 && first->epochs == 3);
+    assert_true(first->experiment.seed == 7 && first->experiment.batch_size == 32 &&
+                first->experiment.optimizer == IB_SGD);
+    assert_true(first->experiment.lr == 0.1 && first->experiment.momentum == 0.9 &&
+                first->experiment.epochs == 3);
     /* the seed changes fastest, then the grid's last key; rows slowest */
-    assert_true(study.cells[1].arguments.config.seed == 9);
-    assert_true(study.cells[2].arguments.config.lr == 0.01);
+    assert_true(study.cells[1].arguments.config.experiment.seed == 9);
+    assert_true(study.cells[2].arguments.config.experiment.lr == 0.01);
     /* base's momentum means nothing for adam and is left out there */
-    assert_true(last->optimizer == IB_ADAM && last->batch_size == 64 && last->lr == 0.01);
-    assert_true(last->momentum == 0);
+    assert_true(last->experiment.optimizer == IB_ADAM && last->experiment.batch_size == 64 &&
+                last->experiment.lr == 0.01);
+    assert_true(last->experiment.momentum == 0);
     ib_study_close(&study);
 }
 
@@ -168,11 +171,11 @@ static void groups_have_their_own(void **state) {
     assert_int_equal(study.group_count, 3);
     assert_int_equal(study.cell_count, 3 + 2 + 3);
     assert_int_equal(study.groups[1].first_cell, 3);
-    assert_int_equal(study.cells[0].arguments.config.epochs, 5);
-    assert_int_equal(study.cells[3].arguments.config.seed, 4);
+    assert_int_equal(study.cells[0].arguments.config.experiment.epochs, 5);
+    assert_int_equal(study.cells[3].arguments.config.experiment.seed, 4);
     assert_int_equal(study.cells[3].needs, IB_NEED_GPU);
-    assert_int_equal(study.cells[7].arguments.config.epochs, 2);
-    assert_string_equal(study.cells[7].arguments.config.dataset, "digits");
+    assert_int_equal(study.cells[7].arguments.config.experiment.epochs, 2);
+    assert_string_equal(study.cells[7].arguments.config.experiment.dataset, "digits");
     ib_study_close(&study);
 }
 
@@ -185,9 +188,9 @@ static void words_replace_values(void **state) {
                    words, 3);
     assert_int_equal(study.cell_count, 4);
     for (size_t c = 0; c < 4; ++c) {
-        assert_true(study.cells[c].arguments.config.lr == 0.5 && study.cells[c].changed);
-        assert_string_equal(study.cells[c].arguments.config.dataset, "digits");
-        assert_int_equal(study.cells[c].arguments.config.seed, 5 + c % 2);
+        assert_true(study.cells[c].arguments.config.experiment.lr == 0.5 && study.cells[c].changed);
+        assert_string_equal(study.cells[c].arguments.config.experiment.dataset, "digits");
+        assert_int_equal(study.cells[c].arguments.config.experiment.seed, 5 + c % 2);
     }
     /* what was published belongs to the file's own configuration */
     assert_int_equal(study.published[0].cell_count, 2);
@@ -263,10 +266,10 @@ static void a_file_extends_another(void **state) {
     assert_string_equal(study.title, "T");
     assert_int_equal(study.source_count, 2);
     assert_int_equal(study.cell_count, 3);
-    assert_int_equal(study.cells[0].arguments.config.train_size, 100);
-    assert_int_equal(study.cells[0].arguments.config.epochs, 5);
-    assert_int_equal(study.cells[2].arguments.config.epochs, 1);
-    assert_int_equal(study.cells[2].arguments.config.seed, 3);
+    assert_int_equal(study.cells[0].arguments.config.experiment.train_size, 100);
+    assert_int_equal(study.cells[0].arguments.config.experiment.epochs, 5);
+    assert_int_equal(study.cells[2].arguments.config.experiment.epochs, 1);
+    assert_int_equal(study.cells[2].arguments.config.experiment.seed, 3);
     assert_true(study.cells[0].changed);
     ib_study_close(&study);
     temp_dir_remove(directory);

@@ -31,21 +31,27 @@ static void assert_failed(ib_status got, ib_status wanted, ib_error *err, const 
 
 typedef struct tiny {
     ib_dataset_info info;
-    uint8_t *content[IB_FILE_ROLES];
+    uint8_t *content[IB_FILE_ROLES]; /* one byte more than what is pinned */
+    size_t size[IB_FILE_ROLES];
     char hex[IB_FILE_ROLES][IB_SHA256_HEX_SIZE];
 } tiny;
 
 static void tiny_open(tiny *t) {
     static const char *const no_mirrors[] = {NULL};
-    *t = (tiny){.info = {.name = "tiny", .mirrors = no_mirrors}};
+    *t = (tiny){.info = {.name = "tiny",
+                         .image = {.channels = 1, .height = 28, .width = 28},
+                         .classes = 10,
+                         .train_count = 3,
+                         .test_count = 2,
+                         .mirrors = no_mirrors}};
     for (int role = 0; role < IB_FILE_ROLES; ++role) {
         int images = role == IB_TRAIN_IMAGES || role == IB_TEST_IMAGES;
         uint32_t count = role < IB_TEST_IMAGES ? 3 : 2;
-        size_t size = images ? 16 + (size_t)count * IB_IMAGE_PIXELS : 8 + (size_t)count;
-        t->content[role] = malloc(size);
-        memset(t->content[role], role, size);
+        size_t size = (size_t)ib_dataset_file_bytes(&t->info, (ib_file_role)role);
+        t->content[role] = malloc(size + 1);
+        t->size[role] = size;
+        memset(t->content[role], role, size + 1);
         ib_idx_write_header(t->content[role], images ? IB_IDX_IMAGES : IB_IDX_LABELS, count);
-        t->info.bytes[role] = size;
         ib_sha256_bytes(t->content[role], size, t->hex[role], NULL);
         t->info.sha256[role] = t->hex[role];
     }
@@ -58,19 +64,19 @@ static void tiny_close(tiny *t) {
 
 /* Writes directory/<folder>/<file>[.gz]. */
 static void put(const tiny *t, const char *directory, const char *folder, int role, int packed) {
-    char *name =
-        ib_format("%s/%s%s", folder, ib_dataset_file_name((ib_file_role)role), packed ? ".gz" : "");
+    char *name = ib_format("%s/%s%s", folder, ib_dataset_file_name(&t->info, (ib_file_role)role),
+                           packed ? ".gz" : "");
     temp_dir_write(directory, name, "", 0);
     char *path = ib_path_join(directory, name);
     gzFile file = gzopen(path, packed ? "wb9" : "wbT"); /* T: no compression, no wrapper */
-    assert_true(gzwrite(file, t->content[role], (unsigned)t->info.bytes[role]) > 0);
+    assert_true(gzwrite(file, t->content[role], (unsigned)t->size[role]) > 0);
     gzclose(file);
     free(path);
     free(name);
 }
 
 static void assert_stored(const tiny *t, const char *data, int role, int stored) {
-    char *path = ib_format("%s/tiny/%s", data, ib_dataset_file_name((ib_file_role)role));
+    char *path = ib_format("%s/tiny/%s", data, ib_dataset_file_name(&t->info, (ib_file_role)role));
     char hex[IB_SHA256_HEX_SIZE];
     ib_status status = ib_sha256_file(path, hex, NULL);
     assert_int_equal(status == IB_OK, stored);
@@ -137,12 +143,11 @@ static void test_bad_mirrors(void **state) {
     temp_dir_write(mirror, "tiny/train-labels-idx1-ubyte.gz", "\x1F\x8B\x08", 3);
     assert_failed(ib_prepare_files(&t.info, data, mirror, NULL, &err), IB_ERROR_VERIFY, &err,
                   "train-labels-idx1-ubyte.gz: offset 3: the gzip data ends early");
-    t.info.bytes[IB_TRAIN_LABELS] = 10;
+    ++t.size[IB_TRAIN_LABELS];
     put(&t, mirror, "tiny", IB_TRAIN_LABELS, 0);
     put(&t, mirror, "tiny", IB_TRAIN_LABELS, 1);
-    t.info.bytes[IB_TRAIN_LABELS] = 9;
     assert_failed(ib_prepare_files(&t.info, data, mirror, NULL, &err), IB_ERROR_VERIFY, &err,
-                  "more than the 9 bytes wanted");
+                  "more than the 11 bytes wanted");
     assert_stored(&t, data, IB_TRAIN_LABELS, 0);
     free(url);
     free(mirror);

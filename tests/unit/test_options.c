@@ -10,7 +10,6 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "data/dataset.h"
 #include "experiment/canonical.h"
 #include "experiment/options.h"
 
@@ -64,17 +63,18 @@ static void defaults_are_documented_ones(void **state) {
     char *line = NULL;
     ib_arguments parsed = expect_success("train", "", &line);
     const ib_config *c = &parsed.config;
-    assert_int_equal(c->epochs, 14);
-    assert_int_equal(c->batch_size, 64);
-    assert_int_equal(c->test_batch_size, 1000);
-    assert_int_equal(c->seed, 1);
-    assert_int_equal(c->log_interval, 10);
-    assert_int_equal(c->exact, 1);
-    assert_int_equal(c->optimizer, IB_ADADELTA);
-    assert_true(c->lr == 1.0 && c->gamma == 0.7 && c->rho == 0.9 && c->eps == 1e-6);
-    assert_string_equal(c->dataset, "mnist");
-    assert_string_equal(c->backend, "auto");
-    assert_string_equal(c->runs_dir, "runs");
+    assert_int_equal(c->experiment.epochs, 14);
+    assert_int_equal(c->experiment.batch_size, 64);
+    assert_int_equal(c->machine.test_batch_size, 1000);
+    assert_int_equal(c->experiment.seed, 1);
+    assert_int_equal(c->record.log_interval, 10);
+    assert_int_equal(c->machine.exact, 1);
+    assert_int_equal(c->experiment.optimizer, IB_ADADELTA);
+    assert_true(c->experiment.lr == 1.0 && c->experiment.gamma == 0.7 && c->experiment.rho == 0.9 &&
+                c->experiment.eps == 1e-6);
+    assert_string_equal(c->experiment.dataset, "mnist");
+    assert_string_equal(c->machine.backend, "auto");
+    assert_string_equal(c->record.runs_dir, "runs");
     ib_arguments_free(&parsed);
     free(line);
 }
@@ -83,12 +83,12 @@ static void defaults_follow_the_optimizer(void **state) {
     (void)state;
     char *line = NULL;
     ib_arguments parsed = expect_success("train", "--optimizer adam", &line);
-    assert_true(parsed.config.lr == 0.001 && parsed.config.eps == 1e-8);
-    assert_true(parsed.config.beta1 == 0.9 && parsed.config.beta2 == 0.999);
+    assert_true(parsed.config.experiment.lr == 0.001 && parsed.config.experiment.eps == 1e-8);
+    assert_true(parsed.config.experiment.beta1 == 0.9 && parsed.config.experiment.beta2 == 0.999);
     ib_arguments_free(&parsed);
     free(line);
     parsed = expect_success("train", "--lr 0.5 --optimizer=sgd --momentum 0.9", &line);
-    assert_true(parsed.config.lr == 0.5 && parsed.config.momentum == 0.9);
+    assert_true(parsed.config.experiment.lr == 0.5 && parsed.config.experiment.momentum == 0.9);
     ib_arguments_free(&parsed);
     free(line);
 }
@@ -97,12 +97,12 @@ static void flags_win_over_environment(void **state) {
     (void)state;
     char *line = NULL;
     ib_arguments parsed = expect_success("train", "", &line);
-    assert_string_equal(parsed.config.data_dir, "from-environment");
+    assert_string_equal(parsed.config.data.dir, "from-environment");
     assert_int_equal(ib_arguments_source(&parsed, "data-dir"), IB_FROM_ENVIRONMENT);
     ib_arguments_free(&parsed);
     free(line);
     parsed = expect_success("train", "--data-dir given", &line);
-    assert_string_equal(parsed.config.data_dir, "given");
+    assert_string_equal(parsed.config.data.dir, "given");
     assert_int_equal(ib_arguments_source(&parsed, "data-dir"), IB_FROM_FLAG);
     ib_arguments_free(&parsed);
     free(line);
@@ -121,10 +121,10 @@ static void aliases_of_pytorchs_example(void **state) {
     ib_arguments parsed = expect_success(
         "train", "--no-cuda --no-mps --dry-run --log-interval 5 --seed 18446744073709551615",
         &line);
-    assert_int_equal(parsed.config.no_accel, 1);
-    assert_int_equal(parsed.config.dry_run, 1);
-    assert_int_equal(parsed.config.log_interval, 5);
-    assert_true(parsed.config.seed == UINT64_MAX);
+    assert_int_equal(parsed.config.machine.no_accel, 1);
+    assert_int_equal(parsed.config.experiment.dry_run, 1);
+    assert_int_equal(parsed.config.record.log_interval, 5);
+    assert_true(parsed.config.experiment.seed == UINT64_MAX);
     ib_arguments_free(&parsed);
     free(line);
 }
@@ -194,12 +194,64 @@ static void the_table_is_sound(void **state) {
         if (option->kind == IB_OPTION_INT || option->kind == IB_OPTION_DOUBLE)
             assert_true(option->minimum < option->maximum);
     }
-    /* The experiment's rank cannot see the catalogue, so the lists are compared here. */
-    const ib_choice *datasets = ib_option_find("dataset", 7)->choices;
-    size_t count = 0;
-    for (; datasets[count].name != NULL; ++count)
-        assert_non_null(ib_dataset_find(datasets[count].name));
-    assert_null(ib_dataset_at(count));
+}
+
+static void is_option(const char *name, ib_option_of of) {
+    const ib_option *option = ib_option_find(name, strlen(name));
+    assert_non_null(option);
+    assert_int_equal(option->of, of);
+    assert_true(ib_option_is_hashed(option));
+}
+
+/* A name in the catalogue that is no option's, or an option that no row names, would do nothing. */
+static void the_catalogue_names_options(void **state) {
+    (void)state;
+    const ib_optimizer *optimizer;
+    const ib_schedule *schedule;
+    const ib_svm_kernel_info *kernel;
+    for (size_t i = 0; (optimizer = ib_optimizer_at(i)) != NULL; ++i)
+        for (const ib_optimizer_option *own = optimizer->options; own->name != NULL; ++own) {
+            const ib_option *option = ib_option_find(own->name, strlen(own->name));
+            assert_non_null(option);
+            if (option->default_text == NULL) /* else it is all optimisers' */
+                is_option(own->name, IB_OF_OPTIMIZERS);
+        }
+    for (size_t i = 0; (schedule = ib_schedule_at(i)) != NULL; ++i)
+        for (size_t n = 0; schedule->options[n] != NULL; ++n)
+            is_option(schedule->options[n], IB_OF_SCHEDULES);
+    for (size_t i = 0; (kernel = ib_svm_kernel_at(i)) != NULL; ++i)
+        for (size_t n = 0; kernel->options[n] != NULL; ++n)
+            is_option(kernel->options[n], IB_OF_SVM_KERNELS);
+    const ib_option *option;
+    for (size_t o = 0; (option = ib_option_at(o)) != NULL; ++o) {
+        int named = option->of == IB_OF_ALL || option->of == IB_OF_VALIDATION;
+        for (size_t i = 0; ib_optimizer_at(i) != NULL; ++i)
+            named |= ib_optimizer_default((ib_optimizer_kind)i, option->name) != NULL;
+        for (size_t i = 0; (schedule = ib_schedule_at(i)) != NULL; ++i)
+            named |= ib_is_listed(schedule->options, option->name);
+        for (size_t i = 0; (kernel = ib_svm_kernel_at(i)) != NULL; ++i)
+            named |= ib_is_listed(kernel->options, option->name);
+        assert_true(named);
+    }
+}
+
+/* What a verb would ignore is named by words that there are. */
+static void idle_actions_are_commands(void **state) {
+    (void)state;
+    const ib_option *option;
+    for (size_t o = 0; (option = ib_option_at(o)) != NULL; ++o)
+        for (size_t a = 0; a < IB_MAX_IDLE && option->idle_in[a] != NULL; ++a) {
+            char *words = strdup(option->idle_in[a]), *rest = words;
+            const ib_command *command = ib_command_find(strsep(&rest, " "));
+            assert_non_null(command);
+            assert_true((option->commands & command->bit) != 0);
+            const char *word;
+            for (size_t v = 0; (word = strsep(&rest, " ")) != NULL; ++v) {
+                assert_true(v < 2 && command->verbs[v] != NULL);
+                assert_true(strcmp(word, "...") == 0 || ib_is_listed(command->verbs[v], word));
+            }
+            free(words);
+        }
 }
 
 static char *help_of(const char *command) {
@@ -337,6 +389,8 @@ int main(void) {
         cmocka_unit_test(bad_values_are_refused),
         cmocka_unit_test(what_would_be_ignored_is_refused),
         cmocka_unit_test(the_table_is_sound),
+        cmocka_unit_test(the_catalogue_names_options),
+        cmocka_unit_test(idle_actions_are_commands),
         cmocka_unit_test(help_lists_each_option_and_nothing_later),
         cmocka_unit_test(canonical_is_pinned),
         cmocka_unit_test(only_arithmetic_changes_the_experiment),

@@ -24,9 +24,11 @@ static char *save_model(const char *directory, const char *kind) {
     ib_backend_options options = {"cpu", "auto", 1};
     char *path = ib_path_join(directory, kind);
     assert_int_equal(ib_config_defaults(&config, NULL), IB_OK);
-    assert_int_equal(ib_option_set(ib_option_find("model", 5), kind, "model", &config, NULL), IB_OK);
+    assert_int_equal(ib_option_set(ib_option_find("model", 5), kind, "model", &config, NULL),
+                     IB_OK);
     assert_int_equal(ib_backend_open(&options, &backend, NULL), IB_OK);
-    assert_int_equal(ib_model_open(backend, &config, 0.1307, 0.3081, 8, 0, &model, NULL), IB_OK);
+    assert_int_equal(ib_model_open(backend, &config.experiment, 0.1307, 0.3081, 8, 0, &model, NULL),
+                     IB_OK);
     assert_int_equal(ib_model_initialize(model, 1, NULL), IB_OK);
     assert_int_equal(ib_model_save(model, path, NULL, NULL), IB_OK);
     ib_model_close(model);
@@ -48,7 +50,8 @@ static void check_kind(const char *directory, const char *kind, const uint8_t *i
         float one[IB_PREDICTOR_CLASSES];
         uint8_t class_of_one = 255;
         assert_int_equal(ib_predictor_predict(predictor, images + i * IB_PREDICTOR_PIXELS, 1,
-                                              &class_of_one, one), IB_OK);
+                                              &class_of_one, one),
+                         IB_OK);
         assert_memory_equal(one, all + i * IB_PREDICTOR_CLASSES, sizeof one);
         assert_int_equal(class_of_one, classes[i]);
     }

@@ -30,13 +30,15 @@ static int set_up(void **state) {
     f->directory = temp_dir_make();
     if (ib_config_defaults(&f->config, NULL) != IB_OK)
         return 1;
-    free(f->config.runs_dir);
-    f->config.runs_dir = ib_path_join(f->directory, "some/runs");
+    free(f->config.record.runs_dir);
+    f->config.record.runs_dir = ib_path_join(f->directory, "some/runs");
     f->dataset.info = ib_dataset_find("digits");
     f->split.train_count = 60000;
     f->split.test_count = 10000;
     f->backend = (ib_backend_info){.name = "cpu", .isa = "scalar", .threads = 3};
-    f->start = (ib_record_start){.config = &f->config,
+    f->start = (ib_record_start){.configuration = &f->config,
+                                 .runs_dir = f->config.record.runs_dir,
+                                 .sample_period = f->config.record.sample_period,
                                  .experiment = "digits-cnn",
                                  .canonical = "{\"seed\":1}",
                                  .experiment_sha256 = "e0",
@@ -81,8 +83,11 @@ static void a_finished_run(void **state) {
     assert_int_equal(strlen(text_at(run, "run_id")), strlen("20261123T101530Z-012345"));
     json_decref(run);
 
-    ib_run_results results = {.model_sha256 = "aa", .experiment_sha256 = "e0",
-                              .test_accuracy = 0.1, .backend = &f->backend, .exact = 1,
+    ib_run_results results = {.model_sha256 = "aa",
+                              .experiment_sha256 = "e0",
+                              .test_accuracy = 0.1,
+                              .backend = &f->backend,
+                              .exact = 1,
                               .run_dir = ib_record_directory(record)};
     ib_evaluation test = {.accuracy = 0.1};
     test.confusion[3][5] = 7;
@@ -185,8 +190,9 @@ static void an_unwritable_place_leaves_nothing(void **state) {
     ib_record *record = NULL;
     ib_error err = {0};
     temp_dir_write(f->directory, "file", "x", 1);
-    free(f->config.runs_dir);
-    f->config.runs_dir = ib_path_join(f->directory, "file");
+    free(f->config.record.runs_dir);
+    f->config.record.runs_dir = ib_path_join(f->directory, "file");
+    f->start.runs_dir = f->config.record.runs_dir;
     assert_int_equal(ib_record_begin(&f->start, &record, &err), IB_ERROR_RUNTIME);
     assert_null(record);
     assert_non_null(strstr(ib_error_text(&err), "--runs-dir"));

@@ -1,0 +1,47 @@
+/* One experiment: exactly the options that may change bits. Its canonical text is what
+ * experiment_sha256 covers (experiment/canonical.h), so a field here is a field there; what says
+ * where or how fast to compute, or what to write, is in other structures. */
+#ifndef IB_CATALOG_EXPERIMENT_H
+#define IB_CATALOG_EXPERIMENT_H
+
+#include <stdint.h>
+
+#include "catalog/models.h"
+#include "catalog/normalizations.h"
+#include "catalog/optimizers.h"
+#include "catalog/schedules.h"
+#include "catalog/svm_kernels.h"
+
+typedef enum ib_split_choice { IB_CHOOSE_OFFICIAL, IB_CHOOSE_70_10_20 } ib_split_choice;
+
+/* Strings are owned by whoever owns the structure; NULL where the option was not given. */
+struct ib_experiment {
+    int model;                          /* ib_model_kind */
+    char *dataset;                      /* "mnist" */
+    int split;                          /* ib_split_choice */
+    int64_t train_size;                 /* 0: all */
+    int64_t validation_size, test_size; /* 0: all */
+    int64_t epochs;                     /* 14 */
+    int64_t batch_size;                 /* 64 */
+    int optimizer;                      /* ib_optimizer_kind */
+    double lr;           /* this and momentum, rho, betas, eps: defaults by optimiser */
+    double gamma;        /* 0.7: lr factor for each epoch of schedule step */
+    int schedule;        /* ib_schedule_kind */
+    double momentum;     /* 0 where the optimiser has none */
+    double weight_decay; /* 0, L2 added to the gradient, as torch.optim */
+    double rho;
+    double beta1, beta2;
+    double eps;
+    int normalize;      /* ib_normalize_kind */
+    uint64_t seed;      /* 1 */
+    char *init_model;   /* start from these weights instead of the seed's; hashed by content */
+    int dry_run;        /* one training and one test batch */
+    int svm_kernel;     /* ib_svm_kernel_kind; this and the next five: model svm only */
+    double svm_c;       /* 1 */
+    char *svm_gamma;    /* "scale", "auto" or a number */
+    int64_t svm_degree; /* 3 */
+    double svm_coef0;   /* 0 */
+    double tolerance;   /* 0.001: greatest violation of the optimality conditions left */
+};
+
+#endif

@@ -1,0 +1,11 @@
+/* The rows, for optimizers.c alone. */
+#ifndef IB_CATALOG_OPTIMIZERS_ROWS_H
+#define IB_CATALOG_OPTIMIZERS_ROWS_H
+
+#include "catalog/optimizers.h"
+
+#define IB_OPTIMIZER(id, name) extern const ib_optimizer ib_optimizer_##name;
+#include "catalog/optimizers.inc"
+#undef IB_OPTIMIZER
+
+#endif
