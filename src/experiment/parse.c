@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/number.h"
+#include "experiment/hyper_parameters.h"
 
 static void *member(const ib_option *option, ib_config *config) {
     return (char *)config + option->offset;
@@ -472,6 +473,7 @@ static ib_status check_together(const ib_arguments *parsed, ib_error *err) {
         return ib_fail(err, IB_ERROR_USAGE,
                        "--no-accel and --backend %s contradict each other: leave one out",
                        config->backend);
+    IB_TRY(ib_check_optimizer(config, err));
     return check_dry_run(parsed, err);
 }
 

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/settle.h"
 #include "nn/network.h"
 
 /* Position in our layout of element (o, i, y, x) of PyTorch's. */
@@ -70,11 +71,16 @@ double ib_normal_quantile(double p) {
     return q < 0 ? -z : z;
 }
 
+/* A host scalar where it becomes a float: rounded once, then settled. */
+static float rounded(double scalar) {
+    return ib_settle((float)scalar);
+}
+
 /* One element from its word. */
 static float initial_value(const ib_parameter *p, double scale, float bound, uint32_t word) {
     if (p->initial == IB_INIT_NORMAL)
-        return (float)(ib_normal_quantile(((double)(word >> 8) + 0.5) * 0x1p-24) * scale);
-    return ((float)((int32_t)(word >> 8) - (1 << 23)) * 0x1p-23f) * bound;
+        return rounded(ib_normal_quantile(((double)(word >> 8) + 0.5) * 0x1p-24) * scale);
+    return ib_settle(((float)((int32_t)(word >> 8) - (1 << 23)) * 0x1p-23f) * bound);
 }
 
 void ib_initialize(uint64_t seed, uint32_t tensor, const ib_parameter *p, float *values) {
@@ -98,7 +104,7 @@ void ib_initialize(uint64_t seed, uint32_t tensor, const ib_parameter *p, float 
 
 void ib_normalization_table(double mean, double deviation, float table[256]) {
     for (int v = 0; v < 256; ++v)
-        table[v] = (float)(((double)v / 255.0 - mean) / deviation);
+        table[v] = rounded(((double)v / 255.0 - mean) / deviation);
 }
 
 /* base^exponent by repeated squaring from the lowest bit: one defined order of binary64 products.
@@ -115,24 +121,24 @@ static double power(double base, uint64_t exponent) {
 
 ib_update ib_update_scalars(const ib_config *config, double learning_rate, uint64_t step) {
     ib_update u = {.kind = (ib_optimizer_kind)config->optimizer,
-                   .lr = (float)learning_rate,
-                   .weight_decay = (float)config->weight_decay,
-                   .eps = (float)config->eps};
+                   .lr = rounded(learning_rate), /* a schedule may take it below 2^-40 */
+                   .weight_decay = rounded(config->weight_decay),
+                   .eps = (float)config->eps}; /* has a lower bound of its own */
     switch (u.kind) {
     case IB_ADADELTA:
-        u.rho = (float)config->rho;
-        u.one_minus_rho = (float)(1.0 - config->rho);
+        u.rho = rounded(config->rho);
+        u.one_minus_rho = rounded(1.0 - config->rho);
         break;
     case IB_SGD:
-        u.momentum = (float)config->momentum;
+        u.momentum = rounded(config->momentum);
         u.has_momentum = config->momentum != 0;
         break;
     case IB_ADAM:
-        u.beta1_complement = (float)(1.0 - config->beta1);
-        u.beta2 = (float)config->beta2;
-        u.beta2_complement = (float)(1.0 - config->beta2);
-        u.step_size = (float)(learning_rate / (1.0 - power(config->beta1, step + 1)));
-        u.root_correction = (float)(1.0 / sqrt(1.0 - power(config->beta2, step + 1)));
+        u.beta1_complement = rounded(1.0 - config->beta1);
+        u.beta2 = rounded(config->beta2);
+        u.beta2_complement = rounded(1.0 - config->beta2);
+        u.step_size = rounded(learning_rate / (1.0 - power(config->beta1, step + 1)));
+        u.root_correction = rounded(1.0 / sqrt(1.0 - power(config->beta2, step + 1)));
         break;
     }
     return u;

@@ -99,13 +99,23 @@ static ib_status plan_linear(ib_backend *self, const ib_linear *linear, ib_error
 /* ---- operations -------------------------------------------------------------------------------
  */
 
+/* The floating-point environment of an operation on the caller's thread: that of the pool. */
+static ib_fp_state enter(ib_backend *self) {
+    return ib_fp_enter_as(ib_pool_fp_mode(cpu_of(self)->pool));
+}
+
+static void leave(ib_backend *self, ib_fp_state saved) {
+    ib_pool_note_denormals(cpu_of(self)->pool);
+    ib_fp_leave(saved);
+}
+
 static ib_status load_images(ib_backend *self, int64_t n, int64_t pixels, int64_t stride,
                              const uint8_t *const *images, const float *table, ib_buffer *x,
                              ib_error *err) {
     (void)err;
-    ib_fp_state saved = ib_fp_enter();
+    ib_fp_state saved = enter(self);
     cpu_of(self)->kernels->load_images(cpu_of(self), n, pixels, stride, images, table, floats(x));
-    ib_fp_leave(saved);
+    leave(self, saved);
     return IB_OK;
 }
 
@@ -115,9 +125,9 @@ static ib_status conv_forward(ib_backend *self, const ib_conv *conv, const ib_bu
     (void)err;
     ib_conv_pointers p = {.x = floats(x), .w = floats(w), .b = floats(b), .y = floats(y)};
     p.argmax = argmax == NULL ? NULL : argmax->handle;
-    ib_fp_state saved = ib_fp_enter();
+    ib_fp_state saved = enter(self);
     cpu_of(self)->kernels->conv_forward(cpu_of(self), conv, &p);
-    ib_fp_leave(saved);
+    leave(self, saved);
     return IB_OK;
 }
 
@@ -142,9 +152,9 @@ static ib_status conv_backward(ib_backend *self, const ib_conv *conv, const ib_b
                           .dw = floats(dw),
                           .db = floats(db)};
     p.argmax = argmax == NULL ? NULL : argmax->handle;
-    ib_fp_state saved = ib_fp_enter();
+    ib_fp_state saved = enter(self);
     cpu_of(self)->kernels->conv_backward(cpu_of(self), conv, &p);
-    ib_fp_leave(saved);
+    leave(self, saved);
     return check_operands(self, err);
 }
 
@@ -153,9 +163,9 @@ static ib_status linear_forward(ib_backend *self, const ib_linear *linear, const
                                 ib_error *err) {
     (void)err;
     ib_linear_pointers p = {.x = floats(x), .w = floats(w), .b = floats(b), .y = floats(y)};
-    ib_fp_state saved = ib_fp_enter();
+    ib_fp_state saved = enter(self);
     cpu_of(self)->kernels->linear_forward(cpu_of(self), linear, &p);
-    ib_fp_leave(saved);
+    leave(self, saved);
     return IB_OK;
 }
 
@@ -168,9 +178,9 @@ static ib_status linear_backward(ib_backend *self, const ib_linear *linear, cons
                             .dx = floats(dx),
                             .dw = floats(dw),
                             .db = floats(db)};
-    ib_fp_state saved = ib_fp_enter();
+    ib_fp_state saved = enter(self);
     cpu_of(self)->kernels->linear_backward(cpu_of(self), linear, &p);
-    ib_fp_leave(saved);
+    leave(self, saved);
     return check_operands(self, err);
 }
 
@@ -185,9 +195,9 @@ static ib_status norm_forward(ib_backend *self, const ib_norm *norm, const ib_bu
                           .saved = floats(saved),
                           .add = floats(add),
                           .y = floats(y)};
-    ib_fp_state before = ib_fp_enter();
+    ib_fp_state before = enter(self);
     cpu_of(self)->kernels->norm_forward(cpu_of(self), norm, &p);
-    ib_fp_leave(before);
+    leave(self, before);
     return IB_OK;
 }
 
@@ -205,18 +215,18 @@ static ib_status norm_backward(ib_backend *self, const ib_norm *norm, const ib_b
                           .dx = floats(dx),
                           .dgamma = floats(dgamma),
                           .dbeta = floats(dbeta)};
-    ib_fp_state before = ib_fp_enter();
+    ib_fp_state before = enter(self);
     cpu_of(self)->kernels->norm_backward(cpu_of(self), norm, &p);
-    ib_fp_leave(before);
+    leave(self, before);
     return IB_OK;
 }
 
 static ib_status pool_forward(ib_backend *self, const ib_pool3 *pool, const ib_buffer *x,
                               ib_buffer *y, ib_buffer *argmax, ib_error *err) {
     (void)err;
-    ib_fp_state saved = ib_fp_enter();
+    ib_fp_state saved = enter(self);
     cpu_of(self)->kernels->pool_forward(cpu_of(self), pool, floats(x), floats(y), argmax->handle);
-    ib_fp_leave(saved);
+    leave(self, saved);
     return IB_OK;
 }
 
@@ -224,30 +234,30 @@ static ib_status pool_backward(ib_backend *self, const ib_pool3 *pool, const ib_
                                const ib_buffer *dy, const ib_buffer *second, ib_buffer *dx,
                                ib_error *err) {
     (void)err;
-    ib_fp_state saved = ib_fp_enter();
+    ib_fp_state saved = enter(self);
     cpu_of(self)->kernels->pool_backward(cpu_of(self), pool, argmax->handle, floats(dy),
                                          floats(second), floats(dx));
-    ib_fp_leave(saved);
+    leave(self, saved);
     return IB_OK;
 }
 
 static ib_status mean_forward(ib_backend *self, int64_t n, int64_t pixels, int64_t channels,
                               float inverse, const ib_buffer *x, ib_buffer *y, ib_error *err) {
     (void)err;
-    ib_fp_state saved = ib_fp_enter();
+    ib_fp_state saved = enter(self);
     cpu_of(self)->kernels->mean_forward(cpu_of(self), n, pixels, channels, inverse, floats(x),
                                         floats(y));
-    ib_fp_leave(saved);
+    leave(self, saved);
     return IB_OK;
 }
 
 static ib_status mean_backward(ib_backend *self, int64_t n, int64_t pixels, int64_t channels,
                                float inverse, const ib_buffer *dy, ib_buffer *dx, ib_error *err) {
     (void)err;
-    ib_fp_state saved = ib_fp_enter();
+    ib_fp_state saved = enter(self);
     cpu_of(self)->kernels->mean_backward(cpu_of(self), n, pixels, channels, inverse, floats(dy),
                                          floats(dx));
-    ib_fp_leave(saved);
+    leave(self, saved);
     return IB_OK;
 }
 
@@ -255,10 +265,10 @@ static ib_status softmax_nll(ib_backend *self, int64_t n, int64_t classes, float
                              const ib_buffer *logits, const uint8_t *labels, float *losses,
                              ib_buffer *dlogits, float *total, ib_error *err) {
     (void)err;
-    ib_fp_state saved = ib_fp_enter();
+    ib_fp_state saved = enter(self);
     cpu_of(self)->kernels->softmax_nll(n, classes, inverse_n, floats(logits), labels, losses,
                                        floats(dlogits), total);
-    ib_fp_leave(saved);
+    leave(self, saved);
     return IB_OK;
 }
 
@@ -266,10 +276,10 @@ static ib_status update(ib_backend *self, const ib_update *u, int64_t count, ib_
                         const ib_buffer *dw, ib_buffer *state0, ib_buffer *state1, int *finite,
                         ib_error *err) {
     (void)err;
-    ib_fp_state saved = ib_fp_enter();
+    ib_fp_state saved = enter(self);
     cpu_of(self)->kernels->update(cpu_of(self), u, count, floats(w), floats(dw), floats(state0),
                                   floats(state1), finite);
-    ib_fp_leave(saved);
+    leave(self, saved);
     return IB_OK;
 }
 
