@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/fpenv.h"
 #include "base/limits.h"
 
 enum {
@@ -34,6 +33,8 @@ struct ib_pool {
 
     ib_work *work;
     void *context;
+    ib_fp_mode fp_mode;
+    atomic_int met_denormal;
 
     struct share *shares; /* one a thread */
     _Alignas(CACHE_LINE)
@@ -118,9 +119,34 @@ static void *worker_main(void *argument) {
         seen = wait_for_generation(pool, seen);
         if (atomic_load(&pool->closing))
             return NULL;
-        take_items(pool, self->index);
+        if (pool->fp_mode == IB_FP_KEEP) {
+            take_items(pool, self->index);
+        } else {
+            ib_fp_enter_as(pool->fp_mode);
+            take_items(pool, self->index);
+            ib_pool_note_denormals(pool);
+            ib_fp_enter();
+        }
         atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
     }
+}
+
+void ib_pool_set_fp_mode(ib_pool *pool, ib_fp_mode mode) {
+    pool->fp_mode = mode;
+    atomic_store(&pool->met_denormal, 0);
+}
+
+ib_fp_mode ib_pool_fp_mode(const ib_pool *pool) {
+    return pool->fp_mode;
+}
+
+void ib_pool_note_denormals(ib_pool *pool) {
+    if (pool->fp_mode == IB_FP_WATCH && ib_fp_met_denormal())
+        atomic_store(&pool->met_denormal, 1);
+}
+
+int ib_pool_met_denormal(const ib_pool *pool) {
+    return atomic_load(&pool->met_denormal);
 }
 
 static void announce_generation(ib_pool *pool) {

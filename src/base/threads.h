@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stddef.h>
 
+#include "base/fpenv.h"
 #include "base/status.h"
 
 typedef struct ib_pool ib_pool;
@@ -24,6 +25,14 @@ unsigned ib_pool_size(const ib_pool *pool);
  * thread begins with a stretch of its own, in order, the same for every run of as many items, and
  * then takes from the others': results must not depend on which thread has which item. */
 void ib_pool_run(ib_pool *pool, size_t items, ib_work *work, void *context);
+
+/* For tests: how the pool's threads treat denormals (begins as IB_FP_KEEP), and whether any met one
+ * since this was set. The caller's own thread enters and leaves where it computes; it says what it
+ * met by ib_pool_note_denormals before it leaves. */
+void ib_pool_set_fp_mode(ib_pool *pool, ib_fp_mode mode);
+ib_fp_mode ib_pool_fp_mode(const ib_pool *pool);
+void ib_pool_note_denormals(ib_pool *pool);
+int ib_pool_met_denormal(const ib_pool *pool);
 
 /* The CPUs that the caller may run on, into *cpus: a pool will pin it to one. NULL: not known. */
 const cpu_set_t *ib_allowed_cpus(cpu_set_t *cpus);

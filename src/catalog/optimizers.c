@@ -50,6 +50,31 @@ ib_update_scalars ib_update_scalars_of(const ib_experiment *experiment, double l
     scalars.decays_all = scalars.decay != 0;
     OPTIMIZERS[experiment->optimizer]->scalars(experiment, learning_rate, step, values, &scalars);
     for (int i = 0; i < IB_UPDATE_SCALARS; ++i)
-        scalars.of[i] = ib_settle((float)values[i]);
+        scalars.of[i] = i == IB_UPDATE_EPS ? (float)values[i] : ib_settle((float)values[i]);
     return scalars;
+}
+
+/* The smallest factor of settled values that loses nothing. */
+static const double FACTOR = 0x1p-40;
+
+static ib_status check(const char *name, const char *what, double value, double least,
+                       ib_error *err) {
+    if (value == 0 || value >= least)
+        return IB_OK;
+    return ib_fail(err, IB_ERROR_USAGE,
+                   "--%s: %s%s is %g, too small for exact arithmetic: it must be 0 or at least %.3g",
+                   name, what, name, value, least);
+}
+
+ib_status ib_optimizer_check(const ib_experiment *e, ib_error *err) {
+    if (!ib_model_is_network((ib_model_kind)e->model))
+        return IB_OK;
+    IB_TRY(check("lr", "", e->lr, FACTOR, err));
+    IB_TRY(check("weight-decay", "", e->weight_decay, FACTOR, err));
+    for (const ib_optimizer_option *o = OPTIMIZERS[e->optimizer]->options; o->name != NULL; ++o) {
+        double value = *(const double *)(const void *)((const char *)e + o->offset);
+        IB_TRY(check(o->name, "", value, o->least, err));
+        IB_TRY(check(o->name, "1 - ", o->rest_least > 0 ? 1.0 - value : 0, o->rest_least, err));
+    }
+    return IB_OK;
 }

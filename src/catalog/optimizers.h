@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/status.h"
 #include "catalog/names.h"
 
 typedef enum ib_optimizer_kind {
@@ -19,7 +20,7 @@ enum { IB_MOST_STATES = 2 };
 
 /* What a step is told beside its tensors: computed in binary64 on the host, each rounded once and
  * settled (NUMERICS.md, "Optimisers"). A row's file says what its scalars mean. */
-enum { IB_UPDATE_SCALARS = 8 };
+enum { IB_UPDATE_SCALARS = 8, IB_UPDATE_EPS = 0 }; /* the one that is not settled: eps */
 typedef struct ib_update_scalars {
     float decay;      /* this times the weight is added to its gradient; 0: nothing is */
     int decays_all;   /* weights whose gradient is +0 and always was change too */
@@ -29,9 +30,12 @@ typedef struct ib_update_scalars {
 
 typedef struct ib_experiment ib_experiment; /* catalog/experiment.h */
 
-/* An option of the optimiser and its default as text. */
+/* An option of the optimiser, its default as text, and how small it may be (NUMERICS.md,
+ * "Optimisers"): 0 or at least `least`; one less it, 0 or at least rest_least (0: no bound). */
 typedef struct ib_optimizer_option {
     const char *name, *default_text;
+    size_t offset; /* of the double in ib_experiment */
+    double least, rest_least;
 } ib_optimizer_option;
 
 typedef struct ib_optimizer {
@@ -57,6 +61,9 @@ ib_update_scalars ib_update_scalars_of(const ib_experiment *experiment, double l
 /* base^exponent by repeated squaring from the lowest bit: one defined order of binary64 products.
  */
 double ib_power(double base, uint64_t exponent);
+/* An optimiser whose numbers are so small that exact steps would meet denormals is IB_ERROR_USAGE,
+ * naming the bound; a support vector machine has none. */
+ib_status ib_optimizer_check(const ib_experiment *experiment, ib_error *err);
 /* How many state tensors a weight has. */
 int ib_optimizer_states(ib_optimizer_kind kind, int has_momentum);
 

@@ -487,6 +487,7 @@ static ib_status check_together(const ib_arguments *parsed, ib_error *err) {
         return ib_fail(err, IB_ERROR_USAGE,
                        "--no-accel and --backend %s contradict each other: leave one out",
                        config->machine.backend);
+    IB_TRY(ib_optimizer_check(&config->experiment, err));
     return check_dry_run(parsed, err);
 }
 

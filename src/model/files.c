@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/settle.h"
 #include "model/state.h"
 #include "tensor/safetensors.h"
 
@@ -131,6 +132,39 @@ ib_status ib_model_load(ib_model *model, const char *path, ib_error *err) {
     ib_status status = check_tensor_count(model, &file, path, model->tensor_count, err);
     for (size_t i = 0; status == IB_OK && i < model->tensor_count; ++i)
         status = load(model, &file, path, model->tensors[i].name, i, IB_PART_VALUE, err);
+    ib_safetensors_close(&file);
+    return status;
+}
+
+/* What a tensor's elements settle at: averages of squares keep smaller values. */
+static int settles_at(const char *name) {
+    static const char *const AVERAGES[] = {".square_avg", ".acc_delta", ".exp_avg_sq"};
+    size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof AVERAGES / sizeof *AVERAGES; ++i) {
+        size_t tail = strlen(AVERAGES[i]);
+        if (length > tail && strcmp(name + length - tail, AVERAGES[i]) == 0)
+            return IB_SETTLE_AVERAGE;
+    }
+    return IB_SETTLE;
+}
+
+ib_status ib_model_check_settled(const char *path, ib_error *err) {
+    ib_safetensors file;
+    IB_TRY(ib_safetensors_open(path, &file, err));
+    ib_status status = IB_OK;
+    for (size_t t = 0; status == IB_OK && t < file.count; ++t) {
+        const ib_named_tensor *tensor = &file.tensors[t];
+        const float *values = tensor->data;
+        int k = settles_at(tensor->name);
+        int64_t count = tensor->dtype == IB_F32 ? ib_shape_elements(&tensor->shape) : 0, i = 0;
+        while (i < count && !ib_is_unsettled(values[i], k))
+            ++i;
+        if (i < count)
+            status = ib_fail(err, IB_ERROR_VERIFY,
+                             "%s: element %lld of tensor %s is %a, but nothing exact is -0 or "
+                             "between 0 and 2^-%d in magnitude (NUMERICS.md, section 1)",
+                             path, (long long)i, tensor->name, (double)values[i], k);
+    }
     ib_safetensors_close(&file);
     return status;
 }

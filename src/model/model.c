@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/settle.h"
 #include "model/registry.h"
 #include "model/state.h"
 
@@ -19,6 +20,8 @@ ib_status ib_model_open(ib_backend *backend, const ib_experiment *experiment, do
     if (!ib_model_is_network((ib_model_kind)experiment->model))
         return ib_fail(err, IB_ERROR_USAGE, "%s is no network: only isobit train and test know it",
                        ib_model_kind_name((ib_model_kind)experiment->model));
+    if (training)
+        IB_TRY(ib_optimizer_check(experiment, err));
     ib_model *model = calloc(1, sizeof *model);
     if (model == NULL)
         return ib_fail_memory(err);
@@ -128,6 +131,8 @@ ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, con
     if (stored == NULL)
         return ib_fail_memory(err);
     ib_parameter_from_torch(p, values, stored);
+    for (int64_t i = 0; part == IB_PART_VALUE && i < p->floats; ++i)
+        stored[i] = ib_settle(stored[i]); /* values made elsewhere: NUMERICS.md, section 1 */
     ib_backend *backend = model->network.backend;
     ib_status status = backend->ops->upload(backend, &p->part[part], 0, stored, bytes, err);
     free(stored);

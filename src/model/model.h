@@ -80,11 +80,15 @@ void ib_model_set_dropout(ib_model *model, int enabled);
  * hex may be NULL with a path. */
 ib_status ib_model_save(const ib_model *model, const char *path, char hex[IB_SHA256_HEX_SIZE],
                         ib_error *err);
-/* Reads parameters by name; a missing, surplus or misshapen tensor is IB_ERROR_VERIFY. */
+/* Reads parameters by name; a missing, surplus or misshapen tensor is IB_ERROR_VERIFY. Values below
+ * 2^-40 become +0: a file may come from elsewhere. */
 ib_status ib_model_load(ib_model *model, const char *path, ib_error *err);
 /* optimizer.safetensors: "<parameter>.<state>" tensors and the I64 scalar "step". */
 ib_status ib_model_save_optimizer(const ib_model *model, const char *path, uint64_t steps,
                                   char hex[IB_SHA256_HEX_SIZE], ib_error *err);
+/* Refuses a model or optimizer file of ours that holds a value which exact arithmetic never stores,
+ * naming tensor and element (IB_ERROR_VERIFY): such a checkpoint would not continue its run. */
+ib_status ib_model_check_settled(const char *path, ib_error *err);
 /* The reverse, by the same names and with the same checks as ib_model_load. */
 ib_status ib_model_load_optimizer(ib_model *model, const char *path, uint64_t *steps,
                                   ib_error *err);

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/settle.h"
 #include "nn/network.h"
 
 /* Position in our layout of element (o, i, y, x) of PyTorch's. */
@@ -69,11 +70,16 @@ double ib_normal_quantile(double p) {
     return q < 0 ? -z : z;
 }
 
+/* A host scalar where it becomes a float: rounded once, then settled. */
+static float rounded(double scalar) {
+    return ib_settle((float)scalar);
+}
+
 /* One element from its word. */
 static float initial_value(const ib_parameter *p, double scale, float bound, uint32_t word) {
     if (p->initial == IB_INIT_NORMAL)
-        return (float)(ib_normal_quantile(((double)(word >> 8) + 0.5) * 0x1p-24) * scale);
-    return ((float)((int32_t)(word >> 8) - (1 << 23)) * 0x1p-23f) * bound;
+        return rounded(ib_normal_quantile(((double)(word >> 8) + 0.5) * 0x1p-24) * scale);
+    return ib_settle(((float)((int32_t)(word >> 8) - (1 << 23)) * 0x1p-23f) * bound);
 }
 
 void ib_initialize(uint64_t seed, uint32_t tensor, const ib_parameter *p, float *values) {
@@ -97,5 +103,5 @@ void ib_initialize(uint64_t seed, uint32_t tensor, const ib_parameter *p, float 
 
 void ib_normalization_table(double mean, double deviation, float table[256]) {
     for (int v = 0; v < 256; ++v)
-        table[v] = (float)(((double)v / 255.0 - mean) / deviation);
+        table[v] = rounded(((double)v / 255.0 - mean) / deviation);
 }

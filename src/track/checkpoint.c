@@ -292,6 +292,10 @@ static ib_status read_files(const char *folder, uint64_t step, const char *exper
     if (status == IB_OK)
         status = check_file(optimizer_path, ib_json_text_at(object, "optimizer_sha256", NULL), err);
     if (status == IB_OK)
+        status = ib_model_check_settled(model_path, err);
+    if (status == IB_OK)
+        status = ib_model_check_settled(optimizer_path, err);
+    if (status == IB_OK)
         status = ib_model_load(model, model_path, err);
     if (status == IB_OK)
         status = ib_model_load_optimizer(model, optimizer_path, &steps, err);

@@ -2,12 +2,11 @@
  * compared with the scalar reference bit for bit (test_ops.c), and its hash with the committed one
  * on other compilers and CPUs (numerics/numerics.c).
  *
- * Fills: PLAIN looks like training (half zeros, some of them -0); WILD spreads exponents from
- * denormals to 2^40; VANISH makes every product underflow, so that only signs of zeros are left
- * (which settling makes +0). FLAT is PLAIN with an input image of rectangles of
- * one value, whose zeros differ in sign (convolutions only): outputs repeat. BRINK has settled
- * values only, many at 2^-40 and about 2^-20, so that products lie at 2^-80 and 2^-40: what settling
- * has to decide. */
+ * Fills, all of settled values (and -0, which a kernel may meet as a zero): PLAIN looks like training
+ * (half zeros, some of them -0); WILD spreads exponents from 2^-40 to 2^40; in VANISH all are about
+ * 2^-40, so that every product settles. FLAT is PLAIN with an input image of rectangles of
+ * one value, whose zeros differ in sign (convolutions only): outputs repeat. BRINK has many values at
+ * 2^-40 and about 2^-20, so that products lie at 2^-80 and 2^-40: what settling has to decide. */
 #ifndef TESTS_BACKEND_OP_CASES_H
 #define TESTS_BACKEND_OP_CASES_H
 

@@ -11,6 +11,7 @@
 
 #include "backend/cpu/cpu.h"
 #include "base/philox.h"
+#include "base/settle.h"
 #include "op_cases.h"
 
 /* ---- guarded memory ----------------------------------------------------------------------------
@@ -86,14 +87,14 @@ static inline float random_float(uint32_t kind, uint32_t word, enum fill fill, i
         return 0.0f;
     if (kind % 100 < 42) {
         bits = 0x80000000u;      /* -0 */
-    } else if (fill == VANISH) { /* 2^-95: products underflow */
-        bits = sign | 32u << 23 | mantissa;
+    } else if (fill == VANISH) { /* 2^-40 */
+        bits = sign | 87u << 23 | mantissa;
     } else if (fill == PLAIN || fill == FLAT || kind % 100 < 85) { /* 2^-7 to 1 */
         bits = sign | (120u + (kind >> 8) % 7) << 23 | mantissa;
-    } else if (kind % 100 < 89) {
-        bits = sign | mantissa; /* denormal */
+    } else if (kind % 100 < 89) { /* the least that is settled */
+        bits = sign | 87u << 23 | (mantissa & 1);
     } else if (kind % 100 < 94) {
-        bits = sign | (30u + (kind >> 8) % 40) << 23 | mantissa;
+        bits = sign | (87u + (kind >> 8) % 30) << 23 | mantissa;
     } else {
         bits = sign | (127u + (kind >> 8) % 40) << 23 | mantissa;
     }
@@ -167,6 +168,7 @@ struct op_run {
         const char *name;
         const struct guarded *buffer;
         int is_float;
+        int settles; /* no element is between 0 and 2^-this; 0: not checked */
     } outputs[MAX_OUTPUTS];
     int output_count;
     int intact; /* no write outside a buffer or the planned scratch, no change of an input */
@@ -188,10 +190,16 @@ static inline void run_output(struct op_run *run, const char *name, const void *
         if (run->buffers[i].data == data) {
             run->outputs[run->output_count].name = name;
             run->outputs[run->output_count].is_float = is_float;
+            run->outputs[run->output_count].settles = is_float ? IB_SETTLE : 0;
             run->outputs[run->output_count++].buffer = &run->buffers[i];
             return;
         }
     abort();
+}
+
+/* The last output settles at another exponent; 0: it is not stored by a step, so not at all. */
+static inline void run_settles(struct op_run *run, int exponent) {
+    run->outputs[run->output_count - 1].settles = exponent;
 }
 
 /* Inputs become read-only: a kernel that writes to one faults. */

@@ -149,7 +149,8 @@ static inline void run_softmax(const struct softmax_case *k, uint64_t salt,
         labels[i] = (uint8_t)ib_rng_below(&rng, (uint64_t)(i * 300), (uint32_t)classes);
         for (int64_t j = 0; j < classes; ++j) {
             uint32_t word = ib_rng_word(&rng, (uint64_t)(i * 300 + j + 1));
-            logits[i * stride + j] = ((float)(word >> 8) * 0x1p-23f - 1.0f) * k->spread;
+            logits[i * stride + j] =
+                ib_settle(((float)(word >> 8) * 0x1p-23f - 1.0f) * k->spread);
         }
     }
     run_seal_inputs(run);
@@ -158,8 +159,10 @@ static inline void run_softmax(const struct softmax_case *k, uint64_t salt,
     fill_garbage(losses, 1, 1, 1, n, n);
     fill_garbage(dlogits, 1, n, n, stride, stride);
     run_output(run, "losses", losses, 1);
+    run_settles(run, 0);
     run_output(run, "dlogits", dlogits, 1);
     run_output(run, "total", total, 1);
+    run_settles(run, 0);
     kernels->softmax_nll(n, classes, (float)(1.0 / (double)n), logits, labels, losses, dlogits,
                          total);
     run_check_buffers(run, 1);
@@ -198,11 +201,13 @@ static inline void run_update(const struct update_case *k, uint64_t salt,
         state0 = run_floats(run, count);
         fill_floats(state0, 1, 1, 1, count, count, salt * 16 + 3, k->fill, k->kind == IB_ADADELTA);
         run_output(run, "state0", state0, 1);
+        run_settles(run, k->kind == IB_ADADELTA ? IB_SETTLE_AVERAGE : IB_SETTLE);
     }
     if (k->kind != IB_SGD) {
         state1 = run_floats(run, count);
         fill_floats(state1, 1, 1, 1, count, count, salt * 16 + 4, k->fill, 1);
         run_output(run, "state1", state1, 1);
+        run_settles(run, IB_SETTLE_AVERAGE);
     }
     int *finite = (int *)(void *)run_take(run, sizeof *finite)->data;
     *finite = 1;

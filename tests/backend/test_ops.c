@@ -1,6 +1,7 @@
 /* Every operation case on every instruction set of this machine, with 1, 2, 3 and 7 threads,
  * against the scalar reference: all outputs bit for bit, nothing written outside a buffer or the
- * planned scratch. The reference itself by hardware and by software fma.
+ * planned scratch. The reference itself by hardware and by software fma. Two of the thread counts
+ * flush denormals, one of these watching for any, so that the same bits show that there are none.
  *
  * ISOBIT_RANDOM_CASES=N adds N random convolutions and N random linear layers (default 40). */
 #include <setjmp.h>
@@ -15,6 +16,8 @@
 #include "oracle.h"
 
 static const unsigned THREADS[] = {1, 2, 3, 7};
+/* How each of them treats denormals: the bits are the same, because there is none to treat. */
+static const ib_fp_mode DENORMALS[] = {IB_FP_KEEP, IB_FP_WATCH, IB_FP_FLUSH, IB_FP_KEEP};
 
 enum { MAX_MESSAGES = 40 };
 
@@ -100,7 +103,8 @@ static int differs(const char *name, const char *isa, unsigned threads, const st
     return found;
 }
 
-/* A case that yields nothing, or NaN where compilers may differ, would prove nothing. */
+/* A case that yields nothing, or NaN where compilers may differ, would prove nothing. Nothing that is
+ * stored is a denormal, or would lead to one. */
 static void check_meaningful(const char *name, const struct op_run *run, struct tally *tally) {
     uint64_t nonzero = 0;
     for (int i = 0; i < run->output_count; ++i) {
@@ -113,6 +117,12 @@ static void check_meaningful(const char *name, const struct op_run *run, struct 
             if ((bits & 0x7F800000u) == 0x7F800000u)
                 fail_msg("%s: the reference leaves %s[%zu] = %08X: unset or not finite", name,
                          run->outputs[i].name, j, bits);
+            float value;
+            memcpy(&value, &bits, 4);
+            int settles = run->outputs[i].settles; /* a -0 of the input may pass through */
+            if (settles != 0 && bits != 0x80000000u && ib_is_unsettled(value, settles))
+                fail_msg("%s: the reference leaves %s[%zu] = %a: not settled", name,
+                         run->outputs[i].name, j, (double)value);
             nonzero += bits != 0;
             ++tally->elements;
         }
@@ -122,6 +132,17 @@ static void check_meaningful(const char *name, const struct op_run *run, struct 
 
 typedef void run_function(const void *item, uint64_t salt, const ib_cpu_kernels *kernels,
                           ib_pool *pool, struct op_run *run);
+
+/* Runs in a treatment of denormals; 1 if it met one while it watched. */
+static int run_as(ib_fp_mode mode, run_function *function, const void *item, uint64_t salt,
+                  const ib_cpu_kernels *kernels, ib_pool *pool, struct op_run *run) {
+    ib_pool_set_fp_mode(pool, mode);
+    ib_fp_state saved = ib_fp_enter_as(mode);
+    function(item, salt, kernels, pool, run);
+    ib_pool_note_denormals(pool);
+    ib_fp_leave(saved);
+    return ib_pool_met_denormal(pool);
+}
 
 static void check_case(struct tally *tally, const char *name, double macs, run_function *function,
                        const void *item, uint64_t salt) {
@@ -139,9 +160,11 @@ static void check_case(struct tally *tally, const char *name, double macs, run_f
             if (*t == ref ? i == 0 || macs > REFERENCE_THREADS_MACS
                           : scalar && (i > 0 || macs > SOFT_MACS))
                 continue;
-            function(item, salt, *t, tally->pools[i], &got);
+            int met = run_as(DENORMALS[i], function, item, salt, *t, tally->pools[i], &got);
             ++tally->comparisons;
             int wrong = differs(name, label(*t), THREADS[i], &want, &got, &tally->failures);
+            if (met && ++tally->failures <= MAX_MESSAGES)
+                print_error("%s: %s, %u threads: met a denormal\n", name, label(*t), THREADS[i]);
             run_close(&got);
             if (wrong)
                 break; /* the other thread counts would say the same */

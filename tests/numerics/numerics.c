@@ -7,6 +7,8 @@
  *                                        resnet18-sgd, -adam, resnet50-sgd, -adam (3 steps), with
  *                                        samples a batch after a colon (cnn:2); ops, svm
  *   numerics cases ISA THREADS           as ops, one line for each case
+ *   ... flush | watch                    the same with denormals flushed, or watched for: then any
+ *                                        that is met is a failure
  *
  * exit: 0 done, 1 failure, 2 usage. system/test_one_hash.sh compares the lines with the golden
  * file.
@@ -198,15 +200,38 @@ static ib_status train(ib_model *model, const struct recipe *recipe, size_t batc
     return IB_OK;
 }
 
-static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_kernels *kernels,
-                      unsigned threads) {
+/* How a run computes. */
+struct machine_choice {
+    const ib_cpu_kernels *kernels;
+    unsigned threads;
+    ib_fp_mode mode;
+};
+
+static ib_status open_machine(const struct machine_choice *choice, ib_backend **backend,
+                              ib_error *err) {
+    ib_backend_options options = {"cpu", choice->kernels->isa, choice->threads};
+    IB_TRY(ib_backend_open(&options, backend, err));
+    ib_cpu *cpu = (ib_cpu *)(void *)*backend;
+    cpu->kernels = choice->kernels; /* the one table of two of this name */
+    ib_pool_set_fp_mode(cpu->pool, choice->mode);
+    return IB_OK;
+}
+
+/* 0 if the pool met no denormal. */
+static int met_denormal(const ib_pool *pool, const char *what) {
+    if (!ib_pool_met_denormal(pool))
+        return 0;
+    fprintf(stderr, "numerics: %s met a denormal\n", what);
+    return 1;
+}
+
+static int run_recipe(const struct recipe *recipe, size_t batch,
+                      const struct machine_choice *choice) {
     ib_error err = {0};
     ib_backend *backend;
     ib_model *model;
-    ib_backend_options options = {"cpu", kernels->isa, threads};
-    if (ib_backend_open(&options, &backend, &err) != IB_OK)
+    if (open_machine(choice, &backend, &err) != IB_OK)
         return fail("backend", &err);
-    ((ib_cpu *)(void *)backend)->kernels = kernels; /* the one table of two of this name */
     struct sha256_small hash;
     sha256_small_begin(&hash);
     char hex[65];
@@ -220,6 +245,7 @@ static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_ke
         status = hash_model(model, states, &hash, &err);
     if (model != NULL)
         ib_model_close(model);
+    int met = met_denormal(((ib_cpu *)(void *)backend)->pool, recipe->name);
     ib_backend_close(backend);
     if (status != IB_OK)
         return fail(recipe->name, &err);
@@ -227,7 +253,7 @@ static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_ke
     printf("%s:%zu %s\n", recipe->name, batch, hex);
     fprintf(stderr, "numerics: %s, %d steps: loss %.6f to %.6f\n", recipe->name, (int)recipe->steps,
             (double)first, (double)last);
-    return 0;
+    return met;
 }
 
 /* ---- support vector machines
@@ -279,16 +305,14 @@ static ib_status add_svm(const ib_svm_options *options, const ib_svm_set *set,
     return status;
 }
 
-static int run_svm(const ib_cpu_kernels *kernels, unsigned threads) {
+static int run_svm(const struct machine_choice *choice) {
     static uint8_t images[SVM_IMAGES + SVM_TESTS][PIXELS];
     const uint8_t *pointers[SVM_IMAGES + SVM_TESTS];
     uint8_t labels[SVM_IMAGES + SVM_TESTS];
     ib_error err = {0};
     ib_backend *backend;
-    ib_backend_options options = {"cpu", kernels->isa, threads};
-    if (ib_backend_open(&options, &backend, &err) != IB_OK)
+    if (open_machine(choice, &backend, &err) != IB_OK)
         return fail("backend", &err);
-    ((ib_cpu *)(void *)backend)->kernels = kernels;
     for (size_t i = 0; i < SVM_IMAGES + SVM_TESTS; ++i) {
         draw((uint32_t)i + 5000, images[i], &labels[i]);
         pointers[i] = images[i];
@@ -300,12 +324,13 @@ static int run_svm(const ib_cpu_kernels *kernels, unsigned threads) {
     ib_status status = IB_OK;
     for (size_t i = 0; status == IB_OK && i < COUNT_OF(SVM_CASES); ++i)
         status = add_svm(&SVM_CASES[i], &set, pointers + SVM_IMAGES, backend, &hash, &err);
+    int met = met_denormal(((ib_cpu *)(void *)backend)->pool, "svm");
     ib_backend_close(backend);
     if (status != IB_OK)
         return fail("svm", &err);
     sha256_small_end(&hash, hex);
     printf("svm:%d %s\n", SVM_IMAGES, hex);
-    return 0;
+    return met;
 }
 
 /* ---- operations
@@ -319,14 +344,14 @@ static void add_run(struct sha256_small *hash, const struct op_run *run) {
 /* Cases over the limit are left out everywhere, so that emulators can take part. */
 static const double CASE_MACS = 6e6;
 
-static int run_ops(const ib_cpu_kernels *kernels, unsigned threads, int each) {
+static int run_ops(const struct machine_choice *choice, int each) {
     char hex[65];
     int wrong = 0;
     ib_pool *pool;
     ib_error err = {0};
-    if (ib_pool_open(threads, &pool, &err) != IB_OK)
+    if (ib_pool_open(choice->threads, &pool, &err) != IB_OK)
         return fail("pool", &err);
-    ib_fp_enter();
+    ib_pool_set_fp_mode(pool, choice->mode);
     for (int op = 0; op < OP_KINDS; ++op) {
         struct sha256_small all;
         size_t cases = 0;
@@ -336,7 +361,10 @@ static int run_ops(const ib_cpu_kernels *kernels, unsigned threads, int each) {
             struct sha256_small one;
             if (op_case_macs((enum op_kind)op, i) > CASE_MACS)
                 continue;
-            run_op((enum op_kind)op, i, kernels, pool, &run);
+            ib_fp_state saved = ib_fp_enter_as(choice->mode);
+            run_op((enum op_kind)op, i, choice->kernels, pool, &run);
+            ib_pool_note_denormals(pool);
+            ib_fp_leave(saved);
             if (!run.intact) {
                 fprintf(stderr, "numerics: %s %zu wrote outside a buffer\n",
                         op_name((enum op_kind)op), i);
@@ -355,6 +383,7 @@ static int run_ops(const ib_cpu_kernels *kernels, unsigned threads, int each) {
         if (!each)
             printf("ops-%s:%zu %s\n", op_name((enum op_kind)op), cases, hex);
     }
+    wrong |= met_denormal(pool, "ops");
     ib_pool_close(pool);
     return wrong;
 }
@@ -363,7 +392,8 @@ static int run_ops(const ib_cpu_kernels *kernels, unsigned threads, int each) {
  * ---------------------------------------------------------------------------------------- */
 
 static int usage(void) {
-    fprintf(stderr, "usage: numerics list | version | MODEL[:BATCH]|ops|cases|svm ISA THREADS\n");
+    fprintf(stderr, "usage: numerics list | version | MODEL[:BATCH]|ops|cases|svm ISA THREADS "
+                    "[flush|watch]\n");
     return 2;
 }
 
@@ -379,24 +409,32 @@ int main(int argc, char **argv) {
         return list_tables();
     if (argc == 2 && strcmp(argv[1], "version") == 0)
         return puts(IB_NUMERICS_VERSION) < 0;
-    int threads = argc == 4 ? atoi(argv[3]) : 0;
+    struct machine_choice choice = {0};
+    if (argc == 5 && strcmp(argv[4], "flush") == 0)
+        choice.mode = IB_FP_FLUSH;
+    else if (argc == 5 && strcmp(argv[4], "watch") == 0)
+        choice.mode = IB_FP_WATCH;
+    else if (argc == 5)
+        return usage();
+    int threads = argc >= 4 ? atoi(argv[3]) : 0;
     if (threads < 1 || threads > 16)
         return usage();
-    const ib_cpu_kernels *kernels = find_table(argv[2]);
-    if (kernels == NULL) {
+    choice.threads = (unsigned)threads;
+    choice.kernels = find_table(argv[2]);
+    if (choice.kernels == NULL) {
         fprintf(stderr, "numerics: no kernels called %s here\n", argv[2]);
         return 2;
     }
     if (strcmp(argv[1], "ops") == 0 || strcmp(argv[1], "cases") == 0)
-        return run_ops(kernels, (unsigned)threads, strcmp(argv[1], "cases") == 0);
+        return run_ops(&choice, strcmp(argv[1], "cases") == 0);
     if (strcmp(argv[1], "svm") == 0)
-        return run_svm(kernels, (unsigned)threads);
+        return run_svm(&choice);
     char *colon = strchr(argv[1], ':');
     int batch = colon != NULL ? atoi(colon + 1) : DEFAULT_BATCH;
     if (colon != NULL)
         *colon = '\0';
     for (size_t i = 0; i < COUNT_OF(RECIPES) && batch >= 1 && batch <= MAX_BATCH; ++i)
         if (strcmp(argv[1], RECIPES[i].name) == 0)
-            return run_recipe(&RECIPES[i], (size_t)batch, kernels, (unsigned)threads);
+            return run_recipe(&RECIPES[i], (size_t)batch, &choice);
     return usage();
 }

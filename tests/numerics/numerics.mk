@@ -9,7 +9,7 @@ CFLAGS := -std=c17 -D_GNU_SOURCE $(OPT) -ffp-contract=off -fno-fast-math -fno-ma
           -I$(SRC) -I$(ROOT)/include -MMD -MP
 
 # Everything that computes; nothing that needs a library.
-common := $(addprefix base/,threads limits arena file status number) tensor/tensor \
+common := $(addprefix base/,threads limits arena file status number) tensor/tensor experiment/hyper_parameters \
           $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/backend/*.c $(SRC)/backend/cpu/*.c $(SRC)/nn/*.c)) \
           model/model model/registry model/resnet $(addprefix svm/,kernel cache solver train predict model)
 ref := $(patsubst $(SRC)/backend/cpu/ref/%.c,%,$(wildcard $(SRC)/backend/cpu/ref/*.c))

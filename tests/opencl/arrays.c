@@ -25,26 +25,26 @@ static float from_bits(uint32_t bits) {
     return value;
 }
 
-/* A quarter zeros of both signs, some denormals, else magnitudes of the fill. */
+/* A quarter zeros of both signs, some of the least settled values, else magnitudes of the fill. */
 static float draw(struct test *t, enum fill fill) {
     static const struct {
         uint32_t lowest, range; /* of the biased exponent */
     } EXPONENTS[] = {[PLAIN] = {119, 8},
-                     [WILD] = {0, 167},
-                     [TINY] = {51, 16},
-                     [VANISH] = {40, 8},
+                     [WILD] = {87, 80},
+                     [TINY] = {100, 14},
+                     [VANISH] = {87, 2},
                      [STATE] = {75, 5}};
     ib_rng rng = ib_rng_make(SEED, IB_STREAM_INIT, 0, 0);
     uint32_t word = ib_rng_word(&rng, t->drawn++), more = ib_rng_word(&rng, t->drawn++);
     uint32_t kind = more % 16, sign = word & 0x80000000u, mantissa = word & 0x007FFFFFu;
     if (kind < 4)
         return kind == 0 ? -0.0f : 0.0f;
-    if (kind == 4 && fill != VANISH)
-        return from_bits(sign | mantissa);
+    if (kind == 4 && fill != STATE)
+        return from_bits(sign | 0x2B800000u | (mantissa & 1)); /* 2^-40 and the float above */
     if (kind == 5 && fill == STATE)
-        return from_bits(sign | (0x0D800000u - (mantissa & 1))); /* 2^-100 and the float below */
+        return from_bits(sign | 0x0D800000u | (mantissa & 1)); /* 2^-100 and the float above */
     if (kind < 10 && fill == STATE)
-        return from_bits(sign | (25u + word % 5) << 23 | mantissa);
+        return from_bits(sign | (27u + word % 5) << 23 | mantissa);
     uint32_t exponent = EXPONENTS[fill].lowest + (more >> 4) % EXPONENTS[fill].range;
     return from_bits(sign | exponent << 23 | mantissa);
 }

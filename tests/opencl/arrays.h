@@ -23,9 +23,9 @@ struct test {
     uint64_t drawn; /* numbers the inputs of the whole program */
 };
 
-/* PLAIN looks like training. WILD spreads exponents from denormals to 2^40. TINY makes products
- * denormal or nearly so. VANISH leaves nothing of a product but its sign. STATE is TINY's square
- * root and values around 2^-100, where optimiser states settle. */
+/* All settled. PLAIN looks like training. WILD spreads exponents from 2^-40 to 2^40. TINY makes
+ * products that lie about 2^-40. VANISH makes every product settle. STATE is for averages of squares:
+ * down to 2^-100, where these settle. */
 enum fill { PLAIN, WILD, TINY, VANISH, STATE };
 
 /* Fails the running test with the error's text unless the status is IB_OK. */

@@ -28,8 +28,6 @@ static const char *lacks(cl_device_id id) {
     clGetDeviceInfo(id, CL_DEVICE_ENDIAN_LITTLE, sizeof little, &little, NULL);
     if (!available || !compiler || !little)
         return "no usable compiler";
-    if (!(config & CL_FP_DENORM))
-        return "no denormals (CL_FP_DENORM)";
     if (!(config & CL_FP_FMA))
         return "no fused multiply-add (CL_FP_FMA)";
     if (!(config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT))
@@ -116,8 +114,9 @@ void device_build(struct device *d, int segment, enum spoil spoil) {
     must(status, "clCreateProgramWithSource");
     snprintf(options, sizeof options,
              "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt "
-             "-DSEGMENT=%d -DLEAF=%d -DTILE=%d -DSPOIL=%d",
-             segment, IB_LEAF, PRODUCT_TILE, (int)spoil);
+             "%s-DSEGMENT=%d -DLEAF=%d -DSTRETCH=%d -DTILE=%d -DSPOIL=%d",
+             d->flush ? "-cl-denorms-are-zero " : "", segment, IB_LEAF, IB_CHAIN_PIXELS,
+             PRODUCT_TILE, (int)spoil);
     status = clBuildProgram(d->program, 1, &d->id, options, NULL, NULL);
     if (status != CL_SUCCESS) {
         clGetProgramBuildInfo(d->program, d->id, CL_PROGRAM_BUILD_LOG, sizeof log - 1, log, NULL);

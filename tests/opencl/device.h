@@ -6,7 +6,7 @@
 #include <CL/cl.h>
 #include <stddef.h>
 
-enum spoil { SPOIL_NONE, SPOIL_UNFUSED, SPOIL_UNORDERED, SPOIL_NO_TREE }; /* as in kernels.cl */
+enum spoil { SPOIL_NONE, SPOIL_UNFUSED, SPOIL_UNORDERED, SPOIL_NO_TREE, SPOIL_UNSETTLED }; /* as in kernels.cl */
 
 enum { PRODUCT_TILE = 16 };
 
@@ -15,11 +15,12 @@ struct device {
     cl_context context;
     cl_command_queue queue;
     cl_program program;
+    int flush; /* programs are built with -cl-denorms-are-zero */
     char name[256];
     char why_not[512]; /* empty, or why no device can run the definitions */
 };
 
-/* The first device that keeps denormals, has fma, and rounds division and square root correctly;
+/* The first device that has fma, and rounds division and square root correctly;
  * with ISOBIT_OPENCL_DEVICE in the environment, the first whose name contains it. */
 void device_open(struct device *d);
 void device_close(struct device *d);

@@ -1,19 +1,58 @@
 /* The definitions of NUMERICS.md as a GPU would share them out, OpenCL C 1.2. Each kernel gives many
  * work-items one chain each; what one chain sees, and how chains are added, is the definition's.
  *
- * SEGMENT and LEAF come from the build options. SPOIL builds a wrong version on purpose, so that the
+ * SEGMENT, LEAF and STRETCH come from the build options. SPOIL builds a wrong version on purpose, so that the
  * test can show that it would notice. Layouts: src/backend/backend.h. */
 #pragma OPENCL FP_CONTRACT OFF
 
 #define SPOIL_UNFUSED 1   /* a product rounded before it is added */
 #define SPOIL_UNORDERED 2 /* two sums side by side in place of one chain */
 #define SPOIL_NO_TREE 3   /* leaves added one after another */
+#define SPOIL_UNSETTLED 4 /* outputs kept as they are */
 
 #if SPOIL == SPOIL_UNFUSED
 #define TERM(a, b, c) ((a) * (b) + (c))
 #else
 #define TERM(a, b, c) fma(a, b, c)
 #endif
+
+/* ---- settling (section 1) ---------------------------------------------------------------------- */
+
+float settle_below(float x, float limit)
+{
+#if SPOIL == SPOIL_UNSETTLED
+    return x;
+#else
+    return fabs(x) < limit ? 0.0f : x;
+#endif
+}
+
+float settle(float x)
+{
+    return settle_below(x, 0x1p-40f);
+}
+
+float settle_square(float x)
+{
+    return settle_below(x, 0x1p-80f);
+}
+
+float settle_average(float x)
+{
+    return settle_below(x, 0x1p-100f);
+}
+
+float output(int relu, float x)
+{
+    return !relu ? settle(x) : x >= 0x1p-40f ? x : 0.0f;
+}
+
+/* What the device makes of denormals as the program was built: 1 bit for a result, 1 for an operand
+ * that it does not keep. */
+kernel void denormals(global const float *normal, global const uint *denormal, global uint *lost)
+{
+    *lost = (*normal * 0.5f == 0.0f) + 2 * (as_float(*denormal) * 0x1p100f == 0.0f);
+}
 
 /* ---- dot products (sections 2, 4, 5) ----------------------------------------------------------- */
 
@@ -60,7 +99,7 @@ kernel void product_segments(int rows, int columns, int terms,
 /* h, w, ci: the input; oh, ow, co: the output; ci and co as stored, multiples of 16 (or ci = 1).
  * The same struct in test_opencl.c. */
 struct conv {
-    int n, h, w, ci, oh, ow, co, kh, kw, stride, pad, group;
+    int n, h, w, ci, oh, ow, co, kh, kw, stride, pad, group, stretches;
 };
 
 /* The input at a tap of an output pixel; +0 in the padding. */
@@ -151,11 +190,9 @@ kernel void finish_outputs(int rows, int columns, int segments, global const flo
                            global const float *b, int relu, int dropout, uint4 rng, uint threshold,
                            float scale, global float *y, int y_row)
 {
-    int column = get_global_id(0), row = get_global_id(1), output = row * columns + column;
-    float value = add_segments(partial, output, rows * columns, segments) + b[column];
-    if (relu)
-        value = value > 0.0f ? value : 0.0f;
-    y[row * y_row + column] = dropped(value, dropout, rng, threshold, scale, (ulong)output);
+    int column = get_global_id(0), row = get_global_id(1), at = row * columns + column;
+    float value = output(relu, add_segments(partial, at, rows * columns, segments) + b[column]);
+    y[row * y_row + column] = dropped(value, dropout, rng, threshold, scale, (ulong)at);
 }
 
 /* Segments, then where it is asked for the mask of the activation that made x. Global size:
@@ -165,9 +202,9 @@ kernel void finish_gradients(int rows, int columns, int segments, global const f
                              int dx_row)
 {
     int column = get_global_id(0), row = get_global_id(1);
-    float sum = add_segments(partial, row * columns + column, rows * columns, segments);
+    float g = settle(add_segments(partial, row * columns + column, rows * columns, segments));
     int at = row * dx_row + column;
-    dx[at] = !mask ? sum : x[at] > 0.0f ? sum * scale : 0.0f;
+    dx[at] = !mask ? g : x[at] > 0.0f ? g * scale : 0.0f;
 }
 
 /* One work-item, one cell of one channel. Features are numbered channel, row, column; element of
@@ -225,7 +262,8 @@ kernel void linear_leaves(int samples, int in, global const float *x, int x_row,
 }
 
 /* One work-item, one group of samples of one weight: a chain over (sample, row, column). Large
- * images have groups of one sample, so that a batch of 64 gives 64 chains a weight.
+ * images have groups of one sample, so that a batch of 64 gives 64 chains a weight; larger ones have a
+ * group for each stretch of their pixels.
  * Global size: (co, taps * ci + 1, groups). */
 kernel void conv_groups(constant struct conv *c, global const float *x,
                         global const float *gradient,
@@ -234,17 +272,20 @@ kernel void conv_groups(constant struct conv *c, global const float *x,
     int co = get_global_id(0), row = get_global_id(1), group = get_global_id(2);
     int ci = row % c->ci, kx = row / c->ci % c->kw, ky = row / c->ci / c->kw;
     int bias = row == c->kh * c->kw * c->ci, pixels = c->oh * c->ow;
+    int first = group / c->stretches * c->group, from = group % c->stretches * STRETCH;
     float chain = 0.0f;
-    for (int n = group * c->group; n < min(c->n, (group + 1) * c->group); ++n)
-        for (int pixel = 0; pixel < pixels; ++pixel)
+    for (int n = first; n < min(c->n, first + c->group); ++n)
+        for (int pixel = from; pixel < min(pixels, from + STRETCH); ++pixel)
             chain = TERM(bias ? 1.0f : input_at(c, x, n, pixel, ky, kx, ci),
                          gradient[(n * pixels + pixel) * c->co + co], chain);
     partial[(group * get_global_size(1) + row) * c->co + co] = chain;
 }
 
 /* One work-item, one weight: a leaf's groups in order, then the tree level by level in place. Adding
- * neighbours and letting a last odd one pass is the tree of NUMERICS.md. Global size: (weights). */
-kernel void leaf_tree(int groups, int groups_in_leaf, global float *partial, global float *sums)
+ * neighbours and letting a last odd one pass is the tree of NUMERICS.md. A gradient settles, a sum that
+ * goes on does not. Global size: (weights). */
+kernel void leaf_tree(int groups, int groups_in_leaf, int settles, global float *partial,
+                      global float *sums)
 {
     int weight = get_global_id(0), weights = get_global_size(0);
     int leaves = (groups + groups_in_leaf - 1) / groups_in_leaf;
@@ -264,7 +305,7 @@ kernel void leaf_tree(int groups, int groups_in_leaf, global float *partial, glo
         for (int left = 0; left + reach < leaves; left += 2 * reach)
             node[left * weights] = node[left * weights] + node[(left + reach) * weights];
 #endif
-    sums[weight] = node[0] + 0.0f;
+    sums[weight] = settles ? settle(node[0]) : node[0] + 0.0f;
 }
 
 /* ---- strided convolutions (section 4) ---------------------------------------------------------- */
@@ -285,37 +326,40 @@ kernel void spread_gradients(constant struct conv *c, int across, global const f
 
 /* ---- batch normalisation (section 15): one work-item, one chain of a sample and channel --------- */
 
-/* Global size: (channels, n), as of all the sums here; the tree is leaf_tree's, eight to a leaf. */
-kernel void norm_sums(int pixels, global const float *x, global float *partial)
+/* Global size: (channels, n * stretches), as of all the sums here; the tree is leaf_tree's, eight
+ * samples to a leaf. */
+kernel void norm_sums(int pixels, int stretches, global const float *x, global float *partial)
 {
-    int c = get_global_id(0), n = get_global_id(1), channels = get_global_size(0);
+    int c = get_global_id(0), chains = get_global_id(1), channels = get_global_size(0);
+    int n = chains / stretches, first = chains % stretches * STRETCH;
     float chain = 0.0f;
-    for (int pixel = 0; pixel < pixels; ++pixel)
+    for (int pixel = first; pixel < min(pixels, first + STRETCH); ++pixel)
         chain = chain + x[(n * pixels + pixel) * channels + c];
-    partial[n * channels + c] = chain;
+    partial[chains * channels + c] = chain;
 }
 
 /* The sums of d = x - mean and of t d, t being d itself or the gradient. */
-kernel void norm_products(int pixels, global const float *x, global const float *mean,
-                          int by_gradient, global const float *g, global float *first,
-                          global float *second)
+kernel void norm_products(int pixels, int stretches, global const float *x,
+                          global const float *mean, int by_gradient, global const float *g,
+                          global float *first, global float *second)
 {
-    int c = get_global_id(0), n = get_global_id(1), channels = get_global_size(0);
+    int c = get_global_id(0), chains = get_global_id(1), channels = get_global_size(0);
+    int n = chains / stretches, from = chains % stretches * STRETCH;
     float chain = 0.0f, products = 0.0f;
-    for (int pixel = 0; pixel < pixels; ++pixel) {
+    for (int pixel = from; pixel < min(pixels, from + STRETCH); ++pixel) {
         int at = (n * pixels + pixel) * channels + c;
         float d = x[at] - mean[c], term = by_gradient ? g[at] : d;
         chain = chain + term;
         products = TERM(term, d, products);
     }
-    first[n * channels + c] = chain;
-    second[n * channels + c] = products;
+    first[chains * channels + c] = chain;
+    second[chains * channels + c] = products;
 }
 
 kernel void norm_mean(global const float *sums, float inverse_count, global float *mean)
 {
     int c = get_global_id(0);
-    mean[c] = sums[c] * inverse_count;
+    mean[c] = settle(sums[c] * inverse_count);
 }
 
 /* saved: mean, 1 / deviation, scale, beta, a row each. Global size: (channels). */
@@ -325,16 +369,16 @@ kernel void norm_statistics(global const float *mean, global const float *rests,
                             global const float *beta, global float *running, global float *saved)
 {
     int c = get_global_id(0), channels = get_global_size(0);
-    float rest = rests[c] * inverse_count, m = mean[c] + rest;
-    float variance = fma(-rest, rest, squares[c] * inverse_count);
-    variance = variance > 0.0f ? variance : 0.0f;
-    running[c] = fma(momentum, m - running[c], running[c]);
+    float rest = settle(rests[c] * inverse_count), m = settle(mean[c] + rest);
+    float square = settle_square(settle_square(squares[c]) * inverse_count);
+    float variance = output(1, fma(-rest, rest, square));
+    running[c] = settle(fma(momentum, m - running[c], running[c]));
     running[channels + c] =
-        fma(momentum, variance * unbiased - running[channels + c], running[channels + c]);
-    float inverse = 1.0f / sqrt(variance + eps);
+        settle(fma(momentum, variance * unbiased - running[channels + c], running[channels + c]));
+    float inverse = settle(1.0f / sqrt(variance + eps));
     saved[c] = m;
     saved[channels + c] = inverse;
-    saved[2 * channels + c] = gamma[c] * inverse;
+    saved[2 * channels + c] = settle(gamma[c] * inverse);
     saved[3 * channels + c] = beta[c];
 }
 
@@ -345,15 +389,15 @@ kernel void norm_outputs(global const float *x, global const float *saved, int a
     int c = get_global_id(0), channels = get_global_size(0), at = get_global_id(1) * channels + c;
     float value = fma(x[at] - saved[c], saved[2 * channels + c], saved[3 * channels + c]);
     if (adds)
-        value = value + added[at];
-    y[at] = relu && !(value > 0.0f) ? 0.0f : value;
+        value = settle(value) + added[at];
+    y[at] = output(relu, value);
 }
 
 kernel void norm_masked(global const float *dy, int has_second, global const float *second,
                         int relu, global const float *y, global float *g)
 {
     int at = get_global_id(1) * get_global_size(0) + get_global_id(0);
-    float value = has_second ? dy[at] + second[at] : dy[at];
+    float value = has_second ? settle(dy[at] + second[at]) : dy[at];
     g[at] = relu && !(y[at] > 0.0f) ? 0.0f : value;
 }
 
@@ -364,11 +408,12 @@ kernel void norm_input_gradients(global const float *x, global const float *save
 {
     int c = get_global_id(0), channels = get_global_size(0), at = get_global_id(1) * channels + c;
     float inverse = saved[channels + c], scale = saved[2 * channels + c];
-    float slope = -(scale * (((products[c] * inverse) * inverse) * inverse_count));
-    float level = -(scale * (sums[c] * inverse_count));
+    float gradient = settle(settle_square(products[c]) * inverse);
+    float slope = settle(-(scale * settle(settle(gradient * inverse) * inverse_count)));
+    float level = settle(-(scale * settle(sums[c] * inverse_count)));
     if (get_global_id(1) == 0)
-        dgamma[c] = products[c] * inverse;
-    dx[at] = fma(g[at], scale, fma(x[at] - saved[c], slope, level));
+        dgamma[c] = gradient;
+    dx[at] = settle(fma(g[at], scale, fma(x[at] - saved[c], slope, level)));
 }
 
 /* The mean over pixels. Global size: (channels, n). */
@@ -378,19 +423,14 @@ kernel void mean_outputs(int pixels, float inverse, global const float *x, globa
     float sum = 0.0f;
     for (int pixel = 0; pixel < pixels; ++pixel)
         sum = sum + x[(n * pixels + pixel) * channels + c];
-    y[n * channels + c] = sum * inverse;
+    y[n * channels + c] = settle(sum * inverse);
 }
 
 /* ---- optimisers (section 10): one work-item, one weight ---------------------------------------- */
 
-float settle(float state)
-{
-    return fabs(state) < 0x1p-100f ? 0.0f : state;
-}
-
 float decayed(float g, float w, float weight_decay)
 {
-    return weight_decay != 0.0f ? fma(weight_decay, w, g) : g;
+    return weight_decay != 0.0f ? settle(fma(weight_decay, w, g)) : g;
 }
 
 kernel void adadelta(float lr, float weight_decay, float rho, float one_minus_rho, float eps,
@@ -398,10 +438,10 @@ kernel void adadelta(float lr, float weight_decay, float rho, float one_minus_rh
 {
     int i = get_global_id(0);
     float g = decayed(dw[i], w[i], weight_decay);
-    v[i] = settle(fma(rho, v[i], (g * g) * one_minus_rho));
-    float d = sqrt((u[i] + eps) / (v[i] + eps)) * g;
-    u[i] = settle(fma(rho, u[i], (d * d) * one_minus_rho));
-    w[i] = fma(-lr, d, w[i]);
+    v[i] = settle_average(fma(rho, v[i], (g * g) * one_minus_rho));
+    float d = settle(sqrt(settle_square((u[i] + eps) / (v[i] + eps))) * g);
+    u[i] = settle_average(fma(rho, u[i], (d * d) * one_minus_rho));
+    w[i] = settle(fma(-lr, d, w[i]));
 }
 
 kernel void sgd(float lr, float weight_decay, int has_momentum, float momentum, global float *w,
@@ -413,7 +453,7 @@ kernel void sgd(float lr, float weight_decay, int has_momentum, float momentum, 
         m[i] = settle(fma(momentum, m[i], g));
         g = m[i];
     }
-    w[i] = fma(-lr, g, w[i]);
+    w[i] = settle(fma(-lr, g, w[i]));
 }
 
 kernel void adam(float step_size, float weight_decay, float beta1_complement, float beta2,
@@ -423,6 +463,7 @@ kernel void adam(float step_size, float weight_decay, float beta1_complement, fl
     int i = get_global_id(0);
     float g = decayed(dw[i], w[i], weight_decay);
     m[i] = settle(fma(beta1_complement, g - m[i], m[i]));
-    v[i] = settle(fma(beta2, v[i], (g * g) * beta2_complement));
-    w[i] = fma(-step_size, m[i] / fma(sqrt(v[i]), root_correction, eps), w[i]);
+    v[i] = settle_average(fma(beta2, v[i], (g * g) * beta2_complement));
+    float quotient = settle(m[i] / fma(sqrt(v[i]), root_correction, eps));
+    w[i] = settle(fma(-step_size, quotient, w[i]));
 }

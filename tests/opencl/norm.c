@@ -18,6 +18,7 @@ struct norm_case {
 static const struct norm_case CASES[] = {
     {32, 49, 64, 1, 1, 1, PLAIN}, {9, 196, 64, 1, 0, 0, PLAIN}, {33, 1, 80, 0, 0, 0, PLAIN},
     {17, 4, 48, 1, 1, 0, WILD},   {64, 4, 16, 1, 0, 1, PLAIN},  {7, 16, 32, 0, 1, 1, WILD},
+    {9, 49, 32, 1, 1, 1, TINY},   {9, 2100, 16, 1, 1, 1, PLAIN}, {3, 1030, 32, 0, 0, 0, TINY},
 };
 
 struct norm {
@@ -70,23 +71,25 @@ static struct norm norm_on_cpu(struct test *t, const struct norm_case *c) {
 /* The sums over the batch of x - mean and its square, or of g and g (x - mean). */
 static void products(struct test *t, const struct norm *v, const struct array *mean,
                      const struct array *g, const struct array *first, const struct array *second) {
-    struct array *chains = zeros(t, "chains", v->shape.n * v->c16);
-    struct array *more = zeros(t, "more chains", v->shape.n * v->c16);
-    DEVICE_RUN(&t->device, "norm_products", NULL, v->c16, v->shape.n, 1,
-               ARGUMENT_INT(v->shape.pixels), ARGUMENT(v->x->gpu), ARGUMENT(mean->gpu),
+    int64_t stretches = ib_chain_stretches(v->shape.pixels), rows = v->shape.n * stretches;
+    struct array *chains = zeros(t, "chains", rows * v->c16);
+    struct array *more = zeros(t, "more chains", rows * v->c16);
+    DEVICE_RUN(&t->device, "norm_products", NULL, v->c16, rows, 1, ARGUMENT_INT(v->shape.pixels),
+               ARGUMENT_INT(stretches), ARGUMENT(v->x->gpu), ARGUMENT(mean->gpu),
                ARGUMENT_INT(g != NULL), ARGUMENT((g != NULL ? g : v->x)->gpu),
                ARGUMENT(chains->gpu), ARGUMENT(more->gpu));
-    leaf_tree(t, v->c16, v->shape.n, IB_LEAF, chains, first);
-    leaf_tree(t, v->c16, v->shape.n, IB_LEAF, more, second);
+    leaf_tree(t, v->c16, rows, IB_LEAF * stretches, g != NULL, chains, first);
+    leaf_tree(t, v->c16, rows, IB_LEAF * stretches, 0, more, second);
 }
 
 static void forward(struct test *t, const struct norm *v, int add) {
-    struct array *chains = zeros(t, "chains", v->shape.n * v->c16);
+    int64_t stretches = ib_chain_stretches(v->shape.pixels), rows = v->shape.n * stretches;
+    struct array *chains = zeros(t, "chains", rows * v->c16);
     struct array *sums = zeros(t, "sums", v->c16), *mean = zeros(t, "mean", v->c16);
     struct array *rests = zeros(t, "rests", v->c16), *squares = zeros(t, "squares", v->c16);
-    DEVICE_RUN(&t->device, "norm_sums", NULL, v->c16, v->shape.n, 1, ARGUMENT_INT(v->shape.pixels),
-               ARGUMENT(v->x->gpu), ARGUMENT(chains->gpu));
-    leaf_tree(t, v->c16, v->shape.n, IB_LEAF, chains, sums);
+    DEVICE_RUN(&t->device, "norm_sums", NULL, v->c16, rows, 1, ARGUMENT_INT(v->shape.pixels),
+               ARGUMENT_INT(stretches), ARGUMENT(v->x->gpu), ARGUMENT(chains->gpu));
+    leaf_tree(t, v->c16, rows, IB_LEAF * stretches, 0, chains, sums);
     DEVICE_RUN(&t->device, "norm_mean", NULL, v->c16, 1, 1, ARGUMENT(sums->gpu),
                ARGUMENT(v->shape.inverse_count), ARGUMENT(mean->gpu));
     products(t, v, mean, NULL, rests, squares);

@@ -7,7 +7,7 @@
 /* The test's state; skips it where no device can run the definitions. */
 struct test *able(void **state);
 /* sums = the tree over leaves of groups_in_leaf groups; partial: [group][weight], used up. */
-void leaf_tree(struct test *t, int64_t weights, int64_t groups, int64_t groups_in_leaf,
+void leaf_tree(struct test *t, int64_t weights, int64_t groups, int64_t groups_in_leaf, int settles,
                const struct array *partial, const struct array *sums);
 
 void normalisations(void **state);

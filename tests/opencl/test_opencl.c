@@ -1,5 +1,7 @@
 /* Before the definition is frozen: the reductions that GPUs find hardest, as small OpenCL kernels
- * (kernels.cl), give the CPU backend's bits. Inputs hold zeros of both signs and denormals. */
+ * (kernels.cl), give the CPU backend's bits. Inputs hold zeros of both signs and
+ * values that are hardly settled. Every test runs twice, the second time on programs that may flush
+ * denormals: there are none. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -84,10 +86,11 @@ static void finish_gradients(struct test *t, int64_t rows, int64_t columns, int6
                ARGUMENT_INT(dx_row));
 }
 
-void leaf_tree(struct test *t, int64_t weights, int64_t groups, int64_t groups_in_leaf,
+void leaf_tree(struct test *t, int64_t weights, int64_t groups, int64_t groups_in_leaf, int settles,
                const struct array *partial, const struct array *sums) {
     DEVICE_RUN(&t->device, "leaf_tree", NULL, weights, 1, 1, ARGUMENT_INT(groups),
-               ARGUMENT_INT(groups_in_leaf), ARGUMENT(partial->gpu), ARGUMENT(sums->gpu));
+               ARGUMENT_INT(groups_in_leaf), ARGUMENT_INT(settles), ARGUMENT(partial->gpu),
+               ARGUMENT(sums->gpu));
 }
 
 /* ---- linear layers -------------------------------------------------------------------------- */
@@ -165,7 +168,7 @@ static struct array *linear_weight_gradient(struct test *t, const struct linear 
     DEVICE_RUN(&t->device, "linear_leaves", NULL, l->out16, s->in + 1, l->leaves,
                ARGUMENT_INT(s->n), ARGUMENT_INT(s->in), ARGUMENT(l->x->gpu), ARGUMENT_INT(l->in16),
                ARGUMENT(l->dy->gpu), ARGUMENT_INT(l->out16), ARGUMENT(partial->gpu));
-    leaf_tree(t, weights, l->leaves, 1, partial, sums);
+    leaf_tree(t, weights, l->leaves, 1, 1, partial, sums);
     return sums;
 }
 
@@ -213,11 +216,14 @@ static const struct conv_case CONV_CASES[] = {
     {17, 4, 48, 64, 1, 0, 0, 0, 0, WILD, 2},
     {8, 2, 64, 64, 3, 1, 0, 0, 0, TINY, 2},
     {7, 9, 16, 20, 3, 1, 0, 0, 0, VANISH, 2},
+    /* samples of two stretches, and of three */
+    {9, 34, 16, 16, 2, 0, 1, 0, 0, PLAIN, 0},
+    {2, 93, 1, 16, 5, 2, 0, 0, 0, TINY, 2},
 };
 
 /* As in kernels.cl. */
 struct conv_shape {
-    cl_int n, h, w, ci, oh, ow, co, kh, kw, stride, pad, group;
+    cl_int n, h, w, ci, oh, ow, co, kh, kw, stride, pad, group, stretches;
 };
 
 struct conv {
@@ -289,7 +295,8 @@ static struct array *conv_shape(struct test *t, const struct conv *v) {
                                (cl_int)s->kw,
                                (cl_int)s->stride,
                                (cl_int)s->pad,
-                               (cl_int)ib_samples_per_chain(v->pixels)};
+                               (cl_int)ib_samples_per_chain(v->pixels),
+                               (cl_int)ib_chain_stretches(v->pixels)};
     return array_of(t, "shape", &shape, sizeof shape);
 }
 
@@ -312,6 +319,7 @@ static struct array *turned_shape(struct test *t, const struct conv *v) {
                                (cl_int)s->kw,
                                1,
                                (cl_int)(s->kh - 1 - s->pad),
+                               1,
                                1};
     return array_of(t, "turned shape", &shape, sizeof shape);
 }
@@ -357,14 +365,15 @@ static struct array *pixel_gradients(struct test *t, const struct conv *v,
 
 static struct array *conv_weight_gradient(struct test *t, const struct conv *v,
                                           const struct array *shape, const struct array *gradient) {
-    int64_t group = ib_samples_per_chain(v->pixels), groups = (v->shape.n + group - 1) / group;
+    int64_t group = ib_samples_per_chain(v->pixels), stretches = ib_chain_stretches(v->pixels);
+    int64_t groups = (v->shape.n + group - 1) / group * stretches;
     int64_t weights = (v->taps * v->ci16 + 1) * v->co16;
     struct array *partial = zeros(t, "partial", groups * weights);
     struct array *sums = zeros(t, "sums", weights);
     DEVICE_RUN(&t->device, "conv_groups", NULL, v->co16, v->taps * v->ci16 + 1, groups,
                ARGUMENT(shape->gpu), ARGUMENT(v->x->gpu), ARGUMENT(gradient->gpu),
                ARGUMENT(partial->gpu));
-    leaf_tree(t, weights, groups, IB_LEAF / group, partial, sums);
+    leaf_tree(t, weights, groups, IB_LEAF / group * stretches, 1, partial, sums);
     return sums;
 }
 
@@ -448,6 +457,7 @@ static void optimiser(struct test *t, ib_optimizer_kind kind, int has_momentum, 
                       enum fill fill) {
     int finite = 1;
     ib_error err = {0};
+    enum fill value = fill == STATE ? TINY : fill; /* of what is no average of squares */
     struct optimiser o = {.update = {.kind = kind,
                                      .has_momentum = has_momentum,
                                      .lr = 0.7f,
@@ -461,11 +471,11 @@ static void optimiser(struct test *t, ib_optimizer_kind kind, int has_momentum, 
                                      .step_size = 0.001f,
                                      .root_correction = 1.25f,
                                      .eps = kind == IB_ADAM ? 1e-8f : 1e-6f},
-                          .w = drawn(t, "w", 1, WEIGHTS, WEIGHTS, fill),
-                          .dw = drawn(t, "dw", 1, WEIGHTS, WEIGHTS, fill),
+                          .w = drawn(t, "w", 1, WEIGHTS, WEIGHTS, value),
+                          .dw = drawn(t, "dw", 1, WEIGHTS, WEIGHTS, value),
                           .state0 = kind == IB_ADADELTA
                                         ? drawn_positive(t, "state 0", WEIGHTS, fill)
-                                        : drawn(t, "state 0", 1, WEIGHTS, WEIGHTS, fill),
+                                        : drawn(t, "state 0", 1, WEIGHTS, WEIGHTS, value),
                           .state1 = drawn_positive(t, "state 1", WEIGHTS, fill)};
     for (int step = 0; step < STEPS; ++step) {
         must(ib_update_weights(t->backend, &o.update, WEIGHTS, &o.w->cpu, &o.dw->cpu,
@@ -494,11 +504,13 @@ static void optimisers(void **state) {
 /* ---- would we notice? ----------------------------------------------------------------------- */
 
 static const struct linear_case NOTICED = {64, 1153, 64, 0, 0, PLAIN};
+static const struct linear_case SETTLING = {9, 20, 64, 0, 0, TINY};
 
 /* The words of y that differ when the program is built so. */
-static size_t outputs_off(struct test *t, int segment, enum spoil spoil) {
+static size_t outputs_off(struct test *t, const struct linear_case *c, int segment,
+                          enum spoil spoil) {
     device_build(&t->device, segment, spoil);
-    struct linear l = linear_on_cpu(t, &NOTICED);
+    struct linear l = linear_on_cpu(t, c);
     linear_forward(t, &l, segment);
     size_t different = differences(t, l.y, l.y, 0, 0);
     arrays_drop(t);
@@ -518,13 +530,33 @@ static size_t weight_gradients_off(struct test *t, enum spoil spoil) {
 /* The same kernels with one rule broken differ, each in its own way. */
 static void wrong_orders_are_noticed(void **state) {
     struct test *t = able(state);
-    assert_int_equal(outputs_off(t, IB_SEGMENT, SPOIL_NONE), 0);
-    assert_int_not_equal(outputs_off(t, IB_SEGMENT, SPOIL_UNFUSED), 0);
-    assert_int_not_equal(outputs_off(t, IB_SEGMENT, SPOIL_UNORDERED), 0);
-    assert_int_not_equal(outputs_off(t, IB_SEGMENT - 64, SPOIL_NONE), 0);
+    assert_int_equal(outputs_off(t, &NOTICED, IB_SEGMENT, SPOIL_NONE), 0);
+    assert_int_not_equal(outputs_off(t, &NOTICED, IB_SEGMENT, SPOIL_UNFUSED), 0);
+    assert_int_not_equal(outputs_off(t, &NOTICED, IB_SEGMENT, SPOIL_UNORDERED), 0);
+    assert_int_not_equal(outputs_off(t, &NOTICED, IB_SEGMENT - 64, SPOIL_NONE), 0);
+    assert_int_equal(outputs_off(t, &SETTLING, IB_SEGMENT, SPOIL_NONE), 0);
+    assert_int_not_equal(outputs_off(t, &SETTLING, IB_SEGMENT, SPOIL_UNSETTLED), 0);
     assert_int_equal(weight_gradients_off(t, SPOIL_NONE), 0);
     assert_int_not_equal(weight_gradients_off(t, SPOIL_UNFUSED), 0);
     assert_int_not_equal(weight_gradients_off(t, SPOIL_NO_TREE), 0);
+}
+
+/* Whether the device flushes is its own affair; the other tests show that it makes no difference. */
+static void denormals(void **state) {
+    struct test *t = able(state);
+    const float normal = 0x1p-126f;
+    const cl_uint denormal = 0x00400000u; /* 2^-127 */
+    struct array *a = array_of(t, "normal", &normal, sizeof normal);
+    struct array *b = array_of(t, "denormal", &denormal, sizeof denormal);
+    struct array *c = zeros(t, "lost", 1);
+    cl_uint lost = 4;
+    DEVICE_RUN(&t->device, "denormals", NULL, 1, 1, 1, ARGUMENT(a->gpu), ARGUMENT(b->gpu),
+               ARGUMENT(c->gpu));
+    device_read(&t->device, c->gpu, &lost, sizeof lost);
+    print_message("%s: %s denormal results, %s denormal operands\n",
+                  t->device.flush ? "-cl-denorms-are-zero" : "as it is",
+                  lost & 1 ? "flushes" : "keeps", lost & 2 ? "flushes" : "keeps");
+    assert_in_range(lost, 0, 3);
 }
 
 /* ---- fixtures ------------------------------------------------------------------------------- */
@@ -553,11 +585,20 @@ static int group_close(void **state) {
     return 0;
 }
 
-static int test_open(void **state) {
-    struct test *t = *state;
+static int open_as(struct test *t, int flush) {
+    t->device.flush = flush;
     if (t->device.why_not[0] == '\0')
         device_build(&t->device, IB_SEGMENT, SPOIL_NONE);
     return 0;
+}
+
+static int test_open(void **state) {
+    return open_as(*state, 0);
+}
+
+/* Built with -cl-denorms-are-zero. */
+static int test_open_flushing(void **state) {
+    return open_as(*state, 1);
 }
 
 static int test_close(void **state) {
@@ -565,12 +606,17 @@ static int test_close(void **state) {
     return 0;
 }
 
+#define BOTH_WAYS(test)                                                                            \
+    cmocka_unit_test_setup_teardown(test, test_open, test_close),                                  \
+        cmocka_unit_test_setup_teardown(test, test_open_flushing, test_close)
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(linear_layers, test_open, test_close),
-        cmocka_unit_test_setup_teardown(convolutions, test_open, test_close),
-        cmocka_unit_test_setup_teardown(normalisations, test_open, test_close),
-        cmocka_unit_test_setup_teardown(optimisers, test_open, test_close),
+        BOTH_WAYS(denormals),
+        BOTH_WAYS(linear_layers),
+        BOTH_WAYS(convolutions),
+        BOTH_WAYS(normalisations),
+        BOTH_WAYS(optimisers),
         cmocka_unit_test_setup_teardown(wrong_orders_are_noticed, test_open, test_close),
     };
     return cmocka_run_group_tests(tests, group_open, group_close);

@@ -139,8 +139,9 @@ static ib_status check_operands(ib_backend *self, ib_error *err) {
         const ib_cpu_##kind##_kernel *kernel = cpu_of(self)->kernels->operation;                   \
         ib_##kind##_pointers at;                                                                   \
         IB_OPERANDS_##kind(ADDRESS, ADDRESS) CHOOSE(kernel, shape);                                \
-        ib_fp_state saved = ib_fp_enter();                                                         \
+        ib_fp_state saved = ib_fp_enter_as(ib_pool_fp_mode(cpu_of(self)->pool));                   \
         kernel->run(cpu_of(self), shape, &at);                                                     \
+        ib_pool_note_denormals(cpu_of(self)->pool);                                                \
         ib_fp_leave(saved);                                                                        \
         return check_operands(self, err);                                                          \
     }

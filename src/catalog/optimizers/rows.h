@@ -2,7 +2,9 @@
 #ifndef IB_CATALOG_OPTIMIZERS_ROWS_H
 #define IB_CATALOG_OPTIMIZERS_ROWS_H
 
-#include "catalog/optimizers.h"
+#include "catalog/experiment.h"
+
+#define AT(member) offsetof(ib_experiment, member)
 
 #define IB_OPTIMIZER(id, name) extern const ib_optimizer ib_optimizer_##name;
 #include "catalog/optimizers.inc"

@@ -2,8 +2,10 @@
 #ifndef IB_CATALOG_OPTIMIZERS_SGD_H
 #define IB_CATALOG_OPTIMIZERS_SGD_H
 
+#include "catalog/optimizers.h"
+
 enum {
-    IB_SGD_LR,
+    IB_SGD_LR = IB_UPDATE_EPS + 1,
     IB_SGD_MOMENTUM,
 };
 
