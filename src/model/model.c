@@ -8,8 +8,6 @@
 #include "model/registry.h"
 #include "model/state.h"
 
-enum { SIDE = 28, CLASSES = 10 };
-
 const char *ib_model_kind_name(ib_model_kind kind) {
     return ib_model_entry_of(kind)->name;
 }
@@ -49,9 +47,8 @@ int ib_model_is_network(ib_model_kind kind) {
     return entry->layers != NULL || entry->resnet != NULL;
 }
 
-ib_status ib_model_open(ib_backend *backend, const ib_config *config, double mean,
-                        double standard_deviation, size_t max_batch, int training,
-                        ib_model **result, ib_error *err) {
+ib_status ib_model_open(ib_backend *backend, const ib_config *config, const ib_dataset_info *data,
+                        size_t max_batch, int training, ib_model **result, ib_error *err) {
     *result = NULL;
     if (max_batch == 0 || max_batch > 65536)
         return ib_fail(err, IB_ERROR_USAGE, "a batch holds 1 to 65536 images, not %zu", max_batch);
@@ -62,12 +59,14 @@ ib_status ib_model_open(ib_backend *backend, const ib_config *config, double mea
     if (model == NULL)
         return ib_fail_memory(err);
     model->config = config;
-    ib_status status = ib_model_rows((ib_model_kind)config->model, &model->rows, err);
+    ib_status status =
+        ib_model_rows((ib_model_kind)config->model, data->classes, &model->rows, err);
     if (status == IB_OK)
-        status = ib_network_open(&model->network, backend, model->rows.rows, SIDE, CLASSES,
-                                 (int64_t)max_batch, training, (ib_optimizer_kind)config->optimizer,
-                                 config->momentum != 0, err);
-    ib_normalization_table(chosen_mean(config, mean), chosen_deviation(config, standard_deviation),
+        status = ib_network_open(&model->network, backend, model->rows.rows, data->image,
+                                 data->classes, (int64_t)max_batch, training,
+                                 (ib_optimizer_kind)config->optimizer, config->momentum != 0, err);
+    ib_normalization_table(chosen_mean(config, data->mean),
+                           chosen_deviation(config, data->standard_deviation),
                            model->network.table);
     size_t count = 0;
     while (ib_network_parameter(&model->network, count) != NULL)
@@ -75,7 +74,7 @@ ib_status ib_model_open(ib_backend *backend, const ib_config *config, double mea
     model->tensor_count = count;
     model->tensors = calloc(count + 1, sizeof *model->tensors);
     model->losses = calloc(max_batch, sizeof *model->losses);
-    model->logits = calloc(max_batch * 16, sizeof *model->logits);
+    model->logits = calloc(max_batch * (size_t)ib_pad16(data->classes), sizeof *model->logits);
     if (status == IB_OK && (!model->tensors || !model->losses || !model->logits))
         status = ib_fail_memory(err);
     if (status != IB_OK) {
@@ -115,6 +114,14 @@ size_t ib_model_parameter_count(const ib_model *model) {
         if (model->tensors[i].trained)
             total += (size_t)ib_shape_elements(&model->tensors[i].shape);
     return total;
+}
+
+size_t ib_model_class_count(const ib_model *model) {
+    return (size_t)model->network.classes;
+}
+
+size_t ib_model_image_bytes(const ib_model *model) {
+    return ib_image_bytes(model->network.image);
 }
 
 uint64_t ib_model_macs_forward(const ib_model *model) {
@@ -255,23 +262,24 @@ ib_status ib_model_predict(ib_model *model, const uint8_t *const *images, const 
                            ib_error *err) {
     IB_TRY(check_count(model, count, err));
     ib_network *net = &model->network;
+    size_t classes = (size_t)net->classes, stride = (size_t)ib_pad16(net->classes);
     IB_TRY(ib_network_forward(net, images, (int64_t)count, 0, NULL, err));
     const ib_layer *last = &net->layers[net->layer_count - 1];
     if (losses != NULL)
-        IB_TRY(ib_softmax_nll(net->backend, (int64_t)count, CLASSES, 1.0f, &last->y, labels, losses,
-                              NULL, NULL, err));
+        IB_TRY(ib_softmax_nll(net->backend, (int64_t)count, net->classes, 1.0f, &last->y, labels,
+                              losses, NULL, NULL, err));
     IB_TRY(net->backend->ops->download(net->backend, &last->y, 0, model->logits,
-                                       count * 16 * sizeof(float), err));
+                                       count * stride * sizeof(float), err));
     for (size_t i = 0; i < count; ++i) {
-        const float *z = model->logits + 16 * i;
+        const float *z = model->logits + stride * i;
         uint8_t best = 0;
-        for (int j = 1; j < CLASSES; ++j)
+        for (size_t j = 1; j < classes; ++j)
             if (z[j] > z[best])
                 best = (uint8_t)j;
         if (predictions != NULL)
             predictions[i] = best;
         if (logits != NULL)
-            memcpy(logits + CLASSES * i, z, CLASSES * sizeof(float));
+            memcpy(logits + classes * i, z, classes * sizeof(float));
     }
     return IB_OK;
 }

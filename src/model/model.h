@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "base/sha256.h"
+#include "catalog/datasets.h"
 #include "experiment/config.h"
 #include "nn/network.h"
 #include "tensor/tensor.h"
@@ -30,11 +31,10 @@ void ib_chosen_normalization(const ib_config *config, double dataset_mean, doubl
                              double *mean, double *deviation);
 
 /* Plans all memory for batches of up to max_batch images. training 0 leaves out gradients and
- * optimiser state. config gives model kind, optimiser, normalisation; mean and deviation are the
- * data set's. The backend outlives the model. The caller closes *model. */
-ib_status ib_model_open(ib_backend *backend, const ib_config *config, double mean,
-                        double standard_deviation, size_t max_batch, int training, ib_model **model,
-                        ib_error *err);
+ * optimiser state. config gives model kind, optimiser, normalisation; data the images' shape, mean
+ * and deviation, and the classes. The backend outlives the model. The caller closes *model. */
+ib_status ib_model_open(ib_backend *backend, const ib_config *config, const ib_dataset_info *data,
+                        size_t max_batch, int training, ib_model **model, ib_error *err);
 void ib_model_close(ib_model *model);
 
 /* Initial weights as torch.nn's defaults draw them in distribution; a pure function of the seed. */
@@ -61,9 +61,13 @@ ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part
 ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, const void *values,
                          ib_error *err);
 
-/* One batch: images[i] are 784 bytes each, labels 0..9; position in the batch is the sample's
- * logical index. Forward, backward; *loss is the mean over the batch. step (from 0) numbers the
- * dropout masks. Gradients are left for ib_model_update. */
+/* Classes it tells apart, and bytes of an image. */
+size_t ib_model_class_count(const ib_model *model);
+size_t ib_model_image_bytes(const ib_model *model);
+
+/* One batch: images as the data set has them, labels below the classes; position in the batch is
+ * the sample's logical index. Forward, backward; *loss is the mean over the batch. step (from 0)
+ * numbers the dropout masks. Gradients are left for ib_model_update. */
 ib_status ib_model_gradients(ib_model *model, const uint8_t *const *images, const uint8_t *labels,
                              size_t count, uint64_t seed, uint64_t step, float *loss,
                              ib_error *err);
@@ -75,9 +79,9 @@ ib_status ib_model_train_step(ib_model *model, const uint8_t *const *images, con
                               size_t count, uint64_t seed, uint64_t step, double learning_rate,
                               float *loss, ib_error *err);
 
-/* Forward only: no dropout, and running statistics where there are such. logits: count * 10 floats,
- * or NULL. losses: one each (needs labels), or NULL. predictions: the first class with the greatest
- * logit, or NULL. */
+/* Forward only: no dropout, and running statistics where there are such. logits: count * classes
+ * floats, or NULL. losses: one each (needs labels), or NULL. predictions: the first class with the
+ * greatest logit, or NULL. */
 ib_status ib_model_predict(ib_model *model, const uint8_t *const *images, const uint8_t *labels,
                            size_t count, float *logits, float *losses, uint8_t *predictions,
                            ib_error *err);

@@ -12,7 +12,7 @@
 #include "tensor/protobuf.h"
 #include "tensor/safetensors.h"
 
-enum { SIDE = 28, CLASSES = 10, IR_VERSION = 8, OPSET = 17 };
+enum { IR_VERSION = 8, OPSET = 17 };
 enum { MODEL_IR = 1, MODEL_PRODUCER, MODEL_PRODUCER_VERSION, MODEL_GRAPH = 7, MODEL_OPSET };
 enum { MODEL_METADATA = 14, OPSET_DOMAIN = 1, OPSET_VERSION, ENTRY_KEY = 1, ENTRY_VALUE };
 enum { GRAPH_NODE = 1, GRAPH_NAME, GRAPH_INITIALIZER = 5, GRAPH_INPUT = 11, GRAPH_OUTPUT };
@@ -28,10 +28,10 @@ struct initializer {
     const ib_named_tensor *tensor;
 };
 
-/* Where a row's output is found and what it is: features when side is 0. */
+/* Where a row's output is found and what it is: features when height is 0. */
 struct value {
     char *name;
-    int64_t side, channels;
+    int64_t height, width, channels;
 };
 
 struct graph {
@@ -41,6 +41,7 @@ struct graph {
     size_t count, used;               /* used: tensors of the file that the rows have */
     struct value *values;             /* one a row */
     size_t rows;
+    struct value input;
     int last;                    /* the row being added gives the logits */
     int mismatch, out_of_memory; /* mismatch: the file is of another network */
 };
@@ -156,20 +157,21 @@ static void add_conv(struct graph *g, const ib_layer_spec *s, struct value *v) {
         weight(g, &node, s->name, "bias", IB_F32, (ib_shape){1, {s->out}});
     window(&node, s->kernel, s->stride, s->pad);
     finish(g, &node, s->name, "Conv", &v->name);
-    v->side = (v->side + 2 * s->pad - s->kernel) / s->stride + 1;
+    v->height = (v->height + 2 * s->pad - s->kernel) / s->stride + 1;
+    v->width = (v->width + 2 * s->pad - s->kernel) / s->stride + 1;
     v->channels = s->out;
 }
 
 static void add_linear(struct graph *g, const ib_layer_spec *s, struct value *v) {
-    if (v->side > 0)
+    if (v->height > 0)
         simple(g, s->name, "Flatten", &v->name);
-    int64_t in = v->side > 0 ? v->side * v->side * v->channels : v->channels;
+    int64_t in = v->height > 0 ? v->height * v->width * v->channels : v->channels;
     ib_protobuf node = begin(v->name);
     weight(g, &node, s->name, "weight", IB_F32, (ib_shape){2, {s->out, in}});
     weight(g, &node, s->name, "bias", IB_F32, (ib_shape){1, {s->out}});
     attribute_int(&node, "transB", 1);
     finish(g, &node, s->name, "Gemm", &v->name);
-    *v = (struct value){v->name, 0, s->out};
+    *v = (struct value){v->name, 0, 0, s->out};
 }
 
 static void add_norm(struct graph *g, const ib_layer_spec *s, const char *added, struct value *v) {
@@ -192,7 +194,8 @@ static void add_pool(struct graph *g, const char *row, int64_t kernel, int64_t p
     ib_protobuf node = begin(v->name);
     window(&node, kernel, 2, pad);
     finish(g, &node, row, "MaxPool", &v->name);
-    v->side = (v->side + 2 * pad - kernel) / 2 + 1;
+    v->height = (v->height + 2 * pad - kernel) / 2 + 1;
+    v->width = (v->width + 2 * pad - kernel) / 2 + 1;
 }
 
 static void add_row(struct graph *g, const ib_layer_spec *rows, size_t row) {
@@ -200,7 +203,7 @@ static void add_row(struct graph *g, const ib_layer_spec *rows, size_t row) {
     struct value *v = &g->values[row];
     g->last = row + 1 == g->rows;
     const struct value *from = row > s->back ? &g->values[row - 1 - s->back] : NULL;
-    *v = from != NULL ? *from : (struct value){NULL, SIDE, 1};
+    *v = from != NULL ? *from : g->input;
     v->name = ib_format("%s", from == NULL ? "input" : from->name == NULL ? "" : from->name);
     g->out_of_memory |= v->name == NULL;
     switch (s->kind) {
@@ -218,7 +221,7 @@ static void add_row(struct graph *g, const ib_layer_spec *rows, size_t row) {
         break;
     case IB_LAYER_MEAN:
         simple(g, s->name, "GlobalAveragePool", &v->name);
-        v->side = 1;
+        v->height = v->width = 1;
         break;
     }
     if (s->relu)
@@ -229,8 +232,8 @@ static void add_row(struct graph *g, const ib_layer_spec *rows, size_t row) {
 
 /* Fills a graph from a model's rows; the caller closes it, also after a failure. */
 static ib_status build(struct graph *g, const ib_safetensors *file, const ib_layer_spec *rows,
-                       ib_error *err) {
-    *g = (struct graph){.file = file};
+                       ib_image_shape image, ib_error *err) {
+    *g = (struct graph){.file = file, .input = {NULL, image.height, image.width, image.channels}};
     while (rows[g->rows].name != NULL)
         ++g->rows;
     g->values = calloc(g->rows + 1, sizeof *g->values);
@@ -291,14 +294,29 @@ static size_t data_size(const ib_named_tensor *tensor) {
     return (size_t)ib_shape_elements(&tensor->shape) * ib_dtype_size(tensor->dtype);
 }
 
+/* "0,1,2", fresh memory. */
+static char *class_list(uint32_t classes) {
+    char *list = ib_format("0");
+    for (uint32_t i = 1; list != NULL && i < classes; ++i) {
+        char *longer = ib_format("%s,%u", list, i);
+        free(list);
+        list = longer;
+    }
+    return list;
+}
+
 static ib_status frame_build(struct frame *f, struct graph *g, const char *kind,
                              const ib_onnx_notes *notes, const char *sha256, ib_error *err) {
-    static const int64_t IMAGE[] = {1, SIDE, SIDE}, LOGITS[] = {CLASSES};
+    const int64_t image[] = {notes->image.channels, notes->image.height, notes->image.width};
+    const int64_t logits[] = {notes->classes};
+    char *classes = class_list(notes->classes);
     char mean[IB_DOUBLE_TEXT], deviation[IB_DOUBLE_TEXT];
     *f = (struct frame){0};
+    if (classes == NULL)
+        return ib_fail_memory(err);
     ib_protobuf_text(&f->graph, GRAPH_NAME, kind);
-    add_port(&f->ports, GRAPH_INPUT, "input", IMAGE, 3);
-    add_port(&f->ports, GRAPH_OUTPUT, "logits", LOGITS, 1);
+    add_port(&f->ports, GRAPH_INPUT, "input", image, 3);
+    add_port(&f->ports, GRAPH_OUTPUT, "logits", logits, 1);
     uint64_t size = g->nodes.size + f->graph.size + f->ports.size;
     int failed = 0;
     for (size_t i = 0; i < g->count; ++i) {
@@ -320,7 +338,8 @@ static ib_status frame_build(struct frame *f, struct graph *g, const char *kind,
     add_note(&f->tail, "isobit.mean", mean);
     add_note(&f->tail, "isobit.std", deviation);
     add_note(&f->tail, "isobit.numerics", IB_NUMERICS_VERSION);
-    add_note(&f->tail, "isobit.classes", "0,1,2,3,4,5,6,7,8,9");
+    add_note(&f->tail, "isobit.classes", classes);
+    free(classes);
     f->bytes = f->model.size + size + f->tail.size;
     if (failed || f->model.failed || f->graph.failed || f->ports.failed || f->tail.failed)
         return ib_fail_memory(err);
@@ -383,9 +402,9 @@ static ib_status write_fitting(const ib_safetensors *file, const ib_onnx_notes *
     struct graph g = {0};
     struct frame f = {0};
     char sha256[IB_SHA256_HEX_SIZE];
-    ib_status status = ib_model_rows(written->kind, &rows, err);
+    ib_status status = ib_model_rows(written->kind, notes->classes, &rows, err);
     if (status == IB_OK)
-        status = build(&g, file, rows.rows, err);
+        status = build(&g, file, rows.rows, notes->image, err);
     *found = status == IB_OK && !g.mismatch;
     if (*found) {
         if (notes->sha256 == NULL)

@@ -2,6 +2,7 @@
 #include "model/registry.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The network of the PyTorch MNIST example: 1,199,882 parameters. */
 static const ib_layer_spec CNN[] = {
@@ -15,7 +16,7 @@ static const ib_layer_spec CNN[] = {
      .pool = 1,
      .dropout = 0.25},
     {.kind = IB_LAYER_LINEAR, .name = "fc1", .out = 128, .relu = 1, .dropout = 0.5},
-    {.kind = IB_LAYER_LINEAR, .name = "fc2", .out = 10},
+    {.kind = IB_LAYER_LINEAR, .name = "fc2"},
     {.name = 0},
 };
 
@@ -23,7 +24,7 @@ static const ib_layer_spec CNN[] = {
 static const ib_layer_spec MLP[] = {
     {.kind = IB_LAYER_LINEAR, .name = "fc1", .out = 512, .relu = 1, .dropout = 0.2},
     {.kind = IB_LAYER_LINEAR, .name = "fc2", .out = 512, .relu = 1, .dropout = 0.2},
-    {.kind = IB_LAYER_LINEAR, .name = "fc3", .out = 10},
+    {.kind = IB_LAYER_LINEAR, .name = "fc3"},
     {.name = 0},
 };
 
@@ -44,19 +45,34 @@ const ib_model_entry *ib_model_entry_of(ib_model_kind kind) {
     return &MODELS[kind];
 }
 
-ib_status ib_model_rows(ib_model_kind kind, ib_rows *rows, ib_error *err) {
+static ib_status copy_table(const ib_layer_spec *table, int64_t classes, ib_layer_spec **rows,
+                            ib_error *err) {
+    size_t count = 0;
+    while (table[count].name != NULL)
+        ++count;
+    *rows = calloc(count + 1, sizeof **rows);
+    for (size_t i = 0; *rows != NULL && i < count; ++i) {
+        ib_layer_spec row = table[i];
+        row.name = strdup(row.name);
+        if (row.name == NULL)
+            return ib_fail_memory(err);
+        if (row.kind == IB_LAYER_LINEAR && row.out == 0)
+            row.out = classes;
+        (*rows)[i] = row;
+    }
+    return *rows == NULL ? ib_fail_memory(err) : IB_OK;
+}
+
+ib_status ib_model_rows(ib_model_kind kind, int64_t classes, ib_rows *rows, ib_error *err) {
     const ib_model_entry *entry = ib_model_entry_of(kind);
-    *rows = (ib_rows){.rows = entry->layers};
-    if (entry->resnet == NULL)
-        return IB_OK;
-    ib_status status = ib_resnet_rows(entry->resnet, &rows->owned, err);
-    rows->rows = rows->owned;
-    return status;
+    *rows = (ib_rows){0};
+    return entry->resnet != NULL ? ib_resnet_rows(entry->resnet, classes, &rows->rows, err)
+                                 : copy_table(entry->layers, classes, &rows->rows, err);
 }
 
 void ib_model_rows_free(ib_rows *rows) {
-    for (size_t i = 0; rows->owned != NULL && rows->owned[i].name != NULL; ++i)
-        free((void *)rows->owned[i].name);
-    free(rows->owned);
+    for (size_t i = 0; rows->rows != NULL && rows->rows[i].name != NULL; ++i)
+        free((void *)rows->rows[i].name);
+    free(rows->rows);
     *rows = (ib_rows){0};
 }

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "model/registry.h"
 
-enum { STAGES = 4, STEM_CHANNELS = 64, CLASSES = 10, MOST_ROWS_OF_A_BLOCK = 8, OTHER_ROWS = 6 };
+enum { STAGES = 4, STEM_CHANNELS = 64, MOST_ROWS_OF_A_BLOCK = 8, OTHER_ROWS = 6 };
 
 /* Rows as they are added. A failed allocation is noticed once, at the end. */
 struct builder {
@@ -73,7 +73,8 @@ static size_t add_block(struct builder *b, const ib_resnet *resnet, int stage, i
     return add_norm(b, ib_format("layer%d.%d.downsample.1", stage + 1, index), &at, 1);
 }
 
-ib_status ib_resnet_rows(const ib_resnet *resnet, ib_layer_spec **rows, ib_error *err) {
+ib_status ib_resnet_rows(const ib_resnet *resnet, int64_t classes, ib_layer_spec **rows,
+                         ib_error *err) {
     size_t most = OTHER_ROWS;
     for (int stage = 0; stage < STAGES; ++stage)
         most += (size_t)resnet->blocks[stage] * MOST_ROWS_OF_A_BLOCK;
@@ -94,6 +95,6 @@ ib_status ib_resnet_rows(const ib_resnet *resnet, ib_layer_spec **rows, ib_error
         for (int index = 0; index < resnet->blocks[stage]; ++index)
             at = add_block(&b, resnet, stage, index, at);
     add_row(&b, ib_format("avgpool"), (ib_layer_spec){.kind = IB_LAYER_MEAN});
-    add_row(&b, ib_format("fc"), (ib_layer_spec){.kind = IB_LAYER_LINEAR, .out = CLASSES});
+    add_row(&b, ib_format("fc"), (ib_layer_spec){.kind = IB_LAYER_LINEAR, .out = classes});
     return b.out_of_memory ? ib_fail_memory(err) : IB_OK;
 }

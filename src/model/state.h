@@ -13,7 +13,7 @@ struct ib_model {
     ib_tensor_info *tensors;
     size_t tensor_count;
     float *losses; /* [capacity] */
-    float *logits; /* [capacity][16] */
+    float *logits; /* [capacity][pad16(classes)] */
     int no_dropout;
 };
 

@@ -71,10 +71,10 @@ static ib_status forward_row(ib_network *net, ib_layer *layer, int64_t count, in
 
 ib_status ib_network_forward(ib_network *net, const uint8_t *const *images, int64_t count,
                              int training, const uint64_t *seed_and_step, ib_error *err) {
-    int64_t pixels = net->side * net->side;
+    int64_t pixels = (int64_t)net->image.height * net->image.width;
     net->dropped = seed_and_step != NULL;
     net->backend->label = "input";
-    /* A convolution reads rows of exactly `side` pixels; a linear layer wants padded rows. */
+    /* A convolution reads rows without padding; a linear layer wants padded rows. */
     int64_t stride = net->layers[0].spec->kind == IB_LAYER_CONV ? pixels : ib_pad16(pixels);
     IB_TRY(ib_load_images(net->backend, count, pixels, stride, images, net->table, &net->x, err));
     for (size_t row = 0; row < net->layer_count; ++row) {

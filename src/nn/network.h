@@ -4,6 +4,7 @@
 #define IB_NN_NETWORK_H
 
 #include "backend/backend.h"
+#include "catalog/datasets.h"
 
 typedef enum ib_layer_kind {
     IB_LAYER_CONV,
@@ -93,11 +94,12 @@ typedef struct ib_network {
     size_t layer_count;
     ib_parameter *parameters; /* in PyTorch's order */
     size_t parameter_count;
-    int64_t side, classes, capacity;
+    ib_image_shape image;
+    int64_t classes, capacity;
     int training;
     ib_optimizer_kind optimizer;
     int momentum;
-    ib_buffer x;               /* [capacity][pad16(side * side)] */
+    ib_buffer x;               /* [capacity][pad16(height * width)] */
     ib_buffer arena[IB_PARTS]; /* of all trained parameters, so that an update is one pass */
     ib_live_range *live;       /* in training: all ranges; live.h */
     size_t live_count;
@@ -112,10 +114,10 @@ typedef struct ib_network_memory {
     size_t parameters, gradients, optimizer, activations, activation_gradients;
 } ib_network_memory;
 
-/* Plans everything for batches of up to capacity images of side x side bytes. The specs outlive the
- * network; the caller closes it, also after a failure. */
+/* Plans everything for batches of up to capacity images. The specs outlive the network; the caller
+ * closes it, also after a failure. */
 ib_status ib_network_open(ib_network *network, ib_backend *backend, const ib_layer_spec *specs,
-                          int64_t side, int64_t classes, int64_t capacity, int training,
+                          ib_image_shape image, int64_t classes, int64_t capacity, int training,
                           ib_optimizer_kind optimizer, int momentum, ib_error *err);
 void ib_network_close(ib_network *network);
 

@@ -21,7 +21,7 @@ static int masks_itself(const ib_layer *layer) {
 
 static ib_status find_input(const ib_network *net, const ib_layer *layer, struct input *in,
                             ib_error *err) {
-    *in = (struct input){net->side, net->side, 1, 0, 1.0f, 0};
+    *in = (struct input){net->image.height, net->image.width, 1, 0, 1.0f, 0};
     if (layer->input == IB_NO_ROW)
         return IB_OK;
     const ib_layer *from = &net->layers[layer->input];
@@ -386,14 +386,14 @@ static ib_status create_parameters(ib_network *net, ib_error *err) {
 enum { MOST_PARAMETERS_OF_A_ROW = 5 };
 
 ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_layer_spec *specs,
-                          int64_t side, int64_t classes, int64_t capacity, int training,
+                          ib_image_shape image, int64_t classes, int64_t capacity, int training,
                           ib_optimizer_kind optimizer, int momentum, ib_error *err) {
     size_t rows = 0;
     int dropouts = 0;
     while (specs[rows].name != NULL)
         ++rows;
     *net = (ib_network){.backend = backend,
-                        .side = side,
+                        .image = image,
                         .classes = classes,
                         .capacity = capacity,
                         .training = training,
@@ -403,7 +403,11 @@ ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_layer_s
     net->parameters = calloc(rows * MOST_PARAMETERS_OF_A_ROW + 1, sizeof *net->parameters);
     if (net->layers == NULL || net->parameters == NULL)
         return ib_fail_memory(err);
-    IB_TRY(create(net, &net->x, (size_t)(capacity * ib_pad16(side * side)) * sizeof(float), err));
+    if (image.channels != 1) /* images are loaded without a channel axis, so without its padding */
+        return ib_fail(err, IB_ERROR_USAGE, "networks take grey images; these have %u channels",
+                       image.channels);
+    int64_t pixels = (int64_t)image.height * image.width;
+    IB_TRY(create(net, &net->x, (size_t)(capacity * ib_pad16(pixels)) * sizeof(float), err));
     for (; net->layer_count < rows; ++net->layer_count) {
         net->layers[net->layer_count].spec = &specs[net->layer_count];
         IB_TRY(plan_row(net, net->layer_count, &dropouts, err));

@@ -17,7 +17,7 @@ enum { BENCH_IMAGES = 4096, WARM_UP = 20 };
 static void make_images(uint8_t *pixels, uint8_t *labels) {
     for (uint32_t i = 0; i < BENCH_IMAGES; ++i) {
         labels[i] = (uint8_t)ib_digits_label(0, i);
-        ib_digits_draw(0, i, pixels + (size_t)i * IB_IMAGE_PIXELS);
+        ib_digits_draw(0, i, pixels + (size_t)i * IB_DIGITS_PIXELS);
     }
 }
 
@@ -51,7 +51,7 @@ static void source_close(struct source *source) {
 }
 
 static ib_status source_open(struct source *source, size_t batch, ib_error *err) {
-    source->pixels = malloc((size_t)BENCH_IMAGES * IB_IMAGE_PIXELS);
+    source->pixels = malloc((size_t)BENCH_IMAGES * IB_DIGITS_PIXELS);
     source->labels = malloc(BENCH_IMAGES);
     source->chosen = malloc(batch);
     source->images = malloc(batch * sizeof *source->images);
@@ -66,7 +66,7 @@ static ib_status one_step(ib_model *model, const ib_config *config, struct sourc
     size_t batch = (size_t)config->batch_size;
     for (size_t i = 0; i < batch; ++i) {
         size_t at = (step * batch + i) * 7919 % BENCH_IMAGES;
-        source->images[i] = source->pixels + at * IB_IMAGE_PIXELS;
+        source->images[i] = source->pixels + at * IB_DIGITS_PIXELS;
         source->chosen[i] = source->labels[at];
     }
     float loss;
@@ -180,8 +180,7 @@ static ib_status profile_model(const ib_config *config, ib_backend *backend, ib_
 static ib_status open_model(const ib_config *config, ib_backend *backend, ib_model **model,
                             ib_error *err) {
     const ib_dataset_info *digits = ib_dataset_find("digits");
-    IB_TRY(ib_model_open(backend, config, digits->mean, digits->standard_deviation,
-                         (size_t)config->batch_size, 1, model, err));
+    IB_TRY(ib_model_open(backend, config, digits, (size_t)config->batch_size, 1, model, err));
     return ib_check_model_memory(*model, err);
 }
 

@@ -38,14 +38,14 @@ static int fits(const ib_model *model, const ib_safetensors *file) {
 
 /* Each kind is tried: planning one costs address space, no memory. */
 static ib_status find_kind(const ib_safetensors *file, ib_backend *backend, ib_config *config,
-                           double mean, double standard_deviation, size_t max_batch,
-                           ib_model **model, ib_error *err) {
+                           const ib_dataset_info *data, size_t max_batch, ib_model **model,
+                           ib_error *err) {
     const ib_option *option = ib_option_find("model", strlen("model"));
     for (const ib_choice *kind = option->choices; kind->name != NULL; ++kind) {
         if (kind->refusal != NULL || !ib_model_is_network((ib_model_kind)kind->value))
             continue;
         config->model = kind->value;
-        IB_TRY(ib_model_open(backend, config, mean, standard_deviation, max_batch, 0, model, err));
+        IB_TRY(ib_model_open(backend, config, data, max_batch, 0, model, err));
         if (fits(*model, file))
             return IB_OK;
         ib_model_close(*model);
@@ -54,14 +54,13 @@ static ib_status find_kind(const ib_safetensors *file, ib_backend *backend, ib_c
     return IB_OK;
 }
 
-ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_config *config, double mean,
-                             double standard_deviation, size_t max_batch, ib_model **model,
+ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_config *config,
+                             const ib_dataset_info *data, size_t max_batch, ib_model **model,
                              ib_error *err) {
     *model = NULL;
     ib_safetensors file;
     IB_TRY(ib_safetensors_open(path, &file, err));
-    ib_status status =
-        find_kind(&file, backend, config, mean, standard_deviation, max_batch, model, err);
+    ib_status status = find_kind(&file, backend, config, data, max_batch, model, err);
     if (status == IB_OK && *model == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY,
                          "%s is no model of this version: its %zu tensors (%s, ...) fit none; "

@@ -13,8 +13,8 @@ ib_status ib_model_file_path(const char *given, char **path, ib_error *err);
 /* Opens the model whose tensors the file has, for evaluation, and reads its weights. config->model
  * is set to the kind found; config and backend outlive the model. A file that fits no kind is
  * IB_ERROR_VERIFY. The caller closes *model. */
-ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_config *config, double mean,
-                             double standard_deviation, size_t max_batch, ib_model **model,
+ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_config *config,
+                             const ib_dataset_info *data, size_t max_batch, ib_model **model,
                              ib_error *err);
 
 #endif

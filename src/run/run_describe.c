@@ -126,10 +126,13 @@ ib_status ib_run_describe(const ib_config *config, const ib_run_context *context
     ib_backend *backend = NULL;
     ib_model *model = NULL;
     struct floor floor = {0};
+    const ib_dataset_info *data = ib_dataset_find(config->dataset);
+    if (data == NULL)
+        return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->dataset);
     IB_TRY(ib_bench_open_backend(config, &backend, err));
     /* Planning a model costs address space, no memory. */
     ib_status status =
-        ib_model_open(backend, config, 0.0, 1.0, (size_t)config->batch_size, 1, &model, err);
+        ib_model_open(backend, config, data, (size_t)config->batch_size, 1, &model, err);
     if (status == IB_OK && config->measure)
         status = measure(config, backend, model, &floor, err);
     if (status == IB_OK && config->json)

@@ -101,7 +101,8 @@ static ib_status write_onnx(const char *model, const char *path, ib_arguments *a
     const ib_dataset_info *info = ib_dataset_find(config->dataset);
     if (info == NULL)
         return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->dataset);
-    ib_onnx_notes notes = {.normalize = choice_name(config)};
+    ib_onnx_notes notes = {
+        .normalize = choice_name(config), .image = info->image, .classes = info->classes};
     ib_chosen_normalization(config, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
     ib_onnx_written written;

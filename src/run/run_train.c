@@ -140,8 +140,8 @@ static ib_status record_epoch(train_run *run, const ib_epoch_event *event, ib_er
         {"epoch_train_loss", event->train_loss},
         {"learning_rate", event->learning_rate},
         {"train_seconds", event->train_seconds},
-        {"test_loss", event->test.loss},
-        {"test_accuracy", event->test.accuracy},
+        {"test_loss", event->test->loss},
+        {"test_accuracy", event->test->accuracy},
         {"validation_loss", event->validation == NULL ? 0 : event->validation->loss},
         {"validation_accuracy", event->validation == NULL ? 0 : event->validation->accuracy},
     };
@@ -158,7 +158,7 @@ static ib_status on_epoch(void *context, const ib_epoch_event *event, ib_error *
     if (!run->config->json) {
         if (event->validation != NULL)
             print_evaluation(run->context->out, "Validation", event->validation);
-        print_evaluation(run->context->out, "Test", &event->test);
+        print_evaluation(run->context->out, "Test", event->test);
         fflush(run->context->out);
     }
     return run->record == NULL ? IB_OK : record_epoch(run, event, err);
@@ -245,7 +245,7 @@ static void fill_results(const train_run *run, const ib_train_result *trained,
 static void print_summary(const train_run *run, const ib_train_result *trained,
                           const ib_run_results *results) {
     FILE *out = run->context->out;
-    ib_metrics_print(&trained->test, out);
+    ib_metrics_print(results->metrics, &trained->test, out);
     fprintf(out, "\nExperiment         %s, seed %llu, %zu epoch%s\n", run->experiment,
             (unsigned long long)run->config->seed, run->plan.epochs,
             run->plan.epochs == 1 ? "" : "s");
@@ -304,10 +304,10 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
     ib_dataset_release_pixels(&run->session.dataset); /* saving copies tensors: do not add up */
     if (status == IB_OK)
         status = save(run, trained, &results, err);
-    if (status == IB_OK) {
-        ib_metrics_compute(&trained->test.confusion[0][0], &metrics);
+    if (status == IB_OK)
+        status = ib_metrics_compute(trained->test.confusion, trained->test.classes, &metrics, err);
+    if (status == IB_OK)
         fill_results(run, trained, &results);
-    }
     if (status == IB_OK && run->record != NULL)
         status = finish_record(run, &results, trained, err);
     else if (run->record != NULL) /* the first error is the one to tell */
@@ -323,6 +323,8 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
         ib_json_close(&json, '}');
         fputc('\n', run->context->out);
     }
+    ib_metrics_free(&metrics);
+    ib_train_result_free(trained);
     free(trained);
     return status;
 }

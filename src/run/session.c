@@ -56,8 +56,7 @@ ib_status ib_session_open_model(const ib_config *config, int training, ib_sessio
     /* In training, evaluation goes through the training batch's memory. */
     size_t batch = training ? (size_t)config->batch_size : ib_session_test_batch(config, session);
     const ib_dataset_info *info = session->dataset.info;
-    IB_TRY(ib_model_open(session->backend, config, info->mean, info->standard_deviation, batch,
-                         training, &session->model, err));
+    IB_TRY(ib_model_open(session->backend, config, info, batch, training, &session->model, err));
     if (!training)
         return IB_OK;
     IB_TRY(ib_check_model_memory(session->model, err));

@@ -43,26 +43,22 @@ static ib_status check_stop(const ib_train_observer *observer, ib_error *err) {
 
 /* What the model says of one batch. */
 struct predicted {
-    float *logits; /* [n][IB_CLASSES] */
+    size_t classes;
+    float *logits; /* [n][classes] */
     float *losses;
-    uint8_t *classes;
+    uint8_t *labels;
 };
 
 static void count_image(ib_evaluation *evaluation, uint32_t index, uint8_t label,
                         const struct predicted *predicted, size_t i) {
-    uint8_t class = predicted->classes[i];
-    const float *logits = predicted->logits + i * IB_CLASSES;
-    ++evaluation->confusion[label][class];
-    if (class == label)
-        ++evaluation->correct;
-    else
-        ib_mistakes_add(&evaluation->mistakes,
-                        (ib_mistake){.index = index,
-                                     .actual = label,
-                                     .predicted = class,
-                                     .log_probability = (double)logits[class] -
-                                                        (double)logits[label] -
-                                                        (double)predicted->losses[i]});
+    uint8_t class = predicted->labels[i];
+    const float *logits = predicted->logits + i * predicted->classes;
+    ib_evaluation_count(evaluation, (ib_mistake){.index = index,
+                                                 .actual = label,
+                                                 .predicted = class,
+                                                 .log_probability = (double)logits[class] -
+                                                                    (double)logits[label] -
+                                                                    (double)predicted->losses[i]});
 }
 
 static ib_status evaluate_batches(ib_model *model, const ib_dataset *dataset,
@@ -76,14 +72,13 @@ static ib_status evaluate_batches(ib_model *model, const ib_dataset *dataset,
         IB_TRY(check_stop(observer, err));
         batch_fill(batch, dataset, indices + first, n);
         IB_TRY(ib_model_predict(model, batch->images, batch->labels, n, predicted->logits,
-                                predicted->losses, predicted->classes, err));
+                                predicted->losses, predicted->labels, err));
         for (size_t i = 0; i < n; ++i) {
             total += (double)predicted->losses[i];
             count_image(evaluation, indices[first + i], batch->labels[i], predicted, i);
         }
     }
     evaluation->loss = count > 0 ? total / (double)count : 0;
-    evaluation->accuracy = count > 0 ? (double)evaluation->correct / (double)count : 0;
     return IB_OK;
 }
 
@@ -91,21 +86,26 @@ static ib_status evaluate(ib_model *model, const ib_dataset *dataset, const uint
                           size_t count, size_t batch_size, const ib_train_observer *observer,
                           ib_evaluation *evaluation, ib_error *err) {
     double start = ib_seconds();
-    *evaluation = (ib_evaluation){.count = count};
+    size_t classes = ib_model_class_count(model);
+    if (classes != dataset->info->classes)
+        return ib_fail(err, IB_ERROR_USAGE, "a model of %zu classes, but %s has %u", classes,
+                       dataset->info->name, dataset->info->classes);
+    IB_TRY(ib_evaluation_begin(evaluation, classes, err));
     struct batch batch = {0};
-    struct predicted predicted = {.logits = malloc(batch_size * IB_CLASSES * sizeof(float)),
+    struct predicted predicted = {.classes = classes,
+                                  .logits = malloc(batch_size * classes * sizeof(float)),
                                   .losses = malloc(batch_size * sizeof(float)),
-                                  .classes = malloc(batch_size)};
+                                  .labels = malloc(batch_size)};
     ib_status status = batch_open(batch_size, &batch, err);
     if (status == IB_OK &&
-        (predicted.logits == NULL || predicted.losses == NULL || predicted.classes == NULL))
+        (predicted.logits == NULL || predicted.losses == NULL || predicted.labels == NULL))
         status = ib_fail_memory(err);
     if (status == IB_OK)
         status = evaluate_batches(model, dataset, indices, count, batch_size, &batch, &predicted,
                                   observer, evaluation, err);
     free(predicted.logits);
     free(predicted.losses);
-    free(predicted.classes);
+    free(predicted.labels);
     batch_close(&batch);
     evaluation->seconds = ib_seconds() - start;
     return status;
@@ -211,7 +211,7 @@ static ib_status end_epoch(struct run *r, ib_error *err) {
                                 .train_loss = at->loss_sum / (double)count,
                                 .learning_rate = at->learning_rate,
                                 .train_seconds = at->train_seconds,
-                                .test = r->result->test,
+                                .test = &r->result->test,
                                 .validation =
                                     r->result->has_validation ? &r->result->validation : NULL};
         IB_TRY(r->observer->epoch(r->observer->context, &event, err));
@@ -247,6 +247,11 @@ static ib_status check_position(const struct run *r, ib_error *err) {
                        "step %zu of epoch %zu as step %llu is no position of this experiment",
                        at->step_in_epoch, at->epoch, (unsigned long long)at->steps);
     return IB_OK;
+}
+
+void ib_train_result_free(ib_train_result *result) {
+    ib_evaluation_free(&result->test);
+    ib_evaluation_free(&result->validation);
 }
 
 ib_status ib_train(ib_model *model, const ib_config *config, const ib_dataset *dataset,

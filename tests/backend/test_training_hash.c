@@ -100,8 +100,7 @@ static void train_once(const struct recipe *recipe, const ib_dataset *dataset, c
     CHECK(ib_backend_open(&options, &backend, ERR));
     CHECK(ib_split_make(IB_SPLIT_OFFICIAL, dataset->train_count, dataset->test_count, c->seed,
                         (size_t)c->train_size, (size_t)c->test_size, &split, ERR));
-    CHECK(ib_model_open(backend, c, dataset->info->mean, dataset->info->standard_deviation,
-                        (size_t)c->batch_size, 1, &model, ERR));
+    CHECK(ib_model_open(backend, c, dataset->info, (size_t)c->batch_size, 1, &model, ERR));
     CHECK(ib_model_initialize(model, c->seed, ERR));
     CHECK(ib_train(model, c, dataset, &split, NULL, &observer, &result, ERR));
     assert_int_equal(result.position.steps, STEPS);
@@ -109,6 +108,7 @@ static void train_once(const struct recipe *recipe, const ib_dataset *dataset, c
     CHECK(ib_model_save_optimizer(model, NULL, result.position.steps, optimizer_hex, ERR));
     snprintf(line, LINE, "%s %s %s %s %zu %a", dataset->info->name, recipe->name, model_hex,
              optimizer_hex, result.test.correct, result.test.loss);
+    ib_train_result_free(&result);
     ib_model_close(model);
     ib_split_close(&split);
     ib_backend_close(backend);

@@ -212,7 +212,7 @@ static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_ke
     char hex[65];
     float first = 0, last = 0;
     ib_status status =
-        ib_model_open(backend, &recipe->config, 0.1307, 0.3081, batch, 1, &model, &err);
+        ib_model_open(backend, &recipe->config, ib_dataset_find("mnist"), batch, 1, &model, &err);
     if (status == IB_OK)
         status = train(model, recipe, batch, &hash, &first, &last, &err);
     int states = recipe->config.optimizer == IB_SGD ? 1 : 2;
