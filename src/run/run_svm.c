@@ -297,7 +297,7 @@ static ib_status save_beside(const svm_run *run, ib_error *err) {
 static ib_status train_and_save(svm_run *run, ib_error *err) {
     ib_metrics metrics = {0};
     ib_svm_results svm = {0};
-    double objectives[IB_SVM_PAIRS];
+    double *objectives = NULL;
     ib_run_results results = {.metrics = &metrics};
     ib_status status = fit_and_test(run, err);
     if (status == IB_OK)
@@ -308,6 +308,10 @@ static ib_status train_and_save(svm_run *run, ib_error *err) {
         status = record_metrics(run, err);
     if (status == IB_OK)
         status = ib_metrics_compute(run->test.confusion, run->test.classes, &metrics, err);
+    if (status == IB_OK) {
+        objectives = calloc(ib_svm_pair_count(run->model.class_count), sizeof *objectives);
+        status = objectives == NULL ? ib_fail_memory(err) : IB_OK;
+    }
     if (status == IB_OK) {
         fill_results(run, &results, &svm, objectives);
         status = ib_record_finish(run->record, IB_OK, NULL, &results, &run->test, err);
@@ -326,6 +330,7 @@ static ib_status train_and_save(svm_run *run, ib_error *err) {
         fputc('\n', run->context->out);
     }
     ib_metrics_free(&metrics);
+    free(objectives);
     return status;
 }
 

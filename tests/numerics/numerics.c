@@ -233,7 +233,7 @@ static int run_recipe(const struct recipe *recipe, size_t batch, const ib_cpu_ke
 /* ---- support vector machines
  * ---------------------------------------------------------------------- */
 
-enum { SVM_IMAGES = 330, SVM_TESTS = 40 };
+enum { SVM_IMAGES = 330, SVM_TESTS = 40, SVM_PAIRS = 45 /* of ten classes */ };
 
 static const ib_svm_options SVM_CASES[] = {
     {.kernel = IB_SVM_LINEAR, .c = 0.5, .degree = 3, .cache_bytes = 64 << 20},
@@ -256,7 +256,7 @@ static const ib_svm_options SVM_CASES[] = {
 static ib_status add_svm(const ib_svm_options *options, const ib_svm_set *set,
                          const uint8_t *const *tests, ib_backend *backend,
                          struct sha256_small *hash, ib_error *err) {
-    static double decisions[SVM_TESTS * IB_SVM_PAIRS];
+    static double decisions[SVM_TESTS * SVM_PAIRS];
     ib_svm_model model;
     ib_svm_options complete = *options;
     complete.tolerance = 1e-3;
