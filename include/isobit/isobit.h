@@ -25,9 +25,6 @@ extern "C" {
 /* "0.1.0" */
 const char *ib_version(void);
 
-/* An image is 28 x 28 grey values, row by row, 0 background, as in the files of MNIST. */
-enum { IB_PREDICTOR_PIXELS = 784, IB_PREDICTOR_CLASSES = 10 };
-
 typedef struct ib_predictor ib_predictor;
 
 /* Zero-initialise; zero and NULL mean the default. */
@@ -43,11 +40,16 @@ typedef struct ib_predictor_options {
 ib_status ib_predictor_open(const char *model_path, const ib_predictor_options *options,
                             ib_predictor **predictor, char *message, size_t message_size);
 
-/* images: count * IB_PREDICTOR_PIXELS bytes. classes (may be NULL): count values 0 to 9. logits
- * (may be NULL): count * IB_PREDICTOR_CLASSES values. The caller owns all three. The bits do not
- * depend on the machine, the threads, or which images are asked for together. */
+/* Bytes of one image, row by row as in the data set's files (MNIST: 784, 0 is ground), and how many
+ * classes it may be of. */
+size_t ib_predictor_image_bytes(const ib_predictor *predictor);
+size_t ib_predictor_class_count(const ib_predictor *predictor);
+
+/* images: count * image bytes. classes (may be NULL): count values below the class count. logits
+ * (may be NULL): count * class count values. The caller owns all three. The bits do not depend on
+ * the machine, the threads, or which images are asked for together. */
 ib_status ib_predictor_predict(ib_predictor *predictor, const uint8_t *images, size_t count,
-                               uint8_t *classes, float *logits);
+                               uint16_t *classes, float *logits);
 
 /* Why the last call of predict failed; owned by the predictor, never NULL. */
 const char *ib_predictor_error(const ib_predictor *predictor);

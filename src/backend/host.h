@@ -23,17 +23,22 @@ typedef struct ib_svm_kernel {
     double factor;              /* gamma * scale, for rbf */
 } ib_svm_kernel;
 
-enum { IB_SVM_PANEL = 32, IB_SVM_MAX_WIDTH = 1024 };
+/* The widest image: the squares of two of them, 2 * width * 255 * 255, are added in 32 bits. */
+enum { IB_SVM_PANEL = 32, IB_SVM_MAX_WIDTH = 16512, IB_SVM_GROUP = 4 };
 
-/* Images as bytes. panels: the same bytes, [count / 32 rounded up][width / 4][32][4], zeros beyond
- * count; sums, squares: of the bytes, with room for whole panels, zeros beyond count. width is a
- * multiple of 4 of at most IB_SVM_MAX_WIDTH. */
+/* Images as bytes. panels: the same bytes, [count / 32 rounded up][groups of 4 bytes][32][4], zeros
+ * beyond count and width; sums, squares: of the bytes, with room for whole panels, zeros beyond
+ * count. width is at most IB_SVM_MAX_WIDTH. */
 typedef struct ib_svm_images {
     size_t count, width;
     const uint8_t *const *rows;
     const uint8_t *panels;
     const int32_t *sums, *squares;
 } ib_svm_images;
+
+static inline size_t ib_svm_groups(size_t width) {
+    return (width + IB_SVM_GROUP - 1) / IB_SVM_GROUP;
+}
 
 /* Some rows against all columns: out[r][c], rows of stride floats, a multiple of 32 that covers the
  * columns; what lies beyond the columns is finite and means nothing. turned (may be NULL) receives
@@ -85,6 +90,7 @@ typedef struct ib_svm_ops {
 typedef struct ib_host ib_host;
 
 struct ib_host {
+    unsigned threads;
     const ib_svm_ops *svm;
     /* Runs work for items 0..items-1 on the threads that compute. */
     void (*run)(ib_host *self, size_t items, ib_work *work, void *context);

@@ -24,7 +24,7 @@ typedef enum ib_file_role {
 /* Labels are one byte in idx files. */
 enum { IB_MOST_CLASSES = 256 };
 
-/* An image is height rows of width pixels of channels bytes. */
+/* An image is height rows of width pixels of channels bytes, less than 2^31 in all. */
 typedef struct ib_image_shape {
     uint32_t channels, height, width;
 } ib_image_shape;

@@ -54,10 +54,10 @@ static ib_status open_file(const char *directory, ib_dataset *dataset, ib_file_r
         status = ib_dataset_check(dataset->info, role, path, map->data, map->size,
                                   dataset->sha256[role], err);
     if (status == IB_OK) {
-        int images = role == IB_TRAIN_IMAGES || role == IB_TEST_IMAGES;
         ib_idx idx;
-        status = ib_idx_parse(path, map->data, map->size, images ? IB_IDX_IMAGES : IB_IDX_LABELS,
-                              &idx, err);
+        status = ib_idx_parse(path, map->data, map->size, dataset->info,
+                              ib_is_image_role(role) ? IB_IDX_IMAGES : IB_IDX_LABELS, &idx, err);
+        dataset->values[role] = idx.values;
         *count = idx.count;
     }
     free(path);
@@ -79,10 +79,16 @@ static ib_status open_files(const char *directory, ib_dataset *dataset, ib_error
 
 ib_status ib_dataset_open(const char *data_dir, const char *name, ib_dataset *dataset,
                           ib_error *err) {
-    *dataset = (ib_dataset){.info = ib_dataset_find(name)};
-    if (dataset->info == NULL)
-        return ib_dataset_fail_unknown(name, err);
-    char *directory = ib_path_join(data_dir, name);
+    const ib_dataset_info *info = ib_dataset_find(name);
+    *dataset = (ib_dataset){0};
+    return info == NULL ? ib_dataset_fail_unknown(name, err)
+                        : ib_dataset_open_described(data_dir, info, dataset, err);
+}
+
+ib_status ib_dataset_open_described(const char *data_dir, const ib_dataset_info *info,
+                                    ib_dataset *dataset, ib_error *err) {
+    *dataset = (ib_dataset){.info = info, .image_bytes = ib_image_bytes(info->image)};
+    char *directory = ib_path_join(data_dir, info->name);
     if (directory == NULL)
         return ib_fail_memory(err);
     ib_status status = open_files(directory, dataset, err);
@@ -96,15 +102,17 @@ ib_status ib_dataset_open(const char *data_dir, const char *name, ib_dataset *da
                      ? ib_fail_memory(err)
                      : ib_fail(err, IB_ERROR_VERIFY,
                                "%s; to get it: isobit data prepare --dataset %s --data-dir %s",
-                               problem, name, data_dir);
+                               problem, info->name, data_dir);
         free(problem);
     }
     return status;
 }
 
 void ib_dataset_release_pixels(ib_dataset *dataset) {
-    for (int role = 0; role < IB_FILE_ROLES; ++role)
+    for (int role = 0; role < IB_FILE_ROLES; ++role) {
         ib_unmap(&dataset->files[role]);
+        dataset->values[role] = NULL;
+    }
 }
 
 void ib_dataset_close(ib_dataset *dataset) {
@@ -114,14 +122,23 @@ void ib_dataset_close(ib_dataset *dataset) {
 
 const uint8_t *ib_dataset_pixels(const ib_dataset *dataset, size_t index) {
     int test = index >= dataset->train_count;
-    const ib_map *file = &dataset->files[test ? IB_TEST_IMAGES : IB_TRAIN_IMAGES];
     size_t at = test ? index - dataset->train_count : index;
-    return file->data + IB_IDX_IMAGE_HEADER + at * IB_IMAGE_PIXELS;
+    return dataset->values[test ? IB_TEST_IMAGES : IB_TRAIN_IMAGES] + at * dataset->image_bytes;
 }
 
 unsigned ib_dataset_label(const ib_dataset *dataset, size_t index) {
     int test = index >= dataset->train_count;
-    const ib_map *file = &dataset->files[test ? IB_TEST_LABELS : IB_TRAIN_LABELS];
     size_t at = test ? index - dataset->train_count : index;
-    return file->data[IB_IDX_LABEL_HEADER + at];
+    return dataset->values[test ? IB_TEST_LABELS : IB_TRAIN_LABELS][at] -
+           dataset->info->first_label;
+}
+
+ib_status ib_dataset_labels(const ib_dataset *dataset, uint16_t **labels, ib_error *err) {
+    size_t count = dataset->train_count + dataset->test_count;
+    *labels = malloc((count + 1) * sizeof **labels);
+    if (*labels == NULL)
+        return ib_fail_memory(err);
+    for (size_t i = 0; i < count; ++i)
+        (*labels)[i] = (uint16_t)ib_dataset_label(dataset, i);
+    return IB_OK;
 }

@@ -1,4 +1,4 @@
-/* Data sets: 28x28 grey images and labels, mapped read-only from verified files. */
+/* Data sets: images and labels, mapped read-only from verified files. */
 #ifndef IB_DATA_DATASET_H
 #define IB_DATA_DATASET_H
 
@@ -10,13 +10,13 @@
 #include "base/status.h"
 #include "catalog/datasets.h"
 
-enum { IB_IMAGE_SIDE = 28, IB_IMAGE_PIXELS = 784, IB_CLASSES = 10 };
-
 /* An open data set: training images first, then test images, in one numbering 0..count-1. */
 typedef struct ib_dataset {
     const ib_dataset_info *info;
     size_t train_count, test_count;
     ib_map files[IB_FILE_ROLES];
+    const uint8_t *values[IB_FILE_ROLES]; /* behind the header; NULL when released */
+    size_t image_bytes;
     char sha256[IB_FILE_ROLES][IB_SHA256_HEX_SIZE]; /* as computed from the bytes mapped */
 } ib_dataset;
 
@@ -24,13 +24,19 @@ typedef struct ib_dataset {
  * damaged file is IB_ERROR_VERIFY with the command that mends it. The caller closes it. */
 ib_status ib_dataset_open(const char *data_dir, const char *name, ib_dataset *dataset,
                           ib_error *err);
+/* The same for a described data set, which outlives *dataset. */
+ib_status ib_dataset_open_described(const char *data_dir, const ib_dataset_info *info,
+                                    ib_dataset *dataset, ib_error *err);
 void ib_dataset_close(ib_dataset *dataset);
 /* Gives the pixels' memory back early; info and hashes stay. Then only ib_dataset_close is left. */
 void ib_dataset_release_pixels(ib_dataset *dataset);
 
-/* The 784 bytes (row by row) and the label (0..9) of one image of the joint numbering. */
+/* The image_bytes bytes (row by row, a pixel's channels together) and the label (0 to classes - 1)
+ * of one image of the joint numbering. */
 const uint8_t *ib_dataset_pixels(const ib_dataset *dataset, size_t index);
 unsigned ib_dataset_label(const ib_dataset *dataset, size_t index);
+/* The labels of all images, into fresh memory that the caller frees. */
+ib_status ib_dataset_labels(const ib_dataset *dataset, uint16_t **labels, ib_error *err);
 
 /* Gets the data set into <data_dir>/<name>/ from mirror (a directory, file:// or http(s) URL;
  * NULL or "": the public mirrors in order), or generates it. Files that verify already are kept.

@@ -10,10 +10,16 @@
 #include "base/status.h"
 #include "data/dataset.h"
 
-enum { IB_DIGITS_TRAIN_COUNT = 60000, IB_DIGITS_TEST_COUNT = 10000 };
+enum {
+    IB_DIGITS_TRAIN_COUNT = 60000,
+    IB_DIGITS_TEST_COUNT = 10000,
+    IB_DIGITS_SIDE = 28,
+    IB_DIGITS_PIXELS = IB_DIGITS_SIDE * IB_DIGITS_SIDE,
+    IB_DIGITS_CLASSES = 10
+};
 
 /* One image and its label; part is 0 for training, 1 for test. */
-void ib_digits_draw(unsigned part, uint32_t index, uint8_t pixels[IB_IMAGE_PIXELS]);
+void ib_digits_draw(unsigned part, uint32_t index, uint8_t pixels[IB_DIGITS_PIXELS]);
 unsigned ib_digits_label(unsigned part, uint32_t index);
 
 /* The whole idx file of one role in fresh memory; the caller frees *data. */
@@ -34,7 +40,7 @@ typedef struct ib_digits_outline {
     ib_digits_point points[IB_DIGITS_MAX_POINTS];
 } ib_digits_outline;
 
-/* The outlines of each digit, [IB_CLASSES][IB_DIGITS_VARIANTS], all drawn equally often. */
-extern const ib_digits_outline ib_digits_outlines[IB_CLASSES][IB_DIGITS_VARIANTS];
+/* The outlines of each digit, [IB_DIGITS_CLASSES][IB_DIGITS_VARIANTS], all drawn equally often. */
+extern const ib_digits_outline ib_digits_outlines[IB_DIGITS_CLASSES][IB_DIGITS_VARIANTS];
 
 #endif

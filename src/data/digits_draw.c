@@ -54,7 +54,7 @@ static ib_rng rng_of(unsigned part, uint32_t index) {
 
 unsigned ib_digits_label(unsigned part, uint32_t index) {
     ib_rng rng = rng_of(part, index);
-    return ib_rng_below(&rng, ELEMENT_LABEL, IB_CLASSES);
+    return ib_rng_below(&rng, ELEMENT_LABEL, IB_DIGITS_CLASSES);
 }
 
 /* From the 100 x 100 grid (Q8, origin in its middle) to pixels (Q8). */
@@ -80,8 +80,8 @@ static placement random_placement(const ib_rng *rng) {
         .xy = shift_down(cosine * sheared - sine * height, 16),
         .yx = shift_down(sine * width, 16),
         .yy = shift_down(sine * sheared + cosine * height, 16),
-        .shift_x = IB_IMAGE_SIDE / 2 * Q8 + spread(rng, PAIR_SHIFT_X, 896), /* 3.5 pixels */
-        .shift_y = IB_IMAGE_SIDE / 2 * Q8 + spread(rng, PAIR_SHIFT_Y, 768), /* 3 pixels */
+        .shift_x = IB_DIGITS_SIDE / 2 * Q8 + spread(rng, PAIR_SHIFT_X, 896), /* 3.5 pixels */
+        .shift_y = IB_DIGITS_SIDE / 2 * Q8 + spread(rng, PAIR_SHIFT_Y, 768), /* 3 pixels */
     };
     return place;
 }
@@ -105,7 +105,7 @@ static void place_points(const ib_rng *rng, const ib_digits_outline *outline, po
 /* The squared distance (Q16) of every pixel centre to the nearest stroke, as far as it matters. */
 typedef struct canvas {
     int64_t reach; /* the pen's outer radius, Q8 */
-    int64_t nearest[IB_IMAGE_PIXELS];
+    int64_t nearest[IB_DIGITS_PIXELS];
 } canvas;
 
 static int64_t clamp(int64_t value, int64_t low, int64_t high) {
@@ -116,10 +116,10 @@ static void draw_line(canvas *on, point a, point b) {
     int64_t dx = b.x - a.x, dy = b.y - a.y;
     int64_t length2 = dx * dx + dy * dy;
     int64_t inverse = length2 > 0 ? ((int64_t)1 << 40) / length2 : 0;
-    int64_t left = clamp(shift_down((dx < 0 ? b.x : a.x) - on->reach, 8), 0, IB_IMAGE_SIDE);
-    int64_t right = clamp(shift_down((dx < 0 ? a.x : b.x) + on->reach, 8) + 1, 0, IB_IMAGE_SIDE);
-    int64_t top = clamp(shift_down((dy < 0 ? b.y : a.y) - on->reach, 8), 0, IB_IMAGE_SIDE);
-    int64_t bottom = clamp(shift_down((dy < 0 ? a.y : b.y) + on->reach, 8) + 1, 0, IB_IMAGE_SIDE);
+    int64_t left = clamp(shift_down((dx < 0 ? b.x : a.x) - on->reach, 8), 0, IB_DIGITS_SIDE);
+    int64_t right = clamp(shift_down((dx < 0 ? a.x : b.x) + on->reach, 8) + 1, 0, IB_DIGITS_SIDE);
+    int64_t top = clamp(shift_down((dy < 0 ? b.y : a.y) - on->reach, 8), 0, IB_DIGITS_SIDE);
+    int64_t bottom = clamp(shift_down((dy < 0 ? a.y : b.y) + on->reach, 8) + 1, 0, IB_DIGITS_SIDE);
     for (int64_t row = top; row < bottom; ++row) {
         for (int64_t column = left; column < right; ++column) {
             int64_t px = column * Q8 + Q8 / 2 - a.x, py = row * Q8 + Q8 / 2 - a.y;
@@ -127,7 +127,7 @@ static void draw_line(canvas *on, point a, point b) {
             int64_t along = clamp(px * dx + py * dy, 0, length2) * inverse >> 24;
             int64_t ex = px - shift_down(dx * along, 16), ey = py - shift_down(dy * along, 16);
             int64_t distance2 = ex * ex + ey * ey;
-            int64_t *nearest = &on->nearest[row * IB_IMAGE_SIDE + column];
+            int64_t *nearest = &on->nearest[row * IB_DIGITS_SIDE + column];
             if (distance2 < *nearest)
                 *nearest = distance2;
         }
@@ -166,33 +166,33 @@ static void draw_stroke(canvas *on, const point *points, uint32_t count) {
 
 /* 1 2 1 twice over, mixed in with this weight (of 256); ink has a margin of one empty pixel. */
 static void blur(const int32_t *ink, int32_t weight, int32_t *out) {
-    enum { STRIDE = IB_IMAGE_SIDE + 2 };
-    for (int row = 0; row < IB_IMAGE_SIDE; ++row) {
-        for (int column = 0; column < IB_IMAGE_SIDE; ++column) {
+    enum { STRIDE = IB_DIGITS_SIDE + 2 };
+    for (int row = 0; row < IB_DIGITS_SIDE; ++row) {
+        for (int column = 0; column < IB_DIGITS_SIDE; ++column) {
             const int32_t *p = ink + (row + 1) * STRIDE + column + 1;
             int32_t sum = 4 * p[0] + 2 * (p[-1] + p[1] + p[-STRIDE] + p[STRIDE]) + p[-STRIDE - 1] +
                           p[-STRIDE + 1] + p[STRIDE - 1] + p[STRIDE + 1];
-            out[row * IB_IMAGE_SIDE + column] = (16 * p[0] * (256 - weight) + sum * weight) >> 12;
+            out[row * IB_DIGITS_SIDE + column] = (16 * p[0] * (256 - weight) + sum * weight) >> 12;
         }
     }
 }
 
 /* Distances to grey: full ink inside the pen, fading over its soft edge, blurred, grained. */
 static void develop(const ib_rng *rng, const canvas *from, int64_t pen, uint8_t *pixels) {
-    int32_t ink[(IB_IMAGE_SIDE + 2) * (IB_IMAGE_SIDE + 2)] = {0};
-    int32_t grey[IB_IMAGE_PIXELS];
+    int32_t ink[(IB_DIGITS_SIDE + 2) * (IB_DIGITS_SIDE + 2)] = {0};
+    int32_t grey[IB_DIGITS_PIXELS];
     int64_t full = 208 + ib_rng_below(rng, ELEMENT_INK, 48);
     int64_t outer2 = from->reach * from->reach, inner2 = pen * pen;
-    for (int i = 0; i < IB_IMAGE_PIXELS; ++i) {
+    for (int i = 0; i < IB_DIGITS_PIXELS; ++i) {
         if (from->nearest[i] >= outer2)
             continue;
         int64_t edge = from->nearest[i] < inner2 ? outer2 - inner2 : outer2 - from->nearest[i];
-        ink[(i / IB_IMAGE_SIDE + 1) * (IB_IMAGE_SIDE + 2) + i % IB_IMAGE_SIDE + 1] =
+        ink[(i / IB_DIGITS_SIDE + 1) * (IB_DIGITS_SIDE + 2) + i % IB_DIGITS_SIDE + 1] =
             (int32_t)(full * edge / (outer2 - inner2));
     }
     blur(ink, (int32_t)ib_rng_below(rng, ELEMENT_BLUR, 160), grey);
     uint32_t grain = ib_rng_below(rng, ELEMENT_GRAIN, 80);
-    for (int i = 0; i < IB_IMAGE_PIXELS; i += 4) {
+    for (int i = 0; i < IB_DIGITS_PIXELS; i += 4) {
         if ((grey[i] | grey[i + 1] | grey[i + 2] | grey[i + 3]) == 0) {
             memset(pixels + i, 0, 4); /* empty paper stays empty */
             continue;
@@ -205,9 +205,9 @@ static void develop(const ib_rng *rng, const canvas *from, int64_t pen, uint8_t 
     }
 }
 
-void ib_digits_draw(unsigned part, uint32_t index, uint8_t pixels[IB_IMAGE_PIXELS]) {
+void ib_digits_draw(unsigned part, uint32_t index, uint8_t pixels[IB_DIGITS_PIXELS]) {
     ib_rng rng = rng_of(part, index);
-    uint32_t label = ib_rng_below(&rng, ELEMENT_LABEL, IB_CLASSES);
+    uint32_t label = ib_rng_below(&rng, ELEMENT_LABEL, IB_DIGITS_CLASSES);
     uint32_t variant = ib_rng_below(&rng, ELEMENT_VARIANT, IB_DIGITS_VARIANTS);
     const ib_digits_outline *outline = &ib_digits_outlines[label][variant];
     point points[IB_DIGITS_MAX_POINTS];
@@ -215,7 +215,7 @@ void ib_digits_draw(unsigned part, uint32_t index, uint8_t pixels[IB_IMAGE_PIXEL
 
     int64_t pen = 205 + spread(&rng, PAIR_PEN, 130); /* full ink up to 0.3 to 1.3 pixels */
     canvas on = {.reach = pen + 230};                /* then a soft edge of 0.9 pixels */
-    for (int i = 0; i < IB_IMAGE_PIXELS; ++i)
+    for (int i = 0; i < IB_DIGITS_PIXELS; ++i)
         on.nearest[i] = INT64_MAX;
     uint32_t start = 0;
     for (uint32_t i = 0; i <= outline->count; ++i) {
@@ -229,17 +229,18 @@ void ib_digits_draw(unsigned part, uint32_t index, uint8_t pixels[IB_IMAGE_PIXEL
 
 ib_status ib_digits_file(ib_file_role role, uint8_t **data, size_t *size, ib_error *err) {
     unsigned part = role == IB_TEST_IMAGES || role == IB_TEST_LABELS;
-    int images = role == IB_TRAIN_IMAGES || role == IB_TEST_IMAGES;
+    int images = ib_is_image_role(role);
     uint32_t count = part ? IB_DIGITS_TEST_COUNT : IB_DIGITS_TRAIN_COUNT;
-    size_t header = images ? IB_IDX_IMAGE_HEADER : IB_IDX_LABEL_HEADER;
-    *size = header + (size_t)count * (images ? IB_IMAGE_PIXELS : 1);
-    *data = malloc(*size);
+    *data = malloc(IB_IDX_MOST_HEADER + (size_t)count * (images ? IB_DIGITS_PIXELS : 1));
     if (*data == NULL)
         return ib_fail_memory(err);
-    ib_idx_write_header(*data, images ? IB_IDX_IMAGES : IB_IDX_LABELS, count);
+    ib_image_shape image = {.channels = 1, .height = IB_DIGITS_SIDE, .width = IB_DIGITS_SIDE};
+    size_t header =
+        ib_idx_write_header(*data, image, images ? IB_IDX_IMAGES : IB_IDX_LABELS, count);
+    *size = header + (size_t)count * (images ? IB_DIGITS_PIXELS : 1);
     for (uint32_t i = 0; i < count; ++i) {
         if (images)
-            ib_digits_draw(part, i, *data + header + (size_t)i * IB_IMAGE_PIXELS);
+            ib_digits_draw(part, i, *data + header + (size_t)i * IB_DIGITS_PIXELS);
         else
             (*data)[header + i] = (uint8_t)ib_digits_label(part, i);
     }

@@ -7,7 +7,7 @@
 /* clang-format off */
 #define PEN_UP {IB_DIGITS_PEN_UP, 0}
 
-const ib_digits_outline ib_digits_outlines[IB_CLASSES][IB_DIGITS_VARIANTS] = {
+const ib_digits_outline ib_digits_outlines[IB_DIGITS_CLASSES][IB_DIGITS_VARIANTS] = {
     {
         /* 0, upright oval */
         {13, {{50, 0}, {28, 0}, {12, 24}, {10, 50}, {12, 76}, {28, 100}, {50, 100},

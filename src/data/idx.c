@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-#include "data/dataset.h"
+enum { MAGIC = 0x800 /* unsigned bytes; the last byte counts the dimensions */ };
 
 static uint32_t read_u32(const uint8_t *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -13,45 +13,65 @@ static void write_u32(uint8_t *p, uint32_t value) {
         p[i] = (uint8_t)(value >> (24 - 8 * i));
 }
 
-static ib_status check_labels(const char *file, const ib_idx *idx, ib_error *err) {
-    for (size_t i = 0; i < idx->count; ++i)
-        if (idx->values[i] >= IB_CLASSES)
+static unsigned dimensions(ib_image_shape image, ib_idx_kind kind) {
+    return kind == IB_IDX_LABELS ? 1 : image.channels == 1 ? 3 : 4;
+}
+
+static ib_status check_labels(const char *file, const ib_dataset_info *info, const ib_idx *idx,
+                              ib_error *err) {
+    uint32_t last = info->first_label + info->classes - 1;
+    for (size_t i = 0; i < idx->count; ++i) {
+        if (idx->values[i] > last)
             return ib_fail(err, IB_ERROR_VERIFY,
-                           "%s: offset %zu: label %u of image %zu is above %d", file,
-                           IB_IDX_LABEL_HEADER + i, idx->values[i], i, IB_CLASSES - 1);
+                           "%s: offset %zu: label %u of image %zu is above %" PRIu32, file,
+                           IB_IDX_LABEL_HEADER + i, idx->values[i], i, last);
+        if (idx->values[i] < info->first_label)
+            return ib_fail(err, IB_ERROR_VERIFY,
+                           "%s: offset %zu: label %u of image %zu is below %" PRIu32, file,
+                           IB_IDX_LABEL_HEADER + i, idx->values[i], i, info->first_label);
+    }
     return IB_OK;
 }
 
-ib_status ib_idx_parse(const char *file, const uint8_t *data, size_t size, ib_idx_kind kind,
-                       ib_idx *idx, ib_error *err) {
+static ib_status check_image(const char *file, const uint8_t *data, ib_image_shape wanted,
+                             ib_error *err) {
+    uint32_t rows = read_u32(data + 8), columns = read_u32(data + 12);
+    if (rows != wanted.height || columns != wanted.width)
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "%s: offset 8: images of %" PRIu32 " x %" PRIu32 " pixels, wanted %" PRIu32
+                       " x %" PRIu32,
+                       file, rows, columns, wanted.height, wanted.width);
+    if (wanted.channels > 1 && read_u32(data + 16) != wanted.channels)
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "%s: offset 16: images of %" PRIu32 " channels, wanted %" PRIu32, file,
+                       read_u32(data + 16), wanted.channels);
+    return IB_OK;
+}
+
+ib_status ib_idx_parse(const char *file, const uint8_t *data, size_t size,
+                       const ib_dataset_info *info, ib_idx_kind kind, ib_idx *idx, ib_error *err) {
     int images = kind == IB_IDX_IMAGES;
-    size_t header = images ? IB_IDX_IMAGE_HEADER : IB_IDX_LABEL_HEADER;
+    unsigned extents = dimensions(info->image, kind);
+    size_t header = 4 + 4 * (size_t)extents;
     *idx = (ib_idx){0};
     if (size < 4)
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s: offset %zu: the file ends within the magic number", file, size);
     uint32_t magic = read_u32(data);
-    if (magic != (uint32_t)kind)
+    if (magic != MAGIC + extents)
         return ib_fail(err, IB_ERROR_VERIFY,
-                       "%s: offset 0: magic number %" PRIu32 ", but an idx file of %s has %d", file,
-                       magic, images ? "images" : "labels", (int)kind);
+                       "%s: offset 0: magic number %" PRIu32 ", but an idx file of %s%s has %u",
+                       file, magic, images && info->image.channels > 1 ? "coloured " : "",
+                       images ? "images" : "labels", MAGIC + extents);
     if (size < header)
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s: offset %zu: the file ends within its header of %zu bytes", file, size,
                        header);
     uint32_t count = read_u32(data + 4);
-    uint64_t item = 1;
-    if (images) {
-        uint32_t rows = read_u32(data + 8), columns = read_u32(data + 12);
-        if (rows != IB_IMAGE_SIDE || columns != IB_IMAGE_SIDE)
-            return ib_fail(err, IB_ERROR_VERIFY,
-                           "%s: offset 8: images of %" PRIu32 " x %" PRIu32
-                           " pixels, wanted %d x %d",
-                           file, rows, columns, IB_IMAGE_SIDE, IB_IMAGE_SIDE);
-        item = IB_IMAGE_PIXELS;
-    }
-    /* below 2^32 * 784 + 16: cannot overflow */
-    uint64_t wanted = header + count * item;
+    if (images)
+        IB_TRY(check_image(file, data, info->image, err));
+    /* below 2^32 * 2^31 + 20: cannot overflow */
+    uint64_t wanted = header + (uint64_t)count * (images ? ib_image_bytes(info->image) : 1);
     if (wanted != size)
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s: offset 4: the header promises %" PRIu32 " %s, which is %" PRIu64
@@ -60,17 +80,16 @@ ib_status ib_idx_parse(const char *file, const uint8_t *data, size_t size, ib_id
     *idx = (ib_idx){count, data + header};
     if (images)
         return IB_OK;
-    ib_status status = check_labels(file, idx, err);
+    ib_status status = check_labels(file, info, idx, err);
     if (status != IB_OK)
         *idx = (ib_idx){0};
     return status;
 }
 
-void ib_idx_write_header(uint8_t *out, ib_idx_kind kind, uint32_t count) {
-    write_u32(out, (uint32_t)kind);
-    write_u32(out + 4, count);
-    if (kind == IB_IDX_IMAGES) {
-        write_u32(out + 8, IB_IMAGE_SIDE);
-        write_u32(out + 12, IB_IMAGE_SIDE);
-    }
+size_t ib_idx_write_header(uint8_t *out, ib_image_shape image, ib_idx_kind kind, uint32_t count) {
+    unsigned extents = dimensions(image, kind);
+    const uint32_t values[] = {MAGIC + extents, count, image.height, image.width, image.channels};
+    for (size_t i = 0; i <= extents; ++i)
+        write_u32(out + 4 * i, values[i]);
+    return 4 + 4 * (size_t)extents;
 }

@@ -1,47 +1,41 @@
 /* What a model consists of, row by row, for `isobit describe` and the floor of a training step. */
 #include "model/state.h"
 
+#include <stdio.h>
+#include <string.h>
+
 size_t ib_model_row_count(const ib_model *model) {
-    return model->network.layer_count;
+    return model->network.node_count;
 }
 
-static const char *operation_of(const ib_layer *layer) {
-    switch (layer->spec->kind) {
-    case IB_LAYER_CONV:
-        return layer->conv.pool ? "conv, relu, pool" : layer->spec->relu ? "conv, relu" : "conv";
-    case IB_LAYER_LINEAR:
-        return layer->spec->relu ? "linear, relu" : "linear";
-    case IB_LAYER_NORM:
-        return layer->added != IB_NO_ROW ? "norm, add, relu"
-               : layer->spec->relu       ? "norm, relu"
-                                         : "norm";
-    case IB_LAYER_POOL:
-        return "max-pool";
-    case IB_LAYER_MEAN:
-        break;
+/* The kinds of its rows: "conv, relu, max-pool"; what evaluation leaves out or only moves is not
+ * said. */
+static void name_operation(const ib_network *net, const ib_node *node, char *text, size_t size) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < node->rows; ++i) {
+        const char *kind = net->rows[node->first_row + i].kind->name;
+        if (node->rows > 1 && (strcmp(kind, "dropout") == 0 || strcmp(kind, "flatten") == 0))
+            continue;
+        int written = snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", kind);
+        if (written > 0 && (size_t)written < size - used)
+            used += (size_t)written;
     }
-    return "mean";
-}
-
-static size_t parameters_of(const ib_parameter *p) {
-    return p == NULL ? 0 : (size_t)ib_shape_elements(&p->shape);
 }
 
 ib_row_info ib_model_row(const ib_model *model, size_t index) {
-    const ib_layer *layer = &model->network.layers[index];
-    ib_row_info info = {.name = layer->spec->name,
-                        .operation = operation_of(layer),
-                        .output = {3, {layer->channels, layer->h, layer->w}},
-                        .parameters = parameters_of(layer->weight) + parameters_of(layer->bias),
-                        .macs = ib_layer_macs(layer),
-                        .output_bytes = layer->y_bytes};
-    if (layer->h == 0)
-        info.output = (ib_shape){1, {layer->features}};
-    if (layer->spec->kind == IB_LAYER_NORM)
-        info.counted = 4 * (uint64_t)ib_shape_elements(&info.output);
-    if (layer->spec->kind == IB_LAYER_MEAN)
-        info.counted = 2 * (uint64_t)layer->features;
-    info.counted += info.macs;
+    const ib_node *node = &model->network.nodes[index];
+    ib_row_info info = {.name = node->label,
+                        .output = {3, {node->out.channels, node->out.h, node->out.w}},
+                        .macs = ib_node_macs(node),
+                        .output_bytes = node->y_bytes};
+    name_operation(&model->network, node, info.operation, sizeof info.operation);
+    if (node->out.h == 0)
+        info.output = (ib_shape){1, {node->out.features}};
+    for (size_t i = 0; i < node->parameter_count; ++i)
+        if (node->parameters[i].trained)
+            info.parameters += (size_t)ib_shape_elements(&node->parameters[i].shape);
+    info.counted = node->kind->counted != NULL ? node->kind->counted(node) : info.macs;
     return info;
 }
 

@@ -1,18 +1,35 @@
 #include "model/model.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/settle.h"
-#include "model/registry.h"
 #include "model/state.h"
 
-enum { SIDE = 28, CLASSES = 10 };
+static ib_status open_network(ib_model *model, ib_backend *backend, const ib_experiment *experiment,
+                              const ib_dataset_info *data, size_t max_batch, int training,
+                              ib_error *err) {
+    ib_network_options options = {
+        .input = {data->image.channels, data->image.height, data->image.width, 0},
+        .classes = data->classes,
+        .capacity = (int64_t)max_batch,
+        .training = training,
+        .optimizer = (ib_optimizer_kind)experiment->optimizer,
+        .momentum = experiment->momentum != 0};
+    float table[16 * 256]; /* as many channels as a load takes */
+    double mean, deviation;
+    IB_TRY(ib_rows_open(ib_network_at((size_t)experiment->model), &model->rows, err));
+    IB_TRY(ib_network_open(&model->network, backend, model->rows.rows, &options, err));
+    ib_normalization_choose(ib_normalization_at((size_t)experiment->normalize), data->mean,
+                            data->standard_deviation, &mean, &deviation);
+    for (uint32_t c = 0; c < data->image.channels; ++c)
+        ib_normalization_table(mean, deviation, table + 256 * c);
+    return ib_network_table(&model->network, table, err);
+}
 
-ib_status ib_model_open(ib_backend *backend, const ib_experiment *experiment, double mean,
-                        double standard_deviation, size_t max_batch, int training,
+ib_status ib_model_open(ib_backend *backend, const ib_experiment *experiment,
+                        const ib_dataset_info *data, size_t max_batch, int training,
                         ib_model **result, ib_error *err) {
     *result = NULL;
     if (max_batch == 0 || max_batch > 65536)
@@ -26,22 +43,11 @@ ib_status ib_model_open(ib_backend *backend, const ib_experiment *experiment, do
     if (model == NULL)
         return ib_fail_memory(err);
     model->experiment = experiment;
-    ib_status status = ib_model_rows((ib_model_kind)experiment->model, &model->rows, err);
-    if (status == IB_OK)
-        status = ib_network_open(
-            &model->network, backend, model->rows.rows, SIDE, CLASSES, (int64_t)max_batch, training,
-            (ib_optimizer_kind)experiment->optimizer, experiment->momentum != 0, err);
-    ib_normalization_choose(ib_normalization_at((size_t)experiment->normalize), mean,
-                            standard_deviation, &mean, &standard_deviation);
-    ib_normalization_table(mean, standard_deviation, model->network.table);
-    size_t count = 0;
-    while (ib_network_parameter(&model->network, count) != NULL)
-        ++count;
+    ib_status status = open_network(model, backend, experiment, data, max_batch, training, err);
+    size_t count = model->network.parameter_count;
     model->tensor_count = count;
     model->tensors = calloc(count + 1, sizeof *model->tensors);
-    model->losses = calloc(max_batch, sizeof *model->losses);
-    model->logits = calloc(max_batch * 16, sizeof *model->logits);
-    if (status == IB_OK && (!model->tensors || !model->losses || !model->logits))
+    if (status == IB_OK && model->tensors == NULL)
         status = ib_fail_memory(err);
     if (status != IB_OK) {
         ib_model_close(model);
@@ -59,10 +65,8 @@ void ib_model_close(ib_model *model) {
     if (model == NULL)
         return;
     ib_network_close(&model->network);
-    ib_model_rows_free(&model->rows);
+    ib_rows_close(&model->rows);
     free(model->tensors);
-    free(model->losses);
-    free(model->logits);
     free(model);
 }
 
@@ -82,6 +86,15 @@ size_t ib_model_parameter_count(const ib_model *model) {
     return total;
 }
 
+size_t ib_model_class_count(const ib_model *model) {
+    return (size_t)model->network.classes;
+}
+
+size_t ib_model_image_bytes(const ib_model *model) {
+    const ib_extent *image = &model->network.input;
+    return (size_t)(image->channels * image->h * image->w);
+}
+
 uint64_t ib_model_macs_forward(const ib_model *model) {
     return ib_network_macs(&model->network, 0);
 }
@@ -89,6 +102,9 @@ uint64_t ib_model_macs_forward(const ib_model *model) {
 uint64_t ib_model_macs_step(const ib_model *model) {
     return ib_network_macs(&model->network, 1);
 }
+
+/* ---- tensors ----------------------------------------------------------------------------------
+ */
 
 static ib_status check_part(const ib_parameter *p, ib_tensor_part part, ib_error *err) {
     int integer = p != NULL && p->dtype == IB_I64 && part == IB_PART_VALUE;
@@ -111,7 +127,7 @@ ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part
     IB_TRY(ib_arena_open(bytes, &arena, err));
     float *stored = (float *)(void *)arena.base;
     ib_backend *backend = model->network.backend;
-    ib_status status = backend->ops->download(backend, &p->part[part], 0, stored, bytes, err);
+    ib_status status = backend->ops->download(backend, &p->part[part], stored, bytes, err);
     if (status == IB_OK)
         ib_parameter_to_torch(p, stored, values);
     ib_arena_close(&arena);
@@ -134,7 +150,7 @@ ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, con
     for (int64_t i = 0; part == IB_PART_VALUE && i < p->floats; ++i)
         stored[i] = ib_settle(stored[i]); /* values made elsewhere: NUMERICS.md, section 1 */
     ib_backend *backend = model->network.backend;
-    ib_status status = backend->ops->upload(backend, &p->part[part], 0, stored, bytes, err);
+    ib_status status = backend->ops->upload(backend, &p->part[part], stored, bytes, err);
     free(stored);
     return status;
 }
@@ -156,89 +172,6 @@ ib_status ib_model_initialize(ib_model *model, uint64_t seed, ib_error *err) {
         ib_status status = ib_model_write(model, i, IB_PART_VALUE, values, err);
         free(values);
         IB_TRY(status);
-    }
-    return IB_OK;
-}
-
-/* ---- steps ------------------------------------------------------------------------------------
- */
-
-static ib_status check_count(const ib_model *model, size_t count, ib_error *err) {
-    if (count == 0 || (int64_t)count > model->network.capacity)
-        return ib_fail(err, IB_ERROR_RUNTIME, "a batch of %zu images where 1 to %lld were planned",
-                       count, (long long)model->network.capacity);
-    return IB_OK;
-}
-
-ib_status ib_model_gradients(ib_model *model, const uint8_t *const *images, const uint8_t *labels,
-                             size_t count, uint64_t seed, uint64_t step, float *loss,
-                             ib_error *err) {
-    IB_TRY(check_count(model, count, err));
-    if (!model->network.training)
-        return ib_fail(err, IB_ERROR_RUNTIME, "this model was opened without training memory");
-    uint64_t seed_and_step[2] = {seed, step};
-    IB_TRY(ib_network_forward(&model->network, images, (int64_t)count, 1,
-                              model->no_dropout ? NULL : seed_and_step, err));
-    return ib_network_backward(&model->network, labels, (int64_t)count, model->losses, loss, err);
-}
-
-ib_status ib_model_update(ib_model *model, double learning_rate, uint64_t step, ib_error *err) {
-    ib_update scalars = ib_update_scalars(model->experiment, learning_rate, step);
-    const char *bad = NULL;
-    IB_TRY(ib_network_update(&model->network, &scalars, &bad, err));
-    if (bad != NULL)
-        return ib_fail(err, IB_ERROR_DIVERGED,
-                       "step %llu: %s is not finite any more; lower --lr or check the data",
-                       (unsigned long long)step + 1, bad);
-    return IB_OK;
-}
-
-ib_status ib_model_train_step(ib_model *model, const uint8_t *const *images, const uint8_t *labels,
-                              size_t count, uint64_t seed, uint64_t step, double learning_rate,
-                              float *loss, ib_error *err) {
-    ib_error found = {0};
-    ib_status status = ib_model_gradients(model, images, labels, count, seed, step, loss, &found);
-    if (status == IB_OK && isfinite(*loss))
-        return ib_model_update(model, learning_rate, step, err);
-    const char *bad = NULL;
-    if (status == IB_OK || status == IB_ERROR_DIVERGED) {
-        status = ib_network_find_bad(&model->network, &bad, err);
-        if (status == IB_OK)
-            status = ib_fail(err, IB_ERROR_DIVERGED,
-                             "step %llu: %s is not finite any more; lower --lr or check the data",
-                             (unsigned long long)step + 1,
-                             bad != NULL             ? bad
-                             : found.status == IB_OK ? "the loss"
-                                                     : ib_error_text(&found));
-    } else {
-        ib_fail(err, status, "%s", ib_error_text(&found));
-    }
-    ib_error_clear(&found);
-    return status;
-}
-
-ib_status ib_model_predict(ib_model *model, const uint8_t *const *images, const uint8_t *labels,
-                           size_t count, float *logits, float *losses, uint8_t *predictions,
-                           ib_error *err) {
-    IB_TRY(check_count(model, count, err));
-    ib_network *net = &model->network;
-    IB_TRY(ib_network_forward(net, images, (int64_t)count, 0, NULL, err));
-    const ib_layer *last = &net->layers[net->layer_count - 1];
-    if (losses != NULL)
-        IB_TRY(ib_softmax_nll(net->backend, (int64_t)count, CLASSES, 1.0f, &last->y, labels, losses,
-                              NULL, NULL, err));
-    IB_TRY(net->backend->ops->download(net->backend, &last->y, 0, model->logits,
-                                       count * 16 * sizeof(float), err));
-    for (size_t i = 0; i < count; ++i) {
-        const float *z = model->logits + 16 * i;
-        uint8_t best = 0;
-        for (int j = 1; j < CLASSES; ++j)
-            if (z[j] > z[best])
-                best = (uint8_t)j;
-        if (predictions != NULL)
-            predictions[i] = best;
-        if (logits != NULL)
-            memcpy(logits + CLASSES * i, z, CLASSES * sizeof(float));
     }
     return IB_OK;
 }

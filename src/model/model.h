@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "base/sha256.h"
+#include "catalog/datasets.h"
 #include "catalog/experiment.h"
 #include "nn/network.h"
 #include "tensor/tensor.h"
@@ -21,11 +22,11 @@ typedef struct ib_tensor_info {
 } ib_tensor_info;
 
 /* Plans all memory for batches of up to max_batch images. training 0 leaves out gradients and
- * optimiser state. experiment gives model kind, optimiser, normalisation; mean and deviation are
- * the data set's. The backend outlives the model. The caller closes *model. */
-ib_status ib_model_open(ib_backend *backend, const ib_experiment *experiment, double mean,
-                        double standard_deviation, size_t max_batch, int training, ib_model **model,
-                        ib_error *err);
+ * optimiser state. experiment gives model kind, optimiser, normalisation; data the images' shape,
+ * mean and deviation, and the classes. The backend outlives the model. The caller closes *model. */
+ib_status ib_model_open(ib_backend *backend, const ib_experiment *experiment,
+                        const ib_dataset_info *data, size_t max_batch, int training,
+                        ib_model **model, ib_error *err);
 void ib_model_close(ib_model *model);
 
 /* Initial weights as torch.nn's defaults draw them in distribution; a pure function of the seed. */
@@ -52,26 +53,44 @@ ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part
 ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, const void *values,
                          ib_error *err);
 
-/* One batch: images[i] are 784 bytes each, labels 0..9; position in the batch is the sample's
- * logical index. Forward, backward; *loss is the mean over the batch. step (from 0) numbers the
- * dropout masks. Gradients are left for ib_model_update. */
-ib_status ib_model_gradients(ib_model *model, const uint8_t *const *images, const uint8_t *labels,
-                             size_t count, uint64_t seed, uint64_t step, float *loss,
-                             ib_error *err);
-/* The optimiser step. step counts from 0. A non-finite weight: IB_ERROR_DIVERGED, naming step and
- * tensor. */
-ib_status ib_model_update(ib_model *model, double learning_rate, uint64_t step, ib_error *err);
-/* Both, fused where the backend can. */
-ib_status ib_model_train_step(ib_model *model, const uint8_t *const *images, const uint8_t *labels,
-                              size_t count, uint64_t seed, uint64_t step, double learning_rate,
-                              float *loss, ib_error *err);
+/* Classes it tells apart, and bytes of an image. */
+size_t ib_model_class_count(const ib_model *model);
+size_t ib_model_image_bytes(const ib_model *model);
 
-/* Forward only: no dropout, and running statistics where there are such. logits: count * 10 floats,
- * or NULL. losses: one each (needs labels), or NULL. predictions: the first class with the greatest
- * logit, or NULL. */
-ib_status ib_model_predict(ib_model *model, const uint8_t *const *images, const uint8_t *labels,
-                           size_t count, float *logits, float *losses, uint8_t *predictions,
-                           ib_error *err);
+/* The images and labels that batches come from, as the data set has them; host memory that outlives
+ * the model or the next call. A label that is no class is IB_ERROR_VERIFY. */
+ib_status ib_model_attach(ib_model *model, const ib_data_view *data, ib_error *err);
+/* count images side by side, taken in their order; labels may be NULL. */
+ib_status ib_model_attach_images(ib_model *model, const uint8_t *pixels, const uint16_t *labels,
+                                 size_t count, ib_error *err);
+/* Which images batches and evaluation take, by their number in the attached data (copied). */
+ib_status ib_model_order(ib_model *model, const uint32_t *order, size_t count, ib_error *err);
+
+/* Consecutive training steps on images order[at..end), batch of them each (the last step may have
+ * fewer); step and learning_rate are those of the first. */
+typedef struct ib_model_steps {
+    size_t at, end, batch;
+    size_t count; /* at most IB_MOST_STEPS */
+    uint64_t seed, step;
+    double learning_rate;
+    int (*stop)(void *context); /* NULL, or asked between steps */
+    void *stop_context;
+} ib_model_steps;
+/* losses[i]: the mean of step i over its batch, before its update; *done steps have them: all, or
+ * until stop asked for an end. A loss or weight that stops being finite: IB_ERROR_DIVERGED, naming
+ * step and tensor; *done are the good steps before. */
+ib_status ib_model_train(ib_model *model, const ib_model_steps *steps, float *losses, size_t *done,
+                         ib_error *err);
+/* The two halves of one step on images order[at..at + count), for comparisons with other
+ * implementations: step (from 0) numbers the dropout masks; gradients are left for the update. */
+ib_status ib_model_gradients(ib_model *model, size_t at, size_t count, uint64_t seed, uint64_t step,
+                             float *loss, ib_error *err);
+ib_status ib_model_update(ib_model *model, double learning_rate, uint64_t step, ib_error *err);
+
+/* Forward only, images order[0..count): no dropout, and running statistics where there are such.
+ * stop NULL, or asked between batches: IB_INTERRUPTED. */
+ib_status ib_model_evaluate(ib_model *model, size_t count, int (*stop)(void *context),
+                            void *stop_context, const ib_scores *scores, ib_error *err);
 
 /* Leaves dropout out of training steps (for comparisons with other implementations). */
 void ib_model_set_dropout(ib_model *model, int enabled);
@@ -97,9 +116,10 @@ ib_status ib_model_load_optimizer(ib_model *model, const char *path, uint64_t *s
 uint64_t ib_model_macs_forward(const ib_model *model);
 uint64_t ib_model_macs_step(const ib_model *model);
 
-/* One row of the model's table. */
+/* One node of the network: a row, or several that one operation computes. */
 typedef struct ib_row_info {
-    const char *name, *operation; /* "layer1.0.conv1", "conv" */
+    const char *name;     /* "layer1.0.conv1" */
+    char operation[64];   /* "conv, relu" */
     ib_shape output;              /* of one image: channels, height, width; or features */
     size_t parameters;
     uint64_t macs;       /* multiply-adds of one image, forward */

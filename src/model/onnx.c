@@ -8,11 +8,11 @@
 #include "base/number.h"
 #include "base/numerics_version.h"
 #include "build_info.h"
-#include "model/registry.h"
+#include "nn/layer.h"
 #include "tensor/protobuf.h"
 #include "tensor/safetensors.h"
 
-enum { SIDE = 28, CLASSES = 10, IR_VERSION = 8, OPSET = 17 };
+enum { IR_VERSION = 8, OPSET = 17 };
 enum { MODEL_IR = 1, MODEL_PRODUCER, MODEL_PRODUCER_VERSION, MODEL_GRAPH = 7, MODEL_OPSET };
 enum { MODEL_METADATA = 14, OPSET_DOMAIN = 1, OPSET_VERSION, ENTRY_KEY = 1, ENTRY_VALUE };
 enum { GRAPH_NODE = 1, GRAPH_NAME, GRAPH_INITIALIZER = 5, GRAPH_INPUT = 11, GRAPH_OUTPUT };
@@ -28,37 +28,30 @@ struct initializer {
     const ib_named_tensor *tensor;
 };
 
-/* Where a row's output is found and what it is: features when side is 0. */
-struct value {
-    char *name;
-    int64_t side, channels;
-};
-
-struct graph {
+struct ib_onnx_graph {
     const ib_safetensors *file;
     ib_protobuf nodes;
     struct initializer *initializers; /* room for every tensor of the file */
     size_t count, used;               /* used: tensors of the file that the rows have */
-    struct value *values;             /* one a row */
+    char **values;                    /* the names of the rows' outputs */
     size_t rows;
-    int last;                    /* the row being added gives the logits */
     int mismatch, out_of_memory; /* mismatch: the file is of another network */
 };
 
-static void graph_close(struct graph *g) {
+static void graph_close(ib_onnx_graph *g) {
     for (size_t i = 0; i < g->count; ++i)
         ib_protobuf_free(&g->initializers[i].head);
     for (size_t i = 0; g->values != NULL && i < g->rows; ++i)
-        free(g->values[i].name);
+        free(g->values[i]);
     free(g->initializers);
-    free(g->values);
+    free((void *)g->values);
     ib_protobuf_free(&g->nodes);
 }
 
 /* ---- nodes ------------------------------------------------------------------------------------
  */
 
-static void attribute_int(ib_protobuf *node, const char *name, int64_t value) {
+void ib_onnx_int(ib_protobuf *node, const char *name, int64_t value) {
     ib_protobuf a = {0};
     ib_protobuf_text(&a, ATTRIBUTE_NAME, name);
     ib_protobuf_integer(&a, ATTRIBUTE_I, value);
@@ -66,7 +59,7 @@ static void attribute_int(ib_protobuf *node, const char *name, int64_t value) {
     ib_protobuf_child(node, NODE_ATTRIBUTE, &a);
 }
 
-static void attribute_float(ib_protobuf *node, const char *name, float value) {
+void ib_onnx_float(ib_protobuf *node, const char *name, float value) {
     ib_protobuf a = {0};
     ib_protobuf_text(&a, ATTRIBUTE_NAME, name);
     ib_protobuf_float(&a, ATTRIBUTE_F, value);
@@ -83,41 +76,59 @@ static void attribute_ints(ib_protobuf *node, const char *name, int64_t value, i
     ib_protobuf_child(node, NODE_ATTRIBUTE, &a);
 }
 
-static void window(ib_protobuf *node, int64_t kernel, int64_t stride, int64_t pad) {
+void ib_onnx_window(ib_protobuf *node, int64_t kernel, int64_t stride, int64_t pad) {
     attribute_ints(node, "kernel_shape", kernel, 2);
     attribute_ints(node, "pads", pad, 4);
     attribute_ints(node, "strides", stride, 2);
 }
 
-/* Ends a node that has its inputs and attributes: *value, its first input, becomes its output. */
-static void finish(struct graph *g, ib_protobuf *node, const char *row, const char *operation,
-                   char **value) {
+/* "conv1.Relu", or where rows without a name repeat an operation "conv1.Relu.2", ...: fresh. */
+static char *output_name(const ib_onnx_graph *g, const ib_onnx_row *row, const char *operation) {
+    char *name = ib_format("%s.%s", row->label, operation);
+    for (int number = 2; name != NULL; ++number) {
+        int taken = 0;
+        for (size_t i = 0; i < g->rows; ++i)
+            taken |= g->values[i] != NULL && strcmp(g->values[i], name) == 0;
+        if (!taken)
+            break;
+        free(name);
+        name = ib_format("%s.%s.%d", row->label, operation, number);
+    }
+    return name;
+}
+
+void ib_onnx_finish(ib_onnx_graph *g, ib_protobuf *node, const ib_onnx_row *row,
+                    const char *operation, char **value) {
+    char *output = row->last ? ib_format("logits") : output_name(g, row, operation);
     free(*value);
-    *value = g->last && strcmp(operation, "Gemm") == 0 ? ib_format("logits")
-                                                       : ib_format("%s.%s", row, operation);
-    g->out_of_memory |= *value == NULL;
-    const char *name = *value == NULL ? "" : *value;
+    *value = output;
+    g->out_of_memory |= output == NULL;
+    const char *name = output == NULL ? "" : output;
     ib_protobuf_text(node, NODE_OUTPUT, name);
     ib_protobuf_text(node, NODE_NAME, name);
     ib_protobuf_text(node, NODE_OPERATION, operation);
     ib_protobuf_child(&g->nodes, GRAPH_NODE, node);
 }
 
-static ib_protobuf begin(const char *value) {
+void ib_onnx_input(ib_protobuf *node, const char *value) {
+    ib_protobuf_text(node, NODE_INPUT, value == NULL ? "" : value);
+}
+
+ib_protobuf ib_onnx_begin(const char *value) {
     ib_protobuf node = {0};
-    ib_protobuf_text(&node, NODE_INPUT, value == NULL ? "" : value);
+    ib_onnx_input(&node, value);
     return node;
 }
 
-static void simple(struct graph *g, const char *row, const char *operation, char **value) {
-    ib_protobuf node = begin(*value);
-    finish(g, &node, row, operation, value);
+void ib_onnx_simple(ib_onnx_graph *g, const ib_onnx_row *row, const char *operation,
+                    char **value) {
+    ib_protobuf node = ib_onnx_begin(*value);
+    ib_onnx_finish(g, &node, row, operation, value);
 }
 
-/* Counts the file's tensor; node not NULL: makes it an initializer, and an input of the node. */
-static void weight(struct graph *g, ib_protobuf *node, const char *row, const char *suffix,
-                   ib_dtype dtype, ib_shape shape) {
-    char *name = ib_format("%s.%s", row, suffix);
+void ib_onnx_weight(ib_onnx_graph *g, ib_protobuf *node, const ib_onnx_row *row, const char *suffix,
+                    ib_dtype dtype, ib_shape shape) {
+    char *name = ib_format("%s.%s", row->label, suffix);
     g->out_of_memory |= name == NULL;
     const ib_named_tensor *t = name == NULL ? NULL : ib_safetensors_find(g->file, name);
     if (t == NULL || t->dtype != dtype || t->shape.rank != shape.rank ||
@@ -148,97 +159,31 @@ static void weight(struct graph *g, ib_protobuf *node, const char *row, const ch
 /* ---- rows -------------------------------------------------------------------------------------
  */
 
-static void add_conv(struct graph *g, const ib_layer_spec *s, struct value *v) {
-    ib_protobuf node = begin(v->name);
-    weight(g, &node, s->name, "weight", IB_F32,
-           (ib_shape){4, {s->out, v->channels, s->kernel, s->kernel}});
-    if (!s->no_bias)
-        weight(g, &node, s->name, "bias", IB_F32, (ib_shape){1, {s->out}});
-    window(&node, s->kernel, s->stride, s->pad);
-    finish(g, &node, s->name, "Conv", &v->name);
-    v->side = (v->side + 2 * s->pad - s->kernel) / s->stride + 1;
-    v->channels = s->out;
+static void add_row(ib_onnx_graph *g, const ib_network *net, size_t at) {
+    const ib_row_plan *plan = &net->rows[at];
+    int from = plan->from[0], with = plan->from[1];
+    ib_onnx_row row = {.row = plan->row,
+                       .label = plan->label,
+                       .second = with < 0 ? NULL : g->values[with],
+                       .in = from < 0 ? net->input : net->rows[from].out,
+                       .out = plan->out.features,
+                       .last = at + 1 == g->rows};
+    const char *input = from < 0 ? "input" : g->values[from];
+    g->values[at] = ib_format("%s", input == NULL ? "" : input);
+    g->out_of_memory |= g->values[at] == NULL;
+    plan->kind->onnx(g, &row, &g->values[at]);
 }
 
-static void add_linear(struct graph *g, const ib_layer_spec *s, struct value *v) {
-    if (v->side > 0)
-        simple(g, s->name, "Flatten", &v->name);
-    int64_t in = v->side > 0 ? v->side * v->side * v->channels : v->channels;
-    ib_protobuf node = begin(v->name);
-    weight(g, &node, s->name, "weight", IB_F32, (ib_shape){2, {s->out, in}});
-    weight(g, &node, s->name, "bias", IB_F32, (ib_shape){1, {s->out}});
-    attribute_int(&node, "transB", 1);
-    finish(g, &node, s->name, "Gemm", &v->name);
-    *v = (struct value){v->name, 0, s->out};
-}
-
-static void add_norm(struct graph *g, const ib_layer_spec *s, const char *added, struct value *v) {
-    static const char *const KEPT[] = {"weight", "bias", "running_mean", "running_var"};
-    ib_protobuf node = begin(v->name);
-    for (int i = 0; i < 4; ++i)
-        weight(g, &node, s->name, KEPT[i], IB_F32, (ib_shape){1, {v->channels}});
-    weight(g, NULL, s->name, "num_batches_tracked", IB_I64, (ib_shape){0, {0}});
-    attribute_float(&node, "epsilon", 1e-5f);
-    finish(g, &node, s->name, "BatchNormalization", &v->name);
-    if (s->add > 0) {
-        node = begin(v->name);
-        ib_protobuf_text(&node, NODE_INPUT, added == NULL ? "" : added);
-        finish(g, &node, s->name, "Add", &v->name);
-    }
-}
-
-static void add_pool(struct graph *g, const char *row, int64_t kernel, int64_t pad,
-                     struct value *v) {
-    ib_protobuf node = begin(v->name);
-    window(&node, kernel, 2, pad);
-    finish(g, &node, row, "MaxPool", &v->name);
-    v->side = (v->side + 2 * pad - kernel) / 2 + 1;
-}
-
-static void add_row(struct graph *g, const ib_layer_spec *rows, size_t row) {
-    const ib_layer_spec *s = &rows[row];
-    struct value *v = &g->values[row];
-    g->last = row + 1 == g->rows;
-    const struct value *from = row > s->back ? &g->values[row - 1 - s->back] : NULL;
-    *v = from != NULL ? *from : (struct value){NULL, SIDE, 1};
-    v->name = ib_format("%s", from == NULL ? "input" : from->name == NULL ? "" : from->name);
-    g->out_of_memory |= v->name == NULL;
-    switch (s->kind) {
-    case IB_LAYER_CONV:
-        add_conv(g, s, v);
-        break;
-    case IB_LAYER_LINEAR:
-        add_linear(g, s, v);
-        break;
-    case IB_LAYER_NORM:
-        add_norm(g, s, s->add > 0 ? g->values[row - s->add].name : NULL, v);
-        break;
-    case IB_LAYER_POOL:
-        add_pool(g, s->name, 3, 1, v);
-        break;
-    case IB_LAYER_MEAN:
-        simple(g, s->name, "GlobalAveragePool", &v->name);
-        v->side = 1;
-        break;
-    }
-    if (s->relu)
-        simple(g, s->name, "Relu", &v->name);
-    if (s->kind == IB_LAYER_CONV && s->pool)
-        add_pool(g, s->name, 2, 0, v);
-}
-
-/* Fills a graph from a model's rows; the caller closes it, also after a failure. */
-static ib_status build(struct graph *g, const ib_safetensors *file, const ib_layer_spec *rows,
+/* Fills a graph from a network's rows; the caller closes it, also after a failure. */
+static ib_status build(ib_onnx_graph *g, const ib_safetensors *file, const ib_network *net,
                        ib_error *err) {
-    *g = (struct graph){.file = file};
-    while (rows[g->rows].name != NULL)
-        ++g->rows;
+    *g = (ib_onnx_graph){.file = file, .rows = net->row_count};
     g->values = calloc(g->rows + 1, sizeof *g->values);
     g->initializers = calloc(file->count + 1, sizeof *g->initializers);
     if (g->values == NULL || g->initializers == NULL)
         return ib_fail_memory(err);
     for (size_t row = 0; row < g->rows && !g->mismatch; ++row)
-        add_row(g, rows, row);
+        add_row(g, net, row);
     g->mismatch |= g->used != file->count;
     if (g->out_of_memory)
         return ib_fail_memory(err);
@@ -291,14 +236,29 @@ static size_t data_size(const ib_named_tensor *tensor) {
     return (size_t)ib_shape_elements(&tensor->shape) * ib_dtype_size(tensor->dtype);
 }
 
-static ib_status frame_build(struct frame *f, struct graph *g, const char *kind,
+/* "0,1,2", fresh memory. */
+static char *class_list(uint32_t classes) {
+    char *list = ib_format("0");
+    for (uint32_t i = 1; list != NULL && i < classes; ++i) {
+        char *longer = ib_format("%s,%u", list, i);
+        free(list);
+        list = longer;
+    }
+    return list;
+}
+
+static ib_status frame_build(struct frame *f, ib_onnx_graph *g, const char *kind,
                              const ib_onnx_notes *notes, const char *sha256, ib_error *err) {
-    static const int64_t IMAGE[] = {1, SIDE, SIDE}, LOGITS[] = {CLASSES};
+    const int64_t image[] = {notes->image.channels, notes->image.height, notes->image.width};
+    const int64_t logits[] = {notes->classes};
+    char *classes = class_list(notes->classes);
     char mean[IB_DOUBLE_TEXT], deviation[IB_DOUBLE_TEXT];
     *f = (struct frame){0};
+    if (classes == NULL)
+        return ib_fail_memory(err);
     ib_protobuf_text(&f->graph, GRAPH_NAME, kind);
-    add_port(&f->ports, GRAPH_INPUT, "input", IMAGE, 3);
-    add_port(&f->ports, GRAPH_OUTPUT, "logits", LOGITS, 1);
+    add_port(&f->ports, GRAPH_INPUT, "input", image, 3);
+    add_port(&f->ports, GRAPH_OUTPUT, "logits", logits, 1);
     uint64_t size = g->nodes.size + f->graph.size + f->ports.size;
     int failed = 0;
     for (size_t i = 0; i < g->count; ++i) {
@@ -320,7 +280,8 @@ static ib_status frame_build(struct frame *f, struct graph *g, const char *kind,
     add_note(&f->tail, "isobit.mean", mean);
     add_note(&f->tail, "isobit.std", deviation);
     add_note(&f->tail, "isobit.numerics", IB_NUMERICS_VERSION);
-    add_note(&f->tail, "isobit.classes", "0,1,2,3,4,5,6,7,8,9");
+    add_note(&f->tail, "isobit.classes", classes);
+    free(classes);
     f->bytes = f->model.size + size + f->tail.size;
     if (failed || f->model.failed || f->graph.failed || f->ports.failed || f->tail.failed)
         return ib_fail_memory(err);
@@ -339,7 +300,7 @@ static ib_status put(FILE *stream, ib_sha256 *hash, const void *data, size_t siz
     return hash == NULL ? IB_OK : ib_sha256_update(hash, data, size, err);
 }
 
-static ib_status put_all(const struct graph *g, const struct frame *f, FILE *stream,
+static ib_status put_all(const ib_onnx_graph *g, const struct frame *f, FILE *stream,
                          ib_sha256 *hash, ib_error *err) {
     IB_TRY(put(stream, hash, f->model.data, f->model.size, err));
     IB_TRY(put(stream, hash, g->nodes.data, g->nodes.size, err));
@@ -353,7 +314,7 @@ static ib_status put_all(const struct graph *g, const struct frame *f, FILE *str
     return put(stream, hash, f->tail.data, f->tail.size, err);
 }
 
-static ib_status write_file(const struct graph *g, const struct frame *f, const char *path,
+static ib_status write_file(const ib_onnx_graph *g, const struct frame *f, const char *path,
                             ib_sha256 *hash, ib_error *err) {
     ib_atomic_file out = {0};
     IB_TRY(ib_atomic_open(&out, path, err));
@@ -365,7 +326,7 @@ static ib_status write_file(const struct graph *g, const struct frame *f, const 
 }
 
 /* hex NULL: nobody asks for the hash. */
-static ib_status write_hashed(const struct graph *g, const struct frame *f, const char *path,
+static ib_status write_hashed(const ib_onnx_graph *g, const struct frame *f, const char *path,
                               char *hex, ib_error *err) {
     ib_sha256 *hash = NULL;
     if (hex == NULL)
@@ -376,16 +337,28 @@ static ib_status write_hashed(const struct graph *g, const struct frame *f, cons
     return status != IB_OK ? status : ended;
 }
 
+/* Rows are planned for images of this shape; a network needs no backend for that. */
+static ib_status plan(const ib_onnx_notes *notes, const ib_row *rows, ib_network *net,
+                      ib_error *err) {
+    *net = (ib_network){
+        .input = {notes->image.channels, notes->image.height, notes->image.width, 0},
+        .classes = notes->classes};
+    return ib_plan_rows(net, rows, err);
+}
+
 static ib_status write_fitting(const ib_safetensors *file, const ib_onnx_notes *notes,
                                const char *path, ib_onnx_written *written, int hashed, int *found,
                                ib_error *err) {
     ib_rows rows;
-    struct graph g = {0};
+    ib_network net = {0};
+    ib_onnx_graph g = {0};
     struct frame f = {0};
     char sha256[IB_SHA256_HEX_SIZE];
-    ib_status status = ib_model_rows(written->kind, &rows, err);
-    if (status == IB_OK)
-        status = build(&g, file, rows.rows, err);
+    ib_status status = ib_rows_open(ib_network_at((size_t)written->kind), &rows, err);
+    if (status == IB_OK && plan(notes, rows.rows, &net, NULL) == IB_OK)
+        status = build(&g, file, &net, err);
+    else
+        g.mismatch = 1; /* this network does not take such images */
     *found = status == IB_OK && !g.mismatch;
     if (*found) {
         if (notes->sha256 == NULL)
@@ -399,21 +372,20 @@ static ib_status write_fitting(const ib_safetensors *file, const ib_onnx_notes *
     }
     frame_close(&f);
     graph_close(&g);
-    ib_model_rows_free(&rows);
+    free(net.rows);
+    ib_rows_close(&rows);
     return status;
 }
 
 ib_status ib_onnx_write(const char *model_path, const ib_onnx_notes *notes, const char *path,
                         ib_onnx_written *written, ib_error *err) {
-    static const ib_model_kind KINDS[] = {IB_MODEL_CNN, IB_MODEL_MLP, IB_MODEL_RESNET18,
-                                          IB_MODEL_RESNET50};
     ib_safetensors file;
     ib_onnx_written result = {0};
     int found = 0;
     IB_TRY(ib_safetensors_open(model_path, &file, err));
     ib_status status = IB_OK;
-    for (size_t i = 0; status == IB_OK && !found && i < sizeof KINDS / sizeof KINDS[0]; ++i) {
-        result.kind = KINDS[i];
+    for (size_t i = 0; status == IB_OK && !found && ib_network_at(i) != NULL; ++i) {
+        result.kind = (ib_model_kind)i;
         status = write_fitting(&file, notes, path, &result, written != NULL, &found, err);
     }
     if (status == IB_OK && !found)

@@ -12,6 +12,8 @@ typedef struct ib_onnx_notes {
     const char *normalize;  /* the value of --normalize */
     double mean, deviation; /* the input is (pixel / 255 - mean) / deviation */
     const char *sha256;     /* of the model file, from who knows it; NULL: computed */
+    ib_image_shape image;
+    uint32_t classes;
 } ib_onnx_notes;
 
 typedef struct ib_onnx_written {
@@ -21,10 +23,10 @@ typedef struct ib_onnx_written {
 } ib_onnx_written;
 
 /* Writes the network in the safetensors file model_path to path, atomically: input "input"
- * [N,1,28,28], output "logits" [N,10]. The kind follows from names, types and shapes of the
- * tensors; a file that fits no network is IB_ERROR_VERIFY. Weights go from the file's map to the
- * stream, so memory is not doubled. The same bytes for the same file, notes and version. written
- * may be NULL. */
+ * [N,channels,height,width], output "logits" [N,classes]. The kind follows from names, types and
+ * shapes of the tensors; a file that fits no network is IB_ERROR_VERIFY. Weights go from the file's
+ * map to the stream, so memory is not doubled. The same bytes for the same file, notes and version.
+ * written may be NULL. */
 ib_status ib_onnx_write(const char *model_path, const ib_onnx_notes *notes, const char *path,
                         ib_onnx_written *written, ib_error *err);
 

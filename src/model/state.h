@@ -3,8 +3,7 @@
 #define IB_MODEL_STATE_H
 
 #include "model/model.h"
-#include "model/registry.h"
-#include "nn/network.h"
+#include "nn/layer.h"
 
 struct ib_model {
     const ib_experiment *experiment;
@@ -12,8 +11,6 @@ struct ib_model {
     ib_network network;
     ib_tensor_info *tensors;
     size_t tensor_count;
-    float *losses; /* [capacity] */
-    float *logits; /* [capacity][16] */
     int no_dropout;
 };
 

@@ -191,6 +191,7 @@ typedef struct ib_steps_result {
     size_t done;     /* all, or until stop asked for an end */
     size_t bad_step; /* of those: the first whose loss or weights are not finite; done: none */
     int bad_loss;    /* it was the loss */
+    char met[96];    /* and before it what the backend met: "the input of conv2"; "" */
     float losses[IB_MOST_STEPS];
 } ib_steps_result;
 

@@ -1,6 +1,7 @@
 /* Many batches at a time: training steps whose results stay on the device until the last, and
  * evaluation. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,7 @@ static ib_status met_bad(ib_network *net, size_t index, ib_steps_result *result,
                          ib_error *err) {
     if (status != IB_ERROR_DIVERGED)
         return status;
+    snprintf(result->met, sizeof result->met, "%s", err == NULL ? "" : ib_error_text(err));
     ib_error_clear(err);
     result->done = index + 1;
     result->bad_step = index;
@@ -72,6 +74,7 @@ ib_status ib_network_steps(ib_network *net, const ib_steps *steps, ib_steps_resu
     const ib_backend_ops *ops = net->backend->ops;
     result->done = result->bad_step = 0;
     result->bad_loss = 0;
+    result->met[0] = '\0';
     IB_TRY(ops->upload(net->backend, &net->bad, &NEVER, sizeof NEVER, err));
     IB_TRY(ops->step_table(net->backend, steps->table, steps->count, err));
     for (size_t i = 0; i < steps->count; ++i) {
@@ -183,7 +186,7 @@ static ib_status score(ib_network *net, size_t count, size_t batch, int (*stop)(
 
 ib_status ib_network_evaluate(ib_network *net, size_t count, size_t batch, int (*stop)(void *),
                               void *stop_context, const ib_scores *scores, ib_error *err) {
-    struct results r = {{0}};
+    struct results r;
     if (count == 0)
         return IB_OK;
     ib_status status = results_open(net, count, scores, &r, err);

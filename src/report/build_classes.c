@@ -8,28 +8,39 @@
 
 enum { SHOWN_IMAGES = 24 };
 
-static char **class_names(ib_builder *b, size_t *count) {
-    char **names = calloc(IB_REPORT_CLASSES, sizeof *names);
+static char **class_names(ib_builder *b, size_t classes, size_t *count) {
+    char **names = calloc(classes, sizeof *names);
     b->failed |= names == NULL;
-    for (size_t i = 0; names != NULL && i < IB_REPORT_CLASSES; ++i)
+    for (size_t i = 0; names != NULL && i < classes; ++i)
         names[i] = ib_keep(b, ib_format("%zu", i));
-    *count = names == NULL ? 0 : IB_REPORT_CLASSES;
+    *count = names == NULL ? 0 : classes;
     return names;
 }
 
+/* The most classes that a run of the bucket has in its matrix. */
+static size_t most_classes(const ib_builder *b, ib_bucket bucket) {
+    size_t most = 0;
+    for (size_t i = 0; i < bucket.count; ++i) {
+        const ib_report_record *record = &b->records[b->input->run_of_cell[bucket.entries[i].cell]];
+        if (record->confusion != NULL && record->classes > most)
+            most = record->classes;
+    }
+    return most;
+}
+
 /* Adds up the matrices of the bucket's different runs; returns how many there are. */
-static size_t add_up(const ib_builder *b, ib_bucket bucket, double *matrix) {
+static size_t add_up(const ib_builder *b, ib_bucket bucket, size_t classes, double *matrix) {
     unsigned char *seen = calloc(b->input->run_count + 1, 1);
     size_t runs = 0;
     for (size_t i = 0; seen != NULL && i < bucket.count; ++i) {
         size_t run = b->input->run_of_cell[bucket.entries[i].cell];
         const ib_report_record *record = &b->records[run];
-        if (seen[run] || !ib_run_is_finished(b, run) || !record->has_confusion)
+        if (seen[run] || !ib_run_is_finished(b, run) || record->confusion == NULL)
             continue;
         seen[run] = 1;
         ++runs;
-        for (size_t k = 0; k < IB_REPORT_CLASSES * IB_REPORT_CLASSES; ++k)
-            matrix[k] += record->confusion[k];
+        for (size_t k = 0; k < record->classes * record->classes; ++k)
+            matrix[k / record->classes * classes + k % record->classes] += record->confusion[k];
     }
     free(seen);
     return runs;
@@ -38,19 +49,19 @@ static size_t add_up(const ib_builder *b, ib_bucket bucket, double *matrix) {
 static size_t confusion_panel(ib_builder *b, const ib_cross *cross, size_t p,
                               ib_report_figure *figure) {
     ib_bucket bucket = ib_cross_bucket(cross, p, SIZE_MAX, 0);
-    double sum[IB_REPORT_CLASSES * IB_REPORT_CLASSES] = {0};
-    size_t runs = add_up(b, bucket, sum);
-    if (runs == 0)
+    size_t classes = most_classes(b, bucket);
+    double *sum = calloc(classes * classes + 1, sizeof *sum);
+    b->failed |= sum == NULL;
+    size_t runs = sum == NULL ? 0 : add_up(b, bucket, classes, sum);
+    ib_figure_panel *panel =
+        runs == 0 ? NULL : ib_add_panel(b, figure, ib_tuple_text(b, &cross->panels, p, 1));
+    if (panel == NULL) {
+        free(sum);
         return 0;
-    ib_figure_panel *panel = ib_add_panel(b, figure, ib_tuple_text(b, &cross->panels, p, 1));
-    if (panel == NULL)
-        return 0;
-    panel->matrix = calloc(IB_REPORT_CLASSES * IB_REPORT_CLASSES, sizeof *panel->matrix);
-    b->failed |= panel->matrix == NULL;
-    panel->row_labels = class_names(b, &panel->row_count);
-    panel->column_labels = class_names(b, &panel->column_count);
-    if (!b->failed)
-        memcpy(panel->matrix, sum, sizeof sum);
+    }
+    panel->matrix = sum;
+    panel->row_labels = class_names(b, classes, &panel->row_count);
+    panel->column_labels = class_names(b, classes, &panel->column_count);
     return runs;
 }
 
@@ -66,8 +77,8 @@ static void images_panel(ib_builder *b, const ib_cross *cross, size_t p, ib_repo
     size_t run = b->input->run_of_cell[bucket.entries[i].cell], count = 0, total = 0;
     ib_figure_image *images = NULL;
     char *missing = NULL;
-    if (ib_report_misclassified(b->records[run].directory, SHOWN_IMAGES, &images, &count, &total,
-                                &missing, NULL) != IB_OK)
+    if (ib_report_misclassified(&b->records[run], SHOWN_IMAGES, &images, &count, &total, &missing,
+                                NULL) != IB_OK)
         b->failed = 1;
     if (missing != NULL) {
         ib_extend(b, &figure->missing, " ", missing);
@@ -82,7 +93,7 @@ static void images_panel(ib_builder *b, const ib_cross *cross, size_t p, ib_repo
     free(title);
     ib_figure_panel *panel = whole == NULL ? NULL : ib_add_panel(b, figure, whole);
     if (panel == NULL) {
-        free(images);
+        ib_figure_images_free(images, count);
         return;
     }
     panel->images = images;

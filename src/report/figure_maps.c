@@ -184,7 +184,7 @@ void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure) {
     ib_canvas_clear(canvas);
 }
 
-enum { SIDE = 28, TILE = 84, TILE_GAP = 20, CAPTION = 40 };
+enum { TILE = 84, TILE_GAP = 20, CAPTION = 40 };
 
 static size_t tiles_across(double room) {
     return (size_t)(room / (TILE + TILE_GAP - 1));
@@ -207,6 +207,26 @@ static double images_height(const ib_figure_panel *panel, double room) {
     return images_head(NULL, panel, room, 0) + rows * (TILE + CAPTION + 10);
 }
 
+/* The mean of a pixel's channels: figures have one ink. */
+static unsigned grey_at(const ib_figure_image *image, size_t row, size_t column) {
+    const unsigned char *pixel = image->pixels + (row * image->width + column) * image->channels;
+    unsigned sum = 0;
+    for (size_t c = 0; c < image->channels; ++c)
+        sum += pixel[c];
+    return sum / (unsigned)image->channels;
+}
+
+/* Where in its square an image lies that is no square itself: in the middle, its longer side full.
+ */
+static ib_rect tile_of(const ib_figure_image *image, double x, double y) {
+    double longer = (double)(image->height > image->width ? image->height : image->width);
+    double width = TILE * (double)image->width / longer;
+    double height = TILE * (double)image->height / longer;
+    x += (TILE - width) / 2;
+    y += (TILE - height) / 2;
+    return (ib_rect){x, y, x + width, y + height};
+}
+
 static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, double top) {
     FILE *out = canvas->out;
     size_t across = tiles_across(canvas->room);
@@ -216,9 +236,9 @@ static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, d
         double x = 10 + (double)(i % across) * (TILE + TILE_GAP);
         double y = top + (double)(i / across) * (TILE + CAPTION + 10);
         fputs("$i << EOD\n", out);
-        for (size_t r = 0; r < SIDE; ++r) {
-            for (size_t c = 0; c < SIDE; ++c)
-                fprintf(out, "%d ", image->pixels[r * SIDE + c]);
+        for (size_t r = 0; r < image->height; ++r) {
+            for (size_t c = 0; c < image->width; ++c)
+                fprintf(out, "%u ", grey_at(image, r, c));
             fputc('\n', out);
         }
         fputs("EOD\n", out);
@@ -230,9 +250,9 @@ static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, d
                          : 0;
         snprintf(text + length, sizeof text - (size_t)length, "no. %zu", image->index);
         ib_canvas_text(canvas, x + TILE / 2.0, y + TILE + 29, 'c', IB_SMALL_FONT, IB_MUTED, text);
-        ib_rect tile = {x, y, x + TILE, y + TILE};
-        ib_canvas_axes(canvas, tile, NULL, 0, NULL, 0);
-        fprintf(out, "set xrange [-0.5:%d.5]\nset yrange [%d.5:-0.5]\n", SIDE - 1, SIDE - 1);
+        ib_canvas_axes(canvas, tile_of(image, x, y), NULL, 0, NULL, 0);
+        fprintf(out, "set xrange [-0.5:%zu.5]\nset yrange [%zu.5:-0.5]\n", image->width - 1,
+                image->height - 1);
         fputs("plot $i matrix with image notitle\n", out);
         ib_canvas_clear(canvas);
     }

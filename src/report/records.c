@@ -107,16 +107,26 @@ static ib_status take_resources(const json_t *json, const ib_report_pricing *pri
     return status;
 }
 
-static void take_confusion(const json_t *json, ib_report_record *record) {
+static ib_status take_confusion(const json_t *json, ib_report_record *record, ib_error *err) {
     const json_t *rows = json_object_get(json, "confusion");
-    record->has_confusion = json_array_size(rows) == IB_REPORT_CLASSES;
-    for (size_t a = 0; record->has_confusion && a < IB_REPORT_CLASSES; ++a)
-        for (size_t p = 0; p < IB_REPORT_CLASSES; ++p) {
-            double n = number_of(json_array_get(json_array_get(rows, a), p));
-            record->confusion[a * IB_REPORT_CLASSES + p] = n;
-            if (!(n >= 0 && n <= 1e15))
-                record->has_confusion = 0;
-        }
+    size_t classes = ib_recorded_shape_of(json_object_get(json, "data")).classes;
+    record->classes = classes;
+    if (classes == 0 || json_array_size(rows) != classes)
+        return IB_OK;
+    double *confusion = calloc(classes * classes, sizeof *confusion);
+    if (confusion == NULL)
+        return ib_fail_memory(err);
+    int good = 1;
+    for (size_t k = 0; good && k < classes * classes; ++k) {
+        double n = number_of(json_array_get(json_array_get(rows, k / classes), k % classes));
+        confusion[k] = n;
+        good = n >= 0 && n <= 1e15;
+    }
+    if (good)
+        record->confusion = confusion;
+    else
+        free(confusion);
+    return IB_OK;
 }
 
 ib_status ib_report_record_read(const char *directory, const ib_report_pricing *pricing,
@@ -143,8 +153,9 @@ ib_status ib_report_record_read(const char *directory, const ib_report_pricing *
     if (record->backend != NULL && record->isa != NULL)
         record->machine = machine_of(environment, record);
     take_results(json, record);
-    take_confusion(json, record);
-    status = take_resources(json, pricing, record, err);
+    status = take_confusion(json, record, err);
+    if (status == IB_OK)
+        status = take_resources(json, pricing, record, err);
     json_decref(json);
     IB_TRY(status);
     if (record->run_id == NULL || record->machine == NULL || record->experiment_sha256 == NULL ||
@@ -162,6 +173,7 @@ void ib_report_record_free(ib_report_record *record) {
     free(record->experiment_sha256);
     free(record->model_sha256);
     free(record->by_epoch);
+    free(record->confusion);
     free(record->energy_reason);
     free(record->hardware);
     *record = (ib_report_record){0};
@@ -246,32 +258,45 @@ double ib_report_record_value(ib_report_record *record, const ib_metric_info *me
 /* ---- misclassified images -----------------------------------------------------------------------
  */
 
-enum { PIXELS = 28 * 28, ENCODED = (PIXELS + 2) / 3 * 4 };
+/* The image's bytes, fresh; NULL: no such image, or out of memory. */
+static unsigned char *decode(const char *text, size_t bytes) {
+    size_t encoded = (bytes + 2) / 3 * 4;
+    if (text == NULL || strlen(text) != encoded)
+        return NULL;
+    unsigned char *decoded = malloc(encoded);
+    if (decoded != NULL &&
+        EVP_DecodeBlock(decoded, (const unsigned char *)text, (int)encoded) >= (int)bytes)
+        return decoded;
+    free(decoded);
+    return NULL;
+}
 
 /* 0: not an image as records hold them. */
-static int take_image(const json_t *entry, ib_figure_image *image) {
-    unsigned char decoded[ENCODED];
-    const char *pixels = ib_json_text_at(entry, "pixels", NULL);
+static int take_image(const json_t *entry, size_t classes, const ib_recorded_shape *shape,
+                      ib_figure_image *image) {
     double index = number_of(json_object_get(entry, "index"));
     double actual = number_of(json_object_get(entry, "actual"));
     double predicted = number_of(json_object_get(entry, "predicted"));
-    if (pixels == NULL || strlen(pixels) != ENCODED || !(index >= 0 && index < 1e15) ||
-        !(actual >= 0 && actual < IB_REPORT_CLASSES) ||
-        !(predicted >= 0 && predicted < IB_REPORT_CLASSES) ||
-        EVP_DecodeBlock(decoded, (const unsigned char *)pixels, ENCODED) < PIXELS)
+    if (!(index >= 0 && index < 1e15) || !(actual >= 0 && actual < (double)classes) ||
+        !(predicted >= 0 && predicted < (double)classes))
         return 0;
     double q = number_of(json_object_get(entry, "probability"));
-    *image = (ib_figure_image){.actual = (unsigned)actual,
+    *image = (ib_figure_image){.height = shape->height,
+                               .width = shape->width,
+                               .channels = shape->channels,
+                               .actual = (unsigned)actual,
                                .predicted = (unsigned)predicted,
                                .probability = q >= 0 && q <= 1 ? q : NAN,
                                .index = (size_t)index};
-    memcpy(image->pixels, decoded, PIXELS);
-    return 1;
+    image->pixels = decode(ib_json_text_at(entry, "pixels", NULL),
+                           shape->height * shape->width * shape->channels);
+    return image->pixels != NULL;
 }
 
-ib_status ib_report_misclassified(const char *directory, size_t limit, ib_figure_image **images,
-                                  size_t *count, size_t *total, char **missing, ib_error *err) {
-    char *path = ib_path_join(directory, "misclassified.json");
+ib_status ib_report_misclassified(const ib_report_record *record, size_t limit,
+                                  ib_figure_image **images, size_t *count, size_t *total,
+                                  char **missing, ib_error *err) {
+    char *path = ib_path_join(record->directory, "misclassified.json");
     json_t *json = NULL;
     *images = NULL;
     *count = *total = 0;
@@ -283,16 +308,18 @@ ib_status ib_report_misclassified(const char *directory, size_t limit, ib_figure
         *missing = strdup(ib_error_text(&why));
     else if (json == NULL)
         *missing = ib_format("%s has no misclassified.json: it was written by an earlier version",
-                             directory);
+                             record->directory);
     ib_error_clear(&why);
     free(path);
     const json_t *shown = json_object_get(json, "shown");
+    ib_recorded_shape shape = ib_recorded_shape_of(json);
     size_t listed = json_array_size(shown);
     double images_in_all = number_of(json_object_get(json, "images"));
     if (json != NULL)
         *images = calloc(listed < limit ? listed + 1 : limit, sizeof **images);
     for (size_t i = 0; *images != NULL && i < listed && *count < limit; ++i)
-        *count += (size_t)take_image(json_array_get(shown, i), &(*images)[*count]);
+        *count += (size_t)take_image(json_array_get(shown, i), record->classes, &shape,
+                                     &(*images)[*count]);
     *total = images_in_all >= 0 && images_in_all < 1e15 ? (size_t)images_in_all : *count;
     int failed = json != NULL ? *images == NULL : *missing == NULL;
     json_decref(json);

@@ -9,7 +9,7 @@
 #include "report/cost.h"
 #include "report/report.h"
 
-enum { IB_REPORT_METRICS = 32, IB_REPORT_CLASSES = 10 };
+enum { IB_REPORT_METRICS = 32 };
 
 /* What runs cost by: the caller's. */
 typedef struct ib_report_pricing {
@@ -33,8 +33,8 @@ typedef struct ib_report_record {
     char *hardware;        /* CPU and GPUs, as prices match them; NULL: no results */
     int energy_estimated;  /* by pricing->watts */
     const ib_price *price; /* NULL: none */
-    int has_confusion;
-    double confusion[IB_REPORT_CLASSES * IB_REPORT_CLASSES]; /* [actual][predicted] */
+    size_t classes;        /* of its data; 0: what the record says of them cannot be */
+    double *confusion;     /* [actual][predicted], classes x classes; NULL: none */
 } ib_report_record;
 
 size_t ib_metric_index(const ib_metric_info *metric);
@@ -51,7 +51,8 @@ double ib_report_record_value(ib_report_record *record, const ib_metric_info *me
 
 /* The images that the run took for another class, the most confident first, at most limit. total:
  * how many there were. *missing is a text (fresh) when the record does not have them. */
-ib_status ib_report_misclassified(const char *directory, size_t limit, ib_figure_image **images,
-                                  size_t *count, size_t *total, char **missing, ib_error *err);
+ib_status ib_report_misclassified(const ib_report_record *record, size_t limit,
+                                  ib_figure_image **images, size_t *count, size_t *total,
+                                  char **missing, ib_error *err);
 
 #endif

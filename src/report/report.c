@@ -54,6 +54,12 @@ static void free_texts(char **texts, size_t count) {
     free(texts);
 }
 
+void ib_figure_images_free(ib_figure_image *images, size_t count) {
+    for (size_t i = 0; images != NULL && i < count; ++i)
+        free(images[i].pixels);
+    free(images);
+}
+
 static void free_panel(ib_figure_panel *panel) {
     for (size_t s = 0; s < panel->series_count; ++s) {
         for (size_t i = 0; i < panel->series[s].count; ++i)
@@ -66,7 +72,7 @@ static void free_panel(ib_figure_panel *panel) {
     free_texts(panel->row_labels, panel->row_count);
     free_texts(panel->column_labels, panel->column_count);
     free(panel->matrix);
-    free(panel->images);
+    ib_figure_images_free(panel->images, panel->image_count);
     free(panel->title);
     free(panel->y_label);
 }

@@ -53,7 +53,8 @@ typedef struct ib_figure_series {
 } ib_figure_series;
 /* An image that was taken for another class. */
 typedef struct ib_figure_image {
-    unsigned char pixels[28 * 28]; /* 0 is ground */
+    unsigned char *pixels; /* row by row, a pixel's channels together; 0 is ground */
+    size_t height, width, channels;
     unsigned actual, predicted;
     double probability; /* of the predicted class; NaN: not known (model svm) */
     size_t index;       /* in the test images */
@@ -131,6 +132,7 @@ size_t ib_report_next_remark(const ib_report_table *table, size_t column);
 
 int ib_report_is_drawn(const ib_report_figure *figure);
 
+void ib_figure_images_free(ib_figure_image *images, size_t count);
 /* Frees what the report owns; a zeroed report is allowed. */
 void ib_report_free(ib_report *report);
 

@@ -1,6 +1,7 @@
 /* The report as JSON: all that the page shows, as numbers. */
 #include <math.h>
 #include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -8,7 +9,7 @@
 #include "experiment/json_text.h"
 #include "report/write.h"
 
-enum { REPORT_FORMAT = 1, PIXELS = 28 * 28 };
+enum { REPORT_FORMAT = 1 };
 
 /* NaN is null. */
 static void write_number(ib_json *json, const char *key, double value) {
@@ -83,15 +84,22 @@ static void write_series(const ib_figure_series *series, ib_json *json) {
 }
 
 static void write_image(const ib_figure_image *image, ib_json *json) {
-    unsigned char encoded[(PIXELS + 2) / 3 * 4 + 1];
-    EVP_EncodeBlock(encoded, image->pixels, PIXELS);
+    size_t bytes = image->height * image->width * image->channels;
+    unsigned char *encoded = malloc((bytes + 2) / 3 * 4 + 1);
+    if (encoded != NULL)
+        EVP_EncodeBlock(encoded, image->pixels, (int)bytes);
     ib_json_open(json, NULL, '{');
     ib_json_uint(json, "index", image->index);
     ib_json_uint(json, "actual", image->actual);
     ib_json_uint(json, "predicted", image->predicted);
     write_number(json, "probability", image->probability);
-    ib_json_string(json, "pixels", (const char *)encoded);
+    ib_json_uint(json, "height", image->height);
+    ib_json_uint(json, "width", image->width);
+    ib_json_uint(json, "channels", image->channels);
+    ib_json_string(json, "pixels",
+                   (const char *)encoded); /* null where there is no memory for it */
     ib_json_close(json, '}');
+    free(encoded);
 }
 
 static void write_panel(const ib_figure_panel *panel, ib_json *json) {

@@ -16,7 +16,7 @@ struct probe {
 static void probe_item(void *context, size_t item, unsigned thread) {
     (void)thread;
     struct probe *p = context;
-    p->flops[item] = p->backend->ops->fma_probe(p->backend, p->iterations);
+    p->flops[item] = p->backend->host->fma_probe(p->backend->host, p->iterations);
 }
 
 double ib_bench_fma_peak(ib_backend *backend, unsigned threads) {
@@ -26,7 +26,7 @@ double ib_bench_fma_peak(ib_backend *backend, unsigned threads) {
         threads = sizeof probe.flops / sizeof probe.flops[0];
     for (int i = 0; i < PROBE_REPEATS; ++i) {
         double start = ib_seconds();
-        backend->ops->run_on_threads(backend, threads, probe_item, &probe);
+        backend->host->run(backend->host, threads, probe_item, &probe);
         double seconds = ib_seconds() - start, flops = 0;
         for (unsigned t = 0; t < threads; ++t)
             flops += probe.flops[t];
@@ -68,7 +68,7 @@ ib_status ib_bench_stream_rate(ib_backend *backend, size_t total_bytes, double s
     double until = ib_seconds() + seconds;
     for (int run = 0; status == IB_OK && (run < 3 || ib_seconds() < until); ++run) {
         double start = ib_seconds();
-        backend->ops->run_on_threads(backend, threads, stream_item, &s);
+        backend->host->run(backend->host, threads, stream_item, &s);
         double bytes = 3.0 * s.passes * (double)(s.floats * threads) * sizeof(float);
         double now = bytes / (ib_seconds() - start) / 1e9;
         if (now > *rate)

@@ -12,15 +12,6 @@
 
 enum { BENCH_IMAGES = 4096, WARM_UP = 20 };
 
-/* Images for timing are digits (NUMERICS.md): as much ground, and as sparse, as what is trained on,
- * because kernels that skip zeros and repetitions depend on it. */
-static void make_images(uint8_t *pixels, uint8_t *labels) {
-    for (uint32_t i = 0; i < BENCH_IMAGES; ++i) {
-        labels[i] = (uint8_t)ib_digits_label(0, i);
-        ib_digits_draw(0, i, pixels + (size_t)i * IB_IMAGE_PIXELS);
-    }
-}
-
 struct timing {
     double *milliseconds;
     size_t count, capacity;
@@ -37,43 +28,53 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Generated images and the batch cut from them. */
+/* Images for timing are digits (NUMERICS.md): as much ground, and as sparse, as what is trained on,
+ * because kernels that skip zeros and repetitions depend on it. The order goes over all of them. */
 struct source {
-    uint8_t *pixels, *labels, *chosen;
-    const uint8_t **images;
+    uint8_t *pixels;
+    uint16_t *labels;
+    uint32_t *order;
+    size_t order_count;
 };
 
 static void source_close(struct source *source) {
     free(source->pixels);
     free(source->labels);
-    free(source->chosen);
-    free((void *)source->images);
+    free(source->order);
 }
 
-static ib_status source_open(struct source *source, size_t batch, ib_error *err) {
-    source->pixels = malloc((size_t)BENCH_IMAGES * IB_IMAGE_PIXELS);
-    source->labels = malloc(BENCH_IMAGES);
-    source->chosen = malloc(batch);
-    source->images = malloc(batch * sizeof *source->images);
-    if (!source->pixels || !source->labels || !source->chosen || !source->images)
+static ib_status source_open(struct source *source, ib_model *model, size_t batch, ib_error *err) {
+    size_t steps = (BENCH_IMAGES + batch - 1) / batch;
+    source->order_count = steps * batch;
+    source->pixels = malloc((size_t)BENCH_IMAGES * IB_DIGITS_PIXELS);
+    source->labels = malloc(BENCH_IMAGES * sizeof *source->labels);
+    source->order = malloc(source->order_count * sizeof *source->order);
+    if (source->pixels == NULL || source->labels == NULL || source->order == NULL)
         return ib_fail_memory(err);
-    make_images(source->pixels, source->labels);
-    return IB_OK;
+    for (uint32_t i = 0; i < BENCH_IMAGES; ++i) {
+        source->labels[i] = (uint16_t)ib_digits_label(0, i);
+        ib_digits_draw(0, i, source->pixels + (size_t)i * IB_DIGITS_PIXELS);
+    }
+    for (size_t i = 0; i < source->order_count; ++i)
+        source->order[i] = (uint32_t)(i * 7919 % BENCH_IMAGES);
+    IB_TRY(ib_model_attach_images(model, source->pixels, source->labels, BENCH_IMAGES, err));
+    return ib_model_order(model, source->order, source->order_count, err);
 }
 
-static ib_status one_step(ib_model *model, const ib_config *config, struct source *source,
+static ib_status one_step(ib_model *model, const ib_config *config, const struct source *source,
                           uint64_t step, double *milliseconds, ib_error *err) {
-    size_t batch = (size_t)config->experiment.batch_size;
-    for (size_t i = 0; i < batch; ++i) {
-        size_t at = (step * batch + i) * 7919 % BENCH_IMAGES;
-        source->images[i] = source->pixels + at * IB_IMAGE_PIXELS;
-        source->chosen[i] = source->labels[at];
-    }
+    size_t batch = (size_t)config->experiment.batch_size, done;
+    size_t at = step * batch % source->order_count;
+    ib_model_steps steps = {.at = at,
+                            .end = at + batch,
+                            .batch = batch,
+                            .count = 1,
+                            .seed = config->experiment.seed,
+                            .step = step,
+                            .learning_rate = config->experiment.lr};
     float loss;
     double start = ib_seconds();
-    ib_status status =
-        ib_model_train_step(model, source->images, source->chosen, batch, config->experiment.seed,
-                            step, config->experiment.lr, &loss, err);
+    ib_status status = ib_model_train(model, &steps, &loss, &done, err);
     *milliseconds = 1e3 * (ib_seconds() - start);
     return status;
 }
@@ -140,7 +141,7 @@ static ib_status bench_model(const ib_config *config, ib_backend *backend, ib_mo
     double before = 0, after = 0;
     unsigned threads = backend->info.threads;
     IB_TRY(ib_model_initialize(model, config->experiment.seed, err));
-    IB_TRY(source_open(source, (size_t)config->experiment.batch_size, err));
+    IB_TRY(source_open(source, model, (size_t)config->experiment.batch_size, err));
     before = ib_bench_fma_peak(backend, threads);
     IB_TRY(time_steps(model, config, source, seconds, timing, err));
     timing->peak_rss_bytes = ib_peak_rss_bytes();
@@ -156,7 +157,7 @@ static ib_status profile_model(const ib_config *config, ib_backend *backend, ib_
     unsigned threads = backend->info.threads;
     double ignored;
     IB_TRY(ib_model_initialize(model, config->experiment.seed, err));
-    IB_TRY(source_open(source, (size_t)config->experiment.batch_size, err));
+    IB_TRY(source_open(source, model, (size_t)config->experiment.batch_size, err));
     limits.fma_gflops = ib_bench_fma_peak(backend, threads);
     IB_TRY(ib_bench_stream_rate(backend, (size_t)512 << 20, 0.5, &limits.memory_gb_s, err));
     IB_TRY(ib_bench_stream_rate(backend, (size_t)1 << 20, 0.2, &limits.cache_gb_s, err));
@@ -183,7 +184,7 @@ static ib_status profile_model(const ib_config *config, ib_backend *backend, ib_
 static ib_status open_model(const ib_config *config, ib_backend *backend, ib_model **model,
                             ib_error *err) {
     const ib_dataset_info *digits = ib_dataset_find("digits");
-    IB_TRY(ib_model_open(backend, &config->experiment, digits->mean, digits->standard_deviation,
+    IB_TRY(ib_model_open(backend, &config->experiment, digits,
                          (size_t)config->experiment.batch_size, 1, model, err));
     return ib_check_model_memory(*model, err);
 }

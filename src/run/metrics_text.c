@@ -1,27 +1,24 @@
 #include "run/metrics_text.h"
 
-#include "train/metrics.h"
-
 static void print_mean(const char *name, const ib_mean_metrics *mean, FILE *out) {
     fprintf(out, "%-8s          %9.2f  %8.2f  %6.2f\n", name, 100 * mean->precision,
             100 * mean->recall, 100 * mean->f1);
 }
 
-void ib_metrics_print(const ib_evaluation *evaluation, FILE *out) {
-    ib_metrics metrics;
-    ib_metrics_compute(&evaluation->confusion[0][0], &metrics);
+void ib_metrics_print(const ib_metrics *metrics, const ib_evaluation *evaluation, FILE *out) {
+    size_t classes = evaluation->classes;
     fputs("class     images  precision  accuracy      F1   given as:", out);
-    for (int label = 0; label < IB_CLASSES; ++label)
-        fprintf(out, " %5d", label);
+    for (size_t label = 0; label < classes; ++label)
+        fprintf(out, " %5zu", label);
     fputc('\n', out);
-    for (int label = 0; label < IB_CLASSES; ++label) {
-        const ib_class_metrics *c = &metrics.classes[label];
-        fprintf(out, "%-8d  %6llu  %9.2f  %8.2f  %6.2f            ", label,
+    for (size_t label = 0; label < classes; ++label) {
+        const ib_class_metrics *c = &metrics->classes[label];
+        fprintf(out, "%-8zu  %6llu  %9.2f  %8.2f  %6.2f            ", label,
                 (unsigned long long)c->images, 100 * c->precision, 100 * c->recall, 100 * c->f1);
-        for (int given = 0; given < IB_CLASSES; ++given)
-            fprintf(out, " %5u", evaluation->confusion[label][given]);
+        for (size_t given = 0; given < classes; ++given)
+            fprintf(out, " %5u", evaluation->confusion[label * classes + given]);
         fputc('\n', out);
     }
-    print_mean("macro", &metrics.macro, out);
-    print_mean("weighted", &metrics.weighted, out);
+    print_mean("macro", &metrics->macro, out);
+    print_mean("weighted", &metrics->weighted, out);
 }

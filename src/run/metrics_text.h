@@ -4,10 +4,11 @@
 
 #include <stdio.h>
 
-#include "train/trainer.h"
+#include "train/evaluation.h"
+#include "train/metrics.h"
 
 /* Per class and mean precision, recall (the accuracy within the class) and F1, then the confusion
  * matrix. */
-void ib_metrics_print(const ib_evaluation *evaluation, FILE *out);
+void ib_metrics_print(const ib_metrics *metrics, const ib_evaluation *evaluation, FILE *out);
 
 #endif

@@ -37,15 +37,14 @@ static int fits(const ib_model *model, const ib_safetensors *file) {
 
 /* Each kind is tried: planning one costs address space, no memory. */
 static ib_status find_kind(const ib_safetensors *file, ib_backend *backend,
-                           ib_experiment *experiment, double mean, double standard_deviation,
+                           ib_experiment *experiment, const ib_dataset_info *data,
                            size_t max_batch, ib_model **model, ib_error *err) {
     const ib_model_info *row;
     for (size_t kind = 0; (row = ib_model_at(kind)) != NULL; ++kind) {
         if (!row->is_network)
             continue;
         experiment->model = (int)kind;
-        IB_TRY(
-            ib_model_open(backend, experiment, mean, standard_deviation, max_batch, 0, model, err));
+        IB_TRY(ib_model_open(backend, experiment, data, max_batch, 0, model, err));
         if (fits(*model, file))
             return IB_OK;
         ib_model_close(*model);
@@ -55,13 +54,12 @@ static ib_status find_kind(const ib_safetensors *file, ib_backend *backend,
 }
 
 ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_experiment *experiment,
-                             double mean, double standard_deviation, size_t max_batch,
-                             ib_model **model, ib_error *err) {
+                             const ib_dataset_info *data, size_t max_batch, ib_model **model,
+                             ib_error *err) {
     *model = NULL;
     ib_safetensors file;
     IB_TRY(ib_safetensors_open(path, &file, err));
-    ib_status status =
-        find_kind(&file, backend, experiment, mean, standard_deviation, max_batch, model, err);
+    ib_status status = find_kind(&file, backend, experiment, data, max_batch, model, err);
     if (status == IB_OK && *model == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY,
                          "%s is no model of this version: its %zu tensors (%s, ...) fit none; "

@@ -11,10 +11,10 @@
 ib_status ib_model_file_path(const char *given, char **path, ib_error *err);
 
 /* Opens the model whose tensors the file has, for evaluation, and reads its weights.
- * config->experiment.model is set to the kind found; experiment and backend outlive the model. A
- * file that fits no kind is IB_ERROR_VERIFY. The caller closes *model. */
+ * experiment->model is set to the kind found; experiment and backend outlive the model. A file that
+ * fits no kind is IB_ERROR_VERIFY. The caller closes *model. */
 ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_experiment *experiment,
-                             double mean, double standard_deviation, size_t max_batch,
-                             ib_model **model, ib_error *err);
+                             const ib_dataset_info *data, size_t max_batch, ib_model **model,
+                             ib_error *err);
 
 #endif

@@ -43,8 +43,8 @@ static ib_status open_parts(ib_predictor *predictor, const char *path,
         return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->experiment.dataset);
     ib_backend_options machine = {config->machine.backend, config->machine.isa, options->threads};
     IB_TRY(ib_backend_open(&machine, &predictor->backend, err));
-    return ib_open_model_file(path, predictor->backend, &config->experiment, info->mean,
-                              info->standard_deviation, PREDICTOR_BATCH, &predictor->model, err);
+    return ib_open_model_file(path, predictor->backend, &config->experiment, info,
+                              PREDICTOR_BATCH, &predictor->model, err);
 }
 
 ib_status ib_predictor_open(const char *model_path, const ib_predictor_options *options,
@@ -66,19 +66,20 @@ ib_status ib_predictor_open(const char *model_path, const ib_predictor_options *
     return status;
 }
 
+size_t ib_predictor_image_bytes(const ib_predictor *predictor) {
+    return ib_model_image_bytes(predictor->model);
+}
+
+size_t ib_predictor_class_count(const ib_predictor *predictor) {
+    return ib_model_class_count(predictor->model);
+}
+
 ib_status ib_predictor_predict(ib_predictor *predictor, const uint8_t *images, size_t count,
-                               uint8_t *classes, float *logits) {
-    const uint8_t *batch[PREDICTOR_BATCH];
+                               uint16_t *classes, float *logits) {
+    ib_scores scores = {.classes = classes, .logits = logits};
     ib_error_clear(&predictor->err);
-    for (size_t first = 0; first < count; first += PREDICTOR_BATCH) {
-        size_t size = count - first < PREDICTOR_BATCH ? count - first : PREDICTOR_BATCH;
-        for (size_t i = 0; i < size; ++i)
-            batch[i] = images + (first + i) * IB_PREDICTOR_PIXELS;
-        IB_TRY(ib_model_predict(predictor->model, batch, NULL, size,
-                                logits == NULL ? NULL : logits + first * IB_PREDICTOR_CLASSES, NULL,
-                                classes == NULL ? NULL : classes + first, &predictor->err));
-    }
-    return IB_OK;
+    IB_TRY(ib_model_attach_images(predictor->model, images, NULL, count, &predictor->err));
+    return ib_model_evaluate(predictor->model, count, NULL, NULL, &scores, &predictor->err);
 }
 
 const char *ib_predictor_error(const ib_predictor *predictor) {

@@ -69,11 +69,29 @@ static int asks_for_costs(const ib_study *study) {
     return 0;
 }
 
+static int has_same_network(const ib_config *a, const ib_config *b) {
+    return a->experiment.model == b->experiment.model &&
+           strcmp(a->experiment.dataset, b->experiment.dataset) == 0;
+}
+
+/* Leaves them as they are where there is no network. */
+static ib_status count_network(ib_backend *backend, const ib_config *config, double *parameters,
+                               double *flops, ib_error *err) {
+    const ib_dataset_info *data = ib_dataset_find(config->experiment.dataset);
+    ib_model *model = NULL;
+    if (data == NULL || !ib_model_is_network((ib_model_kind)config->experiment.model))
+        return IB_OK;
+    IB_TRY(ib_model_open(backend, &config->experiment, data, 1, 0, &model, err));
+    *parameters = (double)ib_model_parameter_count(model);
+    *flops = 0;
+    for (size_t i = 0; i < ib_model_row_count(model); ++i)
+        *flops += (double)ib_model_row(model, i).counted;
+    ib_model_close(model);
+    return IB_OK;
+}
+
 static ib_status find_costs(ib_report_material *material, ib_error *err) {
-    enum { KINDS = IB_MODEL_SVM + 1 };
     const ib_study *study = &material->study;
-    double parameters[KINDS], flops[KINDS];
-    int known[KINDS] = {0};
     ib_backend *backend = NULL;
     ib_status status = IB_OK;
     material->parameters = calloc(study->cell_count, sizeof *material->parameters);
@@ -84,23 +102,14 @@ static ib_status find_costs(ib_report_material *material, ib_error *err) {
     IB_TRY(ib_backend_open(&options, &backend, err));
     for (size_t c = 0; status == IB_OK && c < study->cell_count; ++c) {
         const ib_config *config = &study->cells[c].arguments.config;
-        int kind = config->experiment.model;
-        if (!known[kind]) {
-            ib_model *model = NULL;
-            known[kind] = 1;
-            parameters[kind] = flops[kind] = NAN;
-            if (ib_model_is_network((ib_model_kind)kind))
-                status = ib_model_open(backend, &config->experiment, 0.0, 1.0, 1, 0, &model, err);
-            if (model != NULL) {
-                parameters[kind] = (double)ib_model_parameter_count(model);
-                flops[kind] = 0;
-                for (size_t i = 0; i < ib_model_row_count(model); ++i)
-                    flops[kind] += (double)ib_model_row(model, i).counted;
-            }
-            ib_model_close(model);
-        }
-        material->parameters[c] = parameters[kind];
-        material->flops[c] = flops[kind];
+        size_t like = 0; /* the first cell with this network */
+        while (!has_same_network(config, &study->cells[like].arguments.config))
+            ++like;
+        material->parameters[c] = like < c ? material->parameters[like] : NAN;
+        material->flops[c] = like < c ? material->flops[like] : NAN;
+        if (like == c)
+            status =
+                count_network(backend, config, &material->parameters[c], &material->flops[c], err);
     }
     ib_backend_close(backend);
     return status;

@@ -50,6 +50,7 @@ static ib_status train(const ib_config *config, const ib_run_context *context, i
     ib_status status =
         ib_train(session->model, &config->experiment, (size_t)config->machine.test_batch_size,
                  &session->dataset, &session->split, NULL, &observer, result, err);
+    ib_train_result_free(result);
     free(result);
     if (rerun->bits != NULL && (status == IB_OK || status == IB_INTERRUPTED))
         return IB_OK;

@@ -127,9 +127,12 @@ ib_status ib_run_describe(const ib_config *config, const ib_run_context *context
     ib_backend *backend = NULL;
     ib_model *model = NULL;
     struct floor floor = {0};
+    const ib_dataset_info *data = ib_dataset_find(config->experiment.dataset);
+    if (data == NULL)
+        return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->experiment.dataset);
     IB_TRY(ib_bench_open_backend(&config->machine, &backend, err));
     /* Planning a model costs address space, no memory. */
-    ib_status status = ib_model_open(backend, &config->experiment, 0.0, 1.0,
+    ib_status status = ib_model_open(backend, &config->experiment, data,
                                      (size_t)config->experiment.batch_size, 1, &model, err);
     if (status == IB_OK && config->output.measure)
         status = measure(config, backend, model, &floor, err);

@@ -93,7 +93,8 @@ static ib_status write_onnx(const char *model, const char *path, ib_arguments *a
     if (info == NULL)
         return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->experiment.dataset);
     const ib_normalization *choice = ib_normalization_at((size_t)config->experiment.normalize);
-    ib_onnx_notes notes = {.normalize = choice->name};
+    ib_onnx_notes notes = {
+        .normalize = choice->name, .image = info->image, .classes = info->classes};
     ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
     ib_onnx_written written;

@@ -74,7 +74,7 @@ static ib_status prepare(svm_run *run, ib_error *err) {
         return ib_fail_memory(err);
     for (size_t i = 0; i < count; ++i)
         run->labels[i] = (uint8_t)ib_dataset_label(&session->dataset, session->split.train[i]);
-    run->set = (ib_svm_set){count, IB_IMAGE_PIXELS, run->images, run->labels};
+    run->set = (ib_svm_set){count, session->dataset.image_bytes, run->images, run->labels};
     run->options = options_of(run->config, session->dataset.info);
     return ib_svm_check(&run->options, &run->set, err);
 }
@@ -85,25 +85,19 @@ static ib_status prepare(svm_run *run, ib_error *err) {
 static ib_status evaluate(const ib_session *session, const ib_svm_model *model,
                           const uint32_t *indices, size_t count, ib_evaluation *evaluation,
                           ib_error *err) {
-    *evaluation = (ib_evaluation){.count = count};
+    IB_TRY(ib_evaluation_begin(evaluation, session->dataset.info->classes, err));
     const uint8_t **images = pixels_of(&session->dataset, indices, count);
     uint8_t *classes = calloc(count, 1);
     double start = ib_seconds();
     ib_status status = images == NULL || classes == NULL
                            ? ib_fail_memory(err)
-                           : ib_svm_predict(session->backend, model, images, count, classes, err);
+                           : ib_svm_predict(session->backend->host, model, images, count, classes, err);
     evaluation->seconds = ib_seconds() - start;
-    for (size_t i = 0; status == IB_OK && i < count; ++i) {
-        ib_mistake mistake = {.index = indices[i],
-                              .actual = (uint8_t)ib_dataset_label(&session->dataset, indices[i]),
-                              .predicted = classes[i]};
-        ++evaluation->confusion[mistake.actual][mistake.predicted];
-        if (mistake.actual == mistake.predicted)
-            ++evaluation->correct;
-        else
-            ib_mistakes_add(&evaluation->mistakes, mistake);
-    }
-    evaluation->accuracy = (double)evaluation->correct / (double)count;
+    for (size_t i = 0; status == IB_OK && i < count; ++i)
+        ib_evaluation_count(evaluation, (ib_mistake){.index = indices[i],
+                                                     .actual = (uint16_t)ib_dataset_label(
+                                                         &session->dataset, indices[i]),
+                                                     .predicted = classes[i]});
     free(images);
     free(classes);
     return status;
@@ -132,19 +126,23 @@ ib_status ib_svm_test_file(const char *path, ib_svm_file_kind kind, const ib_con
                            const ib_session *session, ib_evaluation *test, size_t *vectors,
                            ib_error *err) {
     const ib_dataset_info *info = session->dataset.info;
+    size_t width = session->dataset.image_bytes;
     ib_svm_model model;
     double mean, deviation;
     ib_normalization_choose(ib_normalization_at((size_t)config->experiment.normalize), info->mean,
                             info->standard_deviation, &mean, &deviation);
     if (kind == IB_SVM_LIBSVM)
-        IB_TRY(ib_svm_read_libsvm(path, mean, deviation, IB_IMAGE_PIXELS, &model, err));
+        IB_TRY(ib_svm_read_libsvm(path, mean, deviation, width, &model, err));
     else
         IB_TRY(ib_svm_load(path, &model, err));
     *vectors = model.count;
     ib_status status = IB_OK;
-    if (model.width != IB_IMAGE_PIXELS)
-        status = ib_fail(err, IB_ERROR_VERIFY, "%s: its images have %zu pixels, not %d", path,
-                         model.width, IB_IMAGE_PIXELS);
+    if (model.width != width)
+        status = ib_fail(err, IB_ERROR_VERIFY, "%s: its images have %zu pixels, not %zu", path,
+                         model.width, width);
+    else if (model.labels[model.class_count - 1] >= info->classes)
+        status = ib_fail(err, IB_ERROR_VERIFY, "%s: it knows a class %d, but %s has %u", path,
+                         model.labels[model.class_count - 1], info->name, info->classes);
     if (status == IB_OK)
         status =
             evaluate(session, &model, session->split.test, session->split.test_count, test, err);
@@ -201,7 +199,7 @@ static ib_status fit_and_test(svm_run *run, ib_error *err) {
     ib_svm_observer observer = {run, should_stop, show_progress};
     double start = ib_seconds();
     IB_TRY(
-        ib_svm_train(run->session.backend, &run->options, &run->set, &observer, &run->model, err));
+        ib_svm_train(run->session.backend->host, &run->options, &run->set, &observer, &run->model, err));
     run->fit_seconds = ib_seconds() - start;
     const ib_split *split = &run->session.split;
     IB_TRY(evaluate(&run->session, &run->model, split->test, split->test_count, &run->test, err));
@@ -270,7 +268,7 @@ static void print_summary(const svm_run *run, const ib_run_results *results) {
     const ib_svm_results *svm = results->svm;
     fprintf(out, "\nTest set: Accuracy: %zu/%zu (%.0f%%)\n\n", run->test.correct, run->test.count,
             100 * run->test.accuracy);
-    ib_metrics_print(&run->test, out);
+    ib_metrics_print(results->metrics, &run->test, out);
     fprintf(out, "\nExperiment         %s\n", run->experiment);
     fprintf(out, "Test accuracy      %.2f %% (%zu of %zu)\n", 100 * results->test_accuracy,
             run->test.correct, run->test.count);
@@ -302,7 +300,7 @@ static ib_status save_beside(const svm_run *run, ib_error *err) {
 static ib_status train_and_save(svm_run *run, ib_error *err) {
     ib_metrics metrics = {0};
     ib_svm_results svm = {0};
-    double objectives[IB_SVM_PAIRS];
+    double *objectives = NULL;
     ib_run_results results = {.metrics = &metrics};
     ib_status status = fit_and_test(run, err);
     if (status == IB_OK)
@@ -311,8 +309,13 @@ static ib_status train_and_save(svm_run *run, ib_error *err) {
         status = save_mistakes(run, err);
     if (status == IB_OK)
         status = record_metrics(run, err);
+    if (status == IB_OK)
+        status = ib_metrics_compute(run->test.confusion, run->test.classes, &metrics, err);
     if (status == IB_OK) {
-        ib_metrics_compute(&run->test.confusion[0][0], &metrics);
+        objectives = calloc(ib_svm_pair_count(run->model.class_count), sizeof *objectives);
+        status = objectives == NULL ? ib_fail_memory(err) : IB_OK;
+    }
+    if (status == IB_OK) {
         fill_results(run, &results, &svm, objectives);
         status = ib_record_finish(run->record, IB_OK, NULL, &results, &run->test, err);
     } else { /* the first error is the one to tell */
@@ -329,6 +332,8 @@ static ib_status train_and_save(svm_run *run, ib_error *err) {
         ib_json_close(&json, '}');
         fputc('\n', run->context->out);
     }
+    ib_metrics_free(&metrics);
+    free(objectives);
     return status;
 }
 
@@ -357,6 +362,8 @@ ib_status ib_run_train_svm(const ib_config *config, const ib_run_context *contex
     ib_status status = run_all(&run, target->experiment_sha256, err);
     ib_tracking_end(config, run.tracker);
     ib_svm_model_close(&run.model);
+    ib_evaluation_free(&run.test);
+    ib_evaluation_free(&run.validation);
     free(run.images);
     free(run.labels);
     if (run.record != target->record)

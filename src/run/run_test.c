@@ -13,22 +13,21 @@
 #include "track/metrics_json.h"
 #include "train/trainer.h"
 
-static void print_text(const ib_evaluation *test, int has_loss, const char *sha256, FILE *out) {
+static void print_text(const ib_evaluation *test, const ib_metrics *metrics, int has_loss,
+                       const char *sha256, FILE *out) {
     fputs("\nTest set: ", out);
     if (has_loss)
         fprintf(out, "Average loss: %.4f, ", test->loss);
     fprintf(out, "Accuracy: %zu/%zu (%.0f%%)\n\n", test->correct, test->count,
             100.0 * test->accuracy);
-    ib_metrics_print(test, out);
+    ib_metrics_print(metrics, test, out);
     fprintf(out, "\nmodel_sha256  %s\n", sha256);
 }
 
 /* vectors: of a support vector machine, which has no loss; 0 for a network. */
 static void print_json(const ib_config *config, const ib_session *session,
-                       const ib_evaluation *test, size_t vectors, const char *path,
-                       const char *sha256, FILE *out) {
-    ib_metrics metrics;
-    ib_metrics_compute(&test->confusion[0][0], &metrics);
+                       const ib_evaluation *test, const ib_metrics *metrics, size_t vectors,
+                       const char *path, const char *sha256, FILE *out) {
     const ib_backend_info *backend = &session->backend->info;
     ib_json json = {.out = out};
     ib_json_open(&json, NULL, '{');
@@ -51,12 +50,12 @@ static void print_json(const ib_config *config, const ib_session *session,
     ib_json_bool(&json, "exact", config->machine.exact);
     if (vectors > 0)
         ib_json_uint(&json, "support_vectors", vectors);
-    ib_metrics_write(&metrics, "metrics", &json);
+    ib_metrics_write(metrics, "metrics", &json);
     ib_json_open(&json, "confusion", '[');
-    for (int label = 0; label < IB_CLASSES; ++label) {
+    for (size_t label = 0; label < test->classes; ++label) {
         ib_json_open(&json, NULL, '[');
-        for (int predicted = 0; predicted < IB_CLASSES; ++predicted)
-            ib_json_uint(&json, NULL, test->confusion[label][predicted]);
+        for (size_t predicted = 0; predicted < test->classes; ++predicted)
+            ib_json_uint(&json, NULL, test->confusion[label * test->classes + predicted]);
         ib_json_close(&json, ']');
     }
     ib_json_close(&json, ']');
@@ -68,17 +67,15 @@ static ib_status evaluate_network(const char *path, ib_arguments *arguments, ib_
                                   ib_evaluation *test, ib_error *err) {
     ib_config *config = &arguments->config;
     if (ib_arguments_source(arguments, "model") == IB_FROM_DEFAULT) {
-        const ib_dataset_info *info = session->dataset.info;
-        IB_TRY(ib_open_model_file(path, session->backend, &config->experiment, info->mean,
-                                  info->standard_deviation, ib_session_test_batch(config, session),
+        IB_TRY(ib_open_model_file(path, session->backend, &config->experiment,
+                                  session->dataset.info, ib_session_test_batch(config, session),
                                   &session->model, err));
     } else {
         IB_TRY(ib_session_open_model(config, 0, session, err));
         IB_TRY(ib_model_load(session->model, path, err));
     }
     return ib_evaluate(session->model, &session->dataset, session->split.test,
-                       session->split.test_count, ib_session_test_batch(config, session), test,
-                       err);
+                       session->split.test_count, test, err);
 }
 
 /* --model decides, or what is in the file. */
@@ -95,23 +92,26 @@ static ib_status kind_of(const char *path, const ib_arguments *arguments, ib_svm
 }
 
 static ib_status evaluate(const char *path, const char *sha256, ib_arguments *arguments,
-                          ib_session *session, const ib_run_context *context, ib_error *err) {
+                          ib_session *session, const ib_run_context *context, ib_evaluation *test,
+                          ib_error *err) {
     ib_config *config = &arguments->config;
-    ib_evaluation test = {0};
     ib_svm_file_kind kind;
     size_t vectors = 0;
     IB_TRY(kind_of(path, arguments, &kind, err));
     IB_TRY(ib_session_open(config, session, err));
     if (kind != IB_NO_SVM) {
         config->experiment.model = IB_MODEL_SVM;
-        IB_TRY(ib_svm_test_file(path, kind, config, session, &test, &vectors, err));
+        IB_TRY(ib_svm_test_file(path, kind, config, session, test, &vectors, err));
     } else {
-        IB_TRY(evaluate_network(path, arguments, session, &test, err));
+        IB_TRY(evaluate_network(path, arguments, session, test, err));
     }
+    ib_metrics metrics;
+    IB_TRY(ib_metrics_compute(test->confusion, test->classes, &metrics, err));
     if (config->output.json)
-        print_json(config, session, &test, vectors, path, sha256, context->out);
+        print_json(config, session, test, &metrics, vectors, path, sha256, context->out);
     else
-        print_text(&test, kind == IB_NO_SVM, sha256, context->out);
+        print_text(test, &metrics, kind == IB_NO_SVM, sha256, context->out);
+    ib_metrics_free(&metrics);
     return IB_OK;
 }
 
@@ -121,7 +121,9 @@ static ib_status test_file(const char *path, ib_arguments *arguments, const ib_r
     IB_TRY(ib_sha256_file(path, sha256, err));
     IB_TRY(ib_adopt_beside(path, sha256, arguments, context->log, NULL, err));
     ib_session session = {0};
-    ib_status status = evaluate(path, sha256, arguments, &session, context, err);
+    ib_evaluation test = {0};
+    ib_status status = evaluate(path, sha256, arguments, &session, context, &test, err);
+    ib_evaluation_free(&test);
     ib_session_close(&session);
     return status;
 }

@@ -84,6 +84,18 @@ static ib_status on_position(void *context, const ib_train_position *position, i
     return write_checkpoint(run, position, err);
 }
 
+/* A trace needs the model after every step, a checkpoint at its own; losses are logged as they come.
+ */
+static size_t on_steps_until(void *context, const ib_train_position *position) {
+    const train_run *run = context;
+    size_t every = (size_t)run->config->record.checkpoint_every;
+    size_t log = (size_t)run->config->record.log_interval;
+    size_t until = run->trace != NULL ? 1 : log - position->step_in_epoch % log;
+    if (every > 0 && every - position->steps % every < until)
+        until = every - position->steps % every;
+    return until;
+}
+
 /* What the run ends with when a signal stopped it, after its checkpoint. */
 static ib_status stopped(const train_run *run, const ib_train_position *position, ib_error *err) {
     int terminated = *run->context->signal_number == SIGTERM;
@@ -141,8 +153,8 @@ static ib_status record_epoch(train_run *run, const ib_epoch_event *event, ib_er
         {"epoch_train_loss", event->train_loss},
         {"learning_rate", event->learning_rate},
         {"train_seconds", event->train_seconds},
-        {"test_loss", event->test.loss},
-        {"test_accuracy", event->test.accuracy},
+        {"test_loss", event->test->loss},
+        {"test_accuracy", event->test->accuracy},
         {"validation_loss", event->validation == NULL ? 0 : event->validation->loss},
         {"validation_accuracy", event->validation == NULL ? 0 : event->validation->accuracy},
     };
@@ -159,7 +171,7 @@ static ib_status on_epoch(void *context, const ib_epoch_event *event, ib_error *
     if (!run->config->output.json) {
         if (event->validation != NULL)
             print_evaluation(run->context->out, "Validation", event->validation);
-        print_evaluation(run->context->out, "Test", &event->test);
+        print_evaluation(run->context->out, "Test", event->test);
         fflush(run->context->out);
     }
     return run->record == NULL ? IB_OK : record_epoch(run, event, err);
@@ -248,7 +260,7 @@ static void fill_results(const train_run *run, const ib_train_result *trained,
 static void print_summary(const train_run *run, const ib_train_result *trained,
                           const ib_run_results *results) {
     FILE *out = run->context->out;
-    ib_metrics_print(&trained->test, out);
+    ib_metrics_print(results->metrics, &trained->test, out);
     fprintf(out, "\nExperiment         %s, seed %llu, %zu epoch%s\n", run->experiment,
             (unsigned long long)run->config->experiment.seed, run->plan.epochs,
             run->plan.epochs == 1 ? "" : "s");
@@ -291,7 +303,13 @@ static ib_status save_beside(const train_run *run, ib_error *err) {
 }
 
 static ib_status train_and_save(train_run *run, ib_error *err) {
-    ib_train_observer observer = {run, on_begin, on_step, on_epoch, on_position, on_stop};
+    ib_train_observer observer = {.context = run,
+                                  .begin = on_begin,
+                                  .step = on_step,
+                                  .epoch = on_epoch,
+                                  .steps_until = on_steps_until,
+                                  .position = on_position,
+                                  .stop = on_stop};
     ib_train_result *trained = calloc(1, sizeof *trained);
     if (trained == NULL)
         return ib_fail_memory(err);
@@ -308,10 +326,10 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
     ib_dataset_release_pixels(&run->session.dataset); /* saving copies tensors: do not add up */
     if (status == IB_OK)
         status = save(run, trained, &results, err);
-    if (status == IB_OK) {
-        ib_metrics_compute(&trained->test.confusion[0][0], &metrics);
+    if (status == IB_OK)
+        status = ib_metrics_compute(trained->test.confusion, trained->test.classes, &metrics, err);
+    if (status == IB_OK)
         fill_results(run, trained, &results);
-    }
     if (status == IB_OK && run->record != NULL)
         status = finish_record(run, &results, trained, err);
     else if (run->record != NULL) /* the first error is the one to tell */
@@ -327,6 +345,8 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
         ib_json_close(&json, '}');
         fputc('\n', run->context->out);
     }
+    ib_metrics_free(&metrics);
+    ib_train_result_free(trained);
     free(trained);
     return status;
 }

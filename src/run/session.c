@@ -60,8 +60,8 @@ ib_status ib_session_open_model(const ib_config *config, int training, ib_sessio
     size_t batch =
         training ? (size_t)config->experiment.batch_size : ib_session_test_batch(config, session);
     const ib_dataset_info *info = session->dataset.info;
-    IB_TRY(ib_model_open(session->backend, &config->experiment, info->mean,
-                         info->standard_deviation, batch, training, &session->model, err));
+    IB_TRY(ib_model_open(session->backend, &config->experiment, info, batch, training,
+                         &session->model, err));
     if (!training)
         return IB_OK;
     IB_TRY(ib_check_model_memory(session->model, err));

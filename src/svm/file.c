@@ -32,8 +32,10 @@ ib_status ib_svm_save(const ib_svm_model *model, const char *path, char hex[IB_S
                       ib_error *err) {
     int64_t n = (int64_t)model->count, k = (int64_t)model->class_count;
     int64_t pairs = (int64_t)ib_svm_pair_count(model->class_count);
-    double intercepts[IB_SVM_PAIRS];
-    int32_t classes[IB_SVM_CLASSES], support[IB_SVM_CLASSES];
+    int32_t classes[IB_SVM_MOST_CLASSES], support[IB_SVM_MOST_CLASSES];
+    double *intercepts = calloc((size_t)pairs, sizeof *intercepts);
+    if (intercepts == NULL)
+        return ib_fail_memory(err);
     for (int64_t p = 0; p < pairs; ++p)
         intercepts[p] = 0.0 - model->pairs[p].rho;
     for (int64_t a = 0; a < k; ++a) {
@@ -60,8 +62,11 @@ ib_status ib_svm_save(const ib_svm_model *model, const char *path, char hex[IB_S
         metadata[3 + i][0] = PARAMETER_NAMES[i];
         metadata[3 + i][1] = texts[i];
     }
-    return ib_safetensors_write(path, tensors, sizeof tensors / sizeof tensors[0],
-                                (const char *const(*)[2])metadata, PARAMETERS + 3, hex, err);
+    ib_status status =
+        ib_safetensors_write(path, tensors, sizeof tensors / sizeof tensors[0],
+                             (const char *const(*)[2])metadata, PARAMETERS + 3, hex, err);
+    free(intercepts);
+    return status;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------
@@ -137,7 +142,7 @@ static ib_status read_tensors(const loading *l, ib_svm_model *model) {
         return wrong(l, "it lacks support_vectors or classes");
     int64_t n = vectors->shape.extent[0], width = vectors->shape.extent[1];
     int64_t k = classes->shape.extent[0];
-    if (k < 2 || k > IB_SVM_CLASSES || n < 2 || n > INT32_MAX || width < 4 || width % 4 != 0 ||
+    if (k < 2 || k > IB_SVM_MOST_CLASSES || n < 2 || n > INT32_MAX || width < 1 ||
         width > IB_SVM_MAX_WIDTH)
         return wrong(l, "the shape of support_vectors or classes");
     int64_t pairs = k * (k - 1) / 2;
@@ -152,7 +157,8 @@ static ib_status read_tensors(const loading *l, ib_svm_model *model) {
         return wrong(l, "dual_coef or intercept is not finite");
     int64_t total = 0;
     for (int64_t a = 0; a < k; ++a) {
-        if (labels[a] < 0 || labels[a] >= IB_SVM_CLASSES || (a > 0 && labels[a] <= labels[a - 1]))
+        if (labels[a] < 0 || labels[a] >= IB_SVM_MOST_CLASSES ||
+            (a > 0 && labels[a] <= labels[a - 1]))
             return wrong(l, "classes are not labels in ascending order");
         if (support[a] < 0)
             return wrong(l, "n_support is negative");

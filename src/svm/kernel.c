@@ -35,36 +35,45 @@ static void fill_panels(const ib_svm_images *images, uint8_t *panels, int32_t *s
                         int32_t *squares) {
     for (size_t i = 0; i < images->count; ++i) {
         const uint8_t *row = images->rows[i];
-        uint8_t *to =
-            panels + i / IB_SVM_PANEL * IB_SVM_PANEL * images->width + i % IB_SVM_PANEL * 4;
+        uint8_t *to = panels + (i / IB_SVM_PANEL * IB_SVM_PANEL * ib_svm_groups(images->width) +
+                                i % IB_SVM_PANEL) *
+                                   IB_SVM_GROUP;
         int32_t sum = 0, square = 0;
-        for (size_t k = 0; k < images->width; k += 4, to += IB_SVM_PANEL * 4) {
-            memcpy(to, row + k, 4);
-            for (size_t b = k; b < k + 4; ++b) {
-                sum += row[b];
-                square += row[b] * row[b];
-            }
+        for (size_t k = 0; k < images->width; k += IB_SVM_GROUP) {
+            size_t left = images->width - k;
+            memcpy(to, row + k, left < IB_SVM_GROUP ? left : IB_SVM_GROUP); /* zeros stay behind */
+            to += IB_SVM_PANEL * IB_SVM_GROUP;
+        }
+        for (size_t k = 0; k < images->width; ++k) {
+            sum += row[k];
+            square += row[k] * row[k];
         }
         sums[i] = sum;
         squares[i] = square;
     }
 }
 
+ib_status ib_svm_check_width(size_t width, ib_error *err) {
+    if (width >= 1 && width <= IB_SVM_MAX_WIDTH)
+        return IB_OK;
+    return ib_fail(err, IB_ERROR_USAGE,
+                   "a support vector machine takes images of at most %d bytes, whose products are "
+                   "exact in 32 bits; these have %zu",
+                   IB_SVM_MAX_WIDTH, width);
+}
+
 ib_status ib_svm_pack(const uint8_t *const *rows, size_t count, size_t width, ib_svm_packed *packed,
                       ib_error *err) {
     *packed = (ib_svm_packed){0};
-    if (width == 0 || width % 4 != 0 || width > IB_SVM_MAX_WIDTH)
-        return ib_fail(err, IB_ERROR_USAGE,
-                       "an image of %zu bytes: it must be a multiple of 4 up to %d", width,
-                       IB_SVM_MAX_WIDTH);
-    size_t padded = ib_svm_padded(count);
+    IB_TRY(ib_svm_check_width(width, err));
+    size_t padded = ib_svm_padded(count), bytes = IB_SVM_GROUP * ib_svm_groups(width);
     if (padded > SIZE_MAX / 2 / IB_SVM_MAX_WIDTH)
         return ib_fail_memory(err);
     size_t sum_bytes = padded * sizeof(int32_t);
-    IB_TRY(ib_arena_open(ib_arena_cost(padded * width) + 2 * ib_arena_cost(sum_bytes),
+    IB_TRY(ib_arena_open(ib_arena_cost(padded * bytes) + 2 * ib_arena_cost(sum_bytes),
                          &packed->arena, err));
     void *panels = NULL, *sums = NULL, *squares = NULL;
-    ib_status status = ib_arena_take(&packed->arena, padded * width, &panels, err);
+    ib_status status = ib_arena_take(&packed->arena, padded * bytes, &panels, err);
     if (status == IB_OK)
         status = ib_arena_take(&packed->arena, sum_bytes, &sums, err);
     if (status == IB_OK)

@@ -127,9 +127,9 @@ static int word_size(char **line, size_t limit, size_t *value) {
 typedef struct header {
     ib_svm_options options;
     size_t classes, total, degree;
-    double rho[IB_SVM_PAIRS];
-    size_t labels[IB_SVM_CLASSES], support[IB_SVM_CLASSES];
-    int has_kernel, has_rho, has_labels, has_support;
+    double *rho; /* NULL: not read yet */
+    size_t labels[IB_SVM_MOST_CLASSES], support[IB_SVM_MOST_CLASSES];
+    int has_kernel, has_labels, has_support, out_of_memory;
 } header;
 
 static int read_sizes(char **line, size_t count, size_t limit, size_t *values) {
@@ -162,21 +162,24 @@ static int read_header_line(const char *key, char *line, header *h) {
     if (strcmp(key, "coef0") == 0)
         return word_double(&line, &h->options.coef0);
     if (strcmp(key, "nr_class") == 0)
-        return word_size(&line, IB_SVM_CLASSES, &h->classes) && h->classes >= 2;
+        return h->classes == 0 && word_size(&line, IB_SVM_MOST_CLASSES, &h->classes) &&
+               h->classes >= 2;
     if (strcmp(key, "total_sv") == 0)
         return word_size(&line, INT32_MAX, &h->total) && h->total >= 2;
     if (strcmp(key, "label") == 0)
-        return h->has_labels =
-                   h->classes > 0 && read_sizes(&line, h->classes, IB_SVM_CLASSES - 1, h->labels);
+        return h->has_labels = h->classes > 0 &&
+                               read_sizes(&line, h->classes, IB_SVM_MOST_CLASSES - 1, h->labels);
     if (strcmp(key, "nr_sv") == 0)
         return h->has_support =
                    h->classes > 0 && read_sizes(&line, h->classes, INT32_MAX, h->support);
-    if (strcmp(key, "rho") != 0 || h->classes == 0)
+    if (strcmp(key, "rho") != 0 || h->classes == 0 || h->rho != NULL)
         return 0;
-    for (size_t p = 0; p < ib_svm_pair_count(h->classes); ++p)
+    h->rho = calloc(ib_svm_pair_count(h->classes), sizeof *h->rho);
+    for (size_t p = 0; h->rho != NULL && p < ib_svm_pair_count(h->classes); ++p)
         if (!word_double(&line, &h->rho[p]))
             return 0;
-    return h->has_rho = 1;
+    h->out_of_memory = h->rho == NULL;
+    return !h->out_of_memory;
 }
 
 static ib_status read_header(reading *r, header *h) {
@@ -186,9 +189,11 @@ static ib_status read_header(reading *r, header *h) {
         if (key != NULL && strcmp(key, "SV") == 0)
             break;
         if (key == NULL || !read_header_line(key, line, h))
-            return wrong(r, "this is no line of the header of a c_svc model of LIBSVM");
+            return h->out_of_memory
+                       ? ib_fail_memory(r->err)
+                       : wrong(r, "this is no line of the header of a c_svc model of LIBSVM");
     }
-    if (!h->has_kernel || !h->has_rho || !h->has_labels || !h->has_support || h->total == 0)
+    if (!h->has_kernel || h->rho == NULL || !h->has_labels || !h->has_support || h->total == 0)
         return wrong(r, "the header lacks kernel_type, nr_class, total_sv, rho, label or nr_sv");
     size_t total = 0;
     /* Memory is asked for by the header: by one that the file cannot keep, none. */
@@ -247,22 +252,31 @@ static ib_status read_vector(reading *r, char *line, size_t s, ib_svm_model *mod
     return IB_OK;
 }
 
+static ib_status begin_model(const reading *r, const header *h, double mean, double deviation,
+                             size_t width, ib_svm_model *model) {
+    IB_TRY(ib_svm_model_open(h->classes, h->total, width, model, r->err));
+    model->options = h->options;
+    model->options.degree = (int)h->degree;
+    model->options.mean = mean;
+    model->options.deviation = deviation;
+    for (size_t a = 0; a < h->classes; ++a) {
+        model->labels[a] = (uint8_t)h->labels[a];
+        model->class_support[a] = h->support[a];
+    }
+    for (size_t p = 0; p < ib_svm_pair_count(h->classes); ++p)
+        model->pairs[p].rho = h->rho[p];
+    return IB_OK;
+}
+
 static ib_status read_model(reading *r, double mean, double deviation, size_t width,
                             ib_svm_model *model) {
     header h = {.options = {.gamma_kind = IB_SVM_GAMMA_VALUE, .c = 1, .tolerance = 1e-3},
                 .degree = 3};
-    IB_TRY(read_header(r, &h));
-    IB_TRY(ib_svm_model_open(h.classes, h.total, width, model, r->err));
-    model->options = h.options;
-    model->options.degree = (int)h.degree;
-    model->options.mean = mean;
-    model->options.deviation = deviation;
-    for (size_t a = 0; a < h.classes; ++a) {
-        model->labels[a] = (uint8_t)h.labels[a];
-        model->class_support[a] = h.support[a];
-    }
-    for (size_t p = 0; p < ib_svm_pair_count(h.classes); ++p)
-        model->pairs[p].rho = h.rho[p];
+    ib_status status = read_header(r, &h);
+    if (status == IB_OK)
+        status = begin_model(r, &h, mean, deviation, width, model);
+    free(h.rho);
+    IB_TRY(status);
     for (size_t s = 0; s < h.total; ++s) {
         char *line = next_line(r);
         if (line == NULL)

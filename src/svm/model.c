@@ -9,7 +9,9 @@ ib_status ib_svm_model_open(size_t class_count, size_t count, size_t width, ib_s
     model->vectors = calloc(count, width);
     model->indices = calloc(count, sizeof *model->indices);
     model->coefficients = calloc(count * (class_count - 1), sizeof *model->coefficients);
-    if (model->vectors != NULL && model->indices != NULL && model->coefficients != NULL)
+    model->pairs = calloc(ib_svm_pair_count(class_count), sizeof *model->pairs);
+    if (model->vectors != NULL && model->indices != NULL && model->coefficients != NULL &&
+        model->pairs != NULL)
         return IB_OK;
     ib_svm_model_close(model);
     return ib_fail_memory(err);
@@ -19,5 +21,6 @@ void ib_svm_model_close(ib_svm_model *model) {
     free(model->vectors);
     free(model->indices);
     free(model->coefficients);
+    free(model->pairs);
     *model = (ib_svm_model){0};
 }

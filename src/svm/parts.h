@@ -12,6 +12,8 @@ typedef struct ib_svm_packed {
 
 ib_status ib_svm_pack(const uint8_t *const *rows, size_t count, size_t width, ib_svm_packed *packed,
                       ib_error *err);
+/* IB_ERROR_USAGE for images that are too wide. */
+ib_status ib_svm_check_width(size_t width, ib_error *err);
 void ib_svm_unpack(ib_svm_packed *packed);
 
 static inline size_t ib_svm_padded(size_t count) {
@@ -20,10 +22,9 @@ static inline size_t ib_svm_padded(size_t count) {
 
 /* The images from `first`, a multiple of the panel's size, on: at most `count`. */
 static inline ib_svm_images ib_svm_panels(const ib_svm_images *all, size_t first, size_t count) {
-    size_t left = all->count - first;
-    return (ib_svm_images){left < count ? left : count, all->width,
-                           all->rows + first,           all->panels + first * all->width,
-                           all->sums + first,           all->squares + first};
+    size_t left = all->count - first, bytes = IB_SVM_GROUP * ib_svm_groups(all->width);
+    return (ib_svm_images){left < count ? left : count, all->width,        all->rows + first,
+                           all->panels + first * bytes, all->sums + first, all->squares + first};
 }
 
 /* Kernel rows of one two-class problem. row gives the values of unknown `index` of class `part`

@@ -20,12 +20,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "backend/backend.h"
+#include "backend/host.h"
 #include "base/arena.h"
 #include "base/sha256.h"
 #include "base/status.h"
 
-enum { IB_SVM_CLASSES = 10, IB_SVM_PAIRS = IB_SVM_CLASSES * (IB_SVM_CLASSES - 1) / 2 };
+enum { IB_SVM_MOST_CLASSES = 256 /* labels are bytes */ };
 
 typedef enum ib_svm_gamma_kind {
     IB_SVM_GAMMA_SCALE, /* 1 / (features * variance of all training features) */
@@ -42,7 +42,7 @@ typedef struct ib_svm_options {
     size_t cache_bytes; /* for kernel values, more is never used */
 } ib_svm_options;
 
-/* Images with labels 0..9; the rows are the caller's and outlive every use. */
+/* Images with labels; the rows are the caller's and outlive every use. */
 typedef struct ib_svm_set {
     size_t count, width;
     const uint8_t *const *images;
@@ -62,12 +62,12 @@ typedef struct ib_svm_pair {
 typedef struct ib_svm_model {
     ib_svm_options options; /* gamma_kind is IB_SVM_GAMMA_VALUE */
     size_t class_count, count, width;
-    uint8_t labels[IB_SVM_CLASSES];
-    size_t class_support[IB_SVM_CLASSES];
+    uint8_t labels[IB_SVM_MOST_CLASSES]; /* ascending, class_count of them */
+    size_t class_support[IB_SVM_MOST_CLASSES];
     uint8_t *vectors;  /* [count][width] */
     uint32_t *indices; /* in the training set; 0 when the file had none */
     double *coefficients;
-    ib_svm_pair pairs[IB_SVM_PAIRS];
+    ib_svm_pair *pairs; /* class_count * (class_count - 1) / 2 */
 } ib_svm_model;
 
 /* Checks the options against the data: everything that would otherwise be found during training.
@@ -85,15 +85,15 @@ typedef struct ib_svm_observer {
 
 /* Trains on all pairs of the classes present; observer may be NULL. On failure *model is zero.
  * The caller calls ib_svm_model_close. */
-ib_status ib_svm_train(ib_backend *backend, const ib_svm_options *options, const ib_svm_set *set,
+ib_status ib_svm_train(ib_host *host, const ib_svm_options *options, const ib_svm_set *set,
                        const ib_svm_observer *observer, ib_svm_model *model, ib_error *err);
 
 /* classes[i]: the label of images[i]. */
-ib_status ib_svm_predict(ib_backend *backend, const ib_svm_model *model,
+ib_status ib_svm_predict(ib_host *host, const ib_svm_model *model,
                          const uint8_t *const *images, size_t count, uint8_t *classes,
                          ib_error *err);
 /* decisions: [count][pairs]. */
-ib_status ib_svm_decide(ib_backend *backend, const ib_svm_model *model,
+ib_status ib_svm_decide(ib_host *host, const ib_svm_model *model,
                         const uint8_t *const *images, size_t count, double *decisions,
                         ib_error *err);
 

@@ -25,6 +25,13 @@ typedef struct lane {
     void *bookkeeping;
 } lane;
 
+/* Two classes and the solution of their problem. */
+typedef struct pair_work {
+    size_t first, second;
+    double *beta[2];
+    ib_svm_pair solution;
+} pair_work;
+
 typedef struct training {
     const ib_svm_ops *ops;
     const ib_svm_options *options;
@@ -32,18 +39,17 @@ typedef struct training {
     ib_svm_kernel kernel;
     ib_svm_cache_plan plan;
     size_t class_count, pair_count;
-    uint8_t labels[IB_SVM_CLASSES];
-    class_set classes[IB_SVM_CLASSES];
+    uint8_t labels[IB_SVM_MOST_CLASSES];
+    class_set classes[IB_SVM_MOST_CLASSES];
     const uint8_t **row_storage;
     uint32_t *index_storage;
     ib_arena shared;
-    float *own[IB_SVM_CLASSES];      /* blocks of a class with itself */
-    float *diagonal[IB_SVM_CLASSES]; /* padded */
-    double *beta[IB_SVM_PAIRS][2];   /* solutions */
+    float *own[IB_SVM_MOST_CLASSES];      /* blocks of a class with itself */
+    float *diagonal[IB_SVM_MOST_CLASSES]; /* padded */
     double *beta_storage;
     lane *lanes;
-    unsigned char order[IB_SVM_PAIRS], first[IB_SVM_PAIRS], second[IB_SVM_PAIRS];
-    ib_svm_pair *pairs;
+    pair_work *pairs; /* in LIBSVM's order */
+    size_t *order;    /* in which they are begun */
     atomic_size_t next;
     atomic_int stopped;
     atomic_flag reporting;
@@ -103,8 +109,7 @@ ib_status ib_svm_check(const ib_svm_options *options, const ib_svm_set *set, ib_
                        "the %zu training images are all of one class: a support vector machine "
                        "needs two; raise --train-size",
                        set->count);
-    if (classes > IB_SVM_CLASSES)
-        return ib_fail(err, IB_ERROR_USAGE, "%zu classes, more than %d", classes, IB_SVM_CLASSES);
+    IB_TRY(ib_svm_check_width(set->width, err));
     double gamma = options->gamma_kind == IB_SVM_GAMMA_SCALE
                        ? ib_svm_scale_gamma(set, options->deviation)
                    : options->gamma_kind == IB_SVM_GAMMA_AUTO ? 1.0 / (double)set->width
@@ -115,7 +120,7 @@ ib_status ib_svm_check(const ib_svm_options *options, const ib_svm_set *set, ib_
                            ? ": 'scale' has none where all pixels are alike"
                            : "");
     IB_TRY(check_range(options, gamma, set->width, err));
-    size_t present[IB_SVM_CLASSES], n = 0;
+    size_t present[IB_SVM_MOST_CLASSES], n = 0;
     for (size_t label = 0; label < 256; ++label)
         if (counts[label] > 0)
             present[n++] = counts[label];
@@ -156,22 +161,27 @@ static ib_status sort_by_class(training *t, const ib_svm_set *set, ib_error *err
 }
 
 static size_t pair_size(const training *t, size_t pair) {
-    return t->classes[t->first[pair]].count + t->classes[t->second[pair]].count;
+    return t->classes[t->pairs[pair].first].count + t->classes[t->pairs[pair].second].count;
 }
 
 /* Pairs in LIBSVM's order, and the order in which they are begun: the largest first. */
-static void list_pairs(training *t) {
+static ib_status list_pairs(training *t, ib_error *err) {
+    size_t count = ib_svm_pair_count(t->class_count);
+    t->pairs = calloc(count, sizeof *t->pairs);
+    t->order = calloc(count, sizeof *t->order);
+    if (t->pairs == NULL || t->order == NULL)
+        return ib_fail_memory(err);
     for (size_t a = 0; a < t->class_count; ++a)
         for (size_t b = a + 1; b < t->class_count; ++b) {
             size_t pair = t->pair_count++, at = pair;
-            t->first[pair] = (unsigned char)a;
-            t->second[pair] = (unsigned char)b;
+            t->pairs[pair] = (pair_work){.first = a, .second = b};
             while (at > 0 && pair_size(t, t->order[at - 1]) < pair_size(t, pair)) {
                 t->order[at] = t->order[at - 1];
                 --at;
             }
-            t->order[at] = (unsigned char)pair;
+            t->order[at] = pair;
         }
+    return IB_OK;
 }
 
 static ib_status take(ib_arena *arena, size_t bytes, void *memory, ib_error *err) {
@@ -199,8 +209,8 @@ static ib_status open_shared(training *t, ib_error *err) {
     IB_TRY(take(&t->shared, betas * sizeof(double), &t->beta_storage, err));
     double *at = t->beta_storage;
     for (size_t p = 0; p < t->pair_count; ++p) {
-        t->beta[p][0] = at;
-        t->beta[p][1] = at + t->classes[t->first[p]].count;
+        t->pairs[p].beta[0] = at;
+        t->pairs[p].beta[1] = at + t->classes[t->pairs[p].first].count;
         at += pair_size(t, p);
     }
     return IB_OK;
@@ -235,6 +245,8 @@ static void close_training(training *t) {
         ib_svm_unpack(&t->classes[a].packed);
     free(t->row_storage);
     free(t->index_storage);
+    free(t->pairs);
+    free(t->order);
 }
 
 /* ---- work on threads ----------------------------------------------------------------------------
@@ -334,7 +346,7 @@ static ib_status solve_pair(training *t, size_t pair, lane *l) {
         ib_svm_block_rows blocks;
         ib_svm_lru_rows cached;
     } rows;
-    size_t a = t->first[pair], b = t->second[pair];
+    size_t a = t->pairs[pair].first, b = t->pairs[pair].second;
     ib_svm_pair_data data = {
         .ops = t->ops,
         .kernel = &t->kernel,
@@ -360,9 +372,9 @@ static ib_status solve_pair(training *t, size_t pair, lane *l) {
                                             .beta = l->beta + (part == 0 ? 0 : padded[0]),
                                             .diagonal = t->diagonal[part == 0 ? a : b]};
     ib_svm_begin(&problem, t->options->c);
-    ib_status status = ib_svm_solve(&problem, &t->pairs[pair]);
+    ib_status status = ib_svm_solve(&problem, &t->pairs[pair].solution);
     for (int part = 0; part < 2; ++part)
-        memcpy(t->beta[pair][part], problem.parts[part].beta,
+        memcpy(t->pairs[pair].beta[part], problem.parts[part].beta,
                problem.counts[part] * sizeof(double));
     return status;
 }
@@ -382,10 +394,12 @@ static void lane_item(void *context, size_t item, unsigned thread) {
  */
 
 static int is_support(const training *t, size_t a, size_t k) {
-    for (size_t p = 0; p < t->pair_count; ++p)
-        if ((t->first[p] == a && t->beta[p][0][k] != 0) ||
-            (t->second[p] == a && t->beta[p][1][k] != 0))
+    for (size_t p = 0; p < t->pair_count; ++p) {
+        const pair_work *pair = &t->pairs[p];
+        if ((pair->first == a && pair->beta[0][k] != 0) ||
+            (pair->second == a && pair->beta[1][k] != 0))
             return 1;
+    }
     return 0;
 }
 
@@ -394,10 +408,11 @@ static void fill_vector(const training *t, size_t a, size_t k, size_t s, ib_svm_
     memcpy(model->vectors + s * model->width, c->rows[k], model->width);
     model->indices[s] = c->indices[k];
     for (size_t p = 0; p < t->pair_count; ++p) {
-        if (t->first[p] == a)
-            model->coefficients[(t->second[p] - 1U) * model->count + s] = t->beta[p][0][k];
-        else if (t->second[p] == a)
-            model->coefficients[(size_t)t->first[p] * model->count + s] = t->beta[p][1][k];
+        const pair_work *pair = &t->pairs[p];
+        if (pair->first == a)
+            model->coefficients[(pair->second - 1) * model->count + s] = pair->beta[0][k];
+        else if (pair->second == a)
+            model->coefficients[pair->first * model->count + s] = pair->beta[1][k];
     }
 }
 
@@ -406,10 +421,9 @@ static ib_status make_model(const training *t, size_t width, ib_svm_model *model
     for (size_t a = 0; a < t->class_count; ++a)
         for (size_t k = 0; k < t->classes[a].count; ++k)
             count += (size_t)is_support(t, a, k);
-    ib_svm_pair pairs[IB_SVM_PAIRS];
-    memcpy(pairs, model->pairs, sizeof pairs);
     IB_TRY(ib_svm_model_open(t->class_count, count, width, model, err));
-    memcpy(model->pairs, pairs, sizeof pairs);
+    for (size_t p = 0; p < t->pair_count; ++p)
+        model->pairs[p] = t->pairs[p].solution;
     memcpy(model->labels, t->labels, sizeof model->labels);
     model->options = *t->options;
     size_t s = 0;
@@ -423,26 +437,26 @@ static ib_status make_model(const training *t, size_t width, ib_svm_model *model
     return IB_OK;
 }
 
-static ib_status run(training *t, ib_backend *backend, ib_error *err) {
+static ib_status run(training *t, ib_host *host, ib_error *err) {
     size_t chunks = 0, panels = 0;
     for (size_t a = 0; a < t->class_count; ++a) {
         chunks += (t->classes[a].count + CHUNK - 1) / CHUNK;
         panels += ib_svm_padded(t->classes[a].count) / IB_SVM_PANEL;
     }
     if (t->plan.blocks)
-        ib_run_on_threads(backend, chunks, own_block_item, t);
+        host->run(host, chunks, own_block_item, t);
     else
-        ib_run_on_threads(backend, panels, diagonal_item, t);
-    ib_run_on_threads(backend, t->plan.lanes, lane_item, t);
+        host->run(host, panels, diagonal_item, t);
+    host->run(host, t->plan.lanes, lane_item, t);
     if (t->status == IB_ERROR_DIVERGED && t->failed < t->pair_count)
         return ib_fail(err, IB_ERROR_DIVERGED,
                        "classes %d and %d: the solver did not get within --tolerance; raise it, or "
                        "lower --C",
-                       t->labels[t->first[t->failed]], t->labels[t->second[t->failed]]);
+                       t->labels[t->pairs[t->failed].first], t->labels[t->pairs[t->failed].second]);
     return t->status;
 }
 
-ib_status ib_svm_train(ib_backend *backend, const ib_svm_options *options, const ib_svm_set *set,
+ib_status ib_svm_train(ib_host *host, const ib_svm_options *options, const ib_svm_set *set,
                        const ib_svm_observer *observer, ib_svm_model *model, ib_error *err) {
     *model = (ib_svm_model){0};
     IB_TRY(ib_svm_check(options, set, err));
@@ -455,28 +469,28 @@ ib_status ib_svm_train(ib_backend *backend, const ib_svm_options *options, const
     training *t = calloc(1, sizeof *t);
     if (t == NULL)
         return ib_fail_memory(err);
-    t->ops = ib_backend_svm(backend);
+    t->ops = host->svm;
     t->options = &resolved;
     t->observer = observer;
     t->kernel = ib_svm_kernel_of(&resolved, set->width);
-    t->pairs = model->pairs;
     t->err = err;
     atomic_flag_clear(&t->reporting);
     ib_fp_state saved = ib_fp_enter();
     ib_status status = sort_by_class(t, set, err);
-    size_t counts[IB_SVM_CLASSES];
+    size_t counts[IB_SVM_MOST_CLASSES];
     for (size_t a = 0; a < t->class_count; ++a)
         counts[a] = t->classes[a].count;
-    list_pairs(t);
     if (status == IB_OK)
-        status = ib_svm_plan_cache(counts, t->class_count, backend->info.threads,
+        status = list_pairs(t, err);
+    if (status == IB_OK)
+        status = ib_svm_plan_cache(counts, t->class_count, host->threads,
                                    options->cache_bytes, &t->plan, err);
     if (status == IB_OK)
         status = open_shared(t, err);
     if (status == IB_OK)
         status = open_lanes(t, err);
     if (status == IB_OK)
-        status = run(t, backend, err);
+        status = run(t, host, err);
     if (status == IB_OK)
         status = make_model(t, set->width, model, err);
     ib_fp_leave(saved);

@@ -7,7 +7,7 @@ static void write_list(const ib_metrics *metrics, const char *key, size_t offset
     int indent = json->indent;
     ib_json_open(json, key, '[');
     json->indent = 0;
-    for (int label = 0; label < IB_CLASSES; ++label) {
+    for (size_t label = 0; label < metrics->class_count; ++label) {
         const ib_class_metrics *c = &metrics->classes[label];
         if (c->present)
             ib_json_double(json, NULL, *(const double *)((const char *)c + offset));

@@ -2,16 +2,17 @@
 
 #include <math.h>
 #include <openssl/evp.h>
+#include <stdlib.h>
 
 #include "base/file.h"
 #include "experiment/json_text.h"
 
+/* pixels: room for the image in base64. */
 static void write_mistake(const ib_mistake *mistake, const ib_dataset *dataset, int has_probability,
-                          ib_json *json) {
-    unsigned char pixels[4 * ((IB_IMAGE_PIXELS + 2) / 3) + 1];
+                          unsigned char *pixels, ib_json *json) {
     int test = mistake->index >= dataset->train_count;
     size_t index = test ? mistake->index - dataset->train_count : mistake->index;
-    EVP_EncodeBlock(pixels, ib_dataset_pixels(dataset, mistake->index), IB_IMAGE_PIXELS);
+    EVP_EncodeBlock(pixels, ib_dataset_pixels(dataset, mistake->index), (int)dataset->image_bytes);
     ib_json_open(json, NULL, '{');
     ib_json_string(json, "file",
                    ib_dataset_file_name(dataset->info, test ? IB_TEST_IMAGES : IB_TRAIN_IMAGES));
@@ -28,16 +29,27 @@ static void write_mistake(const ib_mistake *mistake, const ib_dataset *dataset, 
 
 ib_status ib_mistakes_write(const ib_mistakes *mistakes, const ib_dataset *dataset,
                             int has_probability, const char *path, ib_error *err) {
+    unsigned char *pixels = malloc(4 * ((dataset->image_bytes + 2) / 3) + 1);
+    if (pixels == NULL)
+        return ib_fail_memory(err);
     ib_atomic_file file;
-    IB_TRY(ib_atomic_open(&file, path, err));
+    ib_status status = ib_atomic_open(&file, path, err);
+    if (status != IB_OK) {
+        free(pixels);
+        return status;
+    }
     ib_json json = {.out = file.stream, .indent = 2};
     ib_json_open(&json, NULL, '{');
     ib_json_uint(&json, "images", mistakes->total);
+    ib_json_uint(&json, "height", dataset->info->image.height);
+    ib_json_uint(&json, "width", dataset->info->image.width);
+    ib_json_uint(&json, "channels", dataset->info->image.channels);
     ib_json_open(&json, "shown", '[');
     for (size_t i = 0; i < mistakes->count; ++i)
-        write_mistake(&mistakes->kept[i], dataset, has_probability, &json);
+        write_mistake(&mistakes->kept[i], dataset, has_probability, pixels, &json);
     ib_json_close(&json, ']');
     ib_json_close(&json, '}');
     fputc('\n', json.out);
+    free(pixels);
     return ib_atomic_commit(&file, err);
 }

@@ -52,12 +52,22 @@ ib_status ib_mlflow_part_of(const ib_mlflow_sender *s, const char *part, ib_mlfl
     return data->name == NULL ? ib_fail_memory(err) : IB_OK;
 }
 
+/* The type of images and labels as MLflow writes it: a text of JSON within JSON within JSON. */
+static char *schema_of(const json_t *data) {
+    ib_recorded_shape shape = ib_recorded_shape_of(data);
+    char *channels = shape.channels > 1 ? ib_format(",%zu", shape.channels) : strdup("");
+    char *schema = ib_format(
+        "{\"mlflow_tensorspec\":{\"features\":\"[{\\\"type\\\":\\\"tensor\\\",\\\"tensor-spec\\\":"
+        "{\\\"dtype\\\":\\\"uint8\\\",\\\"shape\\\":[-1,%zu,%zu%s]}}]\",\"targets\":\"[{"
+        "\\\"type\\\":"
+        "\\\"tensor\\\",\\\"tensor-spec\\\":{\\\"dtype\\\":\\\"uint8\\\",\\\"shape\\\":[-1]}}]\"}}",
+        shape.height, shape.width, channels != NULL ? channels : "");
+    free(channels);
+    return schema;
+}
+
 static ib_status add_part(const ib_mlflow_sender *s, const char *part, json_t *list,
                           ib_error *err) {
-    static const char SCHEMA[] =
-        "{\"mlflow_tensorspec\":{\"features\":\"[{\\\"type\\\":\\\"tensor\\\",\\\"tensor-spec\\\":"
-        "{\\\"dtype\\\":\\\"uint8\\\",\\\"shape\\\":[-1,28,28]}}]\",\"targets\":\"[{\\\"type\\\":"
-        "\\\"tensor\\\",\\\"tensor-spec\\\":{\\\"dtype\\\":\\\"uint8\\\",\\\"shape\\\":[-1]}}]\"}}";
     ib_mlflow_part data;
     IB_TRY(ib_mlflow_part_of(s, part, &data, err));
     if (data.name == NULL)
@@ -65,17 +75,19 @@ static ib_status add_part(const ib_mlflow_sender *s, const char *part, json_t *l
     const json_t *about = json_object_get(s->record, "data");
     char *uri = ib_format("isobit:data/%s", ib_json_text_at(about, "dataset", NULL));
     char *source = dump(json_pack("{s:s}", "uri", uri));
+    char *schema = schema_of(about);
     char *profile = dump(
         json_pack("{s:I,s:O}", "num_rows", data.count, "sha256", json_object_get(about, "sha256")));
-    int added = uri != NULL && source != NULL && profile != NULL &&
+    int added = uri != NULL && source != NULL && schema != NULL && profile != NULL &&
                 json_array_append_new(
                     list, json_pack("{s:[{s:s,s:s}],s:{s:s,s:s,s:s,s:s,s:s,s:s}}", "tags", "key",
                                     "mlflow.data.context", "value", part, "dataset", "name",
                                     data.name, "digest", data.digest, "source_type", "local",
-                                    "source", source, "schema", SCHEMA, "profile", profile)) == 0;
+                                    "source", source, "schema", schema, "profile", profile)) == 0;
     free(data.name);
     free(uri);
     free(source);
+    free(schema);
     free(profile);
     return added ? IB_OK : ib_fail_memory(err);
 }

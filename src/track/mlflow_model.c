@@ -87,15 +87,20 @@ static ib_status ensure_model(ib_mlflow_sender *s, int onnx, int *is_new, ib_err
     return ib_mlflow_cursor_save_soon(&s->cursor, err);
 }
 
-/* MLmodel: what the folder holds. Text of YAML, of which JSON is a part. */
-static char *describe_model(const ib_mlflow_sender *s, int onnx) {
-    static const char SIGNATURE[] =
+static char *signature_of(const ib_mlflow_sender *s) {
+    ib_recorded_shape shape = ib_recorded_shape_of(json_object_get(s->record, "data"));
+    return ib_format(
         "signature:\n"
         "  inputs: '[{\"type\": \"tensor\", \"name\": \"input\", \"tensor-spec\": {\"dtype\": "
-        "\"float32\", \"shape\": [-1, 1, 28, 28]}}]'\n"
+        "\"float32\", \"shape\": [-1, %zu, %zu, %zu]}}]'\n"
         "  outputs: '[{\"type\": \"tensor\", \"name\": \"logits\", \"tensor-spec\": {\"dtype\": "
-        "\"float32\", \"shape\": [-1, 10]}}]'\n"
-        "  params: null\n";
+        "\"float32\", \"shape\": [-1, %zu]}}]'\n"
+        "  params: null\n",
+        shape.channels, shape.height, shape.width, shape.classes);
+}
+
+/* MLmodel: what the folder holds. Text of YAML, of which JSON is a part. */
+static char *describe_model(const ib_mlflow_sender *s, int onnx) {
     static const char ONNX[] = "  onnx:\n"
                                "    code: null\n"
                                "    data: model.onnx\n"
@@ -107,24 +112,29 @@ static char *describe_model(const ib_mlflow_sender *s, int onnx) {
                                "    loader_module: mlflow.onnx\n";
     const char *sha256 =
         ib_json_text_at(json_object_get(s->record, "results"), "model_sha256", NULL);
-    return ib_format("artifact_path: %s\n"
-                     "flavors:\n"
-                     "%s"
-                     "  isobit:\n"
-                     "    data: model.safetensors\n"
-                     "    experiment_sha256: %s\n"
-                     "    model_sha256: %s\n"
-                     "model_id: %s\n"
-                     "model_uuid: %s\n"
-                     "run_id: %s\n"
-                     "utc_time_created: '%s'\n"
-                     "%s",
-                     ib_mlflow_state_text(&s->cursor, "model_uri"), onnx ? ONNX : "",
-                     ib_json_text_at(s->record, "experiment_sha256", NULL),
-                     sha256 == NULL ? "null" : sha256, ib_mlflow_state_text(&s->cursor, "model_id"),
-                     ib_mlflow_state_text(&s->cursor, "model_id"),
-                     ib_mlflow_state_text(&s->cursor, "run_id"),
-                     ib_json_text_at(s->record, "started", NULL), onnx ? SIGNATURE : "");
+    char *signature = onnx ? signature_of(s) : strdup("");
+    if (signature == NULL)
+        return NULL;
+    char *text = ib_format(
+        "artifact_path: %s\n"
+        "flavors:\n"
+        "%s"
+        "  isobit:\n"
+        "    data: model.safetensors\n"
+        "    experiment_sha256: %s\n"
+        "    model_sha256: %s\n"
+        "model_id: %s\n"
+        "model_uuid: %s\n"
+        "run_id: %s\n"
+        "utc_time_created: '%s'\n"
+        "%s",
+        ib_mlflow_state_text(&s->cursor, "model_uri"), onnx ? ONNX : "",
+        ib_json_text_at(s->record, "experiment_sha256", NULL), sha256 == NULL ? "null" : sha256,
+        ib_mlflow_state_text(&s->cursor, "model_id"), ib_mlflow_state_text(&s->cursor, "model_id"),
+        ib_mlflow_state_text(&s->cursor, "run_id"), ib_json_text_at(s->record, "started", NULL),
+        signature);
+    free(signature);
+    return text;
 }
 
 static ib_status send_files(ib_mlflow_sender *s, const char *safetensors, const char *onnx,
@@ -205,7 +215,9 @@ static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, 
         return IB_OK;
     const json_t *results = json_object_get(s->record, "results");
     ib_onnx_notes notes = {.normalize = normalize,
-                           .sha256 = ib_json_text_at(results, "model_sha256", NULL)};
+                           .sha256 = ib_json_text_at(results, "model_sha256", NULL),
+                           .image = info->image,
+                           .classes = info->classes};
     ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
     return ib_onnx_write(safetensors, &notes, onnx, NULL, err);

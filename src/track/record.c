@@ -112,28 +112,32 @@ void ib_results_write(const ib_run_results *results, ib_json *json) {
 
 static void write_data(const ib_record *record, ib_json *json) {
     const ib_dataset *dataset = record->start.dataset;
+    const ib_dataset_info *info = dataset->info;
     const ib_split *split = record->start.split;
     ib_json_open(json, "data", '{');
-    ib_json_string(json, "dataset", dataset->info->name);
+    ib_json_string(json, "dataset", info->name);
+    ib_json_uint(json, "classes", info->classes);
+    ib_json_uint(json, "height", info->image.height);
+    ib_json_uint(json, "width", info->image.width);
+    ib_json_uint(json, "channels", info->image.channels);
     ib_json_uint(json, "train_count", split->train_count);
     ib_json_uint(json, "validation_count", split->validation_count);
     ib_json_uint(json, "test_count", split->test_count);
     ib_json_open(json, "sha256", '{');
     for (int role = 0; role < IB_FILE_ROLES; ++role)
-        ib_json_string(json, ib_dataset_file_name(dataset->info, (ib_file_role)role),
-                       dataset->sha256[role]);
+        ib_json_string(json, ib_dataset_file_name(info, (ib_file_role)role), dataset->sha256[role]);
     ib_json_close(json, '}');
     ib_json_close(json, '}');
 }
 
 static void write_confusion(const ib_evaluation *test, ib_json *json) {
     ib_json_open(json, "confusion", '[');
-    for (int label = 0; test != NULL && label < IB_CLASSES; ++label) {
+    for (size_t label = 0; test != NULL && label < test->classes; ++label) {
         int indent = json->indent;
         ib_json_open(json, NULL, '[');
         json->indent = 0; /* one row a line */
-        for (int predicted = 0; predicted < IB_CLASSES; ++predicted)
-            ib_json_uint(json, NULL, test->confusion[label][predicted]);
+        for (size_t predicted = 0; predicted < test->classes; ++predicted)
+            ib_json_uint(json, NULL, test->confusion[label * test->classes + predicted]);
         ib_json_close(json, ']');
         json->indent = indent;
     }

@@ -1,5 +1,6 @@
 #include "track/record_file.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,4 +78,24 @@ const char *ib_json_text_at(const json_t *object, const char *key, const char *i
     if (inner != NULL)
         value = json_object_get(value, inner);
     return json_string_value(value);
+}
+
+/* object.key from 1 to most; 0: anything else. */
+static size_t extent_at(const json_t *object, const char *key, size_t normally, size_t most) {
+    const json_t *value = json_object_get(object, key);
+    json_int_t number = json_integer_value(value);
+    if (value == NULL)
+        return normally;
+    return number >= 1 && (uint64_t)number <= most ? (size_t)number : 0;
+}
+
+ib_recorded_shape ib_recorded_shape_of(const json_t *data) {
+    enum { MOST_CLASSES = 1024, MOST_SIDE = 4096, MOST_CHANNELS = 16 };
+    ib_recorded_shape shape = {.classes = extent_at(data, "classes", 10, MOST_CLASSES),
+                               .height = extent_at(data, "height", 28, MOST_SIDE),
+                               .width = extent_at(data, "width", 28, MOST_SIDE),
+                               .channels = extent_at(data, "channels", 1, MOST_CHANNELS)};
+    if (shape.classes == 0 || shape.height == 0 || shape.width == 0 || shape.channels == 0)
+        return (ib_recorded_shape){0};
+    return shape;
 }

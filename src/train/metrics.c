@@ -1,5 +1,7 @@
 #include "train/metrics.h"
 
+#include <stdlib.h>
+
 static double share(uint64_t part, uint64_t whole) {
     return whole == 0 ? 0.0 : (double)part / (double)whole;
 }
@@ -18,15 +20,19 @@ static void divide(ib_mean_metrics *sum, double by) {
     sum->f1 /= by;
 }
 
-void ib_metrics_compute(const uint32_t *confusion, ib_metrics *metrics) {
-    *metrics = (ib_metrics){0};
+ib_status ib_metrics_compute(const uint32_t *confusion, size_t classes, ib_metrics *metrics,
+                             ib_error *err) {
+    *metrics =
+        (ib_metrics){.class_count = classes, .classes = calloc(classes, sizeof *metrics->classes)};
+    if (metrics->classes == NULL)
+        return ib_fail_memory(err);
     uint64_t images = 0, present = 0;
-    for (int label = 0; label < IB_CLASSES; ++label) {
+    for (size_t label = 0; label < classes; ++label) {
         ib_class_metrics *c = &metrics->classes[label];
-        c->correct = confusion[label * IB_CLASSES + label];
-        for (int other = 0; other < IB_CLASSES; ++other) {
-            c->images += confusion[label * IB_CLASSES + other];
-            c->predicted += confusion[other * IB_CLASSES + label];
+        c->correct = confusion[label * classes + label];
+        for (size_t other = 0; other < classes; ++other) {
+            c->images += confusion[label * classes + other];
+            c->predicted += confusion[other * classes + label];
         }
         c->present = c->images + c->predicted > 0;
         c->precision = share(c->correct, c->predicted);
@@ -40,4 +46,10 @@ void ib_metrics_compute(const uint32_t *confusion, ib_metrics *metrics) {
     }
     divide(&metrics->macro, (double)present);
     divide(&metrics->weighted, (double)images);
+    return IB_OK;
+}
+
+void ib_metrics_free(ib_metrics *metrics) {
+    free(metrics->classes);
+    *metrics = (ib_metrics){0};
 }

@@ -9,7 +9,7 @@ enum { IB_MISTAKES_KEPT = 60 };
 
 typedef struct ib_mistake {
     uint32_t index; /* into the data set, as splits hold them */
-    uint8_t actual, predicted;
+    uint16_t actual, predicted;
     /* log of the probability of predicted, as margin (its logit less that of actual) less loss
      * (-log of the probability of actual): no rounding of exp decides the order. */
     double log_probability;

@@ -7,113 +7,78 @@
 #include "base/clock.h"
 #include "base/philox.h"
 
-/* One batch's images and labels, gathered as pointers into the mapped data set. */
-struct batch {
-    const uint8_t **images;
-    uint8_t *labels;
-};
-
-static ib_status batch_open(size_t capacity, struct batch *batch, ib_error *err) {
-    batch->images = malloc(capacity * sizeof *batch->images);
-    batch->labels = malloc(capacity);
-    return batch->images == NULL || batch->labels == NULL ? ib_fail_memory(err) : IB_OK;
+static int stop_asked(const ib_train_observer *observer) {
+    return observer != NULL && observer->stop != NULL && observer->stop(observer->context);
 }
 
-static void batch_close(struct batch *batch) {
-    free(batch->images);
-    free(batch->labels);
-}
-
-static void batch_fill(struct batch *batch, const ib_dataset *dataset, const uint32_t *indices,
-                       size_t count) {
-    for (size_t i = 0; i < count; ++i) {
-        batch->images[i] = ib_dataset_pixels(dataset, indices[i]);
-        batch->labels[i] = (uint8_t)ib_dataset_label(dataset, indices[i]);
-    }
-}
-
-static ib_status check_stop(const ib_train_observer *observer, ib_error *err) {
-    if (observer == NULL || observer->stop == NULL || !observer->stop(observer->context))
-        return IB_OK;
-    return ib_fail(err, IB_INTERRUPTED, "training was stopped");
+/* The data set as batches come from it, its labels in fresh memory. */
+static ib_status attach(ib_model *model, const ib_dataset *dataset, uint16_t **labels,
+                        ib_error *err) {
+    size_t classes = ib_model_class_count(model);
+    *labels = NULL;
+    if (classes != dataset->info->classes)
+        return ib_fail(err, IB_ERROR_USAGE, "a model of %zu classes, but %s has %u", classes,
+                       dataset->info->name, dataset->info->classes);
+    IB_TRY(ib_dataset_labels(dataset, labels, err));
+    ib_data_view view = {.part = {{dataset->values[IB_TRAIN_IMAGES], dataset->train_count},
+                                  {dataset->values[IB_TEST_IMAGES], dataset->test_count}},
+                         .labels = *labels,
+                         .image_bytes = dataset->image_bytes};
+    return ib_model_attach(model, &view, err);
 }
 
 /* ---- evaluation -------------------------------------------------------------------------------
  */
 
-/* What the model says of one batch. */
-struct predicted {
-    float *logits; /* [n][IB_CLASSES] */
-    float *losses;
-    uint8_t *classes;
-};
-
-static void count_image(ib_evaluation *evaluation, uint32_t index, uint8_t label,
-                        const struct predicted *predicted, size_t i) {
-    uint8_t class = predicted->classes[i];
-    const float *logits = predicted->logits + i * IB_CLASSES;
-    ++evaluation->confusion[label][class];
-    if (class == label)
-        ++evaluation->correct;
-    else
-        ib_mistakes_add(&evaluation->mistakes,
-                        (ib_mistake){.index = index,
-                                     .actual = label,
-                                     .predicted = class,
-                                     .log_probability = (double)logits[class] -
-                                                        (double)logits[label] -
-                                                        (double)predicted->losses[i]});
-}
-
-static ib_status evaluate_batches(ib_model *model, const ib_dataset *dataset,
-                                  const uint32_t *indices, size_t count, size_t batch_size,
-                                  struct batch *batch, struct predicted *predicted,
-                                  const ib_train_observer *observer, ib_evaluation *evaluation,
-                                  ib_error *err) {
+static void count_images(ib_evaluation *evaluation, const uint32_t *indices, size_t count,
+                         const uint16_t *labels, const ib_scores *scores) {
     double total = 0; /* binary64, in the order of samples: independent of the batch */
-    for (size_t first = 0; first < count; first += batch_size) {
-        size_t n = count - first < batch_size ? count - first : batch_size;
-        IB_TRY(check_stop(observer, err));
-        batch_fill(batch, dataset, indices + first, n);
-        IB_TRY(ib_model_predict(model, batch->images, batch->labels, n, predicted->logits,
-                                predicted->losses, predicted->classes, err));
-        for (size_t i = 0; i < n; ++i) {
-            total += (double)predicted->losses[i];
-            count_image(evaluation, indices[first + i], batch->labels[i], predicted, i);
-        }
+    for (size_t i = 0; i < count; ++i) {
+        double loss = (double)scores->losses[i];
+        double margin = (double)scores->evidence[2 * i] - (double)scores->evidence[2 * i + 1];
+        total += loss;
+        ib_evaluation_count(evaluation, (ib_mistake){.index = indices[i],
+                                                     .actual = labels[indices[i]],
+                                                     .predicted = scores->classes[i],
+                                                     .log_probability = margin - loss});
     }
     evaluation->loss = count > 0 ? total / (double)count : 0;
-    evaluation->accuracy = count > 0 ? (double)evaluation->correct / (double)count : 0;
-    return IB_OK;
 }
 
-static ib_status evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t *indices,
-                          size_t count, size_t batch_size, const ib_train_observer *observer,
+/* The model's data set is attached, with these labels. */
+static ib_status evaluate(ib_model *model, const uint16_t *labels, const uint32_t *indices,
+                          size_t count, const ib_train_observer *observer,
                           ib_evaluation *evaluation, ib_error *err) {
     double start = ib_seconds();
-    *evaluation = (ib_evaluation){.count = count};
-    struct batch batch = {0};
-    struct predicted predicted = {.logits = malloc(batch_size * IB_CLASSES * sizeof(float)),
-                                  .losses = malloc(batch_size * sizeof(float)),
-                                  .classes = malloc(batch_size)};
-    ib_status status = batch_open(batch_size, &batch, err);
-    if (status == IB_OK &&
-        (predicted.logits == NULL || predicted.losses == NULL || predicted.classes == NULL))
+    IB_TRY(ib_evaluation_begin(evaluation, ib_model_class_count(model), err));
+    ib_scores scores = {.losses = malloc((count + 1) * sizeof(float)),
+                        .classes = malloc((count + 1) * sizeof(uint16_t)),
+                        .evidence = malloc((count + 1) * 2 * sizeof(float))};
+    ib_status status = IB_OK;
+    if (scores.losses == NULL || scores.classes == NULL || scores.evidence == NULL)
         status = ib_fail_memory(err);
     if (status == IB_OK)
-        status = evaluate_batches(model, dataset, indices, count, batch_size, &batch, &predicted,
-                                  observer, evaluation, err);
-    free(predicted.logits);
-    free(predicted.losses);
-    free(predicted.classes);
-    batch_close(&batch);
+        status = ib_model_order(model, indices, count, err);
+    if (status == IB_OK)
+        status = ib_model_evaluate(model, count, observer == NULL ? NULL : observer->stop,
+                                   observer == NULL ? NULL : observer->context, &scores, err);
+    if (status == IB_OK)
+        count_images(evaluation, indices, count, labels, &scores);
+    free(scores.losses);
+    free(scores.classes);
+    free(scores.evidence);
     evaluation->seconds = ib_seconds() - start;
     return status;
 }
 
 ib_status ib_evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t *indices,
-                      size_t count, size_t batch_size, ib_evaluation *evaluation, ib_error *err) {
-    return evaluate(model, dataset, indices, count, batch_size, NULL, evaluation, err);
+                      size_t count, ib_evaluation *evaluation, ib_error *err) {
+    uint16_t *labels;
+    ib_status status = attach(model, dataset, &labels, err);
+    if (status == IB_OK)
+        status = evaluate(model, labels, indices, count, NULL, evaluation, err);
+    free(labels);
+    return status;
 }
 
 /* ---- training ---------------------------------------------------------------------------------
@@ -123,12 +88,11 @@ struct run {
     ib_model *model;
     const ib_experiment *experiment;
     size_t test_batch;
-    const ib_dataset *dataset;
     const ib_split *split;
     const ib_train_observer *observer;
     ib_train_result *result;
     uint32_t *order;
-    struct batch batch;
+    uint16_t *labels;
     ib_train_plan plan;
 };
 
@@ -138,81 +102,108 @@ static ib_status report_position(const struct run *r, ib_error *err) {
     return r->observer->position(r->observer->context, &r->result->position, err);
 }
 
-/* One step on images [first, first + n) of the epoch's order. */
-static ib_status train_step(struct run *r, size_t first, size_t n, ib_error *err) {
-    const ib_experiment *c = r->experiment;
+/* The images of an epoch: all, or in a dry run one batch. */
+static size_t epoch_images(const struct run *r) {
+    size_t count = r->split->train_count, batch = (size_t)r->experiment->batch_size;
+    return r->experiment->dry_run && count > batch ? batch : count;
+}
+
+/* The events of steps that are done; the position moves over them. */
+static ib_status report_steps(struct run *r, const float *losses, size_t count, double seconds,
+                              ib_error *err) {
     ib_train_position *at = &r->result->position;
+    size_t batch = (size_t)r->experiment->batch_size, end = epoch_images(r);
+    at->train_seconds += seconds;
+    for (size_t i = 0; i < count; ++i) {
+        size_t first = at->step_in_epoch * batch, n = end - first < batch ? end - first : batch;
+        ib_step_event event = {.epoch = at->epoch,
+                               .step_in_epoch = at->step_in_epoch,
+                               .step = at->steps + 1,
+                               .images_seen = first,
+                               .batch = n,
+                               .loss = losses[i],
+                               .learning_rate = at->learning_rate,
+                               .train_seconds = at->train_seconds};
+        at->loss_sum += (double)losses[i] * (double)n;
+        ++at->steps;
+        ++at->step_in_epoch;
+        at->images += n;
+        if (r->observer->step != NULL)
+            IB_TRY(r->observer->step(r->observer->context, &event, err));
+    }
+    return IB_OK;
+}
+
+/* How many steps may be done before somebody has to see the model. */
+static size_t chunk_size(const struct run *r, size_t left) {
+    size_t most = IB_MOST_STEPS;
+    if (r->observer->steps_until != NULL)
+        most = r->observer->steps_until(r->observer->context, &r->result->position);
+    if (most == 0 || most > IB_MOST_STEPS)
+        most = most == 0 ? 1 : IB_MOST_STEPS;
+    return left < most ? left : most;
+}
+
+static ib_status train_chunk(struct run *r, size_t end, ib_error *err) {
+    ib_train_position *at = &r->result->position;
+    size_t batch = (size_t)r->experiment->batch_size, first = at->step_in_epoch * batch, done;
+    ib_model_steps steps = {.at = first,
+                            .end = end,
+                            .batch = batch,
+                            .count = chunk_size(r, (end - first + batch - 1) / batch),
+                            .seed = r->experiment->seed,
+                            .step = at->steps,
+                            .learning_rate = at->learning_rate,
+                            .stop = r->observer->stop,
+                            .stop_context = r->observer->context};
+    float losses[IB_MOST_STEPS];
     double start = ib_seconds();
-    float loss = 0;
-    batch_fill(&r->batch, r->dataset, r->order + first, n);
-    IB_TRY(ib_model_train_step(r->model, r->batch.images, r->batch.labels, n, c->seed, at->steps,
-                               at->learning_rate, &loss, err));
-    ib_step_event event = {.epoch = at->epoch,
-                           .step_in_epoch = at->step_in_epoch,
-                           .step = at->steps + 1,
-                           .images_seen = first,
-                           .batch = n,
-                           .loss = loss,
-                           .learning_rate = at->learning_rate};
-    at->loss_sum += (double)loss * (double)n;
-    ++at->steps;
-    ++at->step_in_epoch;
-    at->images += n;
-    at->train_seconds += ib_seconds() - start;
-    event.train_seconds = at->train_seconds;
-    if (r->observer->step != NULL)
-        IB_TRY(r->observer->step(r->observer->context, &event, err));
+    ib_status status = ib_model_train(r->model, &steps, losses, &done, err);
+    IB_TRY(report_steps(r, losses, done, ib_seconds() - start, status == IB_OK ? err : NULL));
+    IB_TRY(status);
     return report_position(r, err);
 }
 
 static ib_status train_epoch(struct run *r, ib_error *err) {
-    const ib_experiment *c = r->experiment;
     ib_train_position *at = &r->result->position;
-    size_t count = r->split->train_count, batch_size = (size_t)c->batch_size;
+    size_t count = r->split->train_count, end = epoch_images(r);
     double start = ib_seconds();
     memcpy(r->order, r->split->train, count * sizeof *r->order);
-    ib_shuffle(r->order, count, c->seed, IB_STREAM_SHUFFLE, at->epoch - 1);
+    ib_shuffle(r->order, count, r->experiment->seed, IB_STREAM_SHUFFLE, at->epoch - 1);
+    IB_TRY(ib_model_order(r->model, r->order, count, err));
     at->train_seconds += ib_seconds() - start;
-    if (c->dry_run && count > batch_size)
-        count = batch_size;
-    for (size_t first = at->step_in_epoch * batch_size; first < count; first += batch_size) {
-        IB_TRY(check_stop(r->observer, err));
-        IB_TRY(train_step(r, first, count - first < batch_size ? count - first : batch_size, err));
+    while (at->step_in_epoch * (size_t)r->experiment->batch_size < end) {
+        if (stop_asked(r->observer))
+            return ib_fail(err, IB_INTERRUPTED, "training was stopped");
+        IB_TRY(train_chunk(r, end, err));
     }
     return IB_OK;
 }
 
 static ib_status evaluate_model(struct run *r, ib_error *err) {
     const ib_experiment *c = r->experiment;
-    /* Evaluation is independent of its batch: the training batch's memory serves, whatever
-     * --test-batch-size says. */
-    size_t batch = (size_t)c->batch_size;
-    batch = r->test_batch < batch ? r->test_batch : batch;
     size_t count = r->split->test_count;
     if (c->dry_run && count > r->test_batch)
         count = r->test_batch;
-    IB_TRY(evaluate(r->model, r->dataset, r->split->test, count, batch, r->observer,
-                    &r->result->test, err));
+    IB_TRY(evaluate(r->model, r->labels, r->split->test, count, r->observer, &r->result->test,
+                    err));
     r->result->has_validation = r->split->validation_count > 0 && !c->dry_run;
     if (!r->result->has_validation)
         return IB_OK;
-    return evaluate(r->model, r->dataset, r->split->validation, r->split->validation_count, batch,
+    return evaluate(r->model, r->labels, r->split->validation, r->split->validation_count,
                     r->observer, &r->result->validation, err);
 }
 
 static ib_status end_epoch(struct run *r, ib_error *err) {
     const ib_experiment *c = r->experiment;
     ib_train_position *at = &r->result->position;
-    size_t count = r->split->train_count;
-    if (c->dry_run && count > (size_t)c->batch_size)
-        count = (size_t)c->batch_size;
     IB_TRY(evaluate_model(r, err));
     if (r->observer->epoch != NULL) {
         ib_epoch_event event = {.epoch = at->epoch,
-                                .train_loss = at->loss_sum / (double)count,
+                                .train_loss = at->loss_sum / (double)epoch_images(r),
                                 .learning_rate = at->learning_rate,
                                 .train_seconds = at->train_seconds,
-                                .test = r->result->test,
+                                .test = &r->result->test,
                                 .validation =
                                     r->result->has_validation ? &r->result->validation : NULL};
         IB_TRY(r->observer->epoch(r->observer->context, &event, err));
@@ -250,6 +241,11 @@ static ib_status check_position(const struct run *r, ib_error *err) {
     return IB_OK;
 }
 
+void ib_train_result_free(ib_train_result *result) {
+    ib_evaluation_free(&result->test);
+    ib_evaluation_free(&result->validation);
+}
+
 ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test_batch,
                    const ib_dataset *dataset, const ib_split *split, const ib_train_position *from,
                    const ib_train_observer *observer, ib_train_result *result, ib_error *err) {
@@ -262,7 +258,6 @@ ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test
     struct run r = {.model = model,
                     .experiment = experiment,
                     .test_batch = test_batch,
-                    .dataset = dataset,
                     .split = split,
                     .observer = observer,
                     .result = result,
@@ -273,10 +268,11 @@ ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test
                              .epochs = experiment->dry_run ? 1 : (size_t)experiment->epochs}};
     IB_TRY(check_position(&r, err));
     r.order = malloc(count * sizeof *r.order);
-    ib_status status = r.order == NULL ? ib_fail_memory(err) : batch_open(batch, &r.batch, err);
+    ib_status status =
+        r.order == NULL ? ib_fail_memory(err) : attach(model, dataset, &r.labels, err);
     if (status == IB_OK)
         status = train_epochs(&r, err);
-    batch_close(&r.batch);
+    free(r.labels);
     free(r.order);
     return status;
 }

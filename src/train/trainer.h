@@ -11,16 +11,7 @@
 #include "data/dataset.h"
 #include "data/split.h"
 #include "model/model.h"
-#include "train/mistakes.h"
-
-typedef struct ib_evaluation {
-    double loss;     /* mean over samples of the negative log-likelihood */
-    double accuracy; /* 0 to 1 */
-    size_t correct, count;
-    double seconds;
-    uint32_t confusion[IB_CLASSES][IB_CLASSES]; /* [label][prediction] */
-    ib_mistakes mistakes;
-} ib_evaluation;
+#include "train/evaluation.h"
 
 typedef struct ib_train_plan {
     size_t train_count, validation_count, test_count;
@@ -43,7 +34,7 @@ typedef struct ib_epoch_event {
     double train_loss; /* mean over the epoch's samples, as seen during training */
     double learning_rate;
     double train_seconds; /* of training so far, evaluation excluded */
-    ib_evaluation test;
+    const ib_evaluation *test;
     const ib_evaluation *validation; /* NULL when the split has none */
 } ib_epoch_event;
 
@@ -66,7 +57,10 @@ typedef struct ib_train_observer {
     ib_status (*begin)(void *context, const ib_train_plan *plan, ib_error *err);
     ib_status (*step)(void *context, const ib_step_event *event, ib_error *err);
     ib_status (*epoch)(void *context, const ib_epoch_event *event, ib_error *err);
-    /* After each step, and after the event of each epoch: training can go on from here later. */
+    /* How many steps may be done before their events come and the position: steps are done in
+     * chunks, whose results a device hands over at once. NULL: as many as go into one. */
+    size_t (*steps_until)(void *context, const ib_train_position *position);
+    /* After each chunk, and after the event of each epoch: training can go on from here later. */
     ib_status (*position)(void *context, const ib_train_position *position, ib_error *err);
     /* Asked between steps and between the batches of an evaluation. Not 0: training ends with
      * IB_INTERRUPTED, and the result's position is where it can go on. */
@@ -80,15 +74,18 @@ typedef struct ib_train_result {
     ib_train_position position; /* in the end, however training ended */
 } ib_train_result;
 
+void ib_train_result_free(ib_train_result *result);
+
 /* Trains model (created for experiment's batch sizes and optimiser, already initialised) from a
  * position on: NULL is the beginning, any other needs the model's weights and optimiser state of
- * there. Loss or weights that stop being finite: IB_ERROR_DIVERGED, naming step and tensor. */
+ * there. Loss or weights that stop being finite: IB_ERROR_DIVERGED, naming step and tensor. The
+ * caller calls ib_train_result_free, also after a failure. */
 ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test_batch,
                    const ib_dataset *dataset, const ib_split *split, const ib_train_position *from,
                    const ib_train_observer *observer, ib_train_result *result, ib_error *err);
 
-/* Mean loss, accuracy and confusion matrix over indices[0..count). Independent of batch. */
+/* Mean loss, accuracy and confusion matrix over indices[0..count). The evaluation is zero or was begun before; the caller calls ib_evaluation_free. */
 ib_status ib_evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t *indices,
-                      size_t count, size_t batch, ib_evaluation *evaluation, ib_error *err);
+                      size_t count, ib_evaluation *evaluation, ib_error *err);
 
 #endif

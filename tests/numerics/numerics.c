@@ -237,7 +237,11 @@ static int run_recipe(const struct recipe *recipe, size_t batch,
     char hex[65];
     float first = 0, last = 0;
     ib_status status =
+<<<<<<< HEAD
         ib_model_open(backend, &recipe->experiment, 0.1307, 0.3081, batch, 1, &model, &err);
+=======
+        ib_model_open(backend, &recipe->config, ib_dataset_find("mnist"), batch, 1, &model, &err);
+>>>>>>> shapes
     if (status == IB_OK)
         status = train(model, recipe, batch, &hash, &first, &last, &err);
     int states = recipe->experiment.optimizer == IB_SGD ? 1 : 2;
@@ -259,7 +263,7 @@ static int run_recipe(const struct recipe *recipe, size_t batch,
 /* ---- support vector machines
  * ---------------------------------------------------------------------- */
 
-enum { SVM_IMAGES = 330, SVM_TESTS = 40 };
+enum { SVM_IMAGES = 330, SVM_TESTS = 40, SVM_PAIRS = 45 /* of ten classes */ };
 
 static const ib_svm_options SVM_CASES[] = {
     {.kernel = IB_SVM_LINEAR, .c = 0.5, .degree = 3, .cache_bytes = 64 << 20},
@@ -282,7 +286,7 @@ static const ib_svm_options SVM_CASES[] = {
 static ib_status add_svm(const ib_svm_options *options, const ib_svm_set *set,
                          const uint8_t *const *tests, ib_backend *backend,
                          struct sha256_small *hash, ib_error *err) {
-    static double decisions[SVM_TESTS * IB_SVM_PAIRS];
+    static double decisions[SVM_TESTS * SVM_PAIRS];
     ib_svm_model model;
     ib_svm_options complete = *options;
     complete.tolerance = 1e-3;

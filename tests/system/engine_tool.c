@@ -113,7 +113,8 @@ static ib_status feed(struct tool *t, const char *path, ib_error *err) {
 }
 
 static ib_status predict(struct tool *t, size_t n, const char *path, ib_error *err) {
-    float *logits = malloc(n * IB_CLASSES * sizeof *logits), *losses = malloc(n * sizeof *losses);
+    size_t classes = ib_model_class_count(t->model);
+    float *logits = malloc(n * classes * sizeof *logits), *losses = malloc(n * sizeof *losses);
     uint8_t *predictions = malloc(n);
     ib_status status = IB_OK;
     if (logits == NULL || losses == NULL || predictions == NULL)
@@ -122,7 +123,7 @@ static ib_status predict(struct tool *t, size_t n, const char *path, ib_error *e
         status =
             ib_model_predict(t->model, t->images, t->labels, n, logits, losses, predictions, err);
     const ib_named_tensor tensors[] = {
-        {"logits", IB_F32, {2, {(int64_t)n, IB_CLASSES}}, logits},
+        {"logits", IB_F32, {2, {(int64_t)n, (int64_t)classes}}, logits},
         {"losses", IB_F32, {1, {(int64_t)n}}, losses},
         {"predictions", IB_U8, {1, {(int64_t)n}}, predictions},
     };
@@ -186,15 +187,22 @@ static ib_status evaluate(struct tool *t, char **a, ib_error *err) {
         return ib_fail_memory(err);
     for (size_t i = 0; i < count; ++i)
         indices[i] = first + (uint32_t)i;
+<<<<<<< HEAD
     ib_evaluation e;
     ib_status status =
         ib_evaluate(t->model, &t->dataset, indices, count, strtoull(a[3], NULL, 10), &e, err);
+=======
+    ib_evaluation e = {0};
+    ib_status status = ib_evaluate(t->model, &t->dataset, indices, count,
+                                   strtoull(a[3], NULL, 10), &e, err);
+>>>>>>> shapes
     free(indices);
-    IB_TRY(status);
-    answer(t, " %.17g %zu %.17g", e.loss, e.correct, e.accuracy);
-    for (int i = 0; i < IB_CLASSES * IB_CLASSES; ++i)
-        answer(t, " %" PRIu32, e.confusion[i / IB_CLASSES][i % IB_CLASSES]);
-    return IB_OK;
+    if (status == IB_OK)
+        answer(t, " %.17g %zu %.17g", e.loss, e.correct, e.accuracy);
+    for (size_t i = 0; status == IB_OK && i < e.classes * e.classes; ++i)
+        answer(t, " %" PRIu32, e.confusion[i]);
+    ib_evaluation_free(&e);
+    return status;
 }
 
 static ib_status plant(struct tool *t, char **a, ib_error *err) {
@@ -219,19 +227,24 @@ static ib_status plant(struct tool *t, char **a, ib_error *err) {
 static ib_status on_epoch(void *context, const ib_epoch_event *event, ib_error *err) {
     (void)err;
     answer(context, " %.17g %.17g %.17g", event->learning_rate, event->train_loss,
-           event->test.loss);
+           event->test->loss);
     return IB_OK;
 }
 
 static ib_status train(struct tool *t, ib_error *err) {
     const ib_experiment *c = &t->experiment;
     const ib_train_observer observer = {.context = t, .epoch = on_epoch};
-    ib_train_result result;
+    ib_train_result result = {0};
     ib_split split;
     IB_TRY(ib_split_make(IB_SPLIT_OFFICIAL, t->dataset.train_count, t->dataset.test_count, c->seed,
                          (size_t)c->train_size, (size_t)c->test_size, &split, err));
+<<<<<<< HEAD
     ib_status status =
         ib_train(t->model, c, 1000, &t->dataset, &split, NULL, &observer, &result, err);
+=======
+    ib_status status = ib_train(t->model, c, &t->dataset, &split, NULL, &observer, &result, err);
+    ib_train_result_free(&result);
+>>>>>>> shapes
     ib_split_close(&split);
     return status;
 }
@@ -362,7 +375,11 @@ static ib_status open_tool(struct tool *t, int argc, char **argv, ib_error *err)
     IB_TRY(ib_dataset_open(argv[6], argv[7], &t->dataset, err));
     IB_TRY(ib_backend_open(&options, &t->backend, err));
     /* PyTorch's example normalises every data set by these two. */
+<<<<<<< HEAD
     return ib_model_open(t->backend, &t->experiment, 0.1307, 0.3081, (size_t)atoi(argv[5]), 1,
+=======
+    return ib_model_open(t->backend, &t->config, ib_dataset_find("mnist"), (size_t)atoi(argv[5]), 1,
+>>>>>>> shapes
                          &t->model, err);
 }
 

@@ -1,5 +1,5 @@
 /* Logits of every image of an idx file by the public API, for test_onnx.py.
- *   logits_tool MODEL.safetensors DATASET IMAGES OUTPUT   binary32, 10 an image */
+ *   logits_tool MODEL.safetensors DATASET IMAGES OUTPUT   binary32, one a class and image */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,8 +9,9 @@
 enum { IDX_HEADER = 16, MOST_BYTES = 1 << 28 };
 
 static int predict(ib_predictor *predictor, const char *images, size_t size, const char *output) {
-    size_t count = (size - IDX_HEADER) / IB_PREDICTOR_PIXELS;
-    float *logits = calloc(count, IB_PREDICTOR_CLASSES * sizeof *logits);
+    size_t count = (size - IDX_HEADER) / ib_predictor_image_bytes(predictor);
+    size_t classes = ib_predictor_class_count(predictor);
+    float *logits = calloc(count, classes * sizeof *logits);
     int good = logits != NULL;
     if (good && ib_predictor_predict(predictor, (const uint8_t *)images + IDX_HEADER, count, NULL,
                                      logits) != IB_OK) {
@@ -18,7 +19,7 @@ static int predict(ib_predictor *predictor, const char *images, size_t size, con
         good = 0;
     }
     good =
-        good && ib_write_file_atomic(output, logits, count * IB_PREDICTOR_CLASSES * sizeof *logits,
+        good && ib_write_file_atomic(output, logits, count * classes * sizeof *logits,
                                      NULL) == IB_OK;
     free(logits);
     return good ? 0 : 1;

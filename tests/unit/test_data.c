@@ -27,60 +27,77 @@ static void assert_failed(ib_status got, ib_status wanted, ib_error *err, const 
 
 /* ---- idx ---- */
 
-static void refuse_idx(const uint8_t *bytes, size_t size, ib_idx_kind kind, const char *part) {
+enum { IMAGE_HEADER = 16 };
+
+static const ib_dataset_info TEN = {
+    .name = "ten", .image = {.channels = 1, .height = 28, .width = 28}, .classes = 10};
+/* As EMNIST's letters are, but of another shape. */
+static const ib_dataset_info LETTERS = {.name = "letters",
+                                        .image = {.channels = 1, .height = 20, .width = 24},
+                                        .classes = 26,
+                                        .first_label = 1};
+static const ib_dataset_info COLOURED = {
+    .name = "coloured", .image = {.channels = 3, .height = 2, .width = 4}, .classes = 2};
+
+static void refuse_idx_of(const ib_dataset_info *info, const uint8_t *bytes, size_t size,
+                          ib_idx_kind kind, const char *part) {
     /* an exact heap copy, so that the address sanitizer sees a read past its end */
     uint8_t *copy = malloc(size > 0 ? size : 1);
     if (size > 0)
         memcpy(copy, bytes, size);
     ib_idx idx;
     ib_error err = {0};
-    ib_status status = ib_idx_parse("here/file", copy, size, kind, &idx, &err);
+    ib_status status = ib_idx_parse("here/file", copy, size, info, kind, &idx, &err);
     free(copy);
     assert_null(idx.values);
     assert_contains(ib_error_text(&err), "here/file: offset ");
     assert_failed(status, IB_ERROR_VERIFY, &err, part);
 }
 
+static void refuse_idx(const uint8_t *bytes, size_t size, ib_idx_kind kind, const char *part) {
+    refuse_idx_of(&TEN, bytes, size, kind, part);
+}
+
 static void test_idx_good(void **state) {
     (void)state;
-    uint8_t images[IB_IDX_IMAGE_HEADER + 2 * IB_IMAGE_PIXELS] = {0};
-    ib_idx_write_header(images, IB_IDX_IMAGES, 2);
+    uint8_t images[IMAGE_HEADER + 2 * IB_DIGITS_PIXELS] = {0};
+    ib_idx_write_header(images, TEN.image, IB_IDX_IMAGES, 2);
     const uint8_t header[] = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28};
     assert_memory_equal(images, header, sizeof header);
     ib_idx idx;
-    assert_int_equal(ib_idx_parse("f", images, sizeof images, IB_IDX_IMAGES, &idx, NULL), IB_OK);
+    assert_int_equal(ib_idx_parse("f", images, sizeof images, &TEN, IB_IDX_IMAGES, &idx, NULL), IB_OK);
     assert_int_equal(idx.count, 2);
     assert_ptr_equal(idx.values, images + 16);
 
     const uint8_t labels[] = {0, 0, 8, 1, 0, 0, 0, 3, 0, 9, 5};
-    assert_int_equal(ib_idx_parse("f", labels, sizeof labels, IB_IDX_LABELS, &idx, NULL), IB_OK);
+    assert_int_equal(ib_idx_parse("f", labels, sizeof labels, &TEN, IB_IDX_LABELS, &idx, NULL), IB_OK);
     assert_int_equal(idx.count, 3);
     const uint8_t none[] = {0, 0, 8, 1, 0, 0, 0, 0};
-    assert_int_equal(ib_idx_parse("f", none, sizeof none, IB_IDX_LABELS, &idx, NULL), IB_OK);
+    assert_int_equal(ib_idx_parse("f", none, sizeof none, &TEN, IB_IDX_LABELS, &idx, NULL), IB_OK);
     assert_int_equal(idx.count, 0);
 }
 
 static void test_idx_hostile(void **state) {
     (void)state;
-    uint8_t images[IB_IDX_IMAGE_HEADER + IB_IMAGE_PIXELS + 1] = {0};
-    ib_idx_write_header(images, IB_IDX_IMAGES, 1);
+    uint8_t images[IMAGE_HEADER + IB_DIGITS_PIXELS + 1] = {0};
+    ib_idx_write_header(images, TEN.image, IB_IDX_IMAGES, 1);
     size_t good = sizeof images - 1;
-    for (size_t size = 0; size < IB_IDX_IMAGE_HEADER; ++size)
+    for (size_t size = 0; size < IMAGE_HEADER; ++size)
         refuse_idx(images, size, IB_IDX_IMAGES, "ends within");
-    refuse_idx(images, IB_IDX_IMAGE_HEADER, IB_IDX_IMAGES, "promises 1 images, which is 800 bytes");
+    refuse_idx(images, IMAGE_HEADER, IB_IDX_IMAGES, "promises 1 images, which is 800 bytes");
     refuse_idx(images, good - 1, IB_IDX_IMAGES, "has 799");
     refuse_idx(images, good + 1, IB_IDX_IMAGES, "has 801");
     refuse_idx(images, good, IB_IDX_LABELS, "magic number 2051");
 
     /* 2^28 images are 0 bytes when counted in 32 bits */
-    ib_idx_write_header(images, IB_IDX_IMAGES, 1u << 28);
-    refuse_idx(images, IB_IDX_IMAGE_HEADER, IB_IDX_IMAGES, "which is 210453397520 bytes");
+    ib_idx_write_header(images, TEN.image, IB_IDX_IMAGES, 1u << 28);
+    refuse_idx(images, IMAGE_HEADER, IB_IDX_IMAGES, "which is 210453397520 bytes");
     memset(images + 4, 0xFF, 4);
     refuse_idx(images, good, IB_IDX_IMAGES, "promises 4294967295 images");
-    ib_idx_write_header(images, IB_IDX_IMAGES, 1);
+    ib_idx_write_header(images, TEN.image, IB_IDX_IMAGES, 1);
     memset(images + 8, 0xFF, 8);
     refuse_idx(images, good, IB_IDX_IMAGES, "4294967295 x 4294967295 pixels");
-    ib_idx_write_header(images, IB_IDX_IMAGES, 1);
+    ib_idx_write_header(images, TEN.image, IB_IDX_IMAGES, 1);
     images[15] = 32;
     refuse_idx(images, good, IB_IDX_IMAGES, "28 x 32 pixels");
 
@@ -90,6 +107,46 @@ static void test_idx_hostile(void **state) {
     refuse_idx(huge, sizeof huge, IB_IDX_LABELS, "promises 4294967295 labels");
     const uint8_t gz[] = {0x1F, 0x8B, 8, 0, 0, 0, 0, 0};
     refuse_idx(gz, sizeof gz, IB_IDX_LABELS, "magic number 529205248");
+}
+
+static void test_idx_of_other_shapes(void **state) {
+    (void)state;
+    uint8_t images[IMAGE_HEADER + 2 * 480] = {0};
+    ib_idx idx;
+    assert_int_equal(ib_idx_write_header(images, LETTERS.image, IB_IDX_IMAGES, 2), 16);
+    assert_int_equal(
+        ib_idx_parse("f", images, sizeof images, &LETTERS, IB_IDX_IMAGES, &idx, NULL), IB_OK);
+    assert_int_equal(idx.count, 2);
+    refuse_idx(images, sizeof images, IB_IDX_IMAGES, "offset 8: images of 20 x 24 pixels, wanted");
+    images[11] = 24; /* the same bytes, turned */
+    images[15] = 20;
+    refuse_idx_of(&LETTERS, images, sizeof images, IB_IDX_IMAGES, "24 x 20 pixels, wanted 20 x 24");
+    images[11] = 20;
+    images[15] = 24;
+    memset(images + 4, 0xFF, 4);
+    refuse_idx_of(&LETTERS, images, sizeof images, IB_IDX_IMAGES, "which is 2061584301616 bytes");
+
+    const uint8_t letters[] = {0, 0, 8, 1, 0, 0, 0, 2, 1, 26};
+    assert_int_equal(
+        ib_idx_parse("f", letters, sizeof letters, &LETTERS, IB_IDX_LABELS, &idx, NULL), IB_OK);
+    const uint8_t below[] = {0, 0, 8, 1, 0, 0, 0, 2, 1, 0};
+    refuse_idx_of(&LETTERS, below, sizeof below, IB_IDX_LABELS, "label 0 of image 1 is below 1");
+    const uint8_t above[] = {0, 0, 8, 1, 0, 0, 0, 2, 27, 1};
+    refuse_idx_of(&LETTERS, above, sizeof above, IB_IDX_LABELS, "label 27 of image 0 is above 26");
+
+    uint8_t colours[IB_IDX_MOST_HEADER + 24] = {0};
+    assert_int_equal(ib_idx_write_header(colours, COLOURED.image, IB_IDX_IMAGES, 1), 20);
+    const uint8_t header[] = {0, 0, 8, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 3};
+    assert_memory_equal(colours, header, sizeof header);
+    assert_int_equal(
+        ib_idx_parse("f", colours, sizeof colours, &COLOURED, IB_IDX_IMAGES, &idx, NULL), IB_OK);
+    assert_ptr_equal(idx.values, colours + 20);
+    colours[19] = 4;
+    refuse_idx_of(&COLOURED, colours, sizeof colours, IB_IDX_IMAGES, "of 4 channels, wanted 3");
+    colours[3] = 3; /* as many bytes as it would have without an axis of channels */
+    refuse_idx_of(&COLOURED, colours, sizeof colours, IB_IDX_IMAGES, "coloured images has 2052");
+    for (size_t size = 0; size < 20; ++size)
+        refuse_idx_of(&COLOURED, colours, size, IB_IDX_IMAGES, size < 4 ? "ends" : "offset ");
 }
 
 /* ---- gzip ---- */
@@ -165,6 +222,11 @@ static void test_catalog(void **state) {
     for (size_t i = 0; i < 3; ++i) {
         const ib_dataset_info *info = ib_dataset_at(i);
         assert_ptr_equal(ib_dataset_find(info->name), info);
+        assert_in_range(info->classes, 2, IB_MOST_CLASSES);
+        assert_in_range(info->first_label + info->classes, 2, 256);
+        assert_in_range(ib_image_bytes(info->image), 1, INT32_MAX);
+        for (uint32_t c = 0; info->class_names != NULL && c < info->classes; ++c)
+            assert_non_null(info->class_names[c]);
         for (int role = 0; role < IB_FILE_ROLES; ++role)
             assert_int_equal(strspn(info->sha256[role], "0123456789abcdef"), 64);
         for (int m = 0; info->mirrors != NULL && info->mirrors[m] != NULL; ++m)
@@ -183,16 +245,16 @@ static void test_digits_are_drawn(void **state) {
     (void)state;
     unsigned seen = 0;
     for (uint32_t i = 0; i < 2000; ++i) {
-        uint8_t pixels[IB_IMAGE_PIXELS];
+        uint8_t pixels[IB_DIGITS_PIXELS];
         ib_digits_draw(i & 1, i, pixels);
         seen |= 1u << ib_digits_label(i & 1, i);
         int inked = 0;
-        for (int k = 0; k < IB_IMAGE_PIXELS; ++k)
+        for (int k = 0; k < IB_DIGITS_PIXELS; ++k)
             inked += pixels[k] > 100;
         assert_in_range(inked, 8, 400); /* neither blank nor blotted */
     }
     assert_int_equal(seen, 0x3FF);
-    for (int digit = 0; digit < IB_CLASSES; ++digit)
+    for (int digit = 0; digit < IB_DIGITS_CLASSES; ++digit)
         for (int v = 0; v < IB_DIGITS_VARIANTS; ++v)
             assert_in_range(ib_digits_outlines[digit][v].count, 2, IB_DIGITS_MAX_POINTS);
 }
@@ -242,14 +304,14 @@ static void test_open(void **state) {
     for (size_t i = 0; i < 4; ++i) {
         unsigned part = probes[i] >= 60000;
         uint32_t index = (uint32_t)(probes[i] - 60000 * part);
-        uint8_t pixels[IB_IMAGE_PIXELS];
+        uint8_t pixels[IB_DIGITS_PIXELS];
         ib_digits_draw(part, index, pixels);
         assert_memory_equal(ib_dataset_pixels(&dataset, probes[i]), pixels, sizeof pixels);
         assert_int_equal(ib_dataset_label(&dataset, probes[i]), ib_digits_label(part, index));
     }
-    double sum = 0, squares = 0, count = 60000.0 * IB_IMAGE_PIXELS;
+    double sum = 0, squares = 0, count = 60000.0 * IB_DIGITS_PIXELS;
     for (size_t i = 0; i < 60000; ++i)
-        for (int k = 0; k < IB_IMAGE_PIXELS; ++k) {
+        for (int k = 0; k < IB_DIGITS_PIXELS; ++k) {
             double v = ib_dataset_pixels(&dataset, i)[k] / 255.0;
             sum += v;
             squares += v * v;
@@ -345,6 +407,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_idx_good),
         cmocka_unit_test(test_idx_hostile),
+        cmocka_unit_test(test_idx_of_other_shapes),
         cmocka_unit_test(test_gunzip),
         cmocka_unit_test(test_catalog),
         cmocka_unit_test(test_digits_are_drawn),

@@ -51,7 +51,8 @@ static void tiny_open(tiny *t) {
         t->content[role] = malloc(size + 1);
         t->size[role] = size;
         memset(t->content[role], role, size + 1);
-        ib_idx_write_header(t->content[role], images ? IB_IDX_IMAGES : IB_IDX_LABELS, count);
+        ib_idx_write_header(t->content[role], t->info.image, images ? IB_IDX_IMAGES : IB_IDX_LABELS,
+                            count);
         ib_sha256_bytes(t->content[role], size, t->hex[role], NULL);
         t->info.sha256[role] = t->hex[role];
     }

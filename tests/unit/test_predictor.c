@@ -14,6 +14,7 @@
 #include "model/model.h"
 #include "temp_dir.h"
 
+enum { PIXELS = 784, CLASSES = 10 };
 enum { IMAGES = 300 }; /* more than one of the predictor's batches */
 
 /* Saves an untrained model of this kind; the caller frees the path. */
@@ -27,7 +28,8 @@ static char *save_model(const char *directory, const char *kind) {
     assert_int_equal(ib_option_set(ib_option_find("model", 5), kind, "model", &config, NULL),
                      IB_OK);
     assert_int_equal(ib_backend_open(&options, &backend, NULL), IB_OK);
-    assert_int_equal(ib_model_open(backend, &config.experiment, 0.1307, 0.3081, 8, 0, &model, NULL),
+    assert_int_equal(ib_model_open(backend, &config.experiment, ib_dataset_find("mnist"), 8, 0,
+                                   &model, NULL),
                      IB_OK);
     assert_int_equal(ib_model_initialize(model, 1, NULL), IB_OK);
     assert_int_equal(ib_model_save(model, path, NULL, NULL), IB_OK);
@@ -39,20 +41,21 @@ static char *save_model(const char *directory, const char *kind) {
 
 static void check_kind(const char *directory, const char *kind, const uint8_t *images) {
     char *path = save_model(directory, kind);
-    float *all = calloc(IMAGES * IB_PREDICTOR_CLASSES, sizeof *all);
+    float *all = calloc(IMAGES * CLASSES, sizeof *all);
     uint8_t classes[IMAGES];
     char message[256];
     ib_predictor *predictor = NULL;
     if (ib_predictor_open(path, NULL, &predictor, message, sizeof message) != IB_OK)
         fail_msg("%s", message);
+    assert_int_equal(ib_predictor_image_bytes(predictor), PIXELS);
+    assert_int_equal(ib_predictor_class_count(predictor), CLASSES);
     assert_int_equal(ib_predictor_predict(predictor, images, IMAGES, classes, all), IB_OK);
     for (size_t i = 0; i < IMAGES; i += 37) {
-        float one[IB_PREDICTOR_CLASSES];
+        float one[CLASSES];
         uint8_t class_of_one = 255;
-        assert_int_equal(ib_predictor_predict(predictor, images + i * IB_PREDICTOR_PIXELS, 1,
-                                              &class_of_one, one),
-                         IB_OK);
-        assert_memory_equal(one, all + i * IB_PREDICTOR_CLASSES, sizeof one);
+        assert_int_equal(
+            ib_predictor_predict(predictor, images + i * PIXELS, 1, &class_of_one, one), IB_OK);
+        assert_memory_equal(one, all + i * CLASSES, sizeof one);
         assert_int_equal(class_of_one, classes[i]);
     }
     assert_int_equal(ib_predictor_predict(predictor, images, 0, NULL, NULL), IB_OK);
@@ -64,8 +67,8 @@ static void check_kind(const char *directory, const char *kind, const uint8_t *i
 static void each_kind_predicts(void **state) {
     (void)state;
     char *directory = temp_dir_make();
-    uint8_t *images = malloc((size_t)IMAGES * IB_PREDICTOR_PIXELS);
-    for (size_t i = 0; i < (size_t)IMAGES * IB_PREDICTOR_PIXELS; ++i)
+    uint8_t *images = malloc((size_t)IMAGES * PIXELS);
+    for (size_t i = 0; i < (size_t)IMAGES * PIXELS; ++i)
         images[i] = (uint8_t)(i * 2654435761u >> 13);
     check_kind(directory, "cnn", images);
     check_kind(directory, "mlp", images);

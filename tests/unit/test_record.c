@@ -89,12 +89,13 @@ static void a_finished_run(void **state) {
                               .backend = &f->backend,
                               .exact = 1,
                               .run_dir = ib_record_directory(record)};
-    ib_evaluation test = {.accuracy = 0.1};
-    test.confusion[3][5] = 7;
-    test.confusion[3][3] = 1;
-    test.confusion[5][5] = 2;
+    ib_evaluation test = {0};
+    assert_int_equal(ib_evaluation_begin(&test, 10, &err), IB_OK);
+    test.confusion[3 * 10 + 5] = 7;
+    test.confusion[3 * 10 + 3] = 1;
+    test.confusion[5 * 10 + 5] = 2;
     ib_metrics metrics;
-    ib_metrics_compute(&test.confusion[0][0], &metrics);
+    assert_int_equal(ib_metrics_compute(test.confusion, test.classes, &metrics, &err), IB_OK);
     results.metrics = &metrics;
     assert_int_equal(ib_record_finish(record, IB_OK, NULL, &results, &test, &err), IB_OK);
     run = read_run(record);

@@ -34,6 +34,7 @@ typedef struct fixture {
     char *labels[POINTS], *digits[SIZE];
     double matrix[SIZE * SIZE];
     ib_figure_image images[3];
+    unsigned char pixels[3][28 * 28];
     ib_report_table table;
     ib_report_column columns[4];
     ib_report_value values[8];
@@ -68,8 +69,12 @@ static void fill_data(fixture *f) {
     f->matrix[5] = NAN;
     for (size_t i = 0; i < 3; ++i) {
         f->images[i] = (ib_figure_image){.actual = 5, .predicted = 3, .probability = 0.97};
-        for (size_t k = 0; k < sizeof f->images[i].pixels; ++k)
-            f->images[i].pixels[k] = (unsigned char)(k * (i + 1));
+        f->images[i].pixels = f->pixels[i];
+        f->images[i].height = i == 0 ? 28 : 20; /* not every data set's images are square */
+        f->images[i].width = i == 0 ? 28 : 24;
+        f->images[i].channels = 1;
+        for (size_t k = 0; k < sizeof f->pixels[i]; ++k)
+            f->pixels[i][k] = (unsigned char)(k * (i + 1));
     }
     f->images[1].probability = NAN;
 }

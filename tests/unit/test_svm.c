@@ -135,6 +135,50 @@ static void kernels_give_the_references_bits(void **state) {
     free(images);
 }
 
+/* From a single byte to the widest image; whole groups, vectors and blocks of rows, and not. All
+ * bytes 255 is where 32 bits are nearly full. */
+static void any_width_gives_the_references_bits(void **state) {
+    (void)state;
+    enum { ROWS = 55, COLUMNS = 40 };
+    static const size_t WIDTHS[] = {1, 3, 5, 483, 2753, 3072, IB_SVM_MAX_WIDTH - 3,
+                                    IB_SVM_MAX_WIDTH};
+    const ib_cpu_kernels *const *tables = ib_cpu_kernel_tables();
+    const ib_cpu_kernels *reference = NULL;
+    for (const ib_cpu_kernels *const *t = tables; *t != NULL; ++t)
+        if (strcmp((*t)->isa, "scalar") == 0 && ib_cpu_supports(*t))
+            reference = *t;
+    for (size_t w = 0; w < sizeof WIDTHS / sizeof WIDTHS[0]; ++w) {
+        size_t width = WIDTHS[w];
+        uint8_t *pixels = malloc(ROWS * width); /* no byte more: reads past an image's end show */
+        const uint8_t *images[ROWS];
+        for (uint32_t i = 0; i < ROWS; ++i)
+            images[i] = pixels + i * width;
+        for (uint32_t k = 0; k < ROWS * width; ++k)
+            pixels[k] = k < 3 * width ? 255 : (uint8_t)mix(k);
+        ib_svm_packed rows, columns;
+        assert_int_equal(ib_svm_pack(images, ROWS, width, &rows, NULL), IB_OK);
+        assert_int_equal(ib_svm_pack(images, COLUMNS, width, &columns, NULL), IB_OK);
+        for (int kind = IB_SVM_LINEAR; kind <= IB_SVM_RBF; kind += 2) {
+            ib_svm_options options = make_options((ib_svm_kernel_kind)kind);
+            options.gamma = 1.0 / (double)width;
+            ib_svm_kernel kernel = ib_svm_kernel_of(&options, width);
+            for (const ib_cpu_kernels *const *t = tables; *t != NULL; ++t)
+                if (ib_cpu_supports(*t))
+                    compare_block((*t)->svm->kernel_block, reference->svm->kernel_block, (*t)->isa,
+                                  &kernel, &rows.images, &columns.images, 1, ROWS - 1);
+#if defined(__x86_64__)
+            if (strcmp(tables[0]->isa, "avx512") == 0 && ib_cpu_supports(tables[0]))
+                compare_block(ib_svm_kernel_block_plain, reference->svm->kernel_block,
+                              "avx512 without VNNI", &kernel, &rows.images, &columns.images, 0,
+                              ROWS);
+#endif
+        }
+        ib_svm_unpack(&rows);
+        ib_svm_unpack(&columns);
+        free(pixels);
+    }
+}
+
 /* exp and tanh of the C library are right to an ulp of binary64. */
 static void kernel_values_are_accurate(void **state) {
     (void)state;
@@ -483,6 +527,7 @@ static void damaged_libsvm_files_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernels_give_the_references_bits),
+        cmocka_unit_test(any_width_gives_the_references_bits),
         cmocka_unit_test(kernel_values_are_accurate),
         cmocka_unit_test(sweeps_give_the_references_bits),
         cmocka_unit_test(solutions_are_optimal),

@@ -220,7 +220,7 @@ ib_status ib_cpu_open(const char *isa, unsigned threads, ib_backend **backend, i
     if (cpu == NULL)
         return ib_fail_memory(err);
     cpu->kernels = kernels;
-    cpu->host = (ib_host){kernels->svm, run_on_threads, fma_rate};
+    cpu->host = (ib_host){threads, kernels->svm, run_on_threads, fma_rate};
     cpu->base = (ib_backend){
         .ops = &CPU_OPS, .info = {"cpu", kernels->isa, threads, 1}, .host = &cpu->host};
     cpu->thread_scratch = calloc(threads, sizeof *cpu->thread_scratch);

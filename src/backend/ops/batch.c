@@ -22,7 +22,7 @@ double ib_load_macs(const ib_load *l, ib_direction direction) {
 
 const char *ib_loss_fault(const ib_loss *l, ib_direction direction) {
     (void)direction;
-    return ib_is_size(l->n) && l->classes >= 1 && l->classes <= IB_MOST_CLASSES
+    return ib_is_size(l->n) && l->classes >= 1 && l->classes <= IB_LOSS_CLASSES
                ? NULL
                : "shape out of range";
 }

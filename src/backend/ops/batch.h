@@ -18,7 +18,7 @@ typedef struct ib_load {
     WRITE(uint16_t, labels)
 IB_DECLARE_OPERANDS(load);
 
-enum { IB_MOST_CLASSES = 1000 };
+enum { IB_LOSS_CLASSES = 1000 };
 
 /* softmax_nll: losses[n] = -log softmax(logits)[label]; dlogits = (softmax - onehot) * inverse_n;
  * mean = leaf-tree sum of losses * inverse_n. classify: losses, and for each sample the first

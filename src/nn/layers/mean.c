@@ -40,7 +40,9 @@ static uint64_t counted(const ib_node *node) {
 }
 
 static void onnx(ib_onnx_graph *graph, const ib_onnx_row *r, char **value) {
-    ib_onnx_simple(graph, r, "GlobalAveragePool", value);
+    ib_onnx_row inner = *r;
+    inner.last = 0;
+    ib_onnx_simple(graph, &inner, "GlobalAveragePool", value);
     ib_onnx_simple(graph, r, "Flatten", value);
 }
 

@@ -10,7 +10,9 @@
 #include <cpuid.h>
 #endif
 
-enum { BLOCK_ROWS = 48, GROUP = 4 /* bytes that one 32-bit lane multiplies */ };
+enum { BLOCK_ROWS = 48, GROUP = IB_SVM_GROUP /* bytes that one 32-bit lane multiplies */ };
+/* Of rows, packed: BLOCK_ROWS of them up to 2752 bytes wide, LEAST_ROWS of the widest. */
+enum { LEAST_ROWS = 8, PACKED_WORDS = LEAST_ROWS * IB_SVM_MAX_WIDTH / GROUP * 2 };
 
 void IB_KERNEL(ib_svm_step)(const ib_svm_part *part, double t, const float *ki, const float *kj,
                             ib_svm_extremes *extremes);
@@ -23,13 +25,14 @@ void ib_svm_kernel_block_plain(const ib_svm_kernel *kernel, const ib_svm_block *
 
 /* Rows in the form the product wants them: word w of row r of its tile of ROWS, side by side. */
 typedef struct packed_rows {
-    _Alignas(64) uint32_t words[BLOCK_ROWS * IB_SVM_MAX_WIDTH / GROUP * 2];
+    _Alignas(64) uint32_t words[PACKED_WORDS];
 } packed_rows;
 
 static uint32_t load_group(const ib_svm_images *images, size_t row, size_t group) {
     uint32_t word = 0;
+    size_t left = images->width - group * GROUP;
     if (row < images->count)
-        memcpy(&word, images->rows[row] + group * GROUP, sizeof word);
+        memcpy(&word, images->rows[row] + group * GROUP, left < GROUP ? left : GROUP);
     return word;
 }
 
@@ -71,10 +74,10 @@ static inline vi high_bytes(vi a) {
 }
 #endif
 
-static void pack_pairs(const ib_svm_block *b, size_t first, packed_rows *packed) {
-    size_t groups = b->rows->width / GROUP;
+static void pack_pairs(const ib_svm_block *b, size_t first, size_t rows, packed_rows *packed) {
+    size_t groups = ib_svm_groups(b->rows->width);
     uint32_t *to = packed->words;
-    for (size_t tile = 0; tile < BLOCK_ROWS; tile += PAIR_ROWS)
+    for (size_t tile = 0; tile < rows; tile += PAIR_ROWS)
         for (size_t g = 0; g < groups; ++g)
             for (size_t r = 0; r < PAIR_ROWS; ++r) {
                 uint32_t word = load_group(b->rows, first + tile + r, g);
@@ -126,10 +129,10 @@ static void pair_products(const packed_rows *packed, const uint8_t *panel, size_
 
 enum { BYTE_ROWS = 2, QUARTERS = 4 };
 
-static void pack_pairs(const ib_svm_block *b, size_t first, packed_rows *packed) {
-    size_t groups = b->rows->width / GROUP;
+static void pack_pairs(const ib_svm_block *b, size_t first, size_t rows, packed_rows *packed) {
+    size_t groups = ib_svm_groups(b->rows->width);
     uint32_t *to = packed->words;
-    for (size_t tile = 0; tile < BLOCK_ROWS; tile += BYTE_ROWS)
+    for (size_t tile = 0; tile < rows; tile += BYTE_ROWS)
         for (size_t g = 0; g < groups; ++g)
             for (size_t r = 0; r < BYTE_ROWS; ++r)
                 *to++ = load_group(b->rows, first + tile + r, g);
@@ -183,10 +186,10 @@ static int has_vnni(void) {
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & (1u << 11)) != 0;
 }
 
-static void pack_shifted(const ib_svm_block *b, size_t first, packed_rows *packed) {
-    size_t groups = b->rows->width / GROUP;
+static void pack_shifted(const ib_svm_block *b, size_t first, size_t rows, packed_rows *packed) {
+    size_t groups = ib_svm_groups(b->rows->width);
     uint32_t *to = packed->words;
-    for (size_t tile = 0; tile < BLOCK_ROWS; tile += VNNI_ROWS)
+    for (size_t tile = 0; tile < rows; tile += VNNI_ROWS)
         for (size_t g = 0; g < groups; ++g)
             for (size_t r = 0; r < VNNI_ROWS; ++r)
                 *to++ = load_group(b->rows, first + tile + r, g) ^ 0x80808080u;
@@ -344,18 +347,18 @@ static void block_rows(const ib_svm_kernel *kernel, const ib_svm_block *b, size_
     _Alignas(64) int32_t dots[BLOCK_ROWS * IB_SVM_PANEL];
     _Alignas(64) float values[BLOCK_ROWS * IB_SVM_PANEL];
     const ib_svm_images *columns = b->columns;
-    size_t groups = columns->width / GROUP, row = b->first_row + first;
+    size_t groups = ib_svm_groups(columns->width), row = b->first_row + first;
 #if defined(IB_ISA_AVX512)
     if (vnni)
-        pack_shifted(b, row, packed);
+        pack_shifted(b, row, rows, packed);
     else
-        pack_pairs(b, row, packed);
+        pack_pairs(b, row, rows, packed);
 #else
     (void)vnni;
-    pack_pairs(b, row, packed);
+    pack_pairs(b, row, rows, packed);
 #endif
     for (size_t c = 0; c < columns->count; c += IB_SVM_PANEL) {
-        const uint8_t *panel = columns->panels + c * columns->width;
+        const uint8_t *panel = columns->panels + c * groups * GROUP;
 #if defined(IB_ISA_AVX512)
         if (vnni)
             vnni_products(packed, panel, groups, rows, columns->sums + c, dots);
@@ -379,11 +382,18 @@ static void block_rows(const ib_svm_kernel *kernel, const ib_svm_block *b, size_
     }
 }
 
+/* Rows that fit packed_rows, in whole tiles of any of the products. */
+static size_t rows_at_once(size_t width) {
+    size_t rows = PACKED_WORDS / (2 * ib_svm_groups(width));
+    return rows < BLOCK_ROWS ? rows - rows % LEAST_ROWS : BLOCK_ROWS;
+}
+
 static void kernel_block_by(const ib_svm_kernel *kernel, const ib_svm_block *b, int vnni) {
     packed_rows packed;
-    for (size_t r = 0; r < b->row_count; r += BLOCK_ROWS) {
+    size_t most = rows_at_once(b->rows->width);
+    for (size_t r = 0; r < b->row_count; r += most) {
         size_t left = b->row_count - r;
-        block_rows(kernel, b, r, left < BLOCK_ROWS ? left : BLOCK_ROWS, vnni, &packed);
+        block_rows(kernel, b, r, left < most ? left : most, vnni, &packed);
     }
 }
 

@@ -27,7 +27,7 @@ void IB_REF(ib_softmax_nll_run)(ib_cpu *cpu, const ib_loss *l, const ib_loss_poi
     int64_t n = l->n, classes = l->classes, stride = ib_pad16(classes);
     for (int64_t i = 0; i < n; ++i) {
         const float *z = p->logits + i * stride;
-        float top = z[0], sum = 0.0f, e[IB_MOST_CLASSES];
+        float top = z[0], sum = 0.0f, e[IB_LOSS_CLASSES];
         for (int64_t j = 1; j < classes; ++j)
             top = z[j] > top ? z[j] : top;
         for (int64_t j = 0; j < classes; ++j) {
