@@ -65,6 +65,7 @@ static ib_status obtain_from_named(const ib_dataset_info *info, ib_file_role rol
         int absent = 0;
         status = obtain_from(info, role, packed, log, out, &absent, err);
         if (status != IB_OK && absent) {
+            ib_error_clear(err);
             status = obtain_from(info, role, plain, log, out, &absent, err);
             if (status != IB_OK && absent)
                 ib_fail_context(err, "neither %s nor the same without .gz is there", packed);

@@ -124,7 +124,7 @@ static const ib_command COMMANDS[] = {
      .operand_required = 1,
      .summary = "write a trained model in another program's format",
      .details = "MODEL may be a run's directory. --onnx: a network; the input is the normalised "
-                "image, [N,1,28,28]; -o is by default the model's name with .onnx. Data set and "
+                "image, [N,C,H,W]; -o is by default the model's name with .onnx. Data set and "
                 "normalisation are for the file's metadata and taken from run.json beside the "
                 "model unless given. --libsvm: a support vector machine as LIBSVM's model file, "
                 "written to -o; its features are the normalised pixels. isobit test reads such "

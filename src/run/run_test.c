@@ -51,14 +51,7 @@ static void print_json(const ib_config *config, const ib_session *session,
     if (vectors > 0)
         ib_json_uint(&json, "support_vectors", vectors);
     ib_metrics_write(metrics, "metrics", &json);
-    ib_json_open(&json, "confusion", '[');
-    for (size_t label = 0; label < test->classes; ++label) {
-        ib_json_open(&json, NULL, '[');
-        for (size_t predicted = 0; predicted < test->classes; ++predicted)
-            ib_json_uint(&json, NULL, test->confusion[label * test->classes + predicted]);
-        ib_json_close(&json, ']');
-    }
-    ib_json_close(&json, ']');
+    ib_confusion_write(test, "confusion", &json);
     ib_json_close(&json, '}');
     fputc('\n', out);
 }

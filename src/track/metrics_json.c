@@ -31,3 +31,18 @@ void ib_metrics_write(const ib_metrics *metrics, const char *key, ib_json *json)
     write_list(metrics, "class_accuracy", offsetof(ib_class_metrics, recall), json);
     ib_json_close(json, '}');
 }
+
+void ib_confusion_write(const ib_evaluation *evaluation, const char *key, ib_json *json) {
+    size_t classes = evaluation == NULL ? 0 : evaluation->classes;
+    ib_json_open(json, key, '[');
+    for (size_t label = 0; label < classes; ++label) {
+        int indent = json->indent;
+        ib_json_open(json, NULL, '[');
+        json->indent = 0; /* one row a line */
+        for (size_t predicted = 0; predicted < classes; ++predicted)
+            ib_json_uint(json, NULL, evaluation->confusion[label * classes + predicted]);
+        ib_json_close(json, ']');
+        json->indent = indent;
+    }
+    ib_json_close(json, ']');
+}

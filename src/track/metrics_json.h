@@ -3,9 +3,13 @@
 #define IB_TRACK_METRICS_JSON_H
 
 #include "experiment/json_text.h"
+#include "train/evaluation.h"
 #include "train/metrics.h"
 
 /* macro_f1 ... weighted_recall, and for each class [precision, recall, f1]. */
 void ib_metrics_write(const ib_metrics *metrics, const char *key, ib_json *json);
+
+/* The confusion matrix, one row a line; empty for NULL. */
+void ib_confusion_write(const ib_evaluation *evaluation, const char *key, ib_json *json);
 
 #endif

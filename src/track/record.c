@@ -110,6 +110,21 @@ void ib_results_write(const ib_run_results *results, ib_json *json) {
         write_svm(results->svm, json);
 }
 
+/* null: classes are called by their numbers. */
+static void write_class_names(const ib_dataset_info *info, ib_json *json) {
+    if (info->class_names == NULL) {
+        ib_json_string(json, "class_names", NULL);
+        return;
+    }
+    int indent = json->indent;
+    ib_json_open(json, "class_names", '[');
+    json->indent = 0;
+    for (uint32_t i = 0; i < info->classes; ++i)
+        ib_json_string(json, NULL, info->class_names[i]);
+    ib_json_close(json, ']');
+    json->indent = indent;
+}
+
 static void write_data(const ib_record *record, ib_json *json) {
     const ib_dataset *dataset = record->start.dataset;
     const ib_dataset_info *info = dataset->info;
@@ -120,6 +135,7 @@ static void write_data(const ib_record *record, ib_json *json) {
     ib_json_uint(json, "height", info->image.height);
     ib_json_uint(json, "width", info->image.width);
     ib_json_uint(json, "channels", info->image.channels);
+    write_class_names(info, json);
     ib_json_uint(json, "train_count", split->train_count);
     ib_json_uint(json, "validation_count", split->validation_count);
     ib_json_uint(json, "test_count", split->test_count);
@@ -128,20 +144,6 @@ static void write_data(const ib_record *record, ib_json *json) {
         ib_json_string(json, ib_dataset_file_name(info, (ib_file_role)role), dataset->sha256[role]);
     ib_json_close(json, '}');
     ib_json_close(json, '}');
-}
-
-static void write_confusion(const ib_evaluation *test, ib_json *json) {
-    ib_json_open(json, "confusion", '[');
-    for (size_t label = 0; test != NULL && label < test->classes; ++label) {
-        int indent = json->indent;
-        ib_json_open(json, NULL, '[');
-        json->indent = 0; /* one row a line */
-        for (size_t predicted = 0; predicted < test->classes; ++predicted)
-            ib_json_uint(json, NULL, test->confusion[label * test->classes + predicted]);
-        ib_json_close(json, ']');
-        json->indent = indent;
-    }
-    ib_json_close(json, ']');
 }
 
 static const char *status_name(ib_status outcome) {
@@ -210,7 +212,7 @@ static ib_status write_members(const ib_record *record, const run_state *state, 
     } else {
         ib_json_string(json, "results", NULL);
     }
-    write_confusion(state->test, json);
+    ib_confusion_write(state->test, "confusion", json);
     if (state->running || !record->watched)
         ib_json_string(json, "resources", NULL);
     else

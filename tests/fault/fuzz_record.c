@@ -36,16 +36,16 @@ static void read_report(const char *directory) {
         for (size_t m = 0; (metric = ib_metric_at(m)) != NULL; ++m)
             for (size_t epoch = 0; epoch < 3; ++epoch)
                 ib_report_record_value(&record, metric, epoch);
-    ib_report_record_free(&record);
     refused(status, &err);
 
     ib_figure_image *images = NULL;
     size_t count = 0, total = 0;
     char *missing = NULL;
-    status = ib_report_misclassified(directory, 9, &images, &count, &total, &missing, &err);
+    status = ib_report_misclassified(&record, 9, &images, &count, &total, &missing, &err);
     require(status != IB_OK || missing != NULL || count <= 9, "more images than asked for");
-    free(images);
+    ib_figure_images_free(images, count);
     free(missing);
+    ib_report_record_free(&record);
     refused(status, &err);
 }
 

@@ -117,6 +117,8 @@ static void a_finished_run(void **state) {
     assert_int_equal(json_integer_value(json_object_get(environment, "usable_cpus")), 5);
     assert_string_equal(text_at(json_object_get(run, "configuration"), "optimizer"), "adadelta");
     json_decref(run);
+    ib_metrics_free(&metrics);
+    ib_evaluation_free(&test);
     ib_record_close(record);
 }
 

@@ -308,6 +308,7 @@ static void a_model_of_other_classes_is_refused(void **state) {
     coloured.image.channels = 3;
     assert_int_equal(ib_model_open(f->backend, &f->config, &coloured, 20, 0, &model, &err),
                      IB_ERROR_USAGE);
+    assert_null(model);
     ib_error_clear(&err);
     ib_evaluation_free(&evaluation);
 }

@@ -377,7 +377,8 @@ static int same_models(const ib_svm_model *a, const ib_svm_model *b) {
            memcmp(a->indices, b->indices, a->count * sizeof *a->indices) == 0 &&
            memcmp(a->coefficients, b->coefficients, coefficients) == 0 &&
            memcmp(a->vectors, b->vectors, a->count * a->width) == 0 &&
-           memcmp(a->pairs, b->pairs, sizeof a->pairs) == 0;
+           memcmp(a->pairs, b->pairs,
+                  ib_svm_pair_count(a->class_count) * sizeof *a->pairs) == 0;
 }
 
 /* Two rows, some rows, most rows, everything; one thread and more: one result. */

@@ -31,8 +31,12 @@ typedef struct packed_rows {
 static uint32_t load_group(const ib_svm_images *images, size_t row, size_t group) {
     uint32_t word = 0;
     size_t left = images->width - group * GROUP;
-    if (row < images->count)
-        memcpy(&word, images->rows[row] + group * GROUP, left < GROUP ? left : GROUP);
+    if (row >= images->count)
+        return 0;
+    if (left >= GROUP) /* of a constant size: one load */
+        memcpy(&word, images->rows[row] + group * GROUP, GROUP);
+    else
+        memcpy(&word, images->rows[row] + group * GROUP, left);
     return word;
 }
 
