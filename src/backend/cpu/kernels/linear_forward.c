@@ -77,7 +77,7 @@ static void finish_item(void *context, size_t item, unsigned thread) {
         vf sum = v_load(l->segments + sample * l->out16 + j);
         for (int64_t segment = 1; segment < l->segment_count; ++segment)
             sum = v_add(sum, v_load(l->segments + (segment * n + sample) * l->out16 + j));
-        sum = v_add(v_add(sum, v_zero()), v_load(l->p->b + j));
+        sum = v_add(sum, v_load(l->p->b + j));
         v_store(y + j, v_output(l->shape->relu, sum));
     }
     if (l->shape->dropout.enabled)
