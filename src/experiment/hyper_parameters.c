@@ -2,8 +2,8 @@
 
 #include <stddef.h>
 
-/* A settled value is at least 2^-40: times a factor of 2^-40 it still has a normal square's size. The
- * decays of averages, which settle at 2^-100 themselves, may be 2^-20. */
+/* A settled value is at least 2^-40: times a factor of 2^-40 it still has a normal square's size.
+ * The decays of averages, which settle at 2^-100 themselves, may be 2^-20. */
 static const double FACTOR = 0x1p-40, DECAY = 0x1p-20;
 
 /* One number and what it has to be: 0 (where that is allowed) or at least this. */

@@ -461,7 +461,8 @@ static void wrong_orders_are_noticed(void **state) {
     assert_int_not_equal(weight_gradients_off(t, SPOIL_NO_TREE), 0);
 }
 
-/* Whether the device flushes is its own affair; the other tests show that it makes no difference. */
+/* Whether the device flushes is its own affair; the other tests show that it makes no difference.
+ */
 static void denormals(void **state) {
     struct test *t = able(state);
     const float normal = 0x1p-126f;

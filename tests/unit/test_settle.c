@@ -70,7 +70,8 @@ static ib_hyper_parameters good(void) {
 }
 
 /* At the bound and at 0 it is taken, between them refused with the bound. */
-static void bounded(ib_hyper_parameters *h, double *value, double bound, int zero, const char *text) {
+static void bounded(ib_hyper_parameters *h, double *value, double bound, int zero,
+                    const char *text) {
     double before = *value;
     ib_error err = {0};
     *value = bound;
@@ -193,8 +194,8 @@ static void loaded_weights_settle(void **state) {
     size_t count = (size_t)ib_shape_elements(&info->shape);
     float *values = calloc(count, sizeof *values);
     assert_non_null(values);
-    static const uint32_t BITS[] = {1, 0x80000000u, 0x2B7FFFFFu, 0xAB7FFFFFu, 0x2B800000u,
-                                    0x7FC00000u};
+    static const uint32_t BITS[] = {1,           0x80000000u, 0x2B7FFFFFu,
+                                    0xAB7FFFFFu, 0x2B800000u, 0x7FC00000u};
     memcpy(values, BITS, sizeof BITS);
     ib_fp_state saved = ib_fp_enter_as(IB_FP_FLUSH);
     assert_int_equal(ib_model_write(model, 0, IB_PART_VALUE, values, NULL), IB_OK);
@@ -211,8 +212,8 @@ static void loaded_weights_settle(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bits_settle),          cmocka_unit_test(hyper_parameters_have_bounds),
-        cmocka_unit_test(scalars_settle),       cmocka_unit_test(files_are_checked),
+        cmocka_unit_test(bits_settle),           cmocka_unit_test(hyper_parameters_have_bounds),
+        cmocka_unit_test(scalars_settle),        cmocka_unit_test(files_are_checked),
         cmocka_unit_test(loaded_weights_settle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,8 +35,8 @@ static float add_term(const struct channel *k, enum sum_kind kind, float mean, c
     return exact_fma(g[at(k, row)], d, chain);
 }
 
-/* A chain for each sample, or for each stretch of a large one's pixels; a leaf's in order; the tree.
- * Not settled: that follows the product it enters. */
+/* A chain for each sample, or for each stretch of a large one's pixels; a leaf's in order; the
+ * tree. Not settled: that follows the product it enters. */
 static float batch_sum(const struct channel *k, enum sum_kind kind, float mean, const float *g) {
     const ib_norm *norm = k->norm;
     int64_t leaves = (norm->n + IB_LEAF - 1) / IB_LEAF;
@@ -137,8 +137,7 @@ static void backward_channel(const struct channel *k) {
     float level = ib_settle(-(scale * ib_settle(sum * r)));
     for (int64_t row = 0; row < rows; ++row) {
         float d = p->x[at(k, row)] - mean;
-        p->dx[at(k, row)] =
-            ib_settle(exact_fma(g[at(k, row)], scale, exact_fma(d, slope, level)));
+        p->dx[at(k, row)] = ib_settle(exact_fma(g[at(k, row)], scale, exact_fma(d, slope, level)));
     }
 }
 
