@@ -14,8 +14,8 @@
 #error "isobit needs a 64-bit little-endian target"
 #endif
 
-/* Exact arithmetic meets no denormal (NUMERICS.md, section 1), so that these give the same bits. The
- * last two are for tests: flush denormals, both as results and as operands; flush results only,
+/* Exact arithmetic meets no denormal (NUMERICS.md, section 1), so that these give the same bits.
+ * The last two are for tests: flush denormals, both as results and as operands; flush results only,
  * where the CPU can tell them apart, so that ib_fp_met_denormal sees every one. */
 typedef enum ib_fp_mode { IB_FP_KEEP, IB_FP_FLUSH, IB_FP_WATCH } ib_fp_mode;
 

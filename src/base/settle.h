@@ -1,5 +1,5 @@
-/* The settle rule of NUMERICS.md, section 1: what is stored is +0 or at least 2^-40 in magnitude, so
- * that no operation of exact mode takes or yields a denormal.
+/* The settle rule of NUMERICS.md, section 1: what is stored is +0 or at least 2^-40 in magnitude,
+ * so that no operation of exact mode takes or yields a denormal.
  *
  * By integer comparison of the bits: the same on a thread that flushes denormals. NaN stays. */
 #ifndef IB_BASE_SETTLE_H

@@ -2,11 +2,12 @@
  * compared with the scalar reference bit for bit (test_ops.c), and its hash with the committed one
  * on other compilers and CPUs (numerics/numerics.c).
  *
- * Fills, all of settled values (and -0, which a kernel may meet as a zero): PLAIN looks like training
- * (half zeros, some of them -0); WILD spreads exponents from 2^-40 to 2^40; in VANISH all are about
- * 2^-40, so that every product settles. FLAT is PLAIN with an input image of rectangles of
- * one value, whose zeros differ in sign (convolutions only): outputs repeat. BRINK has many values at
- * 2^-40 and about 2^-20, so that products lie at 2^-80 and 2^-40: what settling has to decide. */
+ * Fills, all of settled values (and -0, which a kernel may meet as a zero): PLAIN looks like
+ * training (half zeros, some of them -0); WILD spreads exponents from 2^-40 to 2^40; in VANISH all
+ * are about 2^-40, so that every product settles. FLAT is PLAIN with an input image of rectangles
+ * of one value, whose zeros differ in sign (convolutions only): outputs repeat. BRINK has many
+ * values at 2^-40 and about 2^-20, so that products lie at 2^-80 and 2^-40: what settling has to
+ * decide. */
 #ifndef TESTS_BACKEND_OP_CASES_H
 #define TESTS_BACKEND_OP_CASES_H
 
@@ -347,11 +348,11 @@ struct softmax_case {
 };
 
 static const struct softmax_case SOFTMAX_CASES[] = {
-    {1, 1, 3.0f},    {1, 10, 3.0f},    {2, 10, 0.0f},    {7, 10, 20.0f},   {8, 10, 1e-30f},
-    {9, 10, 3.0f},   {17, 10, 90.0f},  {24, 10, 3.0f},   {25, 10, 200.0f}, {52, 10, 3.0f},
-    {64, 10, 8.0f},  {100, 10, 1e30f}, {9, 2, 3.0f},     {9, 16, 3.0f},    {9, 17, 3.0f},
-    {3, 100, 30.0f}, {2, 256, 3.0f},   {2000, 10, 2.0f}, {3000, 2, 40.0f},
-    {64, 10, 28.0f}, {64, 10, 2e-12f}, {999, 2, 30.0f},  {64, 2, 1e-12f},
+    {1, 1, 3.0f},     {1, 10, 3.0f},    {2, 10, 0.0f},    {7, 10, 20.0f},   {8, 10, 1e-30f},
+    {9, 10, 3.0f},    {17, 10, 90.0f},  {24, 10, 3.0f},   {25, 10, 200.0f}, {52, 10, 3.0f},
+    {64, 10, 8.0f},   {100, 10, 1e30f}, {9, 2, 3.0f},     {9, 16, 3.0f},    {9, 17, 3.0f},
+    {3, 100, 30.0f},  {2, 256, 3.0f},   {2000, 10, 2.0f}, {3000, 2, 40.0f}, {64, 10, 28.0f},
+    {64, 10, 2e-12f}, {999, 2, 30.0f},  {64, 2, 1e-12f},  {1, 256, 30.0f},  {64, 10, 0x1p-40f},
 };
 
 struct update_case {

@@ -228,9 +228,8 @@ static inline void oracle_linear(const ib_linear *l, const struct oracle_tensors
             for (int64_t i = 0; i < l->in; ++i)
                 oracle_term(&dot, t->x[n * in16 + i], t->w[i * out16 + o]);
             float y = oracle_dot_end(&dot) + t->b[o];
-            t->y[n * out16 + o] =
-                oracle_dropout(&l->dropout, n * l->out + o,
-                               l->relu ? oracle_relu(y) : oracle_settle(y));
+            t->y[n * out16 + o] = oracle_dropout(&l->dropout, n * l->out + o,
+                                                 l->relu ? oracle_relu(y) : oracle_settle(y));
         }
         for (int64_t i = 0; i < l->in; ++i) {
             struct oracle_dot dot = {0};

@@ -103,8 +103,8 @@ static int differs(const char *name, const char *isa, unsigned threads, const st
     return found;
 }
 
-/* A case that yields nothing, or NaN where compilers may differ, would prove nothing. Nothing that is
- * stored is a denormal, or would lead to one. */
+/* A case that yields nothing, or NaN where compilers may differ, would prove nothing. Nothing that
+ * is stored is a denormal, or would lead to one. */
 static void check_meaningful(const char *name, const struct op_run *run, struct tally *tally) {
     uint64_t nonzero = 0;
     for (int i = 0; i < run->output_count; ++i) {

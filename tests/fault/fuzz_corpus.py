@@ -120,7 +120,7 @@ def trace():
 
 def record():
     epochs, sha256 = 2, "0" * 64
-    canonical = json.dumps({"numerics": "0.2", "model": "mlp", "seed": 18446744073709551615,
+    canonical = json.dumps({"numerics": "0.3", "model": "mlp", "seed": 18446744073709551615,
                             "epochs": epochs, "lr": 0.5, "optimizer": "sgd"})
     run = {"format": 1, "run_id": "20260101T000000Z-000001", "experiment": "digits-mlp",
            "status": "finished", "message": None, "exit_code": 0,

@@ -281,6 +281,12 @@ static const ib_svm_options SVM_CASES[] = {
      .cache_bytes = 64 << 20,
      .gamma_kind = IB_SVM_GAMMA_VALUE,
      .gamma = 0.0004},
+    {.kernel = IB_SVM_RBF, /* values about 2^-40, and far below */
+     .c = 1,
+     .degree = 3,
+     .cache_bytes = 64 << 20,
+     .gamma_kind = IB_SVM_GAMMA_VALUE,
+     .gamma = 0.03},
 };
 
 static ib_status add_svm(const ib_svm_options *options, const ib_svm_set *set,

@@ -24,8 +24,8 @@ struct test {
 };
 
 /* All settled. PLAIN looks like training. WILD spreads exponents from 2^-40 to 2^40. TINY makes
- * products that lie about 2^-40. VANISH makes every product settle. STATE is for averages of squares:
- * down to 2^-100, where these settle. */
+ * products that lie about 2^-40. VANISH makes every product settle. STATE is for averages of
+ * squares: down to 2^-100, where these settle. */
 enum fill { PLAIN, WILD, TINY, VANISH, STATE };
 
 /* Fails the running test with the error's text unless the status is IB_OK. */

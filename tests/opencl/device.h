@@ -6,7 +6,13 @@
 #include <CL/cl.h>
 #include <stddef.h>
 
-enum spoil { SPOIL_NONE, SPOIL_UNFUSED, SPOIL_UNORDERED, SPOIL_NO_TREE, SPOIL_UNSETTLED }; /* as in kernels.cl */
+enum spoil {
+    SPOIL_NONE,
+    SPOIL_UNFUSED,
+    SPOIL_UNORDERED,
+    SPOIL_NO_TREE,
+    SPOIL_UNSETTLED
+}; /* as in kernels.cl */
 
 enum { PRODUCT_TILE = 16 };
 

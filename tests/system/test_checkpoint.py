@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -285,6 +286,39 @@ def test_damage(directory):
     with open(os.path.join(other, "run.json"), "w", encoding="utf-8") as stream:
         stream.write(text.replace('\\"seed\\":2', '\\"seed\\":3'))
     train(directory, "--resume", other, code=3, message="the record was changed")
+
+
+def rewrite_value(run, stem, suffix, bits):
+    """The last float of a checkpoint's file, with hashes and seal made good again."""
+    path = os.path.join(run, stem + suffix)
+    with open(path, "r+b") as stream:
+        stream.seek(-4, os.SEEK_END)
+        stream.write(bits.to_bytes(4, "little"))
+    with open(path, "rb") as stream:
+        digest = hashlib.sha256(stream.read()).hexdigest()
+    json_path = os.path.join(run, stem + ".json")
+    with open(json_path, encoding="ascii") as stream:
+        text = stream.read()
+    key = "model_sha256" if "model" in suffix else "optimizer_sha256"
+    text = re.sub(f'"{key}":"[0-9a-f]*"', f'"{key}":"{digest}"', text)
+    sealed = text[:text.rindex(',"sha256":"')]
+    with open(json_path, "w", encoding="ascii") as stream:
+        stream.write(f'{sealed},"sha256":"{hashlib.sha256(sealed.encode()).hexdigest()}"}}\n')
+
+
+def test_unsettled_checkpoint(directory):
+    """A value that exact arithmetic never stores: such a checkpoint was not written by its rules."""
+    reference = interrupted_run(directory, "reference")
+    newest = checkpoints_of(reference)[-1]
+    stem = os.path.join("checkpoints", newest[:-len(".json")])
+    for suffix in (".model.safetensors", ".optimizer.safetensors"):
+        for bits, code in ((0x00000001, 3), (0x80000000, 3), (0x0D7FFFFF, 3), (0x3F000000, 0)):
+            run = os.path.join(directory, "copy")
+            shutil.rmtree(run, ignore_errors=True)
+            shutil.copytree(reference, run)
+            rewrite_value(run, stem, suffix, bits)
+            train(directory, "--resume", run, code=code,
+                  message="of tensor" if code == 3 else "")
 
 
 def test_metrics_damage(directory):

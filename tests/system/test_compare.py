@@ -307,6 +307,21 @@ def test_reproduce_other_records(directory):
     call(*words, cwd=directory, code=3)
 
 
+def test_records_of_an_older_version(directory):
+    """Read, compared and reported for ever, but done again only by a program of that version."""
+    old = sorted(glob.glob(os.path.join(ROOT, "docs", "results", "records", "mnist-cnn", "*", "")))
+    assert len(old) > 1
+    for run in old[:2]:
+        with open(os.path.join(run, "run.json"), encoding="utf-8") as stream:
+            assert '\\"numerics\\":\\"0.2\\"' in stream.read()
+    done = call("reproduce", old[0], "--data-dir", DATA, cwd=directory, code=3)
+    assert "NUMERICS 0.2" in done.stderr and "NUMERICS 0.3" in done.stderr, done.stderr
+    done = call("compare", old[0], old[1], "--json", cwd=directory)
+    assert json.loads(done.stdout.splitlines()[-1])
+    call("report", os.path.dirname(os.path.dirname(old[0])), "-o", "old.html", cwd=directory)
+    assert os.path.getsize(os.path.join(directory, "old.html")) > 1000
+
+
 def test_reproduce_finds_the_step(directory):
     """A record of a machine that computed wrongly, reproduced on one that does not."""
     program = build_changed(directory)

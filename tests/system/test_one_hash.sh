@@ -41,7 +41,8 @@ build() { # build NAME COMPILER FLAGS [link flags]: 0 when $work/NAME/numerics i
     fi
 }
 
-plan() { # plan BUILD ISA THREADS WHAT...: runs to do
+plan() { # plan BUILD ISA THREADS WHAT...: runs to do; WHAT+flush, WHAT+watch: with denormals flushed,
+         # or watched for (the bits are the same, because there are none)
     name=$1 isa=$2 threads=$3
     shift 3
     for what; do
@@ -52,10 +53,12 @@ plan() { # plan BUILD ISA THREADS WHAT...: runs to do
 # One run of the plan: lines of the result that the golden file lacks are wrong.
 cat >"$work/run.sh" <<'END'
 work=$1 golden=$2 name=$3 isa=$4 threads=$5 what=$6
-launcher=
+launcher= mode=
+case $what in *+*) mode=${what#*+} ;; esac
 [ "$name" != aarch64 ] || launcher=qemu-aarch64-static
 out=$work/$name-$isa-$threads-$what
-if $launcher "$work/$name/numerics" "$what" "$isa" "$threads" >"$out.out" 2>"$out.err" && [ -s "$out.out" ]; then
+# shellcheck disable=SC2086 # without a mode there is no word
+if $launcher "$work/$name/numerics" "${what%+*}" "$isa" "$threads" $mode >"$out.out" 2>"$out.err" && [ -s "$out.out" ]; then
     if grep -v -x -F -f "$golden" "$out.out" >"$out.wrong"; then
         sed "s/^/FAILED: $name, $isa, $threads threads: /" "$out.wrong" >"$out.result"
         if [ "$what" = ops ]; then
@@ -97,6 +100,7 @@ for compiler in gcc clang; do
         case $isa in
         scalar)
             plan $compiler-O3 scalar 1 cnn:9 ops mlp-sgd:9 mlp-adam:9 svm resnet18-adam:2
+            plan $compiler-O3 scalar 1 ops+watch svm+watch mlp-sgd:9+watch mlp-adam:9+flush
             # shellcheck disable=SC2086 # a list of words on purpose
             [ "$full" != 1 ] || plan $compiler-O3 scalar 1 $resnets_9
             ;;
@@ -106,6 +110,8 @@ for compiler in gcc clang; do
                 [ $compiler = gcc ] || [ $threads = 3 ] || continue
                 plan $compiler-O3 "$isa" $threads ops cnn:9 mlp-sgd:9 mlp-adam:9 svm
                 [ $threads != 2 ] || plan $compiler-O3 "$isa" 2 resnet18-sgd:9
+                [ $threads != 3 ] || plan $compiler-O3 "$isa" 3 ops+watch svm+watch cnn:9+flush \
+                    mlp-sgd:9+watch mlp-adam:9+watch resnet18-adam:9+watch
                 # shellcheck disable=SC2086
                 [ "$full" != 1 ] || plan $compiler-O3 "$isa" $threads $resnets_9
             done
@@ -128,9 +134,9 @@ elif ! found qemu-aarch64-static; then
     echo "skipped: aarch64, there is no qemu-aarch64-static"
 elif build aarch64 aarch64-linux-gnu-gcc -O2 -static; then
     plan aarch64 neon 1 ops cnn:2 mlp-sgd:2 svm
-    plan aarch64 neon 3 ops svm
-    plan aarch64 scalar 1 ops cnn:2 svm
-    plan aarch64 neon 2 resnet18-adam:2
+    plan aarch64 neon 3 ops+watch svm+watch mlp-adam:9+watch
+    plan aarch64 scalar 1 ops+watch cnn:2 svm
+    plan aarch64 neon 2 resnet18-adam:2+watch cnn:2+watch mlp-sgd:2+flush
     if [ "$full" = 1 ]; then
         # shellcheck disable=SC2086
         plan aarch64 neon 3 $resnets_2

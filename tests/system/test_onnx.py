@@ -100,7 +100,7 @@ def compare(directory, model):
         assert (found["ir"], found["opset"], found["producer"]) == (8, 17, "isobit"), found
         assert "Identity" not in found["operations"] and "Dropout" not in found["operations"]
         assert found["notes"] == {
-            "isobit.model_sha256": record["results"]["model_sha256"], "isobit.numerics": "0.2",
+            "isobit.model_sha256": record["results"]["model_sha256"], "isobit.numerics": "0.3",
             "isobit.normalize": "dataset", "isobit.mean": notes[0], "isobit.std": notes[1],
             "isobit.classes": "0,1,2,3,4,5,6,7,8,9"}, found["notes"]
         with open(os.path.join(folder, "model.safetensors"), "rb") as file:

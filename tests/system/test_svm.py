@@ -15,7 +15,7 @@ from runner import Skip, run_tests
 
 ISOBIT = os.environ["ISOBIT"]
 DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
-GOLDEN = os.path.join(os.environ["SOURCE_DIR"], "tests", "golden", "svm-0.2.txt")
+GOLDEN = os.path.join(os.environ["SOURCE_DIR"], "tests", "golden", "svm-0.3.txt")
 NORMALIZATION = {"digits": (0.1198, 0.2610), "mnist": (0.1307, 0.3081)}
 DATASETS = [name for name in NORMALIZATION if os.path.isdir(os.path.join(DATA, name))]
 SMALL = ["--model", "svm", "--dataset", "digits", "--train-size", "400", "--test-size", "200"]

@@ -312,7 +312,7 @@ static void canonical_is_pinned(void **state) {
         text, "{\"batch_size\":64,\"data_sha256\":[\"a\",\"b\",\"c\",\"d\"],\"dataset\":\"mnist\","
               "\"dry_run\":false,\"epochs\":5,\"eps\":1e-06,\"gamma\":0.7,"
               "\"init_model_sha256\":null,\"lr\":1,\"model\":\"cnn\",\"normalize\":\"dataset\","
-              "\"numerics\":\"0.2\",\"optimizer\":\"adadelta\",\"rho\":0.9,\"schedule\":\"step\","
+              "\"numerics\":\"0.3\",\"optimizer\":\"adadelta\",\"rho\":0.9,\"schedule\":\"step\","
               "\"seed\":1,\"split\":\"official\",\"test_size\":10000,\"train_size\":60000,"
               "\"weight_decay\":0}");
     free(text);

@@ -179,8 +179,8 @@ struct chain {
     ptrdiff_t ahead_step;
 };
 
-/* out (+)= chain of every row and column. +0 is added at once: it only changes a -0, which the next
- * segment, or the end of the dot product, would change too. */
+/* out (+)= chain of every row and column. A -0 in it does not matter: what follows, or the last
+ * segment here, settles. */
 ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct chain *t) {
     vf acc[12][4];
 #pragma GCC unroll 12
@@ -222,7 +222,7 @@ ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct ch
         float *to = t->out + t->row_at[i];
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; ++j) {
-            vf sum = v_add(acc[i][j], v_zero());
+            vf sum = acc[i][j];
             if (t->add)
                 sum = v_add(v_load(to + j * VL), sum);
             v_store(to + j * VL, v_settle_below(sum, limit));

@@ -157,7 +157,7 @@ struct chain {
     int stream;
 };
 
-/* +0 is added to every sum at once: it only changes a -0, which the end of the tree would. */
+/* A -0 in a sum does not matter: the end of the tree settles. */
 ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct chain *t) {
     const int64_t x_pixel = t->x_pixel, dy_pixel = t->dy_pixel;
     for (int64_t s = 0; s < t->step_count; ++s) {
@@ -210,8 +210,7 @@ ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct ch
         for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; ++j)
-                v_store(to + i * to_row + j * VL,
-                        v_settle_below(v_add(acc[i][j], v_zero()), limit));
+                v_store(to + i * to_row + j * VL, v_settle_below(acc[i][j], limit));
     }
 }
 

@@ -40,14 +40,14 @@ static const float *bias_of(const struct forward *f, int64_t channel) {
     return f->p->b != NULL ? f->p->b + channel : NULL;
 }
 
-/* A tile's products, then bias, and ReLU or settling; row i goes to `to + i * to_row`. A bias of +0 is no bias:
- * what it is added to is never -0. */
+/* A tile's products, then bias, and ReLU or settling; row i goes to `to + i * to_row`. A bias of +0
+ * is no bias: it could only turn -0 into +0, as settling does. */
 static void finish_tile(const float *out, const float *bias, int relu, int rows, int columns,
                         float *to, int64_t to_row) {
     for (int j = 0; j < columns; j += VL) {
         vf b = bias != NULL ? v_load(bias + j) : v_zero();
         for (int i = 0; i < rows; ++i) {
-            vf y = v_add(v_add(v_load(out + i * TILE_STRIDE + j), v_zero()), b);
+            vf y = v_add(v_load(out + i * TILE_STRIDE + j), b);
             v_store(to + i * to_row + j, v_output(relu, y));
         }
     }

@@ -117,13 +117,13 @@ ALWAYS_INLINE void pair_chains(const float *left, const float *right, uintptr_t 
     }
 }
 
-/* Where a chain ends: its +0, the bias, ReLU. */
+/* Where a chain ends: the bias, ReLU. */
 ALWAYS_INLINE void end_chains(const float *bias, vf acc[2][PASS_VECTORS]) {
 #pragma GCC unroll 4
     for (int j = 0; j < PASS_VECTORS; ++j) {
         vf b = bias != NULL ? v_load(bias + j * VL) : v_zero();
-        acc[0][j] = v_relu(v_add(v_add(acc[0][j], v_zero()), b));
-        acc[1][j] = v_relu(v_add(v_add(acc[1][j], v_zero()), b));
+        acc[0][j] = v_relu(v_add(acc[0][j], b));
+        acc[1][j] = v_relu(v_add(acc[1][j], b));
     }
 }
 

@@ -342,8 +342,8 @@ static void weight_item(void *context, size_t item, unsigned thread) {
                              smaller(pixel + IB_CHAIN_PIXELS, pixels), sums);
             int begins = from == begin && pixel == 0;
             for (size_t i = 0; i < floats; i += VL)
-                v_store(partial + i, begins ? v_load(sums + i)
-                                            : v_add(v_load(partial + i), v_load(sums + i)));
+                v_store(partial + i,
+                        begins ? v_load(sums + i) : v_add(v_load(partial + i), v_load(sums + i)));
         }
 }
 

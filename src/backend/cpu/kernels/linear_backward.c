@@ -115,7 +115,7 @@ static void pad_lists(struct backward *b) {
 /* dx of `rows` samples from `sample` on, 64 inputs from `first` on; x: their masks' rows. */
 ALWAYS_INLINE void data_rows(const int rows, const struct backward *b, const float *turned,
                              const float *x, int64_t sample, int64_t first, int64_t width) {
-    vf total[2][ROW_VECTORS]; /* from +0 instead of ended by it: never -0 either way */
+    vf total[2][ROW_VECTORS]; /* from +0 instead of ended by it: settling makes them alike */
 #pragma GCC unroll 2
     for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 16

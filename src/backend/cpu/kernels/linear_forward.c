@@ -78,7 +78,6 @@ static void finish_item(void *context, size_t item, unsigned thread) {
         vf sum = v_load(l->segments + sample * l->out16 + j);
         for (int64_t segment = 1; segment < l->segment_count; ++segment)
             sum = v_add(sum, v_load(l->segments + (segment * n + sample) * l->out16 + j));
-        sum = v_add(sum, v_zero());
         if (l->p->b != NULL)
             sum = v_add(sum, v_load(l->p->b + j));
         v_store(y + j, v_output(l->shape->relu, sum));
