@@ -2,6 +2,7 @@
 #ifndef IB_EXPERIMENT_OPTION_CHOICES_H
 #define IB_EXPERIMENT_OPTION_CHOICES_H
 
+#include "catalog/backends.h"
 #include "catalog/datasets.h"
 #include "experiment/options.h"
 
@@ -29,8 +30,13 @@ CATALOG(normalize_choices, ib_normalization, ib_normalization_at)
 LIST(split_choices, {.name = "official", .value = IB_CHOOSE_OFFICIAL},
      {.name = "70-10-20", .value = IB_CHOOSE_70_10_20})
 LIST(gamma_choices, {.name = "scale"}, {.name = "auto"})
-LIST(backend_choices, {.name = "auto"}, {.name = "cpu"}, {.name = "opencl", .unlisted = 1},
-     {.name = "cuda", .unlisted = 1})
+static ib_choice backend_choices(size_t index) {
+    const ib_backend_name *row = index == 0 ? NULL : ib_backend_name_at(index - 1);
+    if (index == 0)
+        return (ib_choice){.name = "auto"};
+    return row == NULL ? (ib_choice){0}
+                       : (ib_choice){.name = row->name, .unlisted = !row->is_built};
+}
 LIST(isa_choices, {.name = "auto"}, {.name = "scalar"}, {.name = "avx2"}, {.name = "avx512"},
      {.name = "neon"})
 LIST(math_choices, {.name = "exact", .value = 1},

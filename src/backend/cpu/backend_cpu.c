@@ -1,5 +1,3 @@
-#include "backend_cpu.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -210,10 +208,16 @@ static ib_status choose(const char *isa, const ib_cpu_kernels **kernels, ib_erro
                    isa);
 }
 
-ib_status ib_cpu_open(const char *isa, unsigned threads, ib_backend **backend, ib_error *err) {
+/* isa "auto" takes the best this machine runs. IB_ERROR_UNAVAILABLE names what is missing. */
+ib_status ib_cpu_backend_open(const ib_backend_options *options, ib_backend **backend,
+                              ib_error *err);
+
+ib_status ib_cpu_backend_open(const ib_backend_options *options, ib_backend **backend,
+                              ib_error *err) {
+    unsigned threads = options->threads;
     const ib_cpu_kernels *kernels = NULL;
     *backend = NULL;
-    IB_TRY(choose(isa, &kernels, err));
+    IB_TRY(choose(options->isa, &kernels, err));
     if (threads == 0)
         threads = ib_usable_cpus();
     ib_cpu *cpu = calloc(1, sizeof *cpu);
