@@ -1,4 +1,6 @@
 /* isobit describe: what a model consists of and costs, and the least time of a training step. */
+#include <string.h>
+
 #include <jansson.h>
 
 #include "model/model.h"
