@@ -108,6 +108,17 @@ static int same_shape(const ib_shape *a, const ib_shape *b) {
            memcmp(a->extent, b->extent, sizeof a->extent[0] * (size_t)a->rank) == 0;
 }
 
+/* A model that is not finite would be hidden by its ReLUs: results could still look like some. */
+static ib_status check_finite(const ib_named_tensor *tensor, const char *path, ib_error *err) {
+    const float *values = tensor->data;
+    int64_t count = tensor->dtype == IB_F32 ? ib_shape_elements(&tensor->shape) : 0;
+    for (int64_t i = 0; i < count; ++i)
+        if (!(values[i] - values[i] == 0))
+            return ib_fail(err, IB_ERROR_VERIFY, "%s: element %lld of tensor %s is not finite",
+                           path, (long long)i, tensor->name);
+    return IB_OK;
+}
+
 /* Reads one tensor of the file into one part of a parameter. */
 static ib_status load(ib_model *model, const ib_safetensors *file, const char *path,
                       const char *name, size_t index, ib_tensor_part part, ib_error *err) {
@@ -119,6 +130,7 @@ static ib_status load(ib_model *model, const ib_safetensors *file, const char *p
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s: tensor %s has another type or shape than model %s wants", path, name,
                        ib_model_kind_name((ib_model_kind)model->config->model));
+    IB_TRY(check_finite(found, path, err));
     return ib_model_write(model, index, part, found->data, err);
 }
 
