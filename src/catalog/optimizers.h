@@ -44,6 +44,7 @@ typedef struct ib_optimizer {
      * those alone that list them; an option that has one default for all may get another here. */
     ib_optimizer_option options[IB_ROW_NAMES];
     const char *states[IB_MOST_STATES + 1]; /* as torch.optim names them; ended by NULL */
+    unsigned averages; /* bit i: state i averages squares, and settles at 2^-100 (NUMERICS.md) */
     int states_need_momentum;               /* without --momentum there are none */
     /* The scalars of step t = step + 1, decay included, before rounding: into values. Sets
      * decays_all where it does more to weights than the gradient tells. */

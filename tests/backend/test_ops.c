@@ -448,6 +448,33 @@ static void comparison_can_fail(void **state) {
         ib_pool_close(tally.pools[i]);
 }
 
+static void one_denormal(void *context, size_t item, unsigned thread) {
+    volatile float *x = context;
+    (void)thread;
+    if (item == 40)
+        x[1] = x[0] * 0.5f;
+}
+
+/* Wherever it is computed, a denormal is seen: as a result, as an operand, on any thread. */
+static void watching_sees_denormals(void **state) {
+    (void)state;
+    static const float FROM[] = {0x1p-126f, 0x1p-127f, 0x1p-125f};
+    for (size_t t = 0; t < COUNT_OF(THREADS); ++t) {
+        ib_pool *pool;
+        assert_int_equal(ib_pool_open(THREADS[t], &pool, NULL), IB_OK);
+        for (size_t i = 0; i < COUNT_OF(FROM); ++i) {
+            float x[2] = {FROM[i], 0};
+            ib_pool_set_fp_mode(pool, IB_FP_WATCH);
+            ib_fp_state saved = ib_fp_enter_as(IB_FP_WATCH);
+            ib_pool_run(pool, 80, one_denormal, x);
+            ib_pool_note_denormals(pool);
+            ib_fp_leave(saved);
+            assert_int_equal(ib_pool_met_denormal(pool), FROM[i] < 0x1p-125f);
+        }
+        ib_pool_close(pool);
+    }
+}
+
 /* A weight that stops being finite is reported by every instruction set, wherever it lies. */
 static void bad_weights_are_reported(void **state) {
     (void)state;
@@ -537,6 +564,7 @@ static void caller_environment_is_kept(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comparison_can_fail),
+        cmocka_unit_test(watching_sees_denormals),
         cmocka_unit_test(reference_follows_the_definition),
         cmocka_unit_test(convolutions),
         cmocka_unit_test(bare_convolutions),

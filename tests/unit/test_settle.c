@@ -210,11 +210,49 @@ static void loaded_weights_settle(void **state) {
     ib_backend_close(backend);
 }
 
+/* A ReLU would hide it. */
+static void models_that_are_not_finite_are_refused(void **state) {
+    (void)state;
+    char *directory = temp_dir_make(), *path = ib_path_join(directory, "m.safetensors");
+    const ib_backend_options options = {"cpu", "scalar", 1};
+    ib_backend *backend;
+    ib_model *model;
+    ib_config config;
+    ib_error err = {0};
+    assert_int_equal(ib_config_defaults(&config, NULL), IB_OK);
+    config.model = IB_MODEL_MLP;
+    assert_int_equal(ib_backend_open(&options, &backend, NULL), IB_OK);
+    assert_int_equal(ib_model_open(backend, &config, 0.1307, 0.3081, 1, 0, &model, NULL), IB_OK);
+    assert_int_equal(ib_model_initialize(model, 1, NULL), IB_OK);
+    const ib_tensor_info *info = ib_model_tensor(model, 1);
+    size_t count = (size_t)ib_shape_elements(&info->shape);
+    float *values = calloc(count, sizeof *values);
+    assert_non_null(values);
+    static const uint32_t BITS[] = {0x3F800000u, 0x7F800000u, 0xFF800000u, 0x7FC00000u};
+    for (size_t i = 0; i < sizeof BITS / sizeof *BITS; ++i) {
+        memcpy(values + 5, &BITS[i], sizeof BITS[i]);
+        assert_int_equal(ib_model_write(model, 1, IB_PART_VALUE, values, NULL), IB_OK);
+        assert_int_equal(ib_model_save(model, path, NULL, NULL), IB_OK);
+        assert_int_equal(ib_model_load(model, path, &err), i == 0 ? IB_OK : IB_ERROR_VERIFY);
+        if (i > 0)
+            assert_non_null(strstr(ib_error_text(&err), "element 5 of tensor"));
+        ib_error_clear(&err);
+    }
+    free(values);
+    ib_model_close(model);
+    ib_backend_close(backend);
+    free(path);
+    temp_dir_remove(directory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bits_settle),           cmocka_unit_test(hyper_parameters_have_bounds),
-        cmocka_unit_test(scalars_settle),        cmocka_unit_test(files_are_checked),
+        cmocka_unit_test(bits_settle),
+        cmocka_unit_test(hyper_parameters_have_bounds),
+        cmocka_unit_test(scalars_settle),
+        cmocka_unit_test(files_are_checked),
         cmocka_unit_test(loaded_weights_settle),
+        cmocka_unit_test(models_that_are_not_finite_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

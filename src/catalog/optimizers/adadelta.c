@@ -18,5 +18,6 @@ const ib_optimizer ib_optimizer_adadelta = {
                 {"rho", "0.9", AT(rho), 0x1p-20, 0x1p-40},
                 {"eps", "1e-6", AT(eps), 1e-20, 0}},
     .states = {"square_avg", "acc_delta"},
+    .averages = 3,
     .scalars = scalars_of,
 };

@@ -23,5 +23,6 @@ const ib_optimizer ib_optimizer_adam = {
                 {"beta2", "0.999", AT(beta2), 0x1p-20, 0x1p-40},
                 {"eps", "1e-8", AT(eps), 1e-30, 0}},
     .states = {"exp_avg", "exp_avg_sq"},
+    .averages = 2,
     .scalars = scalars_of,
 };
