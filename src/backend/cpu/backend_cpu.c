@@ -214,6 +214,12 @@ ib_status ib_cpu_open(const char *isa, unsigned threads, ib_backend **backend, i
     const ib_cpu_kernels *kernels = NULL;
     *backend = NULL;
     IB_TRY(choose(isa, &kernels, err));
+    return ib_cpu_open_kernels(kernels, threads, backend, err);
+}
+
+ib_status ib_cpu_open_kernels(const ib_cpu_kernels *kernels, unsigned threads, ib_backend **backend,
+                              ib_error *err) {
+    *backend = NULL;
     if (threads == 0)
         threads = ib_usable_cpus();
     ib_cpu *cpu = calloc(1, sizeof *cpu);
