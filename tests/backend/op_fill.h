@@ -79,7 +79,13 @@ static inline void flatten_pixels(float *x, int64_t n, int64_t h, int64_t w, int
     }
 }
 
-/* Outputs start as NaN where an operation must write, and +0 in padding. */
+/* Activations and their gradients share memory with tensors of other shapes, so that an operation
+ * writes all of them, padding too. */
+static inline void fill_garbage_whole(float *to, int64_t count) {
+    memset(to, 0xFF, (size_t)count * sizeof(float));
+}
+
+/* Parameters start as NaN where an operation must write, and +0 in padding, where it stays. */
 static inline void fill_garbage(float *to, int64_t outer, int64_t mid, int64_t mid_stored,
                                 int64_t inner, int64_t inner_stored) {
     for (int64_t o = 0; o < outer; ++o)

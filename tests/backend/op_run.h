@@ -74,7 +74,7 @@ static inline void run_conv(const struct conv_case *k, int bare, int first, uint
 
     float *y = run_floats(run, rows * stride), *dx = NULL;
     float *dw = run_floats(run, taps * ci * co), *db = bare ? NULL : run_floats(run, co);
-    fill_garbage(y, 1, rows, rows, columns, stride);
+    fill_garbage_whole(y, rows * stride);
     fill_garbage(dw, taps, c.ci, ci, c.co, co);
     if (!bare)
         fill_garbage(db, 1, 1, 1, c.co, co);
@@ -88,7 +88,7 @@ static inline void run_conv(const struct conv_case *k, int bare, int first, uint
     }
     if (c.ci > 1) {
         dx = run_floats(run, inputs * ci);
-        fill_garbage(dx, 1, inputs, inputs, ci, ci);
+        fill_garbage_whole(dx, inputs * ci);
         run_output(run, "dx", dx, 1);
     }
     run_output(run, "dw", dw, 1);
@@ -138,8 +138,8 @@ static inline void run_linear(const struct linear_case *k, int bare, int first, 
 
     float *y = run_floats(run, l.n * out), *dx = run_floats(run, l.n * in);
     float *dw = run_floats(run, in * out), *db = bare ? NULL : run_floats(run, out);
-    fill_garbage(y, 1, l.n, l.n, l.out, out);
-    fill_garbage(dx, 1, l.n, l.n, l.in, in);
+    fill_garbage_whole(y, l.n * out);
+    fill_garbage_whole(dx, l.n * in);
     fill_garbage(dw, 1, l.in, in, l.out, out);
     run_output(run, "y", y, 1);
     run_output(run, "dx", dx, 1);
@@ -339,8 +339,8 @@ static inline void run_norm(const struct norm_case *k, uint64_t salt, ib_backend
     float *gradients = run_floats(run, 2 * c16); /* of gamma, of beta */
     fill_floats(running, 1, 2, 2, c, c16, salt * 16 + 7, k->fill, 1);
     fill_garbage(saved, 1, IB_SAVED_COUNT, IB_SAVED_COUNT, c, c16);
-    fill_garbage(y, 1, rows, rows, c, c16);
-    fill_garbage(dx, 1, rows, rows, c, c16);
+    fill_garbage_whole(y, rows * c16);
+    fill_garbage_whole(dx, rows * c16);
     fill_garbage(gradients, 1, 2, 2, c, c16);
     run_output(run, "y", y, 1);
     run_output(run, "running", running, 1);
@@ -393,10 +393,10 @@ static inline void run_pool(const struct pool_case *k, uint64_t salt, ib_backend
     float *y = run_floats(run, outputs * c16), *mean = run_floats(run, s.n * c16);
     float *dy = run_floats(run, outputs * c16), *dx = run_floats(run, inputs * c16);
     uint8_t *argmax = run_take(run, (size_t)(outputs * c16));
-    fill_garbage(y, 1, outputs, outputs, c, c16);
-    fill_garbage(mean, 1, s.n, s.n, c, c16);
-    fill_garbage(dy, 1, outputs, outputs, c, c16);
-    fill_garbage(dx, 1, inputs, inputs, c, c16);
+    fill_garbage_whole(y, outputs * c16);
+    fill_garbage_whole(mean, s.n * c16);
+    fill_garbage_whole(dy, outputs * c16);
+    fill_garbage_whole(dx, inputs * c16);
     run_output(run, "y", y, 1);
     run_output(run, "argmax", argmax, 0);
     run_output(run, "mean", mean, 1);

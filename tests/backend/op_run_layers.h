@@ -25,9 +25,9 @@ static inline void run_elementwise(const struct elementwise_case *k, uint64_t sa
         memcpy(dx, dy, (size_t)count * sizeof *dx);
         memcpy(sum, x, (size_t)count * sizeof *sum);
     } else {
-        fill_garbage(y, 1, 1, 1, count, count);
-        fill_garbage(dx, 1, 1, 1, count, count);
-        fill_garbage(sum, 1, 1, 1, count, count);
+        fill_garbage_whole(y, count);
+        fill_garbage_whole(dx, count);
+        fill_garbage_whole(sum, count);
     }
     run_output(run, "y", y, 1);
     run_output(run, "dx", dx, 1);
@@ -63,8 +63,8 @@ static inline void run_dropout(const struct dropout_case *k, uint64_t salt, ib_b
         memcpy(y, x, (size_t)(rows * c16) * sizeof *y);
         memcpy(dx, dy, (size_t)(rows * c16) * sizeof *dx);
     } else {
-        fill_garbage(y, 1, rows, rows, c, c16);
-        fill_garbage(dx, 1, rows, rows, c, c16);
+        fill_garbage_whole(y, rows * c16);
+        fill_garbage_whole(dx, rows * c16);
     }
     run_output(run, "y", y, 1);
     run_output(run, "dx", dx, 1);
@@ -88,8 +88,8 @@ static inline void run_flatten(const struct flatten_case *k, uint64_t salt, ib_b
     fill_floats(dy, 1, f.n, f.n, features, stride, salt * 16 + 2, k->fill, 0);
     run_seal_inputs(run);
     float *y = run_floats(run, f.n * stride), *dx = run_floats(run, rows * c16);
-    fill_garbage(y, 1, f.n, f.n, features, stride);
-    fill_garbage(dx, 1, rows, rows, c, c16);
+    fill_garbage_whole(y, f.n * stride);
+    fill_garbage_whole(dx, rows * c16);
     run_output(run, "y", y, 1);
     run_output(run, "dx", dx, 1);
     run_start(run);
@@ -123,8 +123,8 @@ static inline void run_max_pool(const struct max_pool_case *k, uint64_t salt, ib
     run_seal_inputs(run);
     float *y = run_floats(run, outputs * c16), *dx = run_floats(run, inputs * c16);
     uint8_t *argmax = run_take(run, (size_t)(outputs * c16));
-    fill_garbage(y, 1, outputs, outputs, c, c16);
-    fill_garbage(dx, 1, inputs, inputs, c, c16);
+    fill_garbage_whole(y, outputs * c16);
+    fill_garbage_whole(dx, inputs * c16);
     run_output(run, "y", y, 1);
     run_output(run, "argmax", argmax, 0);
     run_output(run, "dx", dx, 1);
@@ -190,7 +190,7 @@ static inline void run_tree(const struct tree_case *k, uint64_t salt, ib_backend
     fill_floats(rows, 1, 1, 1, t.leaves * t.width, 0, salt * 16 + 1, k->fill, 0);
     run_seal_inputs(run);
     float *sum = run_floats(run, t.width);
-    fill_garbage(sum, 1, 1, 1, t.width, t.width);
+    fill_garbage_whole(sum, t.width);
     run_output(run, "sum", sum, 1);
     run_settles(run, 0);
     run_start(run);
@@ -282,9 +282,9 @@ static inline void take_norm_parts(const struct norm_case *k, const ib_norm *s, 
     m->gradients = run_floats(run, 2 * c16);
     fill_floats(m->running, 1, 2, 2, c, c16, salt * 16 + 7, k->fill, 1);
     fill_garbage(m->saved, 1, IB_SAVED_COUNT, IB_SAVED_COUNT, c, c16);
-    fill_garbage(m->y, 1, rows, rows, c, c16);
-    fill_garbage(m->g, 1, rows, rows, c, c16);
-    fill_garbage(m->dx, 1, rows, rows, c, c16);
+    fill_garbage_whole(m->y, rows * c16);
+    fill_garbage_whole(m->g, rows * c16);
+    fill_garbage_whole(m->dx, rows * c16);
     fill_garbage(m->gradients, 1, 2, 2, c, c16);
 }
 

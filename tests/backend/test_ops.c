@@ -69,7 +69,10 @@ OP_TABLE(ROW)
 
 static void oracle_conv_forward_kernel(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {
     struct oracle_tensors t = {.x = p->x, .w = p->w, .b = p->b, .y = p->y, .argmax = p->argmax};
+    int64_t pixels = c->pool ? ib_pad16(ib_conv_pooled_features(c))
+                             : ib_conv_out_h(c) * ib_conv_out_w(c) * ib_pad16(c->co);
     (void)cpu;
+    memset(p->y, 0, (size_t)(c->n * pixels) * sizeof *p->y); /* what pads */
     oracle_conv_forward(c, &t);
 }
 static void oracle_conv_backward_kernel(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {
@@ -87,6 +90,7 @@ static void oracle_linear_forward_kernel(ib_cpu *cpu, const ib_linear *l,
                                          const ib_linear_pointers *p) {
     struct oracle_tensors t = {.x = p->x, .w = p->w, .b = p->b, .y = p->y};
     (void)cpu;
+    memset(p->y, 0, (size_t)(l->n * ib_pad16(l->out)) * sizeof *p->y);
     oracle_linear_forward(l, &t);
 }
 static void oracle_linear_backward_kernel(ib_cpu *cpu, const ib_linear *l,
@@ -94,6 +98,7 @@ static void oracle_linear_backward_kernel(ib_cpu *cpu, const ib_linear *l,
     struct oracle_tensors t = {
         .x = p->x, .w = p->w, .dy = p->dy, .dx = p->dx, .dw = p->dw, .db = p->db};
     (void)cpu;
+    memset(p->dx, 0, (size_t)(l->n * ib_pad16(l->in)) * sizeof *p->dx);
     oracle_linear_backward(l, &t);
 }
 
