@@ -2,8 +2,9 @@
  * NUMERICS.md. Nothing here assumes that an operation is done when its call returns, or that the
  * host can see a buffer.
  *
- * Layouts, the same for every backend (C16 = channels rounded up to a multiple of 16; padding
- * channels hold +0 and stay so):
+ * Layouts, the same for every backend (C16 = channels rounded up to a multiple of 16). Padding holds
+ * +0. Operations write it into activations and their gradients, whose memory tensors of other
+ * shapes may have used; that of parameters they leave as it is:
  *   image activations    [n][h][w][C16]          (one input channel: [n][h][w])
  *   feature activations  [n][stride]             stride = features rounded up to a multiple of 16
  *   convolution weights  [ky][kx][ci: 1, or C16][C16 of co]

@@ -7,13 +7,13 @@
  * are about 2^-40, so that every product settles. FLAT is PLAIN with an input image of rectangles
  * of one value, whose zeros differ in sign (convolutions only): outputs repeat. BRINK has many
  * values at 2^-40 and about 2^-20, so that products lie at 2^-80 and 2^-40: what settling has to
- * decide. */
+ * decide. SMOOTH is positive and without zeros, for differences. */
 #ifndef TESTS_BACKEND_OP_CASES_H
 #define TESTS_BACKEND_OP_CASES_H
 
 #include "backend/backend.h"
 
-enum fill { PLAIN, WILD, VANISH, FLAT, BRINK };
+enum fill { PLAIN, WILD, VANISH, FLAT, BRINK, SMOOTH };
 
 /* Dropout of a case: probability in percent; AT_WORD sets the threshold to the very word of one
  * element, which must be kept. */
@@ -434,5 +434,7 @@ static const struct pool_case POOL_CASES[] = {
 };
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
+
+#include "op_cases_layers.h"
 
 #endif
