@@ -17,9 +17,9 @@ ONLY = {"report": {"base", "experiment", "track"}, "cli": {"run", "report", "exp
 ENGINE = ("data", "backend", "nn", "svm", "model", "train")
 NEVER = {("train", "track"), *((folder, "experiment") for folder in ENGINE)}
 # From these folders, the only header of backend/ that may be included.
-BACKEND_HEADER_ONLY = {"nn": "backend/backend.h", "svm": "backend/backend.h"}
+BACKEND_HEADER_ONLY = {"nn": "backend/backend.h", "svm": "backend/host.h"}
 # Written by CMake.
-GENERATED = {"build_info.h", "report_css.h"}
+GENERATED = {"build_info.h", "layer_kinds.inc", "report_css.h"}
 MAX_LINES = 600
 SOURCE = re.compile(r"\.(c|h|cu|cuh|cl|inc|h\.in)$")
 CHECKED = re.compile(r"\.(c|h|cu|cuh|cl|inc|py|sh|cmake|md|h\.in)$|^(Makefile|CMakeLists\.txt)$")
