@@ -31,11 +31,13 @@ typedef struct ib_update_scalars {
 typedef struct ib_experiment ib_experiment; /* catalog/experiment.h */
 
 /* An option of the optimiser, its default as text, and how small it may be (NUMERICS.md,
- * "Optimisers"): 0 or at least `least`; one less it, 0 or at least rest_least (0: no bound). */
+ * "Optimisers"): 0 (unless that is refused) or at least `least`; one less it, 0 or at least
+ * rest_least (0: no bound). */
 typedef struct ib_optimizer_option {
     const char *name, *default_text;
     size_t offset; /* of the double in ib_experiment */
     double least, rest_least;
+    int refuses_zero;
 } ib_optimizer_option;
 
 typedef struct ib_optimizer {
