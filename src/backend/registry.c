@@ -8,12 +8,6 @@
 typedef ib_status open_function(const ib_backend_options *options, ib_backend **backend,
                                 ib_error *err);
 
-#define IB_BACKEND(name)                                                                           \
-    ib_status ib_##name##_backend_open(const ib_backend_options *options, ib_backend **backend,    \
-                                       ib_error *err);
-#include "catalog/backends.inc"
-#undef IB_BACKEND
-
 static const struct {
     const char *name;
     open_function *open;

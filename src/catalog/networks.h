@@ -18,7 +18,7 @@ typedef struct ib_row {
     const char *with; /* add: the other row */
     int64_t out;      /* conv: channels; linear: features; IB_CLASSES_OUT: one a class */
     int64_t kernel, stride, pad; /* stride 0: 1 of a conv, the kernel of a pool */
-    double p;                    /* dropout */
+    double p;                    /* dropout; what is one number of other kinds, such as a slope */
     int no_bias;                 /* conv, linear */
 } ib_row;
 

@@ -210,10 +210,7 @@ static ib_status choose(const char *isa, const ib_cpu_kernels **kernels, ib_erro
                    isa);
 }
 
-/* isa "auto" takes the best this machine runs. IB_ERROR_UNAVAILABLE names what is missing. */
-ib_status ib_cpu_backend_open(const ib_backend_options *options, ib_backend **backend,
-                              ib_error *err);
-
+/* isa "auto" takes the best this machine runs. */
 ib_status ib_cpu_backend_open(const ib_backend_options *options, ib_backend **backend,
                               ib_error *err) {
     const ib_cpu_kernels *kernels = NULL;

@@ -1,59 +1,25 @@
-/* Activations and sums, each element by itself; dropout and flattening between layouts. Bound by
- * memory. Work items: 16 KiB of values; images. */
+/* ReLU and sums, each element by itself; dropout and flattening between layouts, an image a work
+ * item. Bound by memory. */
+#include "elementwise.h"
+
 #include "dropout.h"
-#include "kernel.h"
-#include "product.h"
 
-enum { FLOATS_PER_ITEM = 4096 };
-
-typedef vf element_function(vf a, vf b);
-
-/* y = f(a, b) over count elements. */
-struct elements {
-    int64_t count;
-    const float *a, *b;
-    float *y;
-    element_function *function;
-};
-
-static vf relu_of(vf x, vf unused) {
-    (void)unused;
+static inline vf relu_of(vf x, vf unused, vf parameter) {
+    (void)unused, (void)parameter;
     return v_relu(x);
 }
-static vf relu_gradient(vf y, vf dy) {
+static inline vf relu_gradient(vf y, vf dy, vf parameter) {
+    (void)parameter;
     return v_select(v_gt(y, v_zero()), dy, v_zero());
 }
-static vf sum_of(vf a, vf b) {
+static inline vf sum_of(vf a, vf b, vf parameter) {
+    (void)parameter;
     return v_settle(v_add(a, b));
 }
 
-static void elements_item(void *context, size_t item, unsigned thread) {
-    (void)thread;
-    const struct elements *e = context;
-    int64_t begin = (int64_t)item * FLOATS_PER_ITEM;
-    int64_t end = smaller(begin + FLOATS_PER_ITEM, e->count);
-    for (int64_t i = begin; i < end; i += VL)
-        v_store(e->y + i, e->function(v_load(e->a + i), v_load(e->b + i)));
-}
-
-static void run_elements(ib_cpu *cpu, const struct elements *e) {
-    size_t items = (size_t)((e->count + FLOATS_PER_ITEM - 1) / FLOATS_PER_ITEM);
-    ib_pool_run(cpu->pool, items, elements_item, (void *)e);
-}
-
-static void relu_forward(ib_cpu *cpu, const ib_elementwise *e, const ib_elementwise_pointers *p) {
-    run_elements(cpu, &(struct elements){e->count, p->x, p->x, p->y, relu_of});
-}
-static void relu_backward(ib_cpu *cpu, const ib_elementwise *e, const ib_elementwise_pointers *p) {
-    run_elements(cpu, &(struct elements){e->count, p->y_kept, p->dy, p->dx, relu_gradient});
-}
-static void add_forward(ib_cpu *cpu, const ib_elementwise *e, const ib_elementwise_pointers *p) {
-    run_elements(cpu, &(struct elements){e->count, p->x, p->second, p->y, sum_of});
-}
-
-IB_ONE_KERNEL(elementwise, IB_KERNEL(ib_relu_forward), NULL, relu_forward);
-IB_ONE_KERNEL(elementwise, IB_KERNEL(ib_relu_backward), NULL, relu_backward);
-IB_ONE_KERNEL(elementwise, IB_KERNEL(ib_add_forward), NULL, add_forward);
+IB_ELEMENTWISE_KERNEL(relu_forward, y, relu_of, x, x)
+IB_ELEMENTWISE_KERNEL(relu_backward, dx, relu_gradient, y_kept, dy)
+IB_ELEMENTWISE_KERNEL(add_forward, y, sum_of, x, second)
 
 /* ---- dropout ----------------------------------------------------------------------------------
  */
