@@ -419,7 +419,7 @@ static const struct norm_case NORM_CASES[] = {
     {3, 1025, 16, 0, 0, 0, PLAIN}, {12, 300, 32, 1, 0, 1, PLAIN}, {256, 1, 32, 1, 0, 0, PLAIN},
     {9, 1100, 16, 1, 1, 1, BRINK}, {2, 5121, 16, 1, 0, 0, PLAIN}, {3, 4096, 16, 0, 0, 1, BRINK},
     {8, 49, 64, 1, 1, 1, BRINK},   {9, 49, 48, 0, 0, 0, BRINK},   {33, 1, 80, 0, 1, 0, BRINK},
-    {17, 4, 32, 1, 0, 0, BRINK},
+    {17, 4, 32, 1, 0, 0, BRINK},   {2, 1, 16, 0, 0, 0, BRINK},    {3, 1, 16, 0, 0, 0, BRINK},
 };
 
 /* Max-pool 3x3 of stride 2, then the mean over pixels. second: as above. */
