@@ -234,6 +234,7 @@ static const struct conv_case CONV_CASES[] = {
     {1, 48, 50, 16, 32, 3, 3, 1, 0, 1, 1, 25, FLAT},
     {2, 40, 41, 3, 8, 5, 5, 1, 2, 1, 1, 0, PLAIN},
     {2, 1, 2049, 16, 16, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {1, 36, 34, 16, 16, 3, 3, 1, 0, 1, 1, 0, PLAIN},
     /* what settles and what does not */
     {9, 28, 28, 1, 32, 3, 3, 1, 0, 1, 0, 0, BRINK},
     {9, 12, 12, 1, 16, 3, 3, 1, 1, 0, 0, 0, BRINK},
@@ -353,6 +354,7 @@ static const struct softmax_case SOFTMAX_CASES[] = {
     {64, 10, 8.0f},   {100, 10, 1e30f}, {9, 2, 3.0f},     {9, 16, 3.0f},    {9, 17, 3.0f},
     {3, 100, 30.0f},  {2, 256, 3.0f},   {2000, 10, 2.0f}, {3000, 2, 40.0f}, {64, 10, 28.0f},
     {64, 10, 2e-12f}, {999, 2, 30.0f},  {64, 2, 1e-12f},  {1, 256, 30.0f},  {64, 10, 0x1p-40f},
+    {1, 10, 32.0f},
 };
 
 struct update_case {
@@ -417,7 +419,7 @@ static const struct norm_case NORM_CASES[] = {
     {3, 1025, 16, 0, 0, 0, PLAIN}, {12, 300, 32, 1, 0, 1, PLAIN}, {256, 1, 32, 1, 0, 0, PLAIN},
     {9, 1100, 16, 1, 1, 1, BRINK}, {2, 5121, 16, 1, 0, 0, PLAIN}, {3, 4096, 16, 0, 0, 1, BRINK},
     {8, 49, 64, 1, 1, 1, BRINK},   {9, 49, 48, 0, 0, 0, BRINK},   {33, 1, 80, 0, 1, 0, BRINK},
-    {17, 4, 32, 1, 0, 0, BRINK},
+    {17, 4, 32, 1, 0, 0, BRINK},   {2, 1, 16, 0, 0, 0, BRINK},    {3, 1, 16, 0, 0, 0, BRINK},
 };
 
 /* Max-pool 3x3 of stride 2, then the mean over pixels. second: as above. */

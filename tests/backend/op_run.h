@@ -181,6 +181,8 @@ static inline void run_softmax(const struct softmax_case *k, int whole, uint64_t
             float logit = ib_settle(((float)(word >> 8) * 0x1p-23f - 1.0f) * k->spread);
             if (k->spread == 0x1p-40f) /* neighbours: their exp would meet 2^-127 inside */
                 logit = k->spread * (1.0f + (float)(word >> 30) * 0x1p-23f);
+            if (k->spread == 32.0f) /* just above where exp is cut */
+                logit = j == 0 ? 32.0f : 5.0f - (float)j * 0.01f;
             logits[i * stride + j] = logit;
         }
     }
@@ -321,11 +323,16 @@ static inline void run_norm(const struct norm_case *k, uint64_t salt, ib_backend
     float *add = k->add ? run_floats(run, rows * c16) : NULL;
     float *second = k->second ? run_floats(run, rows * c16) : NULL;
     fill_floats(x, 1, rows, rows, c, c16, salt * 16 + 1, k->fill, 0);
-    for (int64_t row = 0; k->fill == BRINK && row < rows; ++row) /* a variance about 2^-124 */
-        x[row * c16] = 0x1p-39f * (1.0f + (float)(row % 3) * 0x1p-23f);
+    for (int64_t row = 0; k->fill == BRINK && row < rows; ++row) {
+        static const float CANCEL[] = {0.0f, 0x1.000002p-40f, -0x1p-40f};
+        x[row * c16] = 0x1p-40f * (1.0f + (float)(row % 3) * 0x1p-23f); /* squares of 2^-126 */
+        x[row * c16 + 2] = CANCEL[row % 3];                             /* a mean about 2^-64 */
+    }
     fill_floats(gamma, 1, 1, 1, c, c16, salt * 16 + 2, k->fill, 0);
     fill_floats(beta, 1, 1, 1, c, c16, salt * 16 + 3, k->fill, 0);
     fill_floats(dy, 1, rows, rows, c, c16, salt * 16 + 4, k->fill, 0);
+    for (int64_t row = 0; k->fill == BRINK && row < rows; ++row) /* a sum of 2^-62 */
+        dy[row * c16 + 1] = row == 0 ? 0x1.000004p-40f : row == 1 ? -0x1p-40f : 0.0f;
     if (add != NULL)
         fill_floats(add, 1, rows, rows, c, c16, salt * 16 + 5, k->fill, 0);
     if (second != NULL)
@@ -388,6 +395,11 @@ static inline void run_pool(const struct pool_case *k, uint64_t salt, ib_backend
     if (k->second) {
         second = run_floats(run, outputs * c16);
         fill_floats(second, 1, outputs, outputs, c, c16, salt * 16 + 3, k->fill, 0);
+        for (int64_t i = 0; k->fill == BRINK && i < outputs; ++i) { /* every other sum is tiny */
+            float *mean = &dmean[i / pixels * c16];
+            *mean = 0x1p-30f;
+            second[i * c16] = i % 2 ? -(*mean * inverse) * 0x1.000008p0f : 0x1p-36f;
+        }
     }
     run_seal_inputs(run);
     float *y = run_floats(run, outputs * c16), *mean = run_floats(run, s.n * c16);
