@@ -33,9 +33,12 @@ static inline void philox_group(const ib_rng *rng, uint64_t group, uint32_t word
     }
 }
 
-/* y[i] = word(first + i) < threshold ? +0 : y[i] * scale for i < count. */
+/* y[i] = word(first + i) < threshold ? +0 : y[i] * scale for i < count; where nothing is dropped,
+ * y is left as it is. */
 static inline void dropout_row(const ib_dropout *dropout, uint64_t first, int64_t count, float *y) {
     uint32_t words[64];
+    if (!dropout->enabled)
+        return;
     for (int64_t i = 0; i < count;) {
         uint64_t element = first + (uint64_t)i;
         int begin = (int)(element % 64);

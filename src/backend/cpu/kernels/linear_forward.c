@@ -82,10 +82,9 @@ static void finish_item(void *context, size_t item, unsigned thread) {
             sum = v_add(sum, v_load(l->p->b + j));
         v_store(y + j, v_output(l->shape->relu, sum));
     }
-    if (l->shape->dropout.enabled)
-        dropout_row(&l->shape->dropout,
-                    (uint64_t)((l->shape->dropout.first_sample + sample) * l->shape->out),
-                    l->shape->out, y);
+    dropout_row(&l->shape->dropout,
+                (uint64_t)((l->shape->dropout.first_sample + sample) * l->shape->out),
+                l->shape->out, y);
 }
 
 static void linear_forward(ib_cpu *cpu, const ib_linear *shape, const ib_linear_pointers *p) {
