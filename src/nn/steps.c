@@ -10,7 +10,29 @@
 /* ---- training ---------------------------------------------------------------------------------
  */
 
-static ib_status one_step(ib_network *net, const ib_steps *s, size_t index, ib_error *err) {
+static ib_status download_losses(ib_network *net, size_t first, size_t count, float *losses,
+                                 ib_error *err) {
+    ib_buffer part =
+        ib_buffer_part(&net->step_losses, first * sizeof(float), count * sizeof(float));
+    return net->backend->ops->download(net->backend, &part, losses, part.bytes, err);
+}
+
+/* Where results can be looked at at once, a loss that is not finite ends the step before its
+ * update: the weights then still tell which of them it came from. */
+static ib_status compute_step(ib_network *net, size_t at, const ib_pass *pass, size_t index,
+                              const ib_update_scalars *scalars, ib_steps_result *result,
+                              ib_error *err) {
+    IB_TRY(ib_network_forward(net, at, pass, err));
+    IB_TRY(ib_network_backward(net, pass, index, err));
+    if (net->backend->info.immediate) {
+        IB_TRY(download_losses(net, index, 1, result->losses + index, err));
+        result->bad_loss = !isfinite(result->losses[index]);
+    }
+    return result->bad_loss ? IB_OK : ib_network_update(net, scalars, (uint32_t)index, err);
+}
+
+static ib_status one_step(ib_network *net, const ib_steps *s, size_t index, ib_steps_result *result,
+                          ib_error *err) {
     const ib_step_scalars *scalars = &s->table[index];
     size_t at = scalars->at, rest = s->end - at;
     int64_t n = (int64_t)(rest < s->batch ? rest : s->batch);
@@ -23,19 +45,9 @@ static ib_status one_step(ib_network *net, const ib_steps *s, size_t index, ib_e
     ib_step_key key = {n, 1};
     int replayed = 0;
     IB_TRY(net->backend->ops->step_begin(net->backend, &key, index, &replayed, err));
-    if (!replayed) {
-        IB_TRY(ib_network_forward(net, at, &pass, err));
-        IB_TRY(ib_network_backward(net, &pass, index, err));
-        IB_TRY(ib_network_update(net, &scalars->update, (uint32_t)index, err));
-    }
+    if (!replayed)
+        IB_TRY(compute_step(net, at, &pass, index, &scalars->update, result, err));
     return net->backend->ops->step_end(net->backend, err);
-}
-
-static ib_status download_losses(ib_network *net, size_t first, size_t count, float *losses,
-                                 ib_error *err) {
-    ib_buffer part = ib_buffer_part(&net->step_losses, first * sizeof(float),
-                                    count * sizeof(float));
-    return net->backend->ops->download(net->backend, &part, losses, part.bytes, err);
 }
 
 /* Looks at the results of steps [first, last): the first bad one goes into result. */
@@ -80,7 +92,7 @@ ib_status ib_network_steps(ib_network *net, const ib_steps *steps, ib_steps_resu
     for (size_t i = 0; i < steps->count; ++i) {
         if (steps->stop != NULL && steps->stop(steps->stop_context))
             break;
-        ib_status status = one_step(net, steps, i, err);
+        ib_status status = one_step(net, steps, i, result, err);
         if (status != IB_OK)
             return met_bad(net, i, result, status, err);
         result->done = i + 1;
