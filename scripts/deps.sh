@@ -64,7 +64,6 @@ find_missing() {
     need libcurl4-openssl-dev pkg-config --exists libcurl
     need libjansson-dev pkg-config --atleast-version=2.11 jansson
     need libyaml-dev pkg-config --exists yaml-0.1
-    need libssl-dev pkg-config --exists libcrypto
     need libcmocka-dev header_found cmocka.h
     need gnuplot-nox command_found gnuplot # isobit report draws by it
     if [ "$what" = test ]; then

@@ -1,64 +1,74 @@
 #include "base/sha256.h"
 
-#include <openssl/evp.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/file.h"
+#include "base/sha256_blocks.h"
 
-/* EVP_MD_CTX under our own name, so that no header of ours needs OpenSSL's. */
-static EVP_MD_CTX *context_of(ib_sha256 *hash) {
-    return (EVP_MD_CTX *)(void *)hash;
+void ib_sha256_begin(ib_sha256 *hash) {
+    static const uint32_t START[8] = {0x6A09E667u, 0xBB67AE85u, 0x3C6EF372u, 0xA54FF53Au,
+                                      0x510E527Fu, 0x9B05688Cu, 0x1F83D9ABu, 0x5BE0CD19u};
+    hash->blocks = ib_sha256_has_instructions() ? ib_sha256_instructions : ib_sha256_portable;
+    memcpy(hash->state, START, sizeof START);
+    hash->length = 0;
 }
 
-ib_status ib_sha256_begin(ib_sha256 **hash, ib_error *err) {
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    *hash = NULL;
-    if (context == NULL)
-        return ib_fail_memory(err);
-    if (EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1) {
-        EVP_MD_CTX_free(context);
-        return ib_fail(err, IB_ERROR_RUNTIME, "libcrypto offers no SHA-256");
+void ib_sha256_update(ib_sha256 *hash, const void *data, size_t size) {
+    const uint8_t *from = data;
+    size_t used = hash->length % IB_SHA256_BLOCK;
+    hash->length += size;
+    if (used > 0) {
+        size_t room = IB_SHA256_BLOCK - used, part = size < room ? size : room;
+        memcpy(hash->block + used, from, part);
+        if (part < room)
+            return;
+        hash->blocks(hash->state, hash->block, 1);
+        from += part;
+        size -= part;
     }
-    *hash = (ib_sha256 *)(void *)context;
-    return IB_OK;
+    size_t whole = size / IB_SHA256_BLOCK;
+    if (whole > 0)
+        hash->blocks(hash->state, from, whole);
+    if (size % IB_SHA256_BLOCK > 0)
+        memcpy(hash->block, from + whole * IB_SHA256_BLOCK, size % IB_SHA256_BLOCK);
 }
 
-ib_status ib_sha256_update(ib_sha256 *hash, const void *data, size_t size, ib_error *err) {
-    if (EVP_DigestUpdate(context_of(hash), data, size) != 1)
-        return ib_fail(err, IB_ERROR_RUNTIME, "SHA-256 failed in libcrypto");
-    return IB_OK;
+void ib_sha256_end(ib_sha256 *hash, uint8_t digest[IB_SHA256_SIZE]) {
+    static const uint8_t PADDING[IB_SHA256_BLOCK] = {0x80};
+    uint64_t bits = hash->length * 8;
+    uint8_t length[8];
+    for (int i = 0; i < 8; ++i)
+        length[i] = (uint8_t)(bits >> (56 - 8 * i));
+    size_t used = hash->length % IB_SHA256_BLOCK;
+    ib_sha256_update(hash, PADDING, (used < 56 ? 56 : 120) - used);
+    ib_sha256_update(hash, length, sizeof length);
+    for (int i = 0; i < IB_SHA256_SIZE; ++i)
+        digest[i] = (uint8_t)(hash->state[i / 4] >> (24 - 8 * (i % 4)));
 }
 
-ib_status ib_sha256_end(ib_sha256 *hash, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
-    hex[0] = '\0';
-    if (hash == NULL)
-        return IB_OK;
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
-    int done = EVP_DigestFinal_ex(context_of(hash), digest, &size);
-    EVP_MD_CTX_free(context_of(hash));
-    if (done != 1 || size != 32)
-        return ib_fail(err, IB_ERROR_RUNTIME, "SHA-256 failed in libcrypto");
-    for (unsigned i = 0; i < size; ++i)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-    return IB_OK;
+void ib_sha256_end_hex(ib_sha256 *hash, char hex[IB_SHA256_HEX_SIZE]) {
+    static const char DIGITS[] = "0123456789abcdef";
+    uint8_t digest[IB_SHA256_SIZE];
+    ib_sha256_end(hash, digest);
+    for (int i = 0; i < IB_SHA256_SIZE; ++i) {
+        hex[2 * i] = DIGITS[digest[i] >> 4];
+        hex[2 * i + 1] = DIGITS[digest[i] & 15];
+    }
+    hex[2 * IB_SHA256_SIZE] = '\0';
 }
 
-ib_status ib_sha256_bytes(const void *data, size_t size, char hex[IB_SHA256_HEX_SIZE],
-                          ib_error *err) {
-    ib_sha256 *hash = NULL;
-    hex[0] = '\0';
-    IB_TRY(ib_sha256_begin(&hash, err));
-    ib_status status = ib_sha256_update(hash, data, size, err);
-    ib_status ended = ib_sha256_end(hash, hex, err);
-    return status != IB_OK ? status : ended;
+void ib_sha256_bytes(const void *data, size_t size, char hex[IB_SHA256_HEX_SIZE]) {
+    ib_sha256 hash;
+    ib_sha256_begin(&hash);
+    ib_sha256_update(&hash, data, size);
+    ib_sha256_end_hex(&hash, hex);
 }
 
 ib_status ib_sha256_file(const char *path, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
     ib_map map;
     hex[0] = '\0';
     IB_TRY(ib_map_file(path, &map, err));
-    ib_status status = ib_sha256_bytes(map.data, map.size, hex, err);
+    ib_sha256_bytes(map.data, map.size, hex);
     ib_unmap(&map);
-    return status;
+    return IB_OK;
 }

@@ -146,7 +146,7 @@ ib_status ib_canonical(const ib_config *config, const ib_experiment_inputs *inpu
     if ((fclose(out) != 0 || failed) && status == IB_OK)
         status = ib_fail_memory(err);
     if (status == IB_OK)
-        status = ib_sha256_bytes(*text, size, hex, err);
+        ib_sha256_bytes(*text, size, hex);
     if (status != IB_OK) {
         free(*text);
         *text = NULL;

@@ -498,7 +498,7 @@ static ib_status add_source(ib_study *study, const char *path, const ib_yaml **y
     IB_TRY(ib_read_file(path, (size_t)IB_YAML_MAX_BYTES + 1, &bytes, &size, err));
     ib_status status = ib_yaml_parse(path, bytes, size, document, err);
     if (status == IB_OK)
-        status = ib_sha256_bytes(bytes, size, source->sha256, err);
+        ib_sha256_bytes(bytes, size, source->sha256);
     free(bytes);
     *yaml = document;
     return status;

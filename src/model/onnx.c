@@ -293,48 +293,38 @@ static ib_status frame_build(struct frame *f, ib_onnx_graph *g, const char *kind
 
 /* A stream and the hash of what went into it (NULL: nobody asks); stream errors are found by
  * ib_atomic_commit. */
-static ib_status put(FILE *stream, ib_sha256 *hash, const void *data, size_t size, ib_error *err) {
+static void put(FILE *stream, ib_sha256 *hash, const void *data, size_t size) {
     if (size == 0)
-        return IB_OK;
+        return;
     fwrite(data, 1, size, stream);
-    return hash == NULL ? IB_OK : ib_sha256_update(hash, data, size, err);
+    if (hash != NULL)
+        ib_sha256_update(hash, data, size);
 }
 
-static ib_status put_all(const ib_onnx_graph *g, const struct frame *f, FILE *stream,
-                         ib_sha256 *hash, ib_error *err) {
-    IB_TRY(put(stream, hash, f->model.data, f->model.size, err));
-    IB_TRY(put(stream, hash, g->nodes.data, g->nodes.size, err));
-    IB_TRY(put(stream, hash, f->graph.data, f->graph.size, err));
+static void put_all(const ib_onnx_graph *g, const struct frame *f, FILE *stream, ib_sha256 *hash) {
+    put(stream, hash, f->model.data, f->model.size);
+    put(stream, hash, g->nodes.data, g->nodes.size);
+    put(stream, hash, f->graph.data, f->graph.size);
     for (size_t i = 0; i < g->count; ++i) {
         const struct initializer *w = &g->initializers[i];
-        IB_TRY(put(stream, hash, w->head.data, w->head.size, err));
-        IB_TRY(put(stream, hash, w->tensor->data, data_size(w->tensor), err));
+        put(stream, hash, w->head.data, w->head.size);
+        put(stream, hash, w->tensor->data, data_size(w->tensor));
     }
-    IB_TRY(put(stream, hash, f->ports.data, f->ports.size, err));
-    return put(stream, hash, f->tail.data, f->tail.size, err);
-}
-
-static ib_status write_file(const ib_onnx_graph *g, const struct frame *f, const char *path,
-                            ib_sha256 *hash, ib_error *err) {
-    ib_atomic_file out = {0};
-    IB_TRY(ib_atomic_open(&out, path, err));
-    ib_status status = put_all(g, f, out.stream, hash, err);
-    if (status == IB_OK)
-        return ib_atomic_commit(&out, err);
-    ib_atomic_abort(&out);
-    return status;
+    put(stream, hash, f->ports.data, f->ports.size);
+    put(stream, hash, f->tail.data, f->tail.size);
 }
 
 /* hex NULL: nobody asks for the hash. */
 static ib_status write_hashed(const ib_onnx_graph *g, const struct frame *f, const char *path,
                               char *hex, ib_error *err) {
-    ib_sha256 *hash = NULL;
-    if (hex == NULL)
-        return write_file(g, f, path, NULL, err);
-    IB_TRY(ib_sha256_begin(&hash, err));
-    ib_status status = write_file(g, f, path, hash, err);
-    ib_status ended = ib_sha256_end(hash, hex, status == IB_OK ? err : NULL);
-    return status != IB_OK ? status : ended;
+    ib_sha256 hash;
+    ib_atomic_file out = {0};
+    IB_TRY(ib_atomic_open(&out, path, err));
+    ib_sha256_begin(&hash);
+    put_all(g, f, out.stream, hex == NULL ? NULL : &hash);
+    if (hex != NULL)
+        ib_sha256_end_hex(&hash, hex);
+    return ib_atomic_commit(&out, err);
 }
 
 /* Rows are planned for images of this shape; a network needs no backend for that. */
@@ -362,7 +352,7 @@ static ib_status write_fitting(const ib_safetensors *file, const ib_onnx_notes *
     *found = status == IB_OK && !g.mismatch;
     if (*found) {
         if (notes->sha256 == NULL)
-            status = ib_sha256_bytes(file->map.data, file->map.size, sha256, err);
+            ib_sha256_bytes(file->map.data, file->map.size, sha256);
         if (status == IB_OK)
             status = frame_build(&f, &g, ib_model_kind_name(written->kind), notes,
                                  notes->sha256 != NULL ? notes->sha256 : sha256, err);

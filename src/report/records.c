@@ -2,10 +2,10 @@
 
 #include <jansson.h>
 #include <math.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/number.h"
 #include "track/record_file.h"
@@ -260,12 +260,8 @@ double ib_report_record_value(ib_report_record *record, const ib_metric_info *me
 
 /* The image's bytes, fresh; NULL: no such image, or out of memory. */
 static unsigned char *decode(const char *text, size_t bytes) {
-    size_t encoded = (bytes + 2) / 3 * 4;
-    if (text == NULL || strlen(text) != encoded)
-        return NULL;
-    unsigned char *decoded = malloc(encoded);
-    if (decoded != NULL &&
-        EVP_DecodeBlock(decoded, (const unsigned char *)text, (int)encoded) >= (int)bytes)
+    unsigned char *decoded = text == NULL ? NULL : malloc(bytes + 1);
+    if (decoded != NULL && ib_base64_decode(text, decoded, bytes))
         return decoded;
     free(decoded);
     return NULL;

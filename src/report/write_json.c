@@ -1,9 +1,9 @@
 /* The report as JSON: all that the page shows, as numbers. */
 #include <math.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/number.h"
 #include "experiment/json_text.h"
@@ -85,9 +85,9 @@ static void write_series(const ib_figure_series *series, ib_json *json) {
 
 static void write_image(const ib_figure_image *image, ib_json *json) {
     size_t bytes = image->height * image->width * image->channels;
-    unsigned char *encoded = malloc((bytes + 2) / 3 * 4 + 1);
+    char *encoded = malloc(ib_base64_length(bytes) + 1);
     if (encoded != NULL)
-        EVP_EncodeBlock(encoded, image->pixels, (int)bytes);
+        ib_base64_encode(image->pixels, bytes, encoded);
     ib_json_open(json, NULL, '{');
     ib_json_uint(json, "index", image->index);
     ib_json_uint(json, "actual", image->actual);
@@ -96,8 +96,7 @@ static void write_image(const ib_figure_image *image, ib_json *json) {
     ib_json_uint(json, "height", image->height);
     ib_json_uint(json, "width", image->width);
     ib_json_uint(json, "channels", image->channels);
-    ib_json_string(json, "pixels",
-                   (const char *)encoded); /* null where there is no memory for it */
+    ib_json_string(json, "pixels", encoded); /* null where there is no memory for it */
     ib_json_close(json, '}');
     free(encoded);
 }

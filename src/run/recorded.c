@@ -114,7 +114,7 @@ static ib_status check_canonical(const char *text, const char *experiment_sha256
         return ib_fail(
             err, IB_ERROR_VERIFY,
             "%s has no canonical configuration or experiment_sha256: it is no run record", path);
-    IB_TRY(ib_sha256_bytes(text, strlen(text), hex, err));
+    ib_sha256_bytes(text, strlen(text), hex);
     if (strcmp(hex, experiment_sha256) != 0)
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s: the canonical configuration has SHA-256 %s, but experiment_sha256 is "

@@ -230,7 +230,7 @@ static ib_status put(const struct sink *sink, const void *data, size_t size, ib_
     if (sink->stream != NULL && fwrite(data, 1, size, sink->stream) != size)
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s", sink->path);
     if (sink->hash != NULL)
-        IB_TRY(ib_sha256_update(sink->hash, data, size, err));
+        ib_sha256_update(sink->hash, data, size);
     return IB_OK;
 }
 
@@ -285,19 +285,14 @@ static ib_status write_or_hash(const char *path, const ib_named_tensor *tensors,
             image_close(&image);
             return ib_fail(err, IB_ERROR_USAGE, "tensor %s has no data", tensors[i].name);
         }
-    struct sink sink = {.reader = reader, .tensors = tensors};
-    ib_status status = hex == NULL ? IB_OK : ib_sha256_begin(&sink.hash, err);
-    if (status == IB_OK)
-        status =
-            path == NULL ? put_image(&sink, &image, err) : write_image(path, &image, sink, err);
-    if (sink.hash != NULL) {
-        char digest[IB_SHA256_HEX_SIZE];
-        ib_status ended = ib_sha256_end(sink.hash, digest, status == IB_OK ? err : NULL);
-        if (status == IB_OK)
-            status = ended;
-        if (status == IB_OK)
-            memcpy(hex, digest, sizeof digest);
-    }
+    ib_sha256 hash;
+    struct sink sink = {
+        .reader = reader, .tensors = tensors, .hash = hex == NULL ? NULL : &hash};
+    ib_sha256_begin(&hash);
+    ib_status status =
+        path == NULL ? put_image(&sink, &image, err) : write_image(path, &image, sink, err);
+    if (hex != NULL && status == IB_OK)
+        ib_sha256_end_hex(&hash, hex);
     image_close(&image);
     return status;
 }

@@ -1,18 +1,18 @@
 #include "track/mistakes_file.h"
 
 #include <math.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "experiment/json_text.h"
 
 /* pixels: room for the image in base64. */
 static void write_mistake(const ib_mistake *mistake, const ib_dataset *dataset, int has_probability,
-                          unsigned char *pixels, ib_json *json) {
+                          char *pixels, ib_json *json) {
     int test = mistake->index >= dataset->train_count;
     size_t index = test ? mistake->index - dataset->train_count : mistake->index;
-    EVP_EncodeBlock(pixels, ib_dataset_pixels(dataset, mistake->index), (int)dataset->image_bytes);
+    ib_base64_encode(ib_dataset_pixels(dataset, mistake->index), dataset->image_bytes, pixels);
     ib_json_open(json, NULL, '{');
     ib_json_string(json, "file",
                    ib_dataset_file_name(dataset->info, test ? IB_TEST_IMAGES : IB_TRAIN_IMAGES));
@@ -23,13 +23,13 @@ static void write_mistake(const ib_mistake *mistake, const ib_dataset *dataset, 
         ib_json_double(json, "probability", round(1e4 * exp(mistake->log_probability)) / 1e4);
     else
         ib_json_string(json, "probability", NULL);
-    ib_json_string(json, "pixels", (const char *)pixels);
+    ib_json_string(json, "pixels", pixels);
     ib_json_close(json, '}');
 }
 
 ib_status ib_mistakes_write(const ib_mistakes *mistakes, const ib_dataset *dataset,
                             int has_probability, const char *path, ib_error *err) {
-    unsigned char *pixels = malloc(4 * ((dataset->image_bytes + 2) / 3) + 1);
+    char *pixels = malloc(ib_base64_length(dataset->image_bytes) + 1);
     if (pixels == NULL)
         return ib_fail_memory(err);
     ib_atomic_file file;

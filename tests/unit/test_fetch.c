@@ -53,7 +53,7 @@ static void tiny_open(tiny *t) {
         memset(t->content[role], role, size + 1);
         ib_idx_write_header(t->content[role], t->info.image, images ? IB_IDX_IMAGES : IB_IDX_LABELS,
                             count);
-        ib_sha256_bytes(t->content[role], size, t->hex[role], NULL);
+        ib_sha256_bytes(t->content[role], size, t->hex[role]);
         t->info.sha256[role] = t->hex[role];
     }
 }
