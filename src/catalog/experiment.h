@@ -1,5 +1,5 @@
 /* One experiment: exactly the options that may change bits. Its canonical text is what
- * experiment_sha256 covers (experiment/canonical.h), so a field here is a field there; what says
+ * experiment_sha256 covers (options/canonical.h), so a field here is a field there; what says
  * where or how fast to compute, or what to write, is in other structures. */
 #ifndef IB_CATALOG_EXPERIMENT_H
 #define IB_CATALOG_EXPERIMENT_H

@@ -99,8 +99,8 @@ void ib_model_set_dropout(ib_model *model, int enabled);
  * hex may be NULL with a path. */
 ib_status ib_model_save(const ib_model *model, const char *path, char hex[IB_SHA256_HEX_SIZE],
                         ib_error *err);
-/* Reads parameters by name; a missing, surplus or misshapen tensor, or a value that is not finite, is
- * IB_ERROR_VERIFY. Values below 2^-40 become +0: a file may come from elsewhere. */
+/* Reads parameters by name; a missing, surplus or misshapen tensor, or a value that is not finite,
+ * is IB_ERROR_VERIFY. Values below 2^-40 become +0: a file may come from elsewhere. */
 ib_status ib_model_load(ib_model *model, const char *path, ib_error *err);
 /* optimizer.safetensors: "<parameter>.<state>" tensors and the I64 scalar "step". */
 ib_status ib_model_save_optimizer(const ib_model *model, const char *path, uint64_t steps,
@@ -118,9 +118,9 @@ uint64_t ib_model_macs_step(const ib_model *model);
 
 /* One node of the network: a row, or several that one operation computes. */
 typedef struct ib_row_info {
-    const char *name;     /* "layer1.0.conv1" */
-    char operation[64];   /* "conv, relu" */
-    ib_shape output;              /* of one image: channels, height, width; or features */
+    const char *name;   /* "layer1.0.conv1" */
+    char operation[64]; /* "conv, relu" */
+    ib_shape output;    /* of one image: channels, height, width; or features */
     size_t parameters;
     uint64_t macs;       /* multiply-adds of one image, forward */
     uint64_t counted;    /* the same as tools count it that add normalisations and means */

@@ -120,8 +120,7 @@ ib_protobuf ib_onnx_begin(const char *value) {
     return node;
 }
 
-void ib_onnx_simple(ib_onnx_graph *g, const ib_onnx_row *row, const char *operation,
-                    char **value) {
+void ib_onnx_simple(ib_onnx_graph *g, const ib_onnx_row *row, const char *operation, char **value) {
     ib_protobuf node = ib_onnx_begin(*value);
     ib_onnx_finish(g, &node, row, operation, value);
 }
@@ -330,9 +329,9 @@ static ib_status write_hashed(const ib_onnx_graph *g, const struct frame *f, con
 /* Rows are planned for images of this shape; a network needs no backend for that. */
 static ib_status plan(const ib_onnx_notes *notes, const ib_row *rows, ib_network *net,
                       ib_error *err) {
-    *net = (ib_network){
-        .input = {notes->image.channels, notes->image.height, notes->image.width, 0},
-        .classes = notes->classes};
+    *net =
+        (ib_network){.input = {notes->image.channels, notes->image.height, notes->image.width, 0},
+                     .classes = notes->classes};
     return ib_plan_rows(net, rows, err);
 }
 

@@ -12,8 +12,9 @@ ib_status ib_model_attach(ib_model *model, const ib_data_view *data, ib_error *e
                        data->image_bytes, ib_model_image_bytes(model));
     for (size_t i = 0; data->labels != NULL && i < count; ++i)
         if (data->labels[i] >= net->classes)
-            return ib_fail(err, IB_ERROR_VERIFY, "image %zu has label %u, and there are %lld classes",
-                           i, data->labels[i], (long long)net->classes);
+            return ib_fail(err, IB_ERROR_VERIFY,
+                           "image %zu has label %u, and there are %lld classes", i, data->labels[i],
+                           (long long)net->classes);
     net->order_count = 0;
     return net->backend->ops->attach_data(net->backend, data, err);
 }

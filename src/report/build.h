@@ -3,9 +3,9 @@
 #define IB_REPORT_BUILD_H
 
 #include "base/status.h"
-#include "experiment/study.h"
 #include "report/records.h"
 #include "report/report.h"
+#include "study/study.h"
 
 /* One run of the study and how it stands. Texts and lists are the caller's. */
 typedef struct ib_report_input_run {

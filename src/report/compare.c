@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "track/record_file.h"
+#include "record/record_file.h"
 
 /* ---- reading ------------------------------------------------------------------------------------
  */

@@ -4,8 +4,8 @@
 
 #include "base/file.h"
 #include "base/number.h"
+#include "record/record_file.h"
 #include "report/compare.h"
-#include "track/record_file.h"
 
 /* Up to so many runs are columns; more are rows. */
 enum { MAX_COLUMNS = 4 };

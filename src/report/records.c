@@ -8,7 +8,7 @@
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/number.h"
-#include "track/record_file.h"
+#include "record/record_file.h"
 
 enum { MAX_METRICS_BYTES = 1 << 30, MAX_LINE = 4096, MAX_EPOCHS = 1000000 };
 

@@ -5,9 +5,9 @@
 #include <stddef.h>
 
 #include "base/status.h"
-#include "experiment/study.h"
-#include "report/cost.h"
+#include "record/cost.h"
 #include "report/report.h"
+#include "study/study.h"
 
 enum { IB_REPORT_METRICS = 32 };
 

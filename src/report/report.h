@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "experiment/study.h"
+#include "study/study.h"
 
 /* A value as tables show it. text is never NULL ("" for an empty cell); value is what CSV and JSON
  * hold at full precision, NaN where the cell is a text only. */

@@ -5,8 +5,8 @@
 
 #include "base/base64.h"
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/number.h"
-#include "experiment/json_text.h"
 #include "report/write.h"
 
 enum { REPORT_FORMAT = 1 };

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "fuzz_files.h"
-#include "report/cost.h"
+#include "record/cost.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,14 +6,14 @@
 #include "base/sha256.h"
 #include "fuzz_files.h"
 #include "report/compare.h"
-#include "report/cost.h"
+#include "record/cost.h"
 #include "report/records.h"
-#include "run/record_index.h"
-#include "run/recorded.h"
-#include "track/checkpoint.h"
-#include "track/mlflow_cursor.h"
-#include "track/record_file.h"
-#include "track/resources_totals.h"
+#include "study/record_index.h"
+#include "record/recorded.h"
+#include "record/checkpoint.h"
+#include "mlflow/mlflow_cursor.h"
+#include "record/record_file.h"
+#include "monitor/resources_totals.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* libFuzzer: two traces of somebody else's runs, compared. The first two bytes say where the second
  * trace begins; without one, the first is compared with itself. */
 #include "fuzz_files.h"
-#include "track/trace.h"
+#include "record/trace.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

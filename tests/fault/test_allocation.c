@@ -22,7 +22,7 @@
 #include "base/number.h"
 #include "base/sha256.h"
 #include "base/threads.h"
-#include "experiment/study.h"
+#include "study/study.h"
 #include "svm/svm.h"
 #include "tensor/safetensors.h"
 

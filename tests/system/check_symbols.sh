@@ -10,7 +10,7 @@ undefined() { # undefined FILE...: "file symbol" for each symbol used but not de
     nm -A --undefined-only "$@" 2>/dev/null | awk '{ print $1 " " $NF }'
 }
 
-# run/sweep_job.c ends the child it forked, where exec fails.
+# command/sweep_job.c ends the child it forked, where exec fails.
 bad=$(undefined "$LIBRARY" | grep -v 'sweep_job\.c\.o: _exit$' |
     grep -E ' (exit|_exit|_Exit|quick_exit|abort|__assert_fail|stdout|printf|vprintf|puts|putchar|__printf_chk|__vprintf_chk)$' || true)
 if [ -n "$bad" ]; then

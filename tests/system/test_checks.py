@@ -11,12 +11,12 @@ COMPILER = shutil.which("gcc") or shutil.which("cc")
 
 INCLUDES = [  # (file below src/, a line to add, part of the message)
     ("base/status.c", '#include "tensor/tensor.h"', "base/ (rank 0) must not include tensor/"),
-    ("tensor/tensor.c", '#include "experiment/config.h"', "must not include experiment/"),
+    ("tensor/tensor.c", '#include "options/config.h"', "must not include experiment/"),
     ("data/idx.c", '#include "backend/backend.h"', "must not include backend/"),
     ("nn/planted.c", '#include "backend/cpu/isa.h"', "may include only backend/backend.h"),
     ("svm/planted.c", '#include "backend/backend.h"', "may include only backend/host.h"),
     ("nn/planted.c", '#include "model/model.h"', "must not include model/"),
-    ("train/planted.c", '#include "track/record.h"', "must not include track/"),
+    ("train/planted.c", '#include "record/record.h"', "must not include track/"),
     ("report/planted.c", '#include "model/model.h"', "report/ may include only"),
     ("cli/planted.c", '#include "model/model.h"', "cli/ may include only"),
     ("cli/planted.c", '#include "../train/trainer.h"', "cli/ may include only"),
@@ -66,7 +66,7 @@ def check_ranks(directory):
         shutil.copytree(clean, root)
         path = os.path.join(root, "src", name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        for header in ("backend/cpu/isa.h", "track/record.h", "train/trainer.h"):
+        for header in ("backend/cpu/isa.h", "record/record.h", "train/trainer.h"):
             os.makedirs(os.path.dirname(os.path.join(root, "src", header)), exist_ok=True)
             open(os.path.join(root, "src", header), "a", encoding="utf-8").close()
         with open(path, "a", encoding="utf-8") as stream:

@@ -11,7 +11,7 @@
 #include <jansson.h>
 
 #include "base/file.h"
-#include "experiment/study.h"
+#include "study/study.h"
 #include "temp_dir.h"
 
 static ib_study read_words(const char *text, const char *const *words, size_t count) {

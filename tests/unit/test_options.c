@@ -10,8 +10,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "experiment/canonical.h"
-#include "experiment/options.h"
+#include "options/canonical.h"
+#include "options/options.h"
 
 static char *environment(const char *name) {
     if (strcmp(name, "ISOBIT_DATA_DIR") == 0)

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "backend/backend.h"
-#include "experiment/options.h"
+#include "options/options.h"
 #include "isobit/isobit.h"
 #include "model/model.h"
 #include "temp_dir.h"

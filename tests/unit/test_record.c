@@ -11,9 +11,9 @@
 #include <dirent.h>
 #include <jansson.h>
 
-#include "experiment/options.h"
+#include "options/options.h"
 #include "temp_dir.h"
-#include "track/record.h"
+#include "record/record.h"
 
 /* A record's surroundings, without training. */
 typedef struct fixture {

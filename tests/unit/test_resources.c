@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "temp_dir.h"
-#include "track/resources.h"
+#include "monitor/resources.h"
 
 static int set_up(void **state) {
     *state = temp_dir_make();

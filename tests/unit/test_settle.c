@@ -10,7 +10,7 @@
 #include "base/settle.h"
 #include "catalog/optimizers/adam.h"
 #include "catalog/optimizers/sgd.h"
-#include "experiment/options.h"
+#include "options/options.h"
 #include "model/model.h"
 #include "nn/network.h"
 #include "temp_dir.h"

@@ -10,15 +10,15 @@
 #include "data/dataset.h"
 #include "data/idx.h"
 #include "data/prepare.h"
-#include "experiment/options.h"
+#include "options/options.h"
 #include "model/model.h"
 #include "model/onnx.h"
 #include "report/records.h"
 #include "svm/svm.h"
 #include "temp_dir.h"
-#include "track/mistakes_file.h"
-#include "track/record.h"
-#include "track/record_file.h"
+#include "record/mistakes_file.h"
+#include "record/record.h"
+#include "record/record_file.h"
 
 enum { CLASSES = 26, HEIGHT = 20, WIDTH = 25, PIXELS = HEIGHT * WIDTH, TRAIN = 260, TEST = 78 };
 

@@ -1,5 +1,0 @@
-#include "cli/cli.h"
-
-ib_status ib_cli_sync(ib_arguments *arguments, const ib_run_context *context, ib_error *err) {
-    return ib_run_sync(arguments, context, err);
-}

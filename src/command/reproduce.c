@@ -1,0 +1,151 @@
+/* isobit reproduce: a recorded run done again, and its bits compared. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "command/divergence.h"
+#include "command/train.h"
+#include "record/record_file.h"
+#include "record/recorded.h"
+#include "report/compare.h"
+
+/* Changing the seed makes it another experiment, which must not have the same bits. */
+static const char *const CHANGEABLE[] = {"seed", NULL};
+
+/* Trains into a new record, of which *directory is the path; what training prints is kept back. */
+static ib_status train(const ib_arguments *arguments, const char *experiment_sha256,
+                       const ib_command_context *context, char **directory, ib_error *err) {
+    ib_config config = arguments->config;
+    char *text = NULL;
+    size_t size = 0;
+    ib_command_context quiet = *context;
+    config.output.json = 1;
+    quiet.out_is_terminal = 0;
+    quiet.out = open_memstream(&text, &size);
+    if (quiet.out == NULL)
+        return ib_fail_memory(err);
+    ib_train_target target = {.experiment_sha256 = experiment_sha256};
+    ib_status status = ib_train_run(&config, &quiet, &target, err);
+    json_error_t why;
+    if (fclose(quiet.out) != 0 && status == IB_OK)
+        status = ib_fail_memory(err);
+    json_t *results = status == IB_OK ? ib_json_parse(text, size, &why) : NULL;
+    const char *run = ib_json_text_at(results, "run_dir", NULL);
+    if (status == IB_OK && (run == NULL || (*directory = strdup(run)) == NULL))
+        status = ib_fail_memory(err);
+    json_decref(results);
+    free(text);
+    return status;
+}
+
+static json_t *verdict_json(const ib_comparison *comparison, json_t *divergence,
+                            const char *differing) {
+    json_t *object = json_object();
+    for (size_t i = 0; i < 2; ++i) {
+        const json_t *results = json_object_get(comparison->records[i], "results");
+        json_object_set_new(object, i == 0 ? "recorded" : "reproduced",
+                            json_pack("{s:s, s:O?, s:O?, s:O?, s:O?, s:O?}", "run",
+                                      comparison->directories[i], "experiment_sha256",
+                                      json_object_get(comparison->records[i], "experiment_sha256"),
+                                      "model_sha256", json_object_get(results, "model_sha256"),
+                                      "optimizer_sha256",
+                                      json_object_get(results, "optimizer_sha256"), "test_accuracy",
+                                      json_object_get(results, "test_accuracy"), "train_seconds",
+                                      json_object_get(results, "train_seconds")));
+    }
+    json_object_set_new(object, "same_bits", json_boolean(differing == NULL));
+    json_object_set_new(object, "differing",
+                        differing == NULL ? json_null() : json_string(differing));
+    json_object_set(object, "divergence", divergence != NULL ? divergence : json_null());
+    return object;
+}
+
+static ib_status print_json(const ib_comparison *comparison, json_t *divergence,
+                            const char *differing, FILE *out, ib_error *err) {
+    json_t *object = verdict_json(comparison, divergence, differing);
+    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    json_decref(object);
+    if (text == NULL)
+        return ib_fail_memory(err);
+    fprintf(out, "%s\n", text);
+    free(text);
+    return IB_OK;
+}
+
+/* comparison: the record, then the new run. */
+static ib_status judge(const ib_comparison *comparison, ib_arguments *arguments,
+                       const ib_command_context *context, ib_error *err) {
+    const char *experiments[2], *differing = NULL;
+    json_t *divergence = NULL;
+    for (size_t i = 0; i < 2; ++i)
+        experiments[i] = ib_json_text_at(comparison->records[i], "experiment_sha256", NULL);
+    int other = experiments[1] == NULL || strcmp(experiments[0], experiments[1]) != 0;
+    differing =
+        other ? "experiment_sha256"
+              : ib_comparison_differing_result(comparison->records[0], comparison->records[1]);
+    ib_status status = IB_OK;
+    int json = arguments->config.output.json;
+    if (differing != NULL && !other)
+        status = ib_divergence_find(comparison, 0, 1, arguments, context, &divergence, err);
+    if (status == IB_OK && json)
+        status = print_json(comparison, divergence, differing, context->out, err);
+    else if (status == IB_OK && differing != NULL)
+        status = ib_comparison_print(comparison, context->out, err);
+    if (status == IB_OK && !json && divergence != NULL)
+        ib_divergence_print(divergence, comparison, context->out);
+    if (status == IB_OK && !json && differing == NULL)
+        fprintf(context->out,
+                "SAME BITS\nmodel_sha256       %s\nRecord             %s\n"
+                "Done again         %s\n",
+                ib_json_text_at(comparison->records[0], "results", "model_sha256"),
+                comparison->directories[0], comparison->directories[1]);
+    json_decref(divergence);
+    if (status == IB_OK && differing != NULL)
+        status = ib_fail(err, IB_ERROR_NOT_REPRODUCED, "not reproduced: %s of %s is not that of %s",
+                         differing, comparison->directories[1], comparison->directories[0]);
+    return status;
+}
+
+static ib_status adopt(const json_t *record, const char *run, ib_arguments *arguments,
+                       const char **experiment_sha256, ib_error *err) {
+    const json_t *configuration = json_object_get(record, "configuration");
+    if (ib_json_text_at(record, "results", "model_sha256") == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s has no results: there is nothing to compare with",
+                       run);
+    uint64_t seed = arguments->config.experiment.seed;
+    IB_TRY(ib_adopt_experiment(record, run, CHANGEABLE, arguments, experiment_sha256, err));
+    int changed = ib_arguments_source(arguments, "seed") == IB_FROM_FLAG;
+    if (changed && arguments->config.experiment.seed == seed)
+        *experiment_sha256 = NULL; /* perhaps another experiment: the comparison tells */
+    IB_TRY(ib_adopt_options(configuration, run, arguments, err));
+    char *trace = ib_path_join(run, "trace.bin");
+    if (trace == NULL)
+        return ib_fail_memory(err);
+    if (ib_path_exists(trace))
+        arguments->config.record.trace = 1;
+    free(trace);
+    return IB_OK;
+}
+
+ib_status ib_command_reproduce(ib_arguments *arguments, const ib_command_context *context,
+                               ib_error *err) {
+    ib_comparison recorded = {0}, both = {0};
+    const char *experiment_sha256 = NULL;
+    char *directory = NULL;
+    ib_status status = ib_comparison_open(arguments->words, 1, &recorded, err);
+    if (status == IB_OK)
+        status =
+            adopt(recorded.records[0], recorded.directories[0], arguments, &experiment_sha256, err);
+    if (status == IB_OK)
+        status = train(arguments, experiment_sha256, context, &directory, err);
+    if (status == IB_OK) {
+        const char *runs[2] = {recorded.directories[0], directory};
+        status = ib_comparison_open(runs, 2, &both, err);
+    }
+    if (status == IB_OK)
+        status = judge(&both, arguments, context, err);
+    ib_comparison_close(&recorded);
+    ib_comparison_close(&both);
+    free(directory);
+    return status;
+}

@@ -1,0 +1,125 @@
+#include "command/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "monitor/resources_read.h"
+
+_Static_assert((int)IB_CHOOSE_OFFICIAL == (int)IB_SPLIT_OFFICIAL &&
+                   (int)IB_CHOOSE_70_10_20 == (int)IB_SPLIT_70_10_20,
+               "the option's values are the split's");
+
+ib_status ib_session_open(const ib_config *config, ib_session *session, ib_error *err) {
+    ib_backend_options options = {.backend =
+                                      config->machine.no_accel ? "cpu" : config->machine.backend,
+                                  .isa = config->machine.isa,
+                                  .threads = (unsigned)config->machine.threads};
+    IB_TRY(ib_backend_open(&options, &session->backend, err));
+    IB_TRY(ib_dataset_open(config->data.dir, config->experiment.dataset, &session->dataset, err));
+    const ib_dataset *dataset = &session->dataset;
+    IB_TRY(ib_split_make((ib_split_kind)config->experiment.split, dataset->train_count,
+                         dataset->test_count, config->experiment.seed,
+                         (size_t)config->experiment.train_size,
+                         (size_t)config->experiment.test_size, &session->split, err));
+    return ib_split_limit_validation(&session->split, (size_t)config->experiment.validation_size,
+                                     err);
+}
+
+size_t ib_session_test_batch(const ib_config *config, const ib_session *session) {
+    /* Results do not depend on it, memory does: larger chunks than this gain nothing. */
+    enum { LARGEST_USEFUL = 128 };
+    size_t batch = (size_t)config->machine.test_batch_size;
+    if (batch > LARGEST_USEFUL)
+        batch = LARGEST_USEFUL;
+    return batch < session->split.test_count ? batch : session->split.test_count;
+}
+
+ib_status ib_check_model_memory(const ib_model *model, ib_error *err) {
+    ib_network_memory m = ib_model_memory(model);
+    double needed = (double)m.parameters + (double)m.gradients + (double)m.optimizer +
+                    (double)m.activations + (double)m.activation_gradients;
+    ib_limits limits;
+    ib_memory_use machine;
+    ib_limits_read("", &limits);
+    if (!ib_read_memory("", &limits, &machine) || needed <= (double)machine.total)
+        return IB_OK;
+    return ib_fail(err, IB_ERROR_USAGE,
+                   "training this network needs %.1f GB for a batch of this size, and there are "
+                   "%.1f GB here: take a smaller --batch-size",
+                   1e-9 * needed, 1e-9 * (double)machine.total);
+}
+
+ib_status ib_session_open_model(const ib_config *config, int training, ib_session *session,
+                                ib_error *err) {
+    /* In training, evaluation goes through the training batch's memory. */
+    size_t batch =
+        training ? (size_t)config->experiment.batch_size : ib_session_test_batch(config, session);
+    const ib_dataset_info *info = session->dataset.info;
+    IB_TRY(ib_model_open(session->backend, &config->experiment, info, batch, training,
+                         &session->model, err));
+    if (!training)
+        return IB_OK;
+    IB_TRY(ib_check_model_memory(session->model, err));
+    if (config->experiment.init_model != NULL)
+        return ib_model_load(session->model, config->experiment.init_model, err);
+    return ib_model_initialize(session->model, config->experiment.seed, err);
+}
+
+void ib_session_close(ib_session *session) {
+    if (session->model != NULL)
+        ib_model_close(session->model);
+    ib_split_close(&session->split);
+    ib_dataset_close(&session->dataset);
+    if (session->backend != NULL)
+        ib_backend_close(session->backend);
+    *session = (ib_session){0};
+}
+
+ib_status ib_identify(const ib_config *config, const ib_session *session, char **experiment,
+                      char **canonical, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+    *experiment = ib_format("%s-%s", config->experiment.dataset,
+                            ib_model_kind_name((ib_model_kind)config->experiment.model));
+    if (*experiment == NULL)
+        return ib_fail_memory(err);
+    ib_experiment_inputs inputs = {.train_count = session->split.train_count,
+                                   .test_count = session->split.test_count};
+    for (int role = 0; role < IB_FILE_ROLES; ++role)
+        inputs.data_sha256[role] = session->dataset.sha256[role];
+    char init_sha256[IB_SHA256_HEX_SIZE];
+    if (config->experiment.init_model != NULL) {
+        if (!ib_path_exists(config->experiment.init_model))
+            return ib_fail(err, IB_ERROR_VERIFY, "--init-model: there is no file %s",
+                           config->experiment.init_model);
+        IB_TRY(ib_sha256_file(config->experiment.init_model, init_sha256, err));
+        inputs.init_model_sha256 = init_sha256;
+    }
+    return ib_canonical(config, &inputs, canonical, hex, err);
+}
+
+/* VmHWM, because ru_maxrss keeps the peak of the process that called exec. */
+uint64_t ib_peak_rss_bytes(void) {
+    FILE *stream = fopen("/proc/self/status", "re");
+    char *line = NULL;
+    size_t capacity = 0;
+    uint64_t bytes = 0;
+    while (stream != NULL && getline(&line, &capacity, stream) >= 0)
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            bytes = strtoull(line + 6, NULL, 10) * 1024;
+    free(line);
+    if (stream != NULL)
+        fclose(stream);
+    struct rusage usage;
+    if (bytes == 0 && getrusage(RUSAGE_SELF, &usage) == 0)
+        bytes = (uint64_t)usage.ru_maxrss * 1024;
+    return bytes;
+}
+
+uint64_t ib_file_bytes(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
+}

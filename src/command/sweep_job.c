@@ -1,0 +1,259 @@
+#include "command/sweep_job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/number.h"
+#include "base/threads.h"
+
+/* ---- locks and leftovers ------------------------------------------------------------------------
+ */
+
+ib_status ib_sweep_lock(const ib_study_plan *plan, const ib_study_run *run, int *lock,
+                        ib_error *err) {
+    *lock = -1;
+    char *directory = ib_path_join(plan->folders[run->folder].directory, ".locks");
+    char *path = directory == NULL
+                     ? NULL
+                     : ib_format("%s/%s-%s.lock", directory, run->experiment_sha256, run->backend);
+    ib_status status = path == NULL ? ib_fail_memory(err) : ib_make_directories(directory, err);
+    free(directory);
+    int fd = -1;
+    if (status == IB_OK) {
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (fd < 0)
+            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot create %s", path);
+    }
+    if (status == IB_OK && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        *lock = fd;
+    } else if (status == IB_OK) {
+        if (errno != EWOULDBLOCK)
+            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
+                                   "cannot lock %s: sweeps need a file system with locks", path);
+        close(fd);
+    }
+    free(path);
+    return status;
+}
+
+static ib_status move_aside(const ib_record_index *folder, const char *run_id, FILE *log,
+                            ib_error *err) {
+    char *directory = ib_path_join(folder->directory, ".set-aside");
+    char *from = ib_path_join(folder->directory, run_id);
+    char *to = directory == NULL ? NULL : ib_path_join(directory, run_id);
+    ib_status status =
+        from == NULL || to == NULL ? ib_fail_memory(err) : ib_make_directories(directory, err);
+    if (status == IB_OK && rename(from, to) != 0)
+        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot move %s to %s", from, to);
+    if (status == IB_OK)
+        fprintf(log, "isobit: %s was killed before it ended: set aside as %s\n", from, to);
+    free(directory);
+    free(from);
+    free(to);
+    return status;
+}
+
+/* Whether a record is this run's and not ended. */
+static int is_leftover(const ib_study_run *run, const ib_found_run *found) {
+    return (found->state == IB_RUN_LIVE || found->state == IB_RUN_STOPPED) &&
+           strcmp(found->experiment_sha256, run->experiment_sha256) == 0 &&
+           (run->named_backend == NULL || strcmp(found->backend, run->named_backend) == 0);
+}
+
+ib_status ib_sweep_leftovers(const ib_study_plan *plan, const ib_study_run *run, int resume,
+                             FILE *log, char **go_on, int *live, ib_error *err) {
+    const ib_record_index *folder = &plan->folders[run->folder];
+    *live = 0;
+    *go_on = NULL;
+    for (size_t i = folder->count; i-- > 0;) { /* the newest first: run ids begin with the time */
+        const ib_found_run *found = &folder->runs[i];
+        if (!is_leftover(run, found))
+            continue;
+        if (ib_found_run_is_live(folder, found)) {
+            *live = 1;
+        } else if (resume && *go_on == NULL) {
+            *go_on = ib_path_join(folder->directory, found->run_id);
+            if (*go_on == NULL)
+                return ib_fail_memory(err);
+            fprintf(log, "isobit: going on with %s\n", *go_on);
+        } else if (found->state == IB_RUN_LIVE) {
+            IB_TRY(move_aside(folder, found->run_id, log, err));
+        }
+    }
+    return IB_OK;
+}
+
+/* ---- the process --------------------------------------------------------------------------------
+ */
+
+typedef struct word_list {
+    char **words; /* NULL-terminated */
+    size_t count;
+} word_list;
+
+static void free_words(word_list *list) {
+    for (size_t i = 0; list->words != NULL && i < list->count; ++i)
+        free(list->words[i]);
+    free(list->words);
+}
+
+/* What may be another on the machine that goes on with a run; the rest is in its record. */
+static int belongs_to_machine(const ib_option *option) {
+    return option->study == IB_STUDY_MACHINE || option->study == IB_STUDY_MACHINE_GRID;
+}
+
+/* "isobit train --epochs=5 ..."; a NULL word among them: out of memory. */
+static ib_status make_words(const ib_study_plan *plan, const ib_study_run *run, const char *go_on,
+                            unsigned threads, word_list *list, ib_error *err) {
+    enum { OTHERS = 11 };
+    char wait[IB_DOUBLE_TEXT];
+    const ib_study_cell *cell = &plan->study->cells[run->first_cell];
+    const ib_option *option;
+    *list = (word_list){calloc(IB_MAX_OPTIONS + OTHERS + 1, sizeof *list->words), 0};
+    if (list->words == NULL)
+        return ib_fail_memory(err);
+    list->words[list->count++] = strdup("isobit");
+    list->words[list->count++] = strdup("train");
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
+        if (ib_study_cell_uses(cell, i) && (go_on == NULL || belongs_to_machine(option)) &&
+            !(threads > 0 && strcmp(option->name, "threads") == 0))
+            list->words[list->count++] = ib_format("--%s=%s", option->name, cell->texts[i]);
+    list->words[list->count++] = ib_format("--data-dir=%s", plan->data_dir);
+    list->words[list->count++] = go_on != NULL ? ib_format("--resume=%s", go_on)
+                                               : ib_format("--runs-dir=%s", plan->runs_dir);
+    list->words[list->count++] = strdup("--json");
+    if (threads > 0)
+        list->words[list->count++] = ib_format("--threads=%u", threads);
+    if (plan->mlflow != NULL)
+        list->words[list->count++] = ib_format("--mlflow=%s", plan->mlflow);
+    if (plan->mlflow_experiment != NULL)
+        list->words[list->count++] = ib_format("--mlflow-experiment=%s", plan->mlflow_experiment);
+    if (plan->mlflow_register != NULL)
+        list->words[list->count++] = ib_format("--mlflow-register=%s", plan->mlflow_register);
+    if (plan->tracked) {
+        ib_print_double(plan->mlflow_wait, wait);
+        list->words[list->count++] = ib_format("--mlflow-wait=%s", wait);
+        list->words[list->count++] =
+            ib_format("--mlflow-study=%s/%s", plan->runs_dir, plan->study->name);
+    }
+    for (size_t i = 0; i < list->count; ++i)
+        if (list->words[i] == NULL)
+            return ib_fail_memory(err);
+    return IB_OK;
+}
+
+/* In the new process; never returns. Only what is allowed between fork and exec. */
+static void become_train(char *const *words, const ib_sweep_job *job, const cpu_set_t *cpus,
+                         pid_t parent) {
+    /* A group of its own: Ctrl-C reaches the sweep, which passes it on once. When the sweep is
+     * killed, the run ends in order. */
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (getppid() != parent || nothing < 0 || dup2(nothing, STDIN_FILENO) < 0 ||
+        dup2(nothing, STDOUT_FILENO) < 0 || dup2(job->log, STDERR_FILENO) < 0 ||
+        fcntl(job->lock, F_SETFD, 0) != 0)
+        _exit(127);
+    if (cpus != NULL)
+        sched_setaffinity(0, sizeof *cpus, cpus);
+    execv("/proc/self/exe", words);
+    static const char FAILED[] = "isobit: cannot start /proc/self/exe\n";
+    ssize_t written = write(STDERR_FILENO, FAILED, sizeof FAILED - 1);
+    _exit(written > 0 ? 127 : 126);
+}
+
+ib_status ib_sweep_start(const ib_study_plan *plan, size_t run, const char *go_on, int lock,
+                         const cpu_set_t *cpus, unsigned threads, ib_sweep_job *job,
+                         ib_error *err) {
+    *job = (ib_sweep_job){.run = run, .lock = lock, .started = ib_seconds()};
+    word_list list = {0};
+    /* In memory: a full disk must not swallow the reason. */
+    job->log = memfd_create("isobit-log", MFD_CLOEXEC);
+    ib_status status = IB_OK;
+    if (job->log < 0)
+        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot make a log in memory");
+    if (status == IB_OK)
+        status = make_words(plan, &plan->runs[run], go_on, threads, &list, err);
+    if (status == IB_OK) {
+        pid_t parent = getpid();
+        job->pid = fork();
+        if (job->pid == 0)
+            become_train(list.words, job, cpus, parent);
+        if (job->pid < 0)
+            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot start a process");
+    }
+    free_words(&list);
+    if (status != IB_OK)
+        ib_sweep_job_close(job);
+    return status;
+}
+
+ib_status ib_sweep_poll(const ib_sweep_job *job, int *ended, int *code, ib_error *err) {
+    int how = 0;
+    pid_t found = waitpid(job->pid, &how, WNOHANG);
+    *ended = found == job->pid;
+    if (found < 0 && errno != EINTR)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot wait for process %ld",
+                             (long)job->pid);
+    if (*ended)
+        *code = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
+    return IB_OK;
+}
+
+char *ib_sweep_last_words(const ib_sweep_job *job) {
+    enum { TAIL = 4096 };
+    static const char PREFIX[] = "isobit: ";
+    off_t size = lseek(job->log, 0, SEEK_END);
+    size_t length = size > TAIL ? TAIL : size > 0 ? (size_t)size : 0;
+    char *text = calloc(length + 1, 1);
+    if (text == NULL || pread(job->log, text, length, size - (off_t)length) < 0) {
+        free(text);
+        return NULL;
+    }
+    while (length > 0 && text[length - 1] == '\n')
+        text[--length] = '\0';
+    const char *line = strrchr(text, '\n');
+    line = line != NULL ? line + 1 : text;
+    if (strncmp(line, PREFIX, sizeof PREFIX - 1) == 0)
+        line += sizeof PREFIX - 1;
+    char *words = strdup(line);
+    free(text);
+    return words;
+}
+
+void ib_sweep_job_close(ib_sweep_job *job) {
+    if (job->lock >= 0)
+        close(job->lock);
+    if (job->log >= 0)
+        close(job->log);
+    *job = (ib_sweep_job){.lock = -1, .log = -1};
+}
+
+unsigned ib_sweep_share_cpus(unsigned slot, unsigned jobs, cpu_set_t *cpus) {
+    cpu_set_t allowed;
+    unsigned usable = ib_usable_cpus();
+    unsigned first = usable / jobs * slot + (slot < usable % jobs ? slot : usable % jobs);
+    unsigned count = usable / jobs + (slot < usable % jobs);
+    CPU_ZERO(cpus);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return count;
+    unsigned seen = 0;
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(cpu, &allowed))
+            continue;
+        if (seen >= first && seen < first + count)
+            CPU_SET(cpu, cpus);
+        ++seen;
+    }
+    return count;
+}

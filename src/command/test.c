@@ -1,0 +1,132 @@
+/* isobit test: what a trained model is worth on the test images. */
+#include "command/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "command/metrics_text.h"
+#include "command/session.h"
+#include "command/svm.h"
+#include "model/model_file.h"
+#include "record/metrics_json.h"
+#include "record/recorded.h"
+#include "train/trainer.h"
+
+static void print_text(const ib_evaluation *test, const ib_metrics *metrics, int has_loss,
+                       const char *sha256, FILE *out) {
+    fputs("\nTest set: ", out);
+    if (has_loss)
+        fprintf(out, "Average loss: %.4f, ", test->loss);
+    fprintf(out, "Accuracy: %zu/%zu (%.0f%%)\n\n", test->correct, test->count,
+            100.0 * test->accuracy);
+    ib_metrics_print(metrics, test, out);
+    fprintf(out, "\nmodel_sha256  %s\n", sha256);
+}
+
+/* vectors: of a support vector machine, which has no loss; 0 for a network. */
+static void print_json(const ib_config *config, const ib_session *session,
+                       const ib_evaluation *test, const ib_metrics *metrics, size_t vectors,
+                       const char *path, const char *sha256, FILE *out) {
+    const ib_backend_info *backend = &session->backend->info;
+    ib_json json = {.out = out};
+    ib_json_open(&json, NULL, '{');
+    ib_json_string(&json, "model_sha256", sha256);
+    ib_json_double(&json, "test_accuracy", test->accuracy);
+    if (vectors == 0)
+        ib_json_double(&json, "test_loss", test->loss);
+    else
+        ib_json_string(&json, "test_loss", NULL);
+    ib_json_uint(&json, "test_correct", test->correct);
+    ib_json_uint(&json, "test_count", test->count);
+    ib_json_double(&json, "test_seconds", test->seconds);
+    ib_json_string(&json, "model", ib_model_kind_name((ib_model_kind)config->experiment.model));
+    ib_json_string(&json, "dataset", config->experiment.dataset);
+    ib_json_uint(&json, "model_bytes", ib_file_bytes(path));
+    ib_json_uint(&json, "peak_rss_bytes", ib_peak_rss_bytes());
+    ib_json_string(&json, "backend", backend->name);
+    ib_json_string(&json, "isa", backend->isa);
+    ib_json_uint(&json, "threads", backend->threads);
+    ib_json_bool(&json, "exact", config->machine.exact);
+    if (vectors > 0)
+        ib_json_uint(&json, "support_vectors", vectors);
+    ib_metrics_write(metrics, "metrics", &json);
+    ib_confusion_write(test, "confusion", &json);
+    ib_json_close(&json, '}');
+    fputc('\n', out);
+}
+
+static ib_status evaluate_network(const char *path, ib_arguments *arguments, ib_session *session,
+                                  ib_evaluation *test, ib_error *err) {
+    ib_config *config = &arguments->config;
+    if (ib_arguments_source(arguments, "model") == IB_FROM_DEFAULT) {
+        IB_TRY(ib_open_model_file(path, session->backend, &config->experiment,
+                                  session->dataset.info, ib_session_test_batch(config, session),
+                                  &session->model, err));
+    } else {
+        IB_TRY(ib_session_open_model(config, 0, session, err));
+        IB_TRY(ib_model_load(session->model, path, err));
+    }
+    return ib_evaluate(session->model, &session->dataset, session->split.test,
+                       session->split.test_count, test, err);
+}
+
+/* --model decides, or what is in the file. */
+static ib_status kind_of(const char *path, const ib_arguments *arguments, ib_svm_file_kind *kind,
+                         ib_error *err) {
+    int given = ib_arguments_source(arguments, "model") != IB_FROM_DEFAULT;
+    *kind = IB_NO_SVM;
+    if (given && arguments->config.experiment.model != IB_MODEL_SVM)
+        return IB_OK;
+    IB_TRY(ib_svm_file_kind_of(path, kind, err));
+    if (given && *kind == IB_NO_SVM)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s is no support vector machine", path);
+    return IB_OK;
+}
+
+static ib_status evaluate(const char *path, const char *sha256, ib_arguments *arguments,
+                          ib_session *session, const ib_command_context *context,
+                          ib_evaluation *test, ib_error *err) {
+    ib_config *config = &arguments->config;
+    ib_svm_file_kind kind;
+    size_t vectors = 0;
+    IB_TRY(kind_of(path, arguments, &kind, err));
+    IB_TRY(ib_session_open(config, session, err));
+    if (kind != IB_NO_SVM) {
+        config->experiment.model = IB_MODEL_SVM;
+        IB_TRY(ib_svm_test_file(path, kind, config, session, test, &vectors, err));
+    } else {
+        IB_TRY(evaluate_network(path, arguments, session, test, err));
+    }
+    ib_metrics metrics;
+    IB_TRY(ib_metrics_compute(test->confusion, test->classes, &metrics, err));
+    if (config->output.json)
+        print_json(config, session, test, &metrics, vectors, path, sha256, context->out);
+    else
+        print_text(test, &metrics, kind == IB_NO_SVM, sha256, context->out);
+    ib_metrics_free(&metrics);
+    return IB_OK;
+}
+
+static ib_status test_file(const char *path, ib_arguments *arguments,
+                           const ib_command_context *context, ib_error *err) {
+    char sha256[IB_SHA256_HEX_SIZE];
+    IB_TRY(ib_sha256_file(path, sha256, err));
+    IB_TRY(ib_adopt_beside(path, sha256, arguments, context->log, NULL, err));
+    ib_session session = {0};
+    ib_evaluation test = {0};
+    ib_status status = evaluate(path, sha256, arguments, &session, context, &test, err);
+    ib_evaluation_free(&test);
+    ib_session_close(&session);
+    return status;
+}
+
+ib_status ib_command_test(ib_arguments *arguments, const ib_command_context *context,
+                          ib_error *err) {
+    char *path = NULL;
+    ib_status status = ib_model_file_path(arguments->words[0], &path, err);
+    if (status == IB_OK)
+        status = test_file(path, arguments, context, err);
+    free(path);
+    return status;
+}

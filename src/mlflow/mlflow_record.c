@@ -1,0 +1,238 @@
+/* One record on a server: what it is, how far it is, how it ended. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "mlflow/mlflow_send.h"
+#include "record/record_file.h"
+
+/* A configuration's value, environment's value or the like as a text; fresh memory. */
+static char *text_of(const json_t *value) {
+    const char *text = json_string_value(value);
+    if (text != NULL)
+        return strdup(text);
+    return json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(17));
+}
+
+static int add_value(json_t *object, const char *prefix, const char *name, const json_t *value) {
+    if (json_is_null(value))
+        return 1;
+    char *key = ib_format("%s%s", prefix, name);
+    char *text = text_of(value);
+    int good = key != NULL && text != NULL && ib_mlflow_add_text(object, key, text);
+    free(key);
+    free(text);
+    return good;
+}
+
+/* The configuration: a param each. */
+json_t *ib_mlflow_params_of(const json_t *record) {
+    json_t *params = json_object();
+    const char *name;
+    json_t *value;
+    int good = params != NULL;
+    json_object_foreach(json_object_get(record, "configuration"), name, value) {
+        good = good && add_value(params, "", name, value);
+    }
+    if (good)
+        return params;
+    json_decref(params);
+    return NULL;
+}
+
+static json_t *tags_of(const ib_mlflow_sender *s, const char *run_name) {
+    const json_t *r = s->record;
+    const json_t *results = json_object_get(r, "results");
+    json_t *tags = json_object();
+    const struct {
+        const char *key, *value;
+    } texts[] = {
+        {"mlflow.runName", run_name},
+        {"mlflow.user", s->client->settings.user},
+        {"mlflow.source.name", "isobit train"},
+        {"mlflow.source.type", "LOCAL"},
+        {"mlflow.source.git.commit", ib_json_text_at(r, "environment", "git_commit")},
+        {"mlflow.parentRunId", s->parent},
+        {"isobit.run_id", ib_json_text_at(r, "run_id", NULL)},
+        {"isobit.experiment", ib_json_text_at(r, "experiment", NULL)},
+        {"isobit.experiment_sha256", ib_json_text_at(r, "experiment_sha256", NULL)},
+        {"isobit.status", ib_json_text_at(r, "status", NULL)},
+        {"isobit.message", ib_json_text_at(r, "message", NULL)},
+        {"isobit.model_sha256", ib_json_text_at(results, "model_sha256", NULL)},
+        {"isobit.optimizer_sha256", ib_json_text_at(results, "optimizer_sha256", NULL)},
+    };
+    int good = tags != NULL;
+    for (size_t i = 0; good && i < sizeof texts / sizeof texts[0]; ++i)
+        good = ib_mlflow_add_text(tags, texts[i].key, texts[i].value);
+    const char *name;
+    json_t *value;
+    json_object_foreach(json_object_get(r, "environment"), name, value) {
+        good = good && add_value(tags, "isobit.", name, value);
+    }
+    const char *math = ib_json_text_at(r, "configuration", "math");
+    good =
+        good && ib_mlflow_add_text(tags, "isobit.exact",
+                                   math == NULL || strcmp(math, "exact") == 0 ? "true" : "false");
+    if (good)
+        return tags;
+    json_decref(tags);
+    return NULL;
+}
+
+/* What the description depends on: it is sent again when this has changed. */
+static char *version_of(const ib_mlflow_sender *s, const char *status) {
+    json_t *resumes = json_object_get(json_object_get(s->record, "resumes"), "count");
+    return ib_format("%s after %lld resumes%s%s", status, (long long)json_integer_value(resumes),
+                     s->parent == NULL ? "" : ", nested in ", s->parent == NULL ? "" : s->parent);
+}
+
+static ib_status read_record(ib_mlflow_sender *s, ib_error *err) {
+    char *path = ib_path_join(s->directory, "run.json");
+    if (path == NULL)
+        return ib_fail_memory(err);
+    json_decref(s->record);
+    s->record = NULL;
+    ib_status status = ib_json_file_read(path, &s->record, err);
+    free(path);
+    IB_TRY(status);
+    if (ib_json_text_at(s->record, "run_id", NULL) == NULL ||
+        ib_json_text_at(s->record, "experiment", NULL) == NULL ||
+        ib_json_text_at(s->record, "status", NULL) == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "%s holds no run record: run.json is missing or not one", s->directory);
+    return IB_OK;
+}
+
+/* MLflow's name of the state. A record that says running, but whose lock is free, was killed. */
+static const char *mlflow_status(const char *status, int live) {
+    if (live)
+        return "RUNNING";
+    if (strcmp(status, "finished") == 0)
+        return "FINISHED";
+    if (strcmp(status, "interrupted") == 0 || strcmp(status, "running") == 0)
+        return "KILLED";
+    return "FAILED";
+}
+
+/* Params and data sets change only with a resume; tags say how far the run is, too. */
+static ib_status describe(ib_mlflow_sender *s, const char *run_name, ib_error *err) {
+    json_t *resumes = json_object_get(json_object_get(s->record, "resumes"), "count");
+    uint64_t parts = 1 + (uint64_t)json_integer_value(resumes);
+    json_t *tags = tags_of(s, run_name);
+    if (ib_mlflow_state_number(&s->cursor, "described_parts") != parts) {
+        IB_TRY(ib_mlflow_describe(s, ib_mlflow_params_of(s->record), tags, err));
+        IB_TRY(ib_mlflow_send_inputs(s, err));
+        return ib_mlflow_state_set(&s->cursor, "described_parts", json_integer((json_int_t)parts),
+                                   err);
+    }
+    ib_status status = tags == NULL ? ib_fail_memory(err) : ib_mlflow_send_tags(s, tags, err);
+    json_decref(tags);
+    return status;
+}
+
+static ib_status send_description(ib_mlflow_sender *s, const char *status, const char *run_name,
+                                  ib_error *err) {
+    char *version = version_of(s, status);
+    const char *known = ib_mlflow_state_text(&s->cursor, "described");
+    if (version == NULL)
+        return ib_fail_memory(err);
+    ib_status sent = IB_OK;
+    if (known == NULL || strcmp(known, version) != 0) {
+        sent = describe(s, run_name, err);
+        if (sent == IB_OK && known != NULL && strcmp(status, "RUNNING") == 0)
+            sent = ib_mlflow_update_run(s, status, 0, err); /* it goes on */
+        if (sent == IB_OK)
+            sent = ib_mlflow_state_set(&s->cursor, "described", json_string(version), err);
+        if (sent == IB_OK)
+            sent = ib_mlflow_cursor_save_soon(&s->cursor, err);
+    }
+    free(version);
+    return sent;
+}
+
+/* What there is to say once the run has ended, and the end itself last. */
+static ib_status send_end(ib_mlflow_sender *s, const char *status, ib_error *err) {
+    int64_t end = ib_mlflow_time(ib_json_text_at(s->record, "ended", NULL));
+    if (end == 0) /* killed: its last sign of life */
+        end = (int64_t)ib_mlflow_state_number(&s->cursor, "metrics_time");
+    if (end == 0)
+        end = ib_mlflow_time(ib_json_text_at(s->record, "started", NULL));
+    IB_TRY(ib_mlflow_ensure_onnx(s, err));
+    IB_TRY(ib_mlflow_send_files(s, err));
+    const char *ended = ib_mlflow_state_text(&s->cursor, "ended");
+    const char *described = ib_mlflow_state_text(&s->cursor, "described");
+    int known = ended != NULL && described != NULL && strcmp(ended, described) == 0;
+    if (!known) {
+        IB_TRY(ib_mlflow_send_model(s, err));
+        IB_TRY(ib_mlflow_send_results(s, end, err));
+    }
+    IB_TRY(ib_mlflow_send_extras(s, end, err));
+    IB_TRY(ib_mlflow_register(s, err));
+    if (known)
+        return IB_OK;
+    IB_TRY(ib_mlflow_update_run(s, status, end, err));
+    IB_TRY(ib_mlflow_state_set(&s->cursor, "ended", json_string(described), err));
+    return ib_mlflow_cursor_save_soon(&s->cursor, err);
+}
+
+ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
+                                const ib_mlflow_names *names, int wait, ib_mlflow_sent *sent,
+                                ib_mlflow_sender *s, ib_error *err) {
+    *sent = (ib_mlflow_sent){0};
+    *s = (ib_mlflow_sender){
+        .client = client, .directory = directory, .sent = sent, .cursor = {.lock = -1}};
+    if (names != NULL)
+        s->names = *names;
+    return ib_mlflow_cursor_open(directory, client->settings.uri, wait, &s->cursor, &sent->busy,
+                                 err);
+}
+
+static ib_status send_pass(ib_mlflow_sender *s, ib_error *err) {
+    /* Before the record is read: a run that ends in between is sent once more, not too early. */
+    int live = ib_mlflow_run_is_live(s->directory);
+    IB_TRY(read_record(s, err));
+    const char *id = ib_json_text_at(s->record, "run_id", NULL);
+    const char *experiment = ib_json_text_at(s->record, "experiment", NULL);
+    const char *state = ib_json_text_at(s->record, "status", NULL);
+    live = live && strcmp(state, "running") == 0;
+    s->sent->live = live;
+    IB_TRY(ib_mlflow_find_parent(s, err));
+    const char *run_name = s->names.run != NULL                   ? s->names.run
+                           : s->cell != NULL                      ? s->cell
+                           : s->client->settings.run_name != NULL ? s->client->settings.run_name
+                                                                  : id;
+    IB_TRY(ib_mlflow_state_set(&s->cursor, "isobit_id", json_string(id), err));
+    IB_TRY(ib_mlflow_ensure_run(s, experiment, id, run_name,
+                                ib_mlflow_time(ib_json_text_at(s->record, "started", NULL)), err));
+    const char *status = mlflow_status(state, live);
+    IB_TRY(send_description(s, status, run_name, err));
+    IB_TRY(ib_mlflow_send_metrics(s, err));
+    IB_TRY(ib_mlflow_send_system(s, err));
+    return live ? IB_OK : send_end(s, status, err);
+}
+
+ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err) {
+    ib_status status = send_pass(s, err);
+    ib_status settled = ib_mlflow_cursor_settle(&s->cursor, status == IB_OK ? err : NULL);
+    return status != IB_OK ? status : settled;
+}
+
+void ib_mlflow_sender_close(ib_mlflow_sender *s) {
+    ib_mlflow_cursor_close(&s->cursor);
+    json_decref(s->record);
+    free(s->parent);
+    free(s->cell);
+    s->record = NULL;
+    s->parent = s->cell = NULL;
+}
+
+ib_status ib_mlflow_send_record(ib_mlflow_client *client, const char *directory,
+                                const ib_mlflow_names *names, ib_mlflow_sent *sent, ib_error *err) {
+    ib_mlflow_sender s;
+    client->transient = 0;
+    ib_status status = ib_mlflow_sender_open(client, directory, names, 1, sent, &s, err);
+    if (status == IB_OK && !sent->busy)
+        status = ib_mlflow_sender_pass(&s, err);
+    ib_mlflow_sender_close(&s);
+    return status;
+}

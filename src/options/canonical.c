@@ -1,0 +1,155 @@
+#include "options/canonical.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/numerics_version.h"
+
+char *ib_option_key(const ib_option *option) {
+    char *key = strdup(option->name);
+    for (char *c = key; c != NULL && *c != '\0'; ++c)
+        if (*c == '-')
+            *c = '_';
+    return key;
+}
+
+static const void *member(const ib_option *option, const ib_config *config) {
+    return (const char *)config + option->offset;
+}
+
+const char *ib_option_choice_name(const ib_option *option, const ib_config *config) {
+    if (option->kind == IB_OPTION_NAME)
+        return *(char *const *)member(option, config);
+    return ib_option_value_name(option, *(const int *)member(option, config));
+}
+
+void ib_option_write(const ib_option *option, const ib_config *config, const char *key,
+                     ib_json *json) {
+    const void *at = member(option, config);
+    switch (option->kind) {
+    case IB_OPTION_FLAG:
+        ib_json_bool(json, key, *(const int *)at);
+        break;
+    case IB_OPTION_INT:
+        ib_json_int(json, key, *(const int64_t *)at);
+        break;
+    case IB_OPTION_UINT64:
+        ib_json_uint(json, key, *(const uint64_t *)at);
+        break;
+    case IB_OPTION_DOUBLE:
+        ib_json_double(json, key, *(const double *)at);
+        break;
+    case IB_OPTION_CHOICE:
+    case IB_OPTION_NAME:
+        ib_json_string(json, key, ib_option_choice_name(option, config));
+        break;
+    case IB_OPTION_NAME_OR_DOUBLE:
+    case IB_OPTION_STRING:
+        ib_json_string(json, key, *(char *const *)at);
+        break;
+    }
+}
+
+ib_status ib_config_write(const ib_config *config, unsigned commands, const char *key,
+                          ib_json *json, ib_error *err) {
+    const ib_option *option;
+    ib_json_open(json, key, '{');
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
+        if ((option->commands & commands) == 0 || !ib_option_applies(option, &config->experiment))
+            continue;
+        char *name = ib_option_key(option);
+        if (name == NULL)
+            return ib_fail_memory(err);
+        ib_option_write(option, config, name, json);
+        free(name);
+    }
+    ib_json_close(json, '}');
+    return IB_OK;
+}
+
+/* One member of the canonical object: an option, or one of the inputs (option NULL). */
+typedef struct canonical_entry {
+    char *key;
+    const ib_option *option;
+} canonical_entry;
+
+static int by_key(const void *a, const void *b) {
+    return strcmp(((const canonical_entry *)a)->key, ((const canonical_entry *)b)->key);
+}
+
+static const char *const EXTRA_KEYS[] = {"data_sha256", "init_model_sha256", "numerics"};
+enum { EXTRAS = sizeof EXTRA_KEYS / sizeof EXTRA_KEYS[0] };
+
+static void write_entry(const canonical_entry *entry, const ib_config *config,
+                        const ib_experiment_inputs *inputs, ib_json *json) {
+    const char *key = entry->key;
+    if (entry->option == NULL && strcmp(key, "numerics") == 0) {
+        ib_json_string(json, key, IB_NUMERICS_VERSION);
+    } else if (entry->option == NULL && strcmp(key, "init_model_sha256") == 0) {
+        ib_json_string(json, key, inputs->init_model_sha256);
+    } else if (entry->option == NULL) {
+        ib_json_open(json, key, '[');
+        for (size_t i = 0; i < 4; ++i)
+            ib_json_string(json, NULL, inputs->data_sha256[i]);
+        ib_json_close(json, ']');
+    } else if (strcmp(key, "train_size") == 0) {
+        ib_json_uint(json, key, inputs->train_count);
+    } else if (strcmp(key, "test_size") == 0) {
+        ib_json_uint(json, key, inputs->test_count);
+    } else {
+        ib_option_write(entry->option, config, key, json);
+    }
+}
+
+static ib_status write_canonical(const ib_config *config, const ib_experiment_inputs *inputs,
+                                 canonical_entry *entries, size_t *count, FILE *out,
+                                 ib_error *err) {
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
+        if (!ib_option_is_arithmetic(option) || !ib_option_applies(option, &config->experiment))
+            continue;
+        if (option->of == IB_OF_VALIDATION && config->experiment.validation_size == 0)
+            continue; /* the whole part, as before there was the option */
+        entries[*count] = (canonical_entry){ib_option_key(option), option};
+        if (entries[(*count)++].key == NULL)
+            return ib_fail_memory(err);
+    }
+    for (size_t i = 0; i < EXTRAS; ++i) {
+        entries[*count] = (canonical_entry){strdup(EXTRA_KEYS[i]), NULL};
+        if (entries[(*count)++].key == NULL)
+            return ib_fail_memory(err);
+    }
+    qsort(entries, *count, sizeof entries[0], by_key);
+    ib_json json = {.out = out};
+    ib_json_open(&json, NULL, '{');
+    for (size_t i = 0; i < *count; ++i)
+        write_entry(&entries[i], config, inputs, &json);
+    ib_json_close(&json, '}');
+    return IB_OK;
+}
+
+ib_status ib_canonical(const ib_config *config, const ib_experiment_inputs *inputs, char **text,
+                       char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+    *text = NULL;
+    hex[0] = '\0';
+    size_t size = 0;
+    FILE *out = open_memstream(text, &size);
+    if (out == NULL)
+        return ib_fail_memory(err);
+    canonical_entry entries[IB_MAX_OPTIONS + EXTRAS];
+    size_t count = 0;
+    ib_status status = write_canonical(config, inputs, entries, &count, out, err);
+    for (size_t i = 0; i < count; ++i)
+        free(entries[i].key);
+    int failed = ferror(out);
+    if ((fclose(out) != 0 || failed) && status == IB_OK)
+        status = ib_fail_memory(err);
+    if (status == IB_OK)
+        ib_sha256_bytes(*text, size, hex);
+    if (status != IB_OK) {
+        free(*text);
+        *text = NULL;
+    }
+    return status;
+}

@@ -1,0 +1,34 @@
+/* Checkpoints: <run directory>/checkpoints/step-<N>.json with the model and the optimiser's state
+ * beside it. The JSON is written last and holds the SHA-256 of both and of itself: a checkpoint is
+ * there as a whole, or it is not one. */
+#ifndef IB_RECORD_CHECKPOINT_H
+#define IB_RECORD_CHECKPOINT_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "model/model.h"
+#include "train/trainer.h"
+
+typedef struct ib_checkpoint {
+    ib_train_position position; /* epoch 0: there is no checkpoint */
+    uint64_t metrics_bytes;     /* of metrics.jsonl, written up to this position */
+    double total_seconds;       /* of all processes up to it, each from its start */
+} ib_checkpoint;
+
+/* Writes a checkpoint and removes all but the two newest. A failure leaves the earlier ones. The
+ * caller holds the run's lock. */
+ib_status ib_checkpoint_write(const char *run_directory, const char *experiment_sha256,
+                              const ib_model *model, const ib_checkpoint *checkpoint,
+                              ib_error *err);
+
+/* Reads the newest checkpoint into model (opened for training) and *checkpoint. One that is
+ * damaged, or of another experiment, is IB_ERROR_VERIFY naming the file: no earlier one is taken in
+ * its place. A folder of checkpoints that cannot be read is IB_ERROR_RUNTIME. */
+ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_sha256,
+                             ib_model *model, ib_checkpoint *checkpoint, ib_error *err);
+
+/* Removes all of a run that is finished. What cannot be removed stays: it does no harm. */
+void ib_checkpoint_remove(const char *run_directory);
+
+#endif
