@@ -23,6 +23,10 @@ static vf relu_of(vf x, vf unused) {
 static vf relu_gradient(vf y, vf dy) {
     return v_select(v_gt(y, v_zero()), dy, v_zero());
 }
+static vf copy_of(vf a, vf unused) {
+    (void)unused;
+    return v_settle(a);
+}
 static vf sum_of(vf a, vf b) {
     return v_settle(v_add(a, b));
 }
@@ -48,7 +52,10 @@ static void relu_backward(ib_cpu *cpu, const ib_elementwise *e, const ib_element
     run_elements(cpu, &(struct elements){e->count, p->y_kept, p->dy, p->dx, relu_gradient});
 }
 static void add_forward(ib_cpu *cpu, const ib_elementwise *e, const ib_elementwise_pointers *p) {
-    run_elements(cpu, &(struct elements){e->count, p->x, p->second, p->y, sum_of});
+    if (p->second == NULL)
+        run_elements(cpu, &(struct elements){e->count, p->x, p->x, p->y, copy_of});
+    else
+        run_elements(cpu, &(struct elements){e->count, p->x, p->second, p->y, sum_of});
 }
 
 IB_ONE_KERNEL(elementwise, IB_KERNEL(ib_relu_forward), NULL, relu_forward);
