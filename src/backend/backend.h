@@ -2,8 +2,9 @@
  * NUMERICS.md. Nothing here assumes that an operation is done when its call returns, or that the
  * host can see a buffer.
  *
- * Layouts, the same for every backend (C16 = channels rounded up to a multiple of 16; padding
- * channels hold +0 and stay so):
+ * Layouts, the same for every backend (C16 = channels rounded up to a multiple of 16). Padding holds
+ * +0. Operations write it into activations and their gradients, whose memory tensors of other
+ * shapes may have used; that of parameters they leave as it is:
  *   image activations    [n][h][w][C16]          (one input channel: [n][h][w])
  *   feature activations  [n][stride]             stride = features rounded up to a multiple of 16
  *   convolution weights  [ky][kx][ci: 1, or C16][C16 of co]
@@ -55,10 +56,14 @@ typedef struct ib_data_view {
     size_t image_bytes;
 } ib_data_view;
 
-/* What changes from step to step, so that a recorded step can be done again: read by operations
- * from the table (ib_dropout's rng, ib_update) at the place of the current step. */
+/* What changes from step to step. Operations are told it by value too; a backend that records a
+ * step and does it again takes it from the table at the place of the current step instead: the step
+ * of ib_dropout's rng, ib_update's scalars and index, and where those operands lie that move from
+ * step to step (load_batch's order and classify's results by `at`, softmax_nll's mean by the index).
+ */
 typedef struct ib_step_scalars {
     uint64_t step; /* optimiser steps done before: the step of dropout's Philox counter */
+    uint64_t at;   /* the batch's first image in the order */
     ib_update_scalars update;
 } ib_step_scalars;
 

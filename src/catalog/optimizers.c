@@ -1,5 +1,7 @@
 #include "catalog/optimizers.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/settle.h"
@@ -57,24 +59,37 @@ ib_update_scalars ib_update_scalars_of(const ib_experiment *experiment, double l
 /* The smallest factor of settled values that loses nothing. */
 static const double FACTOR = 0x1p-40;
 
-static ib_status check(const char *name, const char *what, double value, double least,
-                       ib_error *err) {
-    if (value == 0 || value >= least)
+/* What is checked: an option, or (what being "1 - ") one less it. */
+struct bound {
+    const char *name, *what;
+    double value, least;
+    int refuses_zero;
+};
+
+static ib_status check(struct bound b, ib_error *err) {
+    int exponent;
+    char least[64];
+    if ((b.value == 0 && !b.refuses_zero) || b.value >= b.least)
         return IB_OK;
+    if (frexp(b.least, &exponent) == 0.5) /* a rounded decimal might lie below it */
+        snprintf(least, sizeof least, "2^%d, about %.2g", exponent - 1, b.least);
+    else
+        snprintf(least, sizeof least, "%g", b.least);
     return ib_fail(err, IB_ERROR_USAGE,
-                   "--%s: %s%s is %g, too small for exact arithmetic: it must be 0 or at least %.3g",
-                   name, what, name, value, least);
+                   "--%s: %s%s is %g, too small for exact arithmetic: it must be %sat least %s",
+                   b.name, b.what, b.name, b.value, b.refuses_zero ? "" : "0 or ", least);
 }
 
 ib_status ib_optimizer_check(const ib_experiment *e, ib_error *err) {
     if (!ib_model_is_network((ib_model_kind)e->model))
         return IB_OK;
-    IB_TRY(check("lr", "", e->lr, FACTOR, err));
-    IB_TRY(check("weight-decay", "", e->weight_decay, FACTOR, err));
+    IB_TRY(check((struct bound){"lr", "", e->lr, FACTOR, 0}, err));
+    IB_TRY(check((struct bound){"weight-decay", "", e->weight_decay, FACTOR, 0}, err));
     for (const ib_optimizer_option *o = OPTIMIZERS[e->optimizer]->options; o->name != NULL; ++o) {
         double value = *(const double *)(const void *)((const char *)e + o->offset);
-        IB_TRY(check(o->name, "", value, o->least, err));
-        IB_TRY(check(o->name, "1 - ", o->rest_least > 0 ? 1.0 - value : 0, o->rest_least, err));
+        double rest = o->rest_least > 0 ? 1.0 - value : 0;
+        IB_TRY(check((struct bound){o->name, "", value, o->least, o->refuses_zero}, err));
+        IB_TRY(check((struct bound){o->name, "1 - ", rest, o->rest_least, 0}, err));
     }
     return IB_OK;
 }

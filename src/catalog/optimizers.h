@@ -31,11 +31,13 @@ typedef struct ib_update_scalars {
 typedef struct ib_experiment ib_experiment; /* catalog/experiment.h */
 
 /* An option of the optimiser, its default as text, and how small it may be (NUMERICS.md,
- * "Optimisers"): 0 or at least `least`; one less it, 0 or at least rest_least (0: no bound). */
+ * "Optimisers"): 0 (unless that is refused) or at least `least`; one less it, 0 or at least
+ * rest_least (0: no bound). */
 typedef struct ib_optimizer_option {
     const char *name, *default_text;
     size_t offset; /* of the double in ib_experiment */
     double least, rest_least;
+    int refuses_zero;
 } ib_optimizer_option;
 
 typedef struct ib_optimizer {
@@ -44,6 +46,7 @@ typedef struct ib_optimizer {
      * those alone that list them; an option that has one default for all may get another here. */
     ib_optimizer_option options[IB_ROW_NAMES];
     const char *states[IB_MOST_STATES + 1]; /* as torch.optim names them; ended by NULL */
+    unsigned averages; /* bit i: state i averages squares, and settles at 2^-100 (NUMERICS.md) */
     int states_need_momentum;               /* without --momentum there are none */
     /* The scalars of step t = step + 1, decay included, before rounding: into values. Sets
      * decays_all where it does more to weights than the gradient tells. */

@@ -104,6 +104,17 @@ static int same_shape(const ib_shape *a, const ib_shape *b) {
            memcmp(a->extent, b->extent, sizeof a->extent[0] * (size_t)a->rank) == 0;
 }
 
+/* A model that is not finite would be hidden by its ReLUs: results could still look like some. */
+static ib_status check_finite(const ib_named_tensor *tensor, const char *path, ib_error *err) {
+    const float *values = tensor->data;
+    int64_t count = tensor->dtype == IB_F32 ? ib_shape_elements(&tensor->shape) : 0;
+    for (int64_t i = 0; i < count; ++i)
+        if (!(values[i] - values[i] == 0))
+            return ib_fail(err, IB_ERROR_VERIFY, "%s: element %lld of tensor %s is not finite",
+                           path, (long long)i, tensor->name);
+    return IB_OK;
+}
+
 /* Reads one tensor of the file into one part of a parameter. */
 static ib_status load(ib_model *model, const ib_safetensors *file, const char *path,
                       const char *name, size_t index, ib_tensor_part part, ib_error *err) {
@@ -115,6 +126,7 @@ static ib_status load(ib_model *model, const ib_safetensors *file, const char *p
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s: tensor %s has another type or shape than model %s wants", path, name,
                        ib_model_kind_name((ib_model_kind)model->experiment->model));
+    IB_TRY(check_finite(found, path, err));
     return ib_model_write(model, index, part, found->data, err);
 }
 
@@ -136,15 +148,19 @@ ib_status ib_model_load(ib_model *model, const char *path, ib_error *err) {
     return status;
 }
 
+static int ends_with(const char *name, const char *state) {
+    size_t length = strlen(name), tail = strlen(state);
+    return length > tail && name[length - tail - 1] == '.' &&
+           strcmp(name + length - tail, state) == 0;
+}
+
 /* What a tensor's elements settle at: averages of squares keep smaller values. */
 static int settles_at(const char *name) {
-    static const char *const AVERAGES[] = {".square_avg", ".acc_delta", ".exp_avg_sq"};
-    size_t length = strlen(name);
-    for (size_t i = 0; i < sizeof AVERAGES / sizeof *AVERAGES; ++i) {
-        size_t tail = strlen(AVERAGES[i]);
-        if (length > tail && strcmp(name + length - tail, AVERAGES[i]) == 0)
-            return IB_SETTLE_AVERAGE;
-    }
+    const ib_optimizer *row;
+    for (size_t i = 0; (row = ib_optimizer_at(i)) != NULL; ++i)
+        for (int state = 0; row->states[state] != NULL; ++state)
+            if ((row->averages >> state & 1) != 0 && ends_with(name, row->states[state]))
+                return IB_SETTLE_AVERAGE;
     return IB_SETTLE;
 }
 

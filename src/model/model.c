@@ -17,8 +17,11 @@ static ib_status open_network(ib_model *model, ib_backend *backend, const ib_exp
         .training = training,
         .optimizer = (ib_optimizer_kind)experiment->optimizer,
         .momentum = experiment->momentum != 0};
-    float table[16 * 256]; /* as many channels as a load takes */
+    float table[IB_LOAD_CHANNELS * 256];
     double mean, deviation;
+    if (data->image.channels < 1 || data->image.channels > IB_LOAD_CHANNELS)
+        return ib_fail(err, IB_ERROR_USAGE, "%s has images of %u channels where 1 to %d are possible",
+                       data->name, data->image.channels, IB_LOAD_CHANNELS);
     IB_TRY(ib_rows_open(ib_network_at((size_t)experiment->model), &model->rows, err));
     IB_TRY(ib_network_open(&model->network, backend, model->rows.rows, &options, err));
     ib_normalization_choose(ib_normalization_at((size_t)experiment->normalize), data->mean,

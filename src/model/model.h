@@ -99,8 +99,8 @@ void ib_model_set_dropout(ib_model *model, int enabled);
  * hex may be NULL with a path. */
 ib_status ib_model_save(const ib_model *model, const char *path, char hex[IB_SHA256_HEX_SIZE],
                         ib_error *err);
-/* Reads parameters by name; a missing, surplus or misshapen tensor is IB_ERROR_VERIFY. Values below
- * 2^-40 become +0: a file may come from elsewhere. */
+/* Reads parameters by name; a missing, surplus or misshapen tensor, or a value that is not finite, is
+ * IB_ERROR_VERIFY. Values below 2^-40 become +0: a file may come from elsewhere. */
 ib_status ib_model_load(ib_model *model, const char *path, ib_error *err);
 /* optimizer.safetensors: "<parameter>.<state>" tensors and the I64 scalar "step". */
 ib_status ib_model_save_optimizer(const ib_model *model, const char *path, uint64_t steps,

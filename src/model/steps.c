@@ -80,8 +80,7 @@ ib_status ib_model_train(ib_model *model, const ib_model_steps *steps, float *lo
                          ib_error *err) {
     ib_step_scalars table[IB_MOST_STEPS];
     ib_steps_result result;
-    ib_steps run = {.at = steps->at,
-                    .end = steps->end,
+    ib_steps run = {.end = steps->end,
                     .batch = steps->batch,
                     .count = steps->count,
                     .table = table,
@@ -97,6 +96,7 @@ ib_status ib_model_train(ib_model *model, const ib_model_steps *steps, float *lo
     for (size_t i = 0; i < steps->count; ++i) {
         uint64_t step = steps->step + i;
         table[i].step = step;
+        table[i].at = steps->at + i * steps->batch;
         table[i].update = ib_update_scalars_of(model->experiment, steps->learning_rate, step);
     }
     IB_TRY(ib_network_steps(&model->network, &run, &result, err));

@@ -36,7 +36,7 @@ static size_t bytes_of(const ib_network *net, const ib_node *node) {
 
 /* A node's gradient for one of the nodes it reads: the first is kept, a second too where the other
  * adds it itself, what is more is added at once. So three readers' gradients are (last + the one
- * before) + the first (NUMERICS.md, "Rows"). */
+ * before) + the first (NUMERICS.md, section 6). */
 static void hand_back(ib_network *net, ib_node *node, int which) {
     int slot = node->dx[which];
     ib_node *to = &net->nodes[node->inputs[which]];

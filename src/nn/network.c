@@ -8,6 +8,45 @@
 
 enum { MOST_PARAMETERS_OF_A_ROW = 5 };
 
+/* Images of the batch as they are loaded. */
+static ib_load load_of(const ib_network *net, int64_t count) {
+    int64_t pixels = net->input.h * net->input.w;
+    /* A convolution reads rows of exactly the image's width; a linear layer wants padded rows. */
+    int64_t stride = net->input.channels > 1 ? ib_extent_floats(&net->input)
+                     : net->flat_input       ? ib_pad16(pixels)
+                                             : pixels;
+    return (ib_load){
+        .n = count, .pixels = pixels, .channels = net->input.channels, .stride = stride};
+}
+
+static ib_loss loss_of(const ib_network *net, int64_t count, int64_t global) {
+    return (ib_loss){count, net->classes, (float)(1.0 / (double)global)};
+}
+
+static ib_elementwise elements_of(const ib_node *node, int64_t count) {
+    return (ib_elementwise){count * ib_extent_floats(&node->out), 0};
+}
+
+/* Announces what belongs to no row. */
+static ib_status plan_shared(ib_network *net, ib_error *err) {
+    ib_backend *backend = net->backend;
+    ib_load load = load_of(net, net->capacity);
+    ib_loss loss = loss_of(net, net->capacity, net->capacity);
+    IB_TRY(ib_plan_load_batch(backend, &load, err));
+    IB_TRY(ib_plan_classify(backend, &loss, err));
+    if (!net->training)
+        return IB_OK;
+    IB_TRY(ib_plan_softmax_nll(backend, &loss, err));
+    for (size_t i = 0; i < net->node_count; ++i) {
+        ib_elementwise e = elements_of(&net->nodes[i], net->capacity);
+        if (net->nodes[i].mask_self)
+            IB_TRY(ib_plan_relu_backward(backend, &e, err));
+        if (net->nodes[i].readers > 1) /* their gradients may be added up (memory.c) */
+            IB_TRY(ib_plan_add_forward(backend, &e, err));
+    }
+    return IB_OK;
+}
+
 ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_row *rows,
                           const ib_network_options *options, ib_error *err) {
     *net = (ib_network){.backend = backend,
@@ -27,6 +66,7 @@ ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_row *ro
         net->nodes[i].parameters = &net->parameters[net->parameter_count];
         IB_TRY(net->nodes[i].kind->open(net, &net->nodes[i], err));
     }
+    IB_TRY(plan_shared(net, err));
     return ib_plan_memory(net, err);
 }
 
@@ -141,12 +181,7 @@ float ib_pass_input_scale(const ib_node *node, const ib_pass *pass) {
  */
 
 ib_status ib_network_forward(ib_network *net, size_t at, const ib_pass *pass, ib_error *err) {
-    int64_t pixels = net->input.h * net->input.w, channels = net->input.channels;
-    /* A convolution reads rows of exactly the image's width; a linear layer wants padded rows. */
-    int64_t stride = channels > 1      ? ib_extent_floats(&net->input)
-                     : net->flat_input ? ib_pad16(pixels)
-                                       : pixels;
-    ib_load load = {.n = pass->count, .pixels = pixels, .channels = channels, .stride = stride};
+    ib_load load = load_of(net, pass->count);
     size_t bytes = sizeof(uint32_t);
     if (at + (size_t)pass->count > net->order_count)
         return ib_fail(err, IB_ERROR_RUNTIME, "a batch beyond the images in order");
@@ -169,7 +204,7 @@ ib_status ib_network_forward(ib_network *net, size_t at, const ib_pass *pass, ib
 
 static ib_status add(ib_network *net, const ib_node *node, const ib_pass *pass, int to, int what,
                      ib_error *err) {
-    ib_elementwise e = {pass->count * ib_extent_floats(&node->out), 0};
+    ib_elementwise e = elements_of(node, pass->count);
     ib_elementwise_operands p = {.x = ib_node_gradient(net, to),
                                  .second = ib_node_gradient(net, what),
                                  .y = ib_node_gradient(net, to)};
@@ -191,7 +226,7 @@ static ib_status add_gradients(ib_network *net, const ib_node *node, const ib_pa
 
 static ib_status mask_own(ib_network *net, const ib_node *node, const ib_pass *pass,
                           ib_error *err) {
-    ib_elementwise e = {pass->count * ib_extent_floats(&node->out), 0};
+    ib_elementwise e = elements_of(node, pass->count);
     ib_buffer dy = ib_node_gradient(net, node->dy);
     ib_elementwise_operands p = {.y_kept = node->y, .dy = dy, .dx = dy};
     return ib_relu_backward(net->backend, &e, &p, err);
@@ -200,7 +235,7 @@ static ib_status mask_own(ib_network *net, const ib_node *node, const ib_pass *p
 ib_status ib_network_backward(ib_network *net, const ib_pass *pass, size_t loss_at,
                               ib_error *err) {
     const ib_node *last = &net->nodes[net->node_count - 1];
-    ib_loss loss = {pass->count, net->classes, (float)(1.0 / (double)pass->global)};
+    ib_loss loss = loss_of(net, pass->count, pass->global);
     ib_loss_operands p = {
         .logits = last->y,
         .labels = net->labels,

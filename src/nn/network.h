@@ -178,9 +178,9 @@ enum { IB_MOST_STEPS = 64 }; /* of one call */
 
 /* Some training steps on consecutive batches of the order. */
 typedef struct ib_steps {
-    size_t at, end;       /* the first image, and where the epoch ends; the last batch may be shorter */
-    size_t batch, count;  /* at most IB_MOST_STEPS */
-    const ib_step_scalars *table; /* [count] */
+    size_t end;          /* of the epoch in the order: the last batch may be shorter */
+    size_t batch, count; /* at most IB_MOST_STEPS */
+    const ib_step_scalars *table; /* [count]; where each batch begins too */
     uint64_t seed;
     int dropout;
     int (*stop)(void *context); /* NULL, or asked between steps */

@@ -11,9 +11,9 @@
  */
 
 static ib_status one_step(ib_network *net, const ib_steps *s, size_t index, ib_error *err) {
-    size_t at = s->at + index * s->batch, rest = s->end - at;
-    int64_t n = (int64_t)(rest < s->batch ? rest : s->batch);
     const ib_step_scalars *scalars = &s->table[index];
+    size_t at = scalars->at, rest = s->end - at;
+    int64_t n = (int64_t)(rest < s->batch ? rest : s->batch);
     ib_pass pass = {.count = n,
                     .global = n,
                     .training = 1,
@@ -138,8 +138,8 @@ static ib_status read_logits(ib_network *net, size_t count, float *logits, ib_er
     return status;
 }
 
-static ib_status score_batch(ib_network *net, size_t at, size_t count, const struct results *r,
-                             const ib_scores *scores, ib_error *err) {
+static ib_status score_batch(ib_network *net, size_t index, size_t at, size_t count,
+                             const struct results *r, const ib_scores *scores, ib_error *err) {
     ib_pass pass = {.count = (int64_t)count, .global = (int64_t)count};
     ib_step_key key = {(int64_t)count, 0};
     const ib_node *last = &net->nodes[net->node_count - 1];
@@ -151,7 +151,7 @@ static ib_status score_batch(ib_network *net, size_t at, size_t count, const str
     int replayed = 0;
     if (scores->losses != NULL || scores->evidence != NULL)
         p.labels = net->labels;
-    IB_TRY(net->backend->ops->step_begin(net->backend, &key, at, &replayed, err));
+    IB_TRY(net->backend->ops->step_begin(net->backend, &key, index, &replayed, err));
     if (!replayed) {
         IB_TRY(ib_network_forward(net, at, &pass, err));
         net->backend->label = "loss";
@@ -163,14 +163,29 @@ static ib_status score_batch(ib_network *net, size_t at, size_t count, const str
     return read_logits(net, count, scores->logits + at * (size_t)net->classes, err);
 }
 
+/* The step table of an evaluation. */
+static ib_status announce_batches(ib_network *net, size_t count, size_t batch, ib_error *err) {
+    size_t steps = (count + batch - 1) / batch;
+    ib_step_scalars *table = calloc(steps, sizeof *table);
+    if (table == NULL)
+        return ib_fail_memory(err);
+    for (size_t i = 0; i < steps; ++i)
+        table[i].at = i * batch;
+    ib_status status = net->backend->ops->step_table(net->backend, table, steps, err);
+    free(table);
+    return status;
+}
+
 static ib_status score(ib_network *net, size_t count, size_t batch, int (*stop)(void *),
                        void *stop_context, const struct results *r, const ib_scores *scores,
                        ib_error *err) {
     const ib_backend_ops *ops = net->backend->ops;
+    IB_TRY(announce_batches(net, count, batch, err));
     for (size_t at = 0; at < count; at += batch) {
+        size_t n = count - at < batch ? count - at : batch;
         if (stop != NULL && stop(stop_context))
             return ib_fail(err, IB_INTERRUPTED, "evaluation was stopped");
-        IB_TRY(score_batch(net, at, count - at < batch ? count - at : batch, r, scores, err));
+        IB_TRY(score_batch(net, at / batch, at, n, r, scores, err));
     }
     if (scores->classes != NULL)
         IB_TRY(ops->download(net->backend, &r->classes, scores->classes,

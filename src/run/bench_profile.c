@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "run/bench_parts.h"
 
-enum { MAX_OPERATIONS = 1024, MAX_STEPS = 4096 };
+enum { MAX_OPERATIONS = 1024, MAX_STEPS = 4096, MOST_WORDS = 32 };
 
 struct row {
     ib_profile_event event; /* of the last step */
@@ -21,6 +21,17 @@ struct ib_bench_profile {
     size_t steps;
     float *step_milliseconds;
 };
+
+/* "conv_forward" as it is shown: "conv forward". */
+static const char *in_words(const char *operation, char words[MOST_WORDS]) {
+    size_t length = 0;
+    for (; operation[length] != '\0' && length + 1 < MOST_WORDS; ++length)
+        words[length] = operation[length];
+    words[length] = '\0';
+    for (char *gap = words; (gap = strchr(gap, '_')) != NULL;)
+        *gap = ' ';
+    return words;
+}
 
 static void on_event(void *context, const ib_profile_event *event) {
     ib_bench_profile *profile = context;
@@ -105,7 +116,7 @@ ib_status ib_bench_profile_report(const ib_bench_profile *profile, const ib_benc
     double sum = 0, step = median(profile->step_milliseconds, profile->steps);
     json_t *list = json_array();
     if (!json)
-        fprintf(out, "%-21s %-16s %9s %9s %9s %8s  %s\n", "layer", "operation", "ms", "GFLOP/s",
+        fprintf(out, "%-21s %-17s %9s %9s %9s %8s  %s\n", "layer", "operation", "ms", "GFLOP/s",
                 "GB/s", "% bound", "bound");
     for (size_t i = 0; i < profile->count; ++i) {
         const struct row *row = &profile->rows[i];
@@ -115,15 +126,17 @@ ib_status ib_bench_profile_report(const ib_bench_profile *profile, const ib_benc
         double bound = bound_milliseconds(event, limits, &bound_name);
         double gflops = event->flops / ms / 1e6, gb = event->bytes / ms / 1e6;
         const char *label = event->label == NULL ? "" : event->label;
+        char words[MOST_WORDS];
+        const char *operation = in_words(event->operation, words);
         sum += ms;
         if (json)
-            json_array_append_new(
-                list, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:s}", "layer", label, "operation",
-                                event->operation, "ms", ms, "gflops", gflops, "gb_per_s", gb,
-                                "bound_fraction", bound / ms, "bound", bound_name));
+            json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:s}", "layer",
+                                                  label, "operation", operation, "ms", ms, "gflops",
+                                                  gflops, "gb_per_s", gb, "bound_fraction",
+                                                  bound / ms, "bound", bound_name));
         else
-            fprintf(out, "%-21s %-16s %9.4f %9.1f %9.1f %8.1f  %s\n", label, event->operation, ms,
-                    gflops, gb, 100 * bound / ms, bound_name);
+            fprintf(out, "%-21s %-17s %9.4f %9.1f %9.1f %8.1f  %s\n", label, operation, ms, gflops,
+                    gb, 100 * bound / ms, bound_name);
     }
     if (json)
         return ib_bench_print_json(
@@ -134,7 +147,7 @@ ib_status ib_bench_profile_report(const ib_bench_profile *profile, const ib_benc
     json_decref(list);
     fprintf(
         out,
-        "%-38s %9.4f  of a step of %.4f ms (%.1f %%), medians of %zu steps\n"
+        "%-39s %9.4f  of a step of %.4f ms (%.1f %%), medians of %zu steps\n"
         "peaks of this run: %.1f GFLOP/s, memory %.1f GB/s, cache %.1f GB/s; GFLOP/s counts the\n"
         "dense network, so that an operation that skips zeros can pass 100 %%\n",
         "sum", sum, step, 100 * sum / step, profile->steps, limits->fma_gflops, limits->memory_gb_s,
@@ -148,11 +161,13 @@ ib_status ib_bench_profile_trace(const ib_bench_profile *profile, const char *pa
     fprintf(file.stream, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[");
     for (size_t i = 0; i < profile->count; ++i) {
         const ib_profile_event *event = &profile->rows[i].event;
+        char words[MOST_WORDS];
         fprintf(file.stream,
                 "%s\n{\"name\":\"%s %s\",\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":%.3f,"
                 "\"dur\":%.3f,\"args\":{\"gflop\":%.6f,\"megabytes\":%.3f}}",
-                i == 0 ? "" : ",", event->label == NULL ? "" : event->label, event->operation,
-                1e6 * event->start, 1e6 * event->seconds, event->flops / 1e9, event->bytes / 1e6);
+                i == 0 ? "" : ",", event->label == NULL ? "" : event->label,
+                in_words(event->operation, words), 1e6 * event->start, 1e6 * event->seconds,
+                event->flops / 1e9, event->bytes / 1e6);
     }
     fprintf(file.stream, "\n]}\n");
     return ib_atomic_commit(&file, err);

@@ -1,4 +1,6 @@
 /* isobit describe: what a model consists of and costs, and the least time of a training step. */
+#include <string.h>
+
 #include <jansson.h>
 
 #include "model/model.h"
@@ -42,17 +44,27 @@ static void print_shape(const ib_shape *shape, char text[64]) {
                  (long long)shape->extent[1], (long long)shape->extent[2]);
 }
 
+static int operation_width(const ib_model *model) {
+    size_t width = strlen("operation");
+    for (size_t i = 0; i < ib_model_row_count(model); ++i) {
+        size_t length = strlen(ib_model_row(model, i).operation);
+        width = length > width ? length : width;
+    }
+    return (int)width;
+}
+
 static void print_text(const ib_config *config, const ib_model *model, const struct floor *floor,
                        FILE *out) {
     char shape[64];
     struct totals totals = totals_of(model);
     ib_network_memory memory = ib_model_memory(model);
-    fprintf(out, "%-22s %-16s %14s %11s %12s %12s\n", "layer", "operation", "output", "parameters",
-            "MACs", "bytes");
+    int width = operation_width(model);
+    fprintf(out, "%-22s %-*s %14s %11s %12s %12s\n", "layer", width, "operation", "output",
+            "parameters", "MACs", "bytes");
     for (size_t i = 0; i < ib_model_row_count(model); ++i) {
         ib_row_info row = ib_model_row(model, i);
         print_shape(&row.output, shape);
-        fprintf(out, "%-22s %-16s %14s %11zu %12llu %12zu\n", row.name, row.operation, shape,
+        fprintf(out, "%-22s %-*s %14s %11zu %12llu %12zu\n", row.name, width, row.operation, shape,
                 row.parameters, (unsigned long long)row.macs, row.output_bytes);
     }
     fprintf(out,

@@ -7,13 +7,13 @@
  * are about 2^-40, so that every product settles. FLAT is PLAIN with an input image of rectangles
  * of one value, whose zeros differ in sign (convolutions only): outputs repeat. BRINK has many
  * values at 2^-40 and about 2^-20, so that products lie at 2^-80 and 2^-40: what settling has to
- * decide. */
+ * decide. SMOOTH is positive and without zeros, for differences. */
 #ifndef TESTS_BACKEND_OP_CASES_H
 #define TESTS_BACKEND_OP_CASES_H
 
 #include "backend/backend.h"
 
-enum fill { PLAIN, WILD, VANISH, FLAT, BRINK };
+enum fill { PLAIN, WILD, VANISH, FLAT, BRINK, SMOOTH };
 
 /* Dropout of a case: probability in percent; AT_WORD sets the threshold to the very word of one
  * element, which must be kept. */
@@ -234,6 +234,7 @@ static const struct conv_case CONV_CASES[] = {
     {1, 48, 50, 16, 32, 3, 3, 1, 0, 1, 1, 25, FLAT},
     {2, 40, 41, 3, 8, 5, 5, 1, 2, 1, 1, 0, PLAIN},
     {2, 1, 2049, 16, 16, 1, 1, 1, 0, 0, 0, 0, PLAIN},
+    {1, 36, 34, 16, 16, 3, 3, 1, 0, 1, 1, 0, PLAIN},
     /* what settles and what does not */
     {9, 28, 28, 1, 32, 3, 3, 1, 0, 1, 0, 0, BRINK},
     {9, 12, 12, 1, 16, 3, 3, 1, 1, 0, 0, 0, BRINK},
@@ -353,6 +354,7 @@ static const struct softmax_case SOFTMAX_CASES[] = {
     {64, 10, 8.0f},   {100, 10, 1e30f}, {9, 2, 3.0f},     {9, 16, 3.0f},    {9, 17, 3.0f},
     {3, 100, 30.0f},  {2, 256, 3.0f},   {2000, 10, 2.0f}, {3000, 2, 40.0f}, {64, 10, 28.0f},
     {64, 10, 2e-12f}, {999, 2, 30.0f},  {64, 2, 1e-12f},  {1, 256, 30.0f},  {64, 10, 0x1p-40f},
+    {1, 10, 32.0f},
 };
 
 struct update_case {
@@ -417,7 +419,7 @@ static const struct norm_case NORM_CASES[] = {
     {3, 1025, 16, 0, 0, 0, PLAIN}, {12, 300, 32, 1, 0, 1, PLAIN}, {256, 1, 32, 1, 0, 0, PLAIN},
     {9, 1100, 16, 1, 1, 1, BRINK}, {2, 5121, 16, 1, 0, 0, PLAIN}, {3, 4096, 16, 0, 0, 1, BRINK},
     {8, 49, 64, 1, 1, 1, BRINK},   {9, 49, 48, 0, 0, 0, BRINK},   {33, 1, 80, 0, 1, 0, BRINK},
-    {17, 4, 32, 1, 0, 0, BRINK},
+    {17, 4, 32, 1, 0, 0, BRINK},   {2, 1, 16, 0, 0, 0, BRINK},    {3, 1, 16, 0, 0, 0, BRINK},
 };
 
 /* Max-pool 3x3 of stride 2, then the mean over pixels. second: as above. */
@@ -434,5 +436,7 @@ static const struct pool_case POOL_CASES[] = {
 };
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
+
+#include "op_cases_layers.h"
 
 #endif

@@ -79,7 +79,10 @@ static inline float oracle_batch_end(const struct oracle_batch *b) {
 }
 
 /* Section 6. */
-static inline float oracle_dropout(const ib_dropout *d, int64_t element, float y) {
+/* features: of a sample. */
+static inline float oracle_dropout(const ib_dropout *d, int64_t features, int64_t element,
+                                   float y) {
+    element += d->first_sample * features;
     if (d->enabled && ib_rng_word(&d->rng, (uint64_t)element) < d->threshold)
         return 0.0f;
     return d->enabled ? y * d->scale : y;
@@ -139,7 +142,7 @@ static inline void oracle_conv_forward(const ib_conv *c, const struct oracle_ten
                 int64_t feature = co * ph * pw + i;
                 t->argmax[(n * ph * pw + i) * co16 + co] = position;
                 t->y[n * ib_pad16(features) + feature] =
-                    oracle_dropout(&c->dropout, n * features + feature, best);
+                    oracle_dropout(&c->dropout, features, n * features + feature, best);
             }
         }
 }
@@ -220,17 +223,24 @@ static inline void oracle_conv_backward(const ib_conv *c, const struct oracle_te
 /* ---- linear
  * --------------------------------------------------------------------------------------- */
 
-static inline void oracle_linear(const ib_linear *l, const struct oracle_tensors *t) {
+static inline void oracle_linear_forward(const ib_linear *l, const struct oracle_tensors *t) {
     int64_t in16 = ib_pad16(l->in), out16 = ib_pad16(l->out);
-    for (int64_t n = 0; n < l->n; ++n) {
+    for (int64_t n = 0; n < l->n; ++n)
         for (int64_t o = 0; o < l->out; ++o) {
             struct oracle_dot dot = {0};
             for (int64_t i = 0; i < l->in; ++i)
                 oracle_term(&dot, t->x[n * in16 + i], t->w[i * out16 + o]);
-            float y = oracle_dot_end(&dot) + t->b[o];
-            t->y[n * out16 + o] = oracle_dropout(&l->dropout, n * l->out + o,
+            float y = oracle_dot_end(&dot);
+            if (t->b != NULL)
+                y = y + t->b[o];
+            t->y[n * out16 + o] = oracle_dropout(&l->dropout, l->out, n * l->out + o,
                                                  l->relu ? oracle_relu(y) : oracle_settle(y));
         }
+}
+
+static inline void oracle_linear_backward(const ib_linear *l, const struct oracle_tensors *t) {
+    int64_t in16 = ib_pad16(l->in), out16 = ib_pad16(l->out);
+    for (int64_t n = 0; n < l->n; ++n)
         for (int64_t i = 0; i < l->in; ++i) {
             struct oracle_dot dot = {0};
             for (int64_t o = 0; o < l->out; ++o)
@@ -238,9 +248,8 @@ static inline void oracle_linear(const ib_linear *l, const struct oracle_tensors
             t->dx[n * in16 + i] = oracle_mask(l->mask_input, t->x[n * in16 + i],
                                               oracle_dot_end(&dot), l->input_scale);
         }
-    }
     for (int64_t o = 0; o < l->out; ++o)
-        for (int64_t i = -1; i < l->in; ++i) {
+        for (int64_t i = t->db != NULL ? -1 : 0; i < l->in; ++i) {
             struct oracle_batch sum;
             oracle_batch_begin(&sum, 1);
             for (int64_t n = 0; n < l->n; ++n) {

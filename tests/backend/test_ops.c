@@ -1,177 +1,29 @@
-/* Every operation case on every instruction set of this machine, with 1, 2, 3 and 7 threads,
- * against the scalar reference: all outputs bit for bit, nothing written outside a buffer or the
- * planned scratch. The reference itself by hardware and by software fma. Two of the thread counts
- * flush denormals, one of these watching for any, so that the same bits show that there are none.
+/* Every operation case on every backend (op_subjects.h) against the scalar reference: all outputs
+ * bit for bit, nothing written outside a buffer or the planned scratch. The reference itself by
+ * hardware and by software fma, and against NUMERICS.md written down a second time. Two of the
+ * thread counts flush denormals, one of these watching for any, so that the same bits show that
+ * there are none.
  *
  * ISOBIT_RANDOM_CASES=N adds N random convolutions and N random linear layers (default 40). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "base/fpenv.h"
-#include "op_run.h"
+#include "op_subjects.h"
 #include "oracle.h"
-
-static const unsigned THREADS[] = {1, 2, 3, 7};
-/* How each of them treats denormals: the bits are the same, because there is none to treat. */
-static const ib_fp_mode DENORMALS[] = {IB_FP_KEEP, IB_FP_WATCH, IB_FP_FLUSH, IB_FP_KEEP};
-
-enum { MAX_MESSAGES = 40 };
 
 /* The oracle takes smaller cases only. */
 static const double ORACLE_MACS = 1.5e6;
 
-/* The slow reference runs every case once; what repeats it stays below these. */
-static const double SOFT_MACS = 6e7, REFERENCE_THREADS_MACS = 4e6;
-
-struct tally {
-    ib_pool *pools[COUNT_OF(THREADS)];
-    unsigned cases, comparisons, failures;
-    uint64_t elements, nonzero;
-};
-
-static const ib_cpu_kernels *reference(void) {
-    const ib_cpu_kernels *const *t = ib_cpu_kernel_tables();
-    for (; *t != NULL; ++t)
-        if (strcmp((*t)->isa, "scalar") == 0 && ib_cpu_supports(*t))
-            return *t;
-    fail_msg("no scalar kernels");
-    return NULL;
-}
-
-/* Tables of one name differ by how they compute fma. */
-static const char *label(const ib_cpu_kernels *kernels) {
-    const ib_cpu_kernels *const *t = ib_cpu_kernel_tables();
-    for (; *t != NULL && *t != kernels; ++t)
-        if (strcmp((*t)->isa, kernels->isa) == 0)
-            return "scalar, software fma";
-    return kernels->isa;
-}
-
 static void describe(char *text, size_t size, enum op_kind op, size_t index,
                      const struct conv_case *c, const struct linear_case *l) {
-    if (op == OP_CONV || op == OP_BARE_CONV)
+    if (c != NULL)
         snprintf(text, size,
                  "%s %zu (n=%d %dx%d ci=%d co=%d kernel=%dx%d stride=%d pad=%d relu=%d pool=%d "
                  "dropout=%d fill=%d)",
                  op_name(op), index, c->n, c->h, c->w, c->ci, c->co, c->kh, c->kw, c->stride,
                  c->pad, c->relu, c->pool, c->dropout, (int)c->fill);
-    else if (op == OP_LINEAR)
-        snprintf(text, size, "linear %zu (n=%d in=%d out=%d relu=%d dropout=%d fill=%d)", index,
-                 l->n, l->in, l->out, l->relu, l->dropout, (int)l->fill);
+    else if (l != NULL)
+        snprintf(text, size, "%s %zu (n=%d in=%d out=%d relu=%d dropout=%d fill=%d)", op_name(op),
+                 index, l->n, l->in, l->out, l->relu, l->dropout, (int)l->fill);
     else
         snprintf(text, size, "%s %zu", op_name(op), index);
-}
-
-/* Names the first element that differs; 0 if none. */
-static int differs(const char *name, const char *isa, unsigned threads, const struct op_run *want,
-                   const struct op_run *got, unsigned *failures) {
-    int found = 0;
-    if (!got->intact) {
-        found = 1;
-        if (++*failures <= MAX_MESSAGES)
-            print_error("%s: %s, %u threads: wrote outside a buffer\n", name, isa, threads);
-    }
-    for (int i = 0; i < want->output_count; ++i) {
-        const struct guarded *a = want->outputs[i].buffer, *b = got->outputs[i].buffer;
-        if (a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0)
-            continue;
-        found = 1;
-        if (++*failures > MAX_MESSAGES)
-            continue;
-        size_t at = 0, unequal = 0, step = want->outputs[i].is_float ? 4 : 1;
-        for (size_t j = 0; j + step <= a->bytes; j += step)
-            if (memcmp(a->data + j, b->data + j, step) != 0 && unequal++ == 0)
-                at = j;
-        if (step == 1) {
-            print_error("%s: %s, %u threads: %s[%zu] is %u, wanted %u; %zu differ\n", name, isa,
-                        threads, want->outputs[i].name, at, b->data[at], a->data[at], unequal);
-            continue;
-        }
-        uint32_t x, y;
-        float fx, fy;
-        memcpy(&x, a->data + at, 4), memcpy(&y, b->data + at, 4);
-        memcpy(&fx, a->data + at, 4), memcpy(&fy, b->data + at, 4);
-        print_error("%s: %s, %u threads: %s[%zu] is %08X (%.9g), wanted %08X (%.9g); %zu of %zu "
-                    "differ\n",
-                    name, isa, threads, want->outputs[i].name, at / 4, y, (double)fy, x, (double)fx,
-                    unequal, a->bytes / 4);
-    }
-    return found;
-}
-
-/* A case that yields nothing, or NaN where compilers may differ, would prove nothing. Nothing that
- * is stored is a denormal, or would lead to one. */
-static void check_meaningful(const char *name, const struct op_run *run, struct tally *tally) {
-    uint64_t nonzero = 0;
-    for (int i = 0; i < run->output_count; ++i) {
-        const struct guarded *g = run->outputs[i].buffer;
-        if (!run->outputs[i].is_float)
-            continue;
-        for (size_t j = 0; j < g->bytes / 4; ++j) {
-            uint32_t bits;
-            memcpy(&bits, g->data + 4 * j, 4);
-            if ((bits & 0x7F800000u) == 0x7F800000u)
-                fail_msg("%s: the reference leaves %s[%zu] = %08X: unset or not finite", name,
-                         run->outputs[i].name, j, bits);
-            float value;
-            memcpy(&value, &bits, 4);
-            int settles = run->outputs[i].settles; /* a -0 of the input may pass through */
-            if (settles != 0 && bits != 0x80000000u && ib_is_unsettled(value, settles))
-                fail_msg("%s: the reference leaves %s[%zu] = %a: not settled", name,
-                         run->outputs[i].name, j, (double)value);
-            nonzero += bits != 0;
-            ++tally->elements;
-        }
-    }
-    tally->nonzero += nonzero;
-}
-
-typedef void run_function(const void *item, uint64_t salt, const ib_cpu_kernels *kernels,
-                          ib_pool *pool, struct op_run *run);
-
-/* Runs in a treatment of denormals; 1 if it met one while it watched. */
-static int run_as(ib_fp_mode mode, run_function *function, const void *item, uint64_t salt,
-                  const ib_cpu_kernels *kernels, ib_pool *pool, struct op_run *run) {
-    ib_pool_set_fp_mode(pool, mode);
-    ib_fp_state saved = ib_fp_enter_as(mode);
-    function(item, salt, kernels, pool, run);
-    ib_pool_note_denormals(pool);
-    ib_fp_leave(saved);
-    return ib_pool_met_denormal(pool);
-}
-
-static void check_case(struct tally *tally, const char *name, double macs, run_function *function,
-                       const void *item, uint64_t salt) {
-    const ib_cpu_kernels *ref = reference();
-    struct op_run want, got;
-    function(item, salt, ref, tally->pools[0], &want);
-    check_meaningful(name, &want, tally);
-    if (!want.intact && ++tally->failures <= MAX_MESSAGES)
-        print_error("%s: the reference wrote outside a buffer\n", name);
-    for (const ib_cpu_kernels *const *t = ib_cpu_kernel_tables(); *t != NULL; ++t) {
-        if (!ib_cpu_supports(*t))
-            continue;
-        int scalar = strcmp((*t)->isa, "scalar") == 0;
-        for (size_t i = 0; i < COUNT_OF(THREADS); ++i) {
-            if (*t == ref ? i == 0 || macs > REFERENCE_THREADS_MACS
-                          : scalar && (i > 0 || macs > SOFT_MACS))
-                continue;
-            int met = run_as(DENORMALS[i], function, item, salt, *t, tally->pools[i], &got);
-            ++tally->comparisons;
-            int wrong = differs(name, label(*t), THREADS[i], &want, &got, &tally->failures);
-            if (met && ++tally->failures <= MAX_MESSAGES)
-                print_error("%s: %s, %u threads: met a denormal\n", name, label(*t), THREADS[i]);
-            run_close(&got);
-            if (wrong)
-                break; /* the other thread counts would say the same */
-        }
-    }
-    run_close(&want);
-    ++tally->cases;
 }
 
 struct numbered {
@@ -179,104 +31,48 @@ struct numbered {
     size_t index;
 };
 
-static void run_numbered(const void *item, uint64_t salt, const ib_cpu_kernels *kernels,
-                         ib_pool *pool, struct op_run *run) {
+static void run_numbered(const void *item, uint64_t salt, ib_backend *backend, struct op_run *run) {
     const struct numbered *n = item;
     (void)salt;
-    run_op(n->op, n->index, kernels, pool, run);
+    run_op(n->op, n->index, backend, run);
 }
-static void run_conv_item(const void *item, uint64_t salt, const ib_cpu_kernels *kernels,
-                          ib_pool *pool, struct op_run *run) {
-    run_conv(item, 0, salt, kernels, pool, run);
+static void run_conv_item(const void *item, uint64_t salt, ib_backend *backend,
+                          struct op_run *run) {
+    run_conv(item, 0, 0, salt, backend, run);
 }
-static void run_linear_item(const void *item, uint64_t salt, const ib_cpu_kernels *kernels,
-                            ib_pool *pool, struct op_run *run) {
-    run_linear(item, salt, kernels, pool, run);
-}
-
-static void tally_open(struct tally *tally) {
-    *tally = (struct tally){0};
-    for (size_t i = 0; i < COUNT_OF(THREADS); ++i)
-        assert_int_equal(ib_pool_open(THREADS[i], &tally->pools[i], NULL), IB_OK);
-}
-
-static void tally_close(struct tally *tally, const char *what) {
-    for (size_t i = 0; i < COUNT_OF(THREADS); ++i)
-        ib_pool_close(tally->pools[i]);
-    print_message("%s: %u cases, %u comparisons, %llu reference elements (%llu not +0), %u "
-                  "failures\n",
-                  what, tally->cases, tally->comparisons, (unsigned long long)tally->elements,
-                  (unsigned long long)tally->nonzero, tally->failures);
-    assert_true(tally->cases > 0 && tally->comparisons >= tally->cases);
-    assert_true(tally->nonzero > tally->elements / 50);
-    assert_int_equal(tally->failures, 0);
-}
-
-static const struct conv_case *conv_case_at(enum op_kind op, size_t index) {
-    return op == OP_BARE_CONV ? &BARE_CONV_CASES[index] : &CONV_CASES[index % COUNT_OF(CONV_CASES)];
+static void run_linear_item(const void *item, uint64_t salt, ib_backend *backend,
+                            struct op_run *run) {
+    run_linear(item, 0, 0, salt, backend, run);
 }
 
 static void check_table(enum op_kind op) {
-    struct tally tally;
+    struct tally tally = {0};
     char name[200];
-    tally_open(&tally);
     for (size_t i = 0; i < op_case_count(op); ++i) {
         struct numbered item = {op, i};
-        describe(name, sizeof name, op, i, conv_case_at(op, i),
-                 &LINEAR_CASES[i % COUNT_OF(LINEAR_CASES)]);
+        describe(name, sizeof name, op, i, op_conv_case(op, i), op_linear_case(op, i));
         check_case(&tally, name, op_case_macs(op, i), run_numbered, &item, 0);
     }
     tally_close(&tally, op_name(op));
 }
 
-static void convolutions(void **state) {
-    (void)state;
-    check_table(OP_CONV);
-}
-static void bare_convolutions(void **state) {
-    (void)state;
-    check_table(OP_BARE_CONV);
-}
-static void linear_layers(void **state) {
-    (void)state;
-    check_table(OP_LINEAR);
-}
-static void normalisations(void **state) {
-    (void)state;
-    check_table(OP_NORM);
-}
-static void pools(void **state) {
-    (void)state;
-    check_table(OP_POOL);
-}
-static void softmaxes(void **state) {
-    (void)state;
-    check_table(OP_SOFTMAX);
-}
-static void updates(void **state) {
-    (void)state;
-    check_table(OP_UPDATE);
-}
-static void image_loads(void **state) {
-    (void)state;
-    check_table(OP_LOAD);
-}
+#define ROW(id, name, cases, call)                                                                 \
+    static void table_##id(void **state) {                                                         \
+        (void)state;                                                                               \
+        check_table(OP_##id);                                                                      \
+    }
+OP_TABLE(ROW)
+#undef ROW
 
-/* ---- the reference itself
- * ------------------------------------------------------------------------ */
+/* ---- the reference itself ----------------------------------------------------------------------
+ */
 
-/* Scratch for nothing: the oracle needs none. */
-static void no_conv_scratch(const ib_conv *conv, size_t *per_thread, size_t *shared) {
-    (void)conv;
-    *per_thread = *shared = 0;
-}
-static void no_linear_scratch(const ib_linear *linear, size_t *per_thread, size_t *shared) {
-    (void)linear;
-    *per_thread = *shared = 0;
-}
 static void oracle_conv_forward_kernel(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {
     struct oracle_tensors t = {.x = p->x, .w = p->w, .b = p->b, .y = p->y, .argmax = p->argmax};
+    int64_t pixels = c->pool ? ib_pad16(ib_conv_pooled_features(c))
+                             : ib_conv_out_h(c) * ib_conv_out_w(c) * ib_pad16(c->co);
     (void)cpu;
+    memset(p->y, 0, (size_t)(c->n * pixels) * sizeof *p->y); /* what pads */
     oracle_conv_forward(c, &t);
 }
 static void oracle_conv_backward_kernel(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {
@@ -290,60 +86,60 @@ static void oracle_conv_backward_kernel(ib_cpu *cpu, const ib_conv *c, const ib_
     (void)cpu;
     oracle_conv_backward(c, &t);
 }
-static const float *kept_bias; /* the oracle does a linear layer at once, on the backward call */
-static float *kept_output;
 static void oracle_linear_forward_kernel(ib_cpu *cpu, const ib_linear *l,
                                          const ib_linear_pointers *p) {
-    (void)cpu, (void)l;
-    kept_bias = p->b;
-    kept_output = p->y;
+    struct oracle_tensors t = {.x = p->x, .w = p->w, .b = p->b, .y = p->y};
+    (void)cpu;
+    memset(p->y, 0, (size_t)(l->n * ib_pad16(l->out)) * sizeof *p->y);
+    oracle_linear_forward(l, &t);
 }
 static void oracle_linear_backward_kernel(ib_cpu *cpu, const ib_linear *l,
                                           const ib_linear_pointers *p) {
-    struct oracle_tensors t = {.x = p->x,
-                               .w = p->w,
-                               .b = kept_bias,
-                               .y = kept_output,
-                               .dy = p->dy,
-                               .dx = p->dx,
-                               .dw = p->dw,
-                               .db = p->db};
+    struct oracle_tensors t = {
+        .x = p->x, .w = p->w, .dy = p->dy, .dx = p->dx, .dw = p->dw, .db = p->db};
     (void)cpu;
-    oracle_linear(l, &t);
+    memset(p->dx, 0, (size_t)(l->n * ib_pad16(l->in)) * sizeof *p->dx);
+    oracle_linear_backward(l, &t);
 }
 
+static IB_ONE_KERNEL(conv, oracle_conv_forwards, NULL, oracle_conv_forward_kernel);
+static IB_ONE_KERNEL(conv, oracle_conv_backwards, NULL, oracle_conv_backward_kernel);
+static IB_ONE_KERNEL(linear, oracle_linear_forwards, NULL, oracle_linear_forward_kernel);
+static IB_ONE_KERNEL(linear, oracle_linear_backwards, NULL, oracle_linear_backward_kernel);
+
 static const ib_cpu_kernels ORACLE = {.isa = "oracle",
-                                      .conv_scratch = no_conv_scratch,
-                                      .linear_scratch = no_linear_scratch,
-                                      .conv_forward = oracle_conv_forward_kernel,
-                                      .conv_backward = oracle_conv_backward_kernel,
-                                      .linear_forward = oracle_linear_forward_kernel,
-                                      .linear_backward = oracle_linear_backward_kernel};
+                                      .conv_forward = oracle_conv_forwards,
+                                      .conv_backward = oracle_conv_backwards,
+                                      .linear_forward = oracle_linear_forwards,
+                                      .linear_backward = oracle_linear_backwards};
 
 /* The page NUMERICS.md, written down a second time, agrees with the reference. */
 static void reference_follows_the_definition(void **state) {
     (void)state;
-    struct tally tally;
+    struct tally tally = {0};
+    struct subject subject = {"the reference against the definition", reference, IB_FP_KEEP, 0};
+    ib_backend *oracle;
     char name[200];
-    tally_open(&tally);
-    static const enum op_kind KNOWN[] = {OP_CONV, OP_LINEAR, OP_BARE_CONV};
+    assert_int_equal(ib_cpu_open_kernels(&ORACLE, 1, &oracle, NULL), IB_OK);
+    static const enum op_kind KNOWN[] = {OP_CONV,        OP_LINEAR,    OP_BARE_CONV,
+                                         OP_BARE_LINEAR, OP_LATE_CONV, OP_LATE_LINEAR};
     for (size_t k = 0; k < COUNT_OF(KNOWN); ++k)
         for (size_t i = 0; i < op_case_count(KNOWN[k]); ++i) {
             enum op_kind op = KNOWN[k];
-            struct op_run want, got;
+            struct op_run want = {0}, got = {0};
             if (op_case_macs(op, i) > ORACLE_MACS)
                 continue;
-            describe(name, sizeof name, op, i, conv_case_at(op, i),
-                     &LINEAR_CASES[i % COUNT_OF(LINEAR_CASES)]);
-            run_op(op, i, &ORACLE, tally.pools[0], &want);
-            run_op(op, i, reference(), tally.pools[0], &got);
+            describe(name, sizeof name, op, i, op_conv_case(op, i), op_linear_case(op, i));
+            run_op(op, i, oracle, &want);
+            run_op(op, i, reference, &got);
             check_meaningful(name, &got, &tally);
-            differs(name, "the reference against the definition", 1, &want, &got, &tally.failures);
+            differs(name, &subject, &want, &got, &tally.failures);
             run_close(&want);
             run_close(&got);
             ++tally.cases;
             ++tally.comparisons;
         }
+    ib_backend_close(oracle);
     tally_close(&tally, "definition");
 }
 
@@ -400,9 +196,8 @@ static void random_cases(void **state) {
     int count = wanted != NULL ? atoi(wanted) : 40;
     struct dice dice = {
         ib_rng_make(seed != NULL ? (uint64_t)atoi(seed) : 1, (enum ib_stream)0xED, 0, 0), 0};
-    struct tally tally;
+    struct tally tally = {0};
     char name[200];
-    tally_open(&tally);
     for (int i = 0; i < count; ++i) {
         struct conv_case c = random_conv(&dice);
         struct linear_case l = {roll(&dice, 1, 70),     roll(&dice, 1, 700),
@@ -419,22 +214,22 @@ static void random_cases(void **state) {
     tally_close(&tally, "random");
 }
 
-/* ---- what the comparison rests on
- * ---------------------------------------------------------------- */
+/* ---- what the comparison rests on --------------------------------------------------------------
+ */
 
 /* One flipped bit anywhere in the outputs, and one byte outside, must be seen. */
 static void comparison_can_fail(void **state) {
     (void)state;
-    struct tally tally;
-    tally_open(&tally);
-    struct op_run want, got;
-    run_op(OP_CONV, 2, reference(), tally.pools[0], &want);
+    struct op_run want = {0}, got = {0};
+    struct subject subject = {"scalar", reference, IB_FP_KEEP, 0};
+    run_op(OP_CONV, 2, reference, &want);
     for (int i = 0; i < want.output_count; ++i) {
         unsigned failures = MAX_MESSAGES; /* silent */
-        run_op(OP_CONV, 2, reference(), tally.pools[0], &got);
-        assert_false(differs("same", "scalar", 1, &want, &got, &failures));
-        got.outputs[i].buffer->data[got.outputs[i].buffer->bytes - 1] ^= 1;
-        assert_true(differs("planted", "scalar", 1, &want, &got, &failures));
+        run_op(OP_CONV, 2, reference, &got);
+        assert_false(differs("same", &subject, &want, &got, &failures));
+        const struct operand *result = run_result(&got, i);
+        result->host[result->bytes - 1] ^= 1;
+        assert_true(differs("planted", &subject, &want, &got, &failures));
         assert_int_equal(failures, MAX_MESSAGES + 1);
         run_close(&got);
     }
@@ -444,40 +239,85 @@ static void comparison_can_fail(void **state) {
     g.data[100] = 0;
     assert_false(guarded_intact(&g));
     guarded_free(&g);
-    for (size_t i = 0; i < COUNT_OF(THREADS); ++i)
-        ib_pool_close(tally.pools[i]);
 }
 
-/* A weight that stops being finite is reported by every instruction set, wherever it lies. */
+static void one_denormal(void *context, size_t item, unsigned thread) {
+    volatile float *x = context;
+    (void)thread;
+    if (item == 40)
+        x[1] = x[0] * 0.5f;
+}
+
+/* Wherever it is computed, a denormal is seen: as a result, as an operand, on any thread. */
+static void watching_sees_denormals(void **state) {
+    (void)state;
+    static const float FROM[] = {0x1p-126f, 0x1p-127f, 0x1p-125f};
+    for (size_t t = 0; t < COUNT_OF(THREADS); ++t) {
+        ib_pool *pool;
+        assert_int_equal(ib_pool_open(THREADS[t], &pool, NULL), IB_OK);
+        for (size_t i = 0; i < COUNT_OF(FROM); ++i) {
+            float x[2] = {FROM[i], 0};
+            ib_pool_set_fp_mode(pool, IB_FP_WATCH);
+            ib_fp_state saved = ib_fp_enter_as(IB_FP_WATCH);
+            ib_pool_run(pool, 80, one_denormal, x);
+            ib_pool_note_denormals(pool);
+            ib_fp_leave(saved);
+            assert_int_equal(ib_pool_met_denormal(pool), FROM[i] < 0x1p-125f);
+        }
+        ib_pool_close(pool);
+    }
+}
+
+/* A failed operation is a difference. */
+static void failures_are_seen(void **state) {
+    (void)state;
+    unsigned failures = MAX_MESSAGES;
+    struct subject subject = {"scalar", reference, IB_FP_KEEP, 0};
+    struct op_run want = {0}, got = {0};
+    struct max_pool_case large = {1, 16, 16, 16, 16, 1, 0, 0, PLAIN}; /* 256 taps: refused */
+    run_op(OP_MAX_POOL, 0, reference, &want);
+    run_max_pool(&large, 1, reference, &got);
+    assert_int_not_equal(got.status, IB_OK);
+    assert_true(differs("failed", &subject, &want, &got, &failures));
+    run_close(&got);
+    run_close(&want);
+}
+
+/* A weight that stops being finite is reported by every instruction set, wherever it lies, and of
+ * several steps the first. */
 static void bad_weights_are_reported(void **state) {
     (void)state;
     static const uint32_t BAD[] = {0x7F800000u, 0xFF800000u, 0x7FC00000u};
-    ib_update u = {.kind = IB_SGD, .lr = 0.5f};
     unsigned checks = 0;
-    ib_pool *pool;
-    assert_int_equal(ib_pool_open(3, &pool, NULL), IB_OK);
-    for (const ib_cpu_kernels *const *t = ib_cpu_kernel_tables(); *t != NULL; ++t) {
-        if (!ib_cpu_supports(*t))
-            continue;
+    for (size_t s = 0; s < subject_count; ++s)
         for (int count = 16; count <= 8208; count += 4096)
             for (size_t b = 0; b <= COUNT_OF(BAD); ++b)
                 for (int at = 0; at < count; at += count / 16 - 1 + (count == 16)) {
-                    struct guarded w = take_floats(count), dw = take_floats(count);
-                    struct machine m;
+                    struct op_run run = {0};
+                    ib_update u = {.kind = IB_SGD, .count = count, .index = 5};
+                    u.scalars.of[IB_SGD_LR] = 0.5f;
+                    run_open(&run, subjects[s].backend);
+                    float *dw = run_floats(&run, count);
+                    run_seal_inputs(&run);
+                    float *w = run_floats(&run, count);
+                    uint32_t *bad = run_take(&run, sizeof *bad);
                     if (b < COUNT_OF(BAD))
-                        memcpy(w.data + 4 * at, &BAD[b], 4);
-                    int finite = 1;
-                    machine_open(&m, *t, pool, 0, 0);
-                    (*t)->update(&m.cpu, &u, count, floats_of(&w), floats_of(&dw), NULL, NULL,
-                                 &finite);
-                    assert_true(machine_close(&m));
-                    assert_int_equal(finite, b == COUNT_OF(BAD));
+                        memcpy(w + at, &BAD[b], 4);
+                    *bad = IB_NEVER_BAD;
+                    run_start(&run);
+                    ib_update_operands p = {.dw = run_buffer(&run, dw),
+                                            .w = run_buffer(&run, w),
+                                            .bad = run_buffer(&run, bad)};
+                    RUN_OP(&run, update_weights, &u, &p);
+                    u.index = 9; /* comes later: changes nothing */
+                    RUN_OP(&run, update_weights, &u, &p);
+                    run_collect(&run);
+                    assert_int_equal(run.status, IB_OK);
+                    assert_true(run.intact);
+                    assert_int_equal(*bad, b == COUNT_OF(BAD) ? IB_NEVER_BAD : 5);
+                    run_close(&run);
                     ++checks;
-                    guarded_free(&w);
-                    guarded_free(&dw);
                 }
-    }
-    ib_pool_close(pool);
     print_message("%u bad weights\n", checks);
     assert_true(checks > 100);
 }
@@ -486,48 +326,40 @@ static void bad_weights_are_reported(void **state) {
 /* The caller's rounding mode and flush-to-zero neither change results nor are changed. */
 static void caller_environment_is_kept(void **state) {
     (void)state;
-    enum { N = 9, IN = 33, OUT = 20, IN16 = 48, OUT16 = 32 };
     static const unsigned MODES[] = {0x1F80u, 0x1F80u | 0x8040u, 0x1F80u | 0x2000u,
                                      0x1F80u | 0x6000u | 0x8000u};
+    static const struct linear_case CASE = {9, 33, 20, 0, 0, VANISH};
     unsigned checks = 0;
+    const char *isa;
     int supported;
-    for (size_t isa = 0; ib_backend_isa_at(isa, &supported) != NULL; ++isa) {
-        float results[COUNT_OF(MODES)][N * OUT16];
+    for (size_t i = 0; (isa = ib_backend_isa_at(i, &supported)) != NULL; ++i) {
+        struct op_run first = {0};
         if (!supported)
             continue;
         for (size_t mode = 0; mode < COUNT_OF(MODES); ++mode) {
+            struct op_run run = {0};
             ib_backend *backend;
-            ib_buffer x, w, b, y;
-            ib_linear l = {.n = N, .in = IN, .out = OUT, .mask_input = 1, .input_scale = 1};
-            static float values[IN16 * OUT16];
+            ib_backend_options options = {"cpu", isa, 3};
             /* before the pool's threads start: they inherit it */
             __builtin_ia32_ldmxcsr(MODES[mode]);
-            ib_backend_options options = {"cpu", ib_backend_isa_at(isa, &supported), 3};
             assert_int_equal(ib_backend_open(&options, &backend, NULL), IB_OK);
-            const ib_backend_ops *ops = backend->ops;
-            assert_int_equal(ops->buffer_create(backend, sizeof(float) * N * IN16, &x, NULL),
-                             IB_OK);
-            assert_int_equal(ops->buffer_create(backend, sizeof values, &w, NULL), IB_OK);
-            assert_int_equal(ops->buffer_create(backend, sizeof(float) * OUT16, &b, NULL), IB_OK);
-            assert_int_equal(ops->buffer_create(backend, sizeof(float) * N * OUT16, &y, NULL),
-                             IB_OK);
-            fill_floats(values, 1, N, N, IN, IN16, 1, WILD, 0);
-            ops->upload(backend, &x, 0, values, sizeof(float) * N * IN16, NULL);
-            memset(values, 0, sizeof values);
-            fill_floats(values, 1, IN, IN16, OUT, OUT16, 2, VANISH, 0);
-            ops->upload(backend, &w, 0, values, sizeof values, NULL);
-            assert_int_equal(ib_plan_linear(backend, &l, NULL), IB_OK);
-            assert_int_equal(ib_linear_forward(backend, &l, &x, &w, &b, &y, NULL), IB_OK);
+            run_linear(&CASE, 0, 0, 7, backend, &run);
             unsigned after = __builtin_ia32_stmxcsr() & ~0x3Fu;
             __builtin_ia32_ldmxcsr(0x1F80u);
             assert_int_equal(after, MODES[mode]);
-            ops->download(backend, &y, 0, results[mode], sizeof results[mode], NULL);
-            assert_memory_equal(results[0], results[mode], sizeof results[mode]);
-            ops->buffer_destroy(backend, &x), ops->buffer_destroy(backend, &w);
-            ops->buffer_destroy(backend, &b), ops->buffer_destroy(backend, &y);
+            unsigned failures = 0;
+            struct subject subject = {isa, backend, IB_FP_KEEP, 0};
+            if (mode > 0) {
+                assert_false(differs("environment", &subject, &first, &run, &failures));
+                run_close(&run);
+            } else {
+                first = run;
+                first.backend = reference; /* outlives this one */
+            }
             ib_backend_close(backend);
             ++checks;
         }
+        run_close(&first);
     }
     print_message("%u environments\n", checks);
     assert_true(checks >= COUNT_OF(MODES));
@@ -537,21 +369,18 @@ static void caller_environment_is_kept(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comparison_can_fail),
+        cmocka_unit_test(watching_sees_denormals),
+        cmocka_unit_test(failures_are_seen),
         cmocka_unit_test(reference_follows_the_definition),
-        cmocka_unit_test(convolutions),
-        cmocka_unit_test(bare_convolutions),
-        cmocka_unit_test(linear_layers),
-        cmocka_unit_test(normalisations),
-        cmocka_unit_test(pools),
-        cmocka_unit_test(softmaxes),
-        cmocka_unit_test(updates),
-        cmocka_unit_test(image_loads),
-        cmocka_unit_test(random_cases),
+#define ROW(id, name, cases, call) cmocka_unit_test(table_##id),
+        OP_TABLE(ROW)
+#undef ROW
+            cmocka_unit_test(random_cases),
         cmocka_unit_test(bad_weights_are_reported),
 #if defined(__x86_64__)
         cmocka_unit_test(caller_environment_is_kept),
 #endif
     };
     ib_fp_enter();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("operations", tests, open_subjects, close_subjects);
 }

@@ -16,6 +16,7 @@
 #include <jansson.h>
 
 #include "../unit/temp_dir.h"
+#include "backend/backend.h"
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/number.h"
@@ -244,7 +245,7 @@ static ib_status scenario_arena(const char *directory, ib_error *err) {
 }
 
 /* A support vector machine from training to both file formats and back. */
-static ib_status use_svm(ib_backend *backend, const char *path, const char *libsvm, ib_error *err) {
+static ib_status use_svm(ib_host *host, const char *path, const char *libsvm, ib_error *err) {
     enum { IMAGES = 40, WIDTH = 16 };
     uint8_t pixels[IMAGES][WIDTH], labels[IMAGES], classes[IMAGES];
     const uint8_t *images[IMAGES];
@@ -262,8 +263,8 @@ static ib_status use_svm(ib_backend *backend, const char *path, const char *libs
                               .cache_bytes = 512};
     ib_svm_set set = {IMAGES, WIDTH, images, labels};
     ib_svm_model model, loaded = {0};
-    IB_TRY(ib_svm_train(backend, &options, &set, NULL, &model, err));
-    ib_status status = ib_svm_predict(backend, &model, images, IMAGES, classes, err);
+    IB_TRY(ib_svm_train(host, &options, &set, NULL, &model, err));
+    ib_status status = ib_svm_predict(host, &model, images, IMAGES, classes, err);
     if (status == IB_OK)
         status = ib_svm_save(&model, path, NULL, err);
     if (status == IB_OK)
@@ -317,8 +318,8 @@ static ib_status scenario_svm(const char *directory, ib_error *err) {
     IB_TRY(ib_backend_open(&options, &backend, err));
     char *path = ib_path_join(directory, "svm.safetensors");
     char *libsvm = ib_path_join(directory, "svm.model");
-    ib_status status =
-        path == NULL || libsvm == NULL ? ib_fail_memory(err) : use_svm(backend, path, libsvm, err);
+    ib_status status = path == NULL || libsvm == NULL ? ib_fail_memory(err)
+                                                      : use_svm(backend->host, path, libsvm, err);
     free(path);
     free(libsvm);
     ib_backend_close(backend);

@@ -6,12 +6,13 @@ SRC ?= $(ROOT)/src
 OPT ?= -O3
 TARGET := $(shell $(CC) -dumpmachine)
 CFLAGS := -std=c17 -D_GNU_SOURCE $(OPT) -ffp-contract=off -fno-fast-math -fno-math-errno \
-          -I$(SRC) -I$(ROOT)/include -MMD -MP
+          -I$(SRC) -I$(ROOT)/include -Igenerated -MMD -MP
 
 # Everything that computes; nothing that needs a library.
-common := $(addprefix base/,threads limits arena file status number) tensor/tensor experiment/hyper_parameters \
-          $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/backend/*.c $(SRC)/backend/cpu/*.c $(SRC)/nn/*.c)) \
-          model/model model/registry model/resnet $(addprefix svm/,kernel cache solver train predict model)
+common := $(addprefix base/,threads limits arena file status number) tensor/tensor \
+          $(patsubst $(SRC)/%.c,%,$(wildcard $(addprefix $(SRC)/,catalog/*.c catalog/*/*.c \
+            backend/*.c backend/ops/*.c backend/cpu/*.c nn/*.c nn/layers/*.c))) \
+          $(addprefix model/,model steps) $(addprefix svm/,kernel cache solver train predict model)
 ref := $(patsubst $(SRC)/backend/cpu/ref/%.c,%,$(wildcard $(SRC)/backend/cpu/ref/*.c))
 kernels := $(patsubst $(SRC)/backend/cpu/kernels/%.c,%,$(wildcard $(SRC)/backend/cpu/kernels/*.c))
 
@@ -31,13 +32,19 @@ avx512_flags := -DIB_ISA_AVX512=1 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mf
                 -mprefer-vector-width=512 -mtune=skylake-avx512
 neon_flags := -DIB_ISA_NEON=1
 
-numerics: numerics.o $(objects)
+numerics: numerics.o no_onnx.o $(objects)
 	$(CC) $(OPT) $(filter %.o,$^) $(LDFLAGS) -pthread -lm -o $@
 
-numerics.o: $(ROOT)/tests/numerics/numerics.c
+# The list of layers, as cmake/layers.cmake makes it of the folder.
+layers := $(patsubst $(SRC)/nn/layers/%.c,%,$(wildcard $(SRC)/nn/layers/*.c))
+generated/layer_kinds.inc: $(wildcard $(SRC)/nn/layers/*.c)
+	@mkdir -p generated
+	printf 'IB_LAYER(%s)\n' $(layers) >$@
+
+numerics.o no_onnx.o: %.o: $(ROOT)/tests/numerics/%.c generated/layer_kinds.inc
 	$(CC) $(CFLAGS) -c $< -o $@
 
-common/%.o: $(SRC)/%.c
+common/%.o: $(SRC)/%.c | generated/layer_kinds.inc
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c $< -o $@
 
@@ -49,4 +56,4 @@ endef
 $(foreach set,$(filter ref soft,$(sets)),$(eval $(call set_rule,$(set),ref)))
 $(foreach set,$(filter-out ref soft,$(sets)),$(eval $(call set_rule,$(set),kernels)))
 
--include $(objects:.o=.d) numerics.d
+-include $(objects:.o=.d) numerics.d no_onnx.d

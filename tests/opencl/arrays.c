@@ -57,7 +57,7 @@ struct array *array_of(struct test *t, const char *name, const void *data, size_
     struct array *a = &t->arrays[t->count++];
     *a = (struct array){.name = name, .bytes = bytes};
     must(t->backend->ops->buffer_create(t->backend, bytes, &a->cpu, &err), &err);
-    must(t->backend->ops->upload(t->backend, &a->cpu, 0, data, bytes, &err), &err);
+    must(t->backend->ops->upload(t->backend, &a->cpu, data, bytes, &err), &err);
     a->gpu = device_memory(&t->device, data, bytes);
     return a;
 }
@@ -118,7 +118,7 @@ size_t differences(struct test *t, const struct array *cpu, const struct array *
     ib_error err = {0};
     assert_non_null(mine);
     assert_non_null(theirs);
-    must(t->backend->ops->download(t->backend, &cpu->cpu, 0, mine, cpu->bytes, &err), &err);
+    must(t->backend->ops->download(t->backend, &cpu->cpu, mine, cpu->bytes, &err), &err);
     device_read(&t->device, gpu->gpu, theirs, offset + cpu->bytes);
     if (memcmp(mine, theirs + offset, cpu->bytes) != 0)
         for (size_t i = 0; i < cpu->bytes; i += 4) {

@@ -30,7 +30,8 @@ struct norm {
 
 /* The operands and the CPU's results. */
 static struct norm norm_on_cpu(struct test *t, const struct norm_case *c) {
-    struct norm v = {.shape = {.pixels = c->pixels,
+    struct norm v = {.shape = {.n = c->n,
+                               .pixels = c->pixels,
                                .channels = c->channels,
                                .training = 1,
                                .relu = c->relu,
@@ -54,17 +55,30 @@ static struct norm norm_on_cpu(struct test *t, const struct norm_case *c) {
     v.dgamma = zeros(t, "dgamma", v.c16);
     v.dbeta = zeros(t, "dbeta", v.c16);
     v.means = zeros(t, "means", c->n * v.c16);
-    must(ib_norm_forward(t->backend, &v.shape, &v.x->cpu, &v.gamma->cpu, &v.beta->cpu,
-                         &v.running->cpu, &v.saved->cpu, c->add ? &v.added->cpu : NULL, &v.y->cpu,
-                         &err),
-         &err);
-    must(ib_norm_backward(t->backend, &v.shape, &v.x->cpu, &v.saved->cpu, c->add ? &v.y->cpu : NULL,
-                          &v.dy->cpu, c->second ? &v.second->cpu : NULL, &v.g->cpu, &v.dx->cpu,
-                          &v.dgamma->cpu, &v.dbeta->cpu, &err),
-         &err);
-    must(ib_mean_forward(t->backend, c->n, c->pixels, c->channels, (float)(1.0 / (double)c->pixels),
-                         &v.x->cpu, &v.means->cpu, &err),
-         &err);
+    const ib_buffer none = {0};
+    ib_norm_operands forward = {.x = v.x->cpu,
+                                .gamma = v.gamma->cpu,
+                                .beta = v.beta->cpu,
+                                .running = v.running->cpu,
+                                .saved = v.saved->cpu,
+                                .add = c->add ? v.added->cpu : none,
+                                .y = v.y->cpu};
+    ib_norm_operands backward = {.x = v.x->cpu,
+                                 .saved = v.saved->cpu,
+                                 .y_kept = c->add ? v.y->cpu : none,
+                                 .dy = v.dy->cpu,
+                                 .second = c->second ? v.second->cpu : none,
+                                 .g = v.g->cpu,
+                                 .dx = v.dx->cpu,
+                                 .dgamma = v.dgamma->cpu,
+                                 .dbeta = v.dbeta->cpu};
+    ib_mean mean = {c->n, c->pixels, c->channels, (float)(1.0 / (double)c->pixels)};
+    ib_mean_operands means = {.x = v.x->cpu, .y = v.means->cpu};
+    must(ib_plan_norm_forward(t->backend, &v.shape, &err), &err);
+    must(ib_plan_norm_backward(t->backend, &v.shape, &err), &err);
+    must(ib_norm_forward(t->backend, &v.shape, &forward, &err), &err);
+    must(ib_norm_backward(t->backend, &v.shape, &backward, &err), &err);
+    must(ib_mean_forward(t->backend, &mean, &means, &err), &err);
     return v;
 }
 
@@ -82,7 +96,7 @@ static void products(struct test *t, const struct norm *v, const struct array *m
     leaf_tree(t, v->c16, rows, IB_LEAF * stretches, 0, more, second);
 }
 
-static void forward(struct test *t, const struct norm *v, int add) {
+static void forward_on_device(struct test *t, const struct norm *v, int add) {
     int64_t stretches = ib_chain_stretches(v->shape.pixels), rows = v->shape.n * stretches;
     struct array *chains = zeros(t, "chains", rows * v->c16);
     struct array *sums = zeros(t, "sums", v->c16), *mean = zeros(t, "mean", v->c16);
@@ -103,7 +117,7 @@ static void forward(struct test *t, const struct norm *v, int add) {
                ARGUMENT_INT(v->shape.relu), ARGUMENT(v->y->gpu));
 }
 
-static void backward(struct test *t, const struct norm *v, int second) {
+static void backward_on_device(struct test *t, const struct norm *v, int second) {
     struct array *sums = zeros(t, "products", v->c16);
     DEVICE_RUN(&t->device, "norm_masked", NULL, v->c16, v->rows, 1, ARGUMENT(v->dy->gpu),
                ARGUMENT_INT(second), ARGUMENT(v->second->gpu), ARGUMENT_INT(v->shape.relu),
@@ -119,11 +133,11 @@ void normalisations(void **state) {
     struct test *t = able(state);
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; ++i) {
         struct norm v = norm_on_cpu(t, &CASES[i]);
-        forward(t, &v, CASES[i].add);
+        forward_on_device(t, &v, CASES[i].add);
         compare(t, v.running);
         compare(t, v.saved);
         compare(t, v.y);
-        backward(t, &v, CASES[i].second);
+        backward_on_device(t, &v, CASES[i].second);
         compare(t, v.g);
         compare(t, v.dbeta);
         compare(t, v.dgamma);

@@ -134,12 +134,18 @@ static struct linear linear_on_cpu(struct test *t, const struct linear_case *c) 
     l.dx = zeros(t, "linear dx", c->n * l.in16);
     l.dw = zeros(t, "linear dw", l.in16 * l.out16);
     l.db = zeros(t, "linear db", l.out16);
-    must(ib_plan_linear(t->backend, &l.shape, &err), &err);
-    must(ib_linear_forward(t->backend, &l.shape, &l.x->cpu, &l.w->cpu, &l.b->cpu, &l.y->cpu, &err),
-         &err);
-    must(ib_linear_backward(t->backend, &l.shape, &l.x->cpu, &l.w->cpu, &l.dy->cpu, &l.dx->cpu,
-                            &l.dw->cpu, &l.db->cpu, &err),
-         &err);
+    ib_linear_operands p = {.x = l.x->cpu,
+                            .w = l.w->cpu,
+                            .b = l.b->cpu,
+                            .dy = l.dy->cpu,
+                            .y = l.y->cpu,
+                            .dx = l.dx->cpu,
+                            .dw = l.dw->cpu,
+                            .db = l.db->cpu};
+    must(ib_plan_linear_forward(t->backend, &l.shape, &err), &err);
+    must(ib_plan_linear_backward(t->backend, &l.shape, &err), &err);
+    must(ib_linear_forward(t->backend, &l.shape, &p, &err), &err);
+    must(ib_linear_backward(t->backend, &l.shape, &p, &err), &err);
     return l;
 }
 
@@ -272,14 +278,20 @@ static struct conv conv_on_cpu(struct test *t, const struct conv_case *c) {
     v.dx = zeros(t, "conv dx", s->n * s->h * s->w * v.ci16);
     v.dw = zeros(t, "conv dw", v.taps * v.ci16 * v.co16);
     v.db = zeros(t, "conv db", v.co16);
-    must(ib_plan_conv(t->backend, s, &err), &err);
-    must(ib_conv_forward(t->backend, s, &v.x->cpu, &v.w->cpu, s->mask_input ? &v.b->cpu : NULL,
-                         &v.y->cpu, s->pool ? &v.argmax->cpu : NULL, &err),
-         &err);
-    must(ib_conv_backward(t->backend, s, &v.x->cpu, &v.w->cpu, &v.dy->cpu,
-                          s->pool ? &v.argmax->cpu : NULL, s->ci > 1 ? &v.dx->cpu : NULL,
-                          &v.dw->cpu, s->mask_input ? &v.db->cpu : NULL, &err),
-         &err);
+    const ib_buffer none = {0};
+    ib_conv_operands p = {.x = v.x->cpu,
+                          .w = v.w->cpu,
+                          .b = s->mask_input ? v.b->cpu : none,
+                          .dy = v.dy->cpu,
+                          .y = v.y->cpu,
+                          .dx = s->ci > 1 ? v.dx->cpu : none,
+                          .dw = v.dw->cpu,
+                          .db = s->mask_input ? v.db->cpu : none,
+                          .argmax = s->pool ? v.argmax->cpu : none};
+    must(ib_plan_conv_forward(t->backend, s, &err), &err);
+    must(ib_plan_conv_backward(t->backend, s, &err), &err);
+    must(ib_conv_forward(t->backend, s, &p, &err), &err);
+    must(ib_conv_backward(t->backend, s, &p, &err), &err);
     return v;
 }
 

@@ -11,11 +11,12 @@
  *   dropout 0|1
  *   gradients FIRST COUNT SEED STEP        answers the loss
  *   update LR STEP
- *   step FIRST COUNT SEED STEP LR          ib_model_train_step; answers the loss
+ *   step FIRST COUNT SEED STEP LR          one step of ib_model_train; answers the loss
  *   predict FIRST COUNT FILE               "logits", "losses", "predictions" as tensors
- *   activations LAYER COUNT FILE           of the last pass: the layer's output "y" and, for a
- *                                          pooled convolution, "argmax", as stored
- *   evaluate FIRST COUNT BATCH             answers loss, correct and every cell of the confusion
+ *   activations NODE COUNT FILE            of the last pass: the node's output "y" and, where it
+ *                                          pools, "argmax", as stored
+ *   evaluate FIRST COUNT                   by batches of CAPACITY; answers loss, correct and every
+ *                                          cell of the confusion
  *   plant TENSOR ELEMENT VALUE             one weight, in PyTorch's numbering
  *   train                                  ib_train; answers "lr train_loss test_loss" an epoch
  *   isas                                   those this machine can run */
@@ -39,8 +40,7 @@ struct tool {
     ib_dataset dataset;
     ib_backend *backend;
     ib_model *model;
-    const uint8_t **images;
-    uint8_t *labels;
+    uint16_t *labels;
     char answer[LINE];
 };
 
@@ -54,17 +54,29 @@ static void answer(struct tool *t, const char *format, ...) {
     va_end(arguments);
 }
 
+/* FIRST and COUNT as the images that the next call takes. Evaluation and training attach their own:
+ * so this is done for each command. */
 static ib_status take_batch(struct tool *t, const char *first, const char *count, size_t *n,
                             ib_error *err) {
+    const ib_dataset *d = &t->dataset;
+    ib_data_view view = {.part = {{d->values[IB_TRAIN_IMAGES], d->train_count},
+                                  {d->values[IB_TEST_IMAGES], d->test_count}},
+                         .labels = t->labels,
+                         .image_bytes = d->image_bytes};
     size_t from = strtoull(first, NULL, 10);
     *n = strtoull(count, NULL, 10);
-    if (from + *n > t->dataset.train_count + t->dataset.test_count || *n > 65536)
+    if (from + *n > d->train_count + d->test_count || *n > 65536)
         return ib_fail(err, IB_ERROR_USAGE, "no such images");
-    for (size_t i = 0; i < *n; ++i) {
-        t->images[i] = ib_dataset_pixels(&t->dataset, from + i);
-        t->labels[i] = (uint8_t)ib_dataset_label(&t->dataset, from + i);
-    }
-    return IB_OK;
+    uint32_t *order = malloc((*n + 1) * sizeof *order);
+    if (order == NULL)
+        return ib_fail_memory(err);
+    for (size_t i = 0; i < *n; ++i)
+        order[i] = (uint32_t)(from + i);
+    ib_status status = ib_model_attach(t->model, &view, err);
+    if (status == IB_OK)
+        status = ib_model_order(t->model, order, *n, err);
+    free(order);
+    return status;
 }
 
 /* ---- files ------------------------------------------------------------------------------------
@@ -112,44 +124,55 @@ static ib_status feed(struct tool *t, const char *path, ib_error *err) {
     return status;
 }
 
-static ib_status predict(struct tool *t, size_t n, const char *path, ib_error *err) {
-    size_t classes = ib_model_class_count(t->model);
-    float *logits = malloc(n * classes * sizeof *logits), *losses = malloc(n * sizeof *losses);
-    uint8_t *predictions = malloc(n);
-    ib_status status = IB_OK;
-    if (logits == NULL || losses == NULL || predictions == NULL)
-        status = ib_fail_memory(err);
-    if (status == IB_OK)
-        status =
-            ib_model_predict(t->model, t->images, t->labels, n, logits, losses, predictions, err);
+static ib_status write_predictions(const ib_scores *scores, int64_t n, int64_t classes,
+                                   const char *path, ib_error *err) {
+    uint8_t *predictions = malloc((size_t)n + 1);
+    if (predictions == NULL)
+        return ib_fail_memory(err);
+    for (int64_t i = 0; i < n; ++i)
+        predictions[i] = (uint8_t)scores->classes[i];
     const ib_named_tensor tensors[] = {
-        {"logits", IB_F32, {2, {(int64_t)n, (int64_t)classes}}, logits},
-        {"losses", IB_F32, {1, {(int64_t)n}}, losses},
-        {"predictions", IB_U8, {1, {(int64_t)n}}, predictions},
+        {"logits", IB_F32, {2, {n, classes}}, scores->logits},
+        {"losses", IB_F32, {1, {n}}, scores->losses},
+        {"predictions", IB_U8, {1, {n}}, predictions},
     };
-    if (status == IB_OK)
-        status = ib_safetensors_write(path, tensors, 3, NULL, 0, NULL, err);
-    free(logits);
-    free(losses);
+    ib_status status = ib_safetensors_write(path, tensors, 3, NULL, 0, NULL, err);
     free(predictions);
     return status;
 }
 
-static ib_status activations(struct tool *t, size_t layer, size_t n, const char *path,
+static ib_status predict(struct tool *t, size_t n, const char *path, ib_error *err) {
+    size_t classes = ib_model_class_count(t->model);
+    ib_scores scores = {.logits = malloc(n * classes * sizeof(float)),
+                        .losses = malloc(n * sizeof(float)),
+                        .classes = malloc(n * sizeof(uint16_t))};
+    ib_status status = IB_OK;
+    if (scores.logits == NULL || scores.losses == NULL || scores.classes == NULL)
+        status = ib_fail_memory(err);
+    if (status == IB_OK)
+        status = ib_model_evaluate(t->model, n, NULL, NULL, &scores, err);
+    if (status == IB_OK)
+        status = write_predictions(&scores, (int64_t)n, (int64_t)classes, path, err);
+    free(scores.logits);
+    free(scores.losses);
+    free(scores.classes);
+    return status;
+}
+
+static ib_status activations(struct tool *t, size_t index, size_t n, const char *path,
                              ib_error *err) {
     const ib_network *net = &t->model->network;
-    size_t capacity = (size_t)net->capacity;
-    if (layer >= net->layer_count || n == 0 || n > capacity)
-        return ib_fail(err, IB_ERROR_USAGE, "no such layer or count");
-    const ib_buffer *y = &net->layers[layer].y, *argmax = &net->layers[layer].argmax;
-    size_t row = y->bytes / capacity, cells = argmax->bytes / capacity;
+    if (index >= net->node_count || n == 0 || n > (size_t)net->capacity)
+        return ib_fail(err, IB_ERROR_USAGE, "no such node or count");
+    const ib_node *node = &net->nodes[index];
+    size_t row = node->y_bytes, cells = node->extra_bytes;
     float *values = malloc(row * n);
     uint8_t *positions = malloc(cells * n + 1);
     ib_status status = values == NULL || positions == NULL ? ib_fail_memory(err) : IB_OK;
     if (status == IB_OK)
-        status = net->backend->ops->download(net->backend, y, 0, values, row * n, err);
+        status = net->backend->ops->download(net->backend, &node->y, values, row * n, err);
     if (status == IB_OK && cells > 0)
-        status = net->backend->ops->download(net->backend, argmax, 0, positions, cells * n, err);
+        status = net->backend->ops->download(net->backend, &node->extra, positions, cells * n, err);
     const ib_named_tensor tensors[] = {
         {"y", IB_F32, {2, {(int64_t)n, (int64_t)(row / sizeof(float))}}, values},
         {"argmax", IB_U8, {2, {(int64_t)n, (int64_t)cells}}, positions},
@@ -187,15 +210,8 @@ static ib_status evaluate(struct tool *t, char **a, ib_error *err) {
         return ib_fail_memory(err);
     for (size_t i = 0; i < count; ++i)
         indices[i] = first + (uint32_t)i;
-<<<<<<< HEAD
-    ib_evaluation e;
-    ib_status status =
-        ib_evaluate(t->model, &t->dataset, indices, count, strtoull(a[3], NULL, 10), &e, err);
-=======
     ib_evaluation e = {0};
-    ib_status status = ib_evaluate(t->model, &t->dataset, indices, count,
-                                   strtoull(a[3], NULL, 10), &e, err);
->>>>>>> shapes
+    ib_status status = ib_evaluate(t->model, &t->dataset, indices, count, &e, err);
     free(indices);
     if (status == IB_OK)
         answer(t, " %.17g %zu %.17g", e.loss, e.correct, e.accuracy);
@@ -238,30 +254,32 @@ static ib_status train(struct tool *t, ib_error *err) {
     ib_split split;
     IB_TRY(ib_split_make(IB_SPLIT_OFFICIAL, t->dataset.train_count, t->dataset.test_count, c->seed,
                          (size_t)c->train_size, (size_t)c->test_size, &split, err));
-<<<<<<< HEAD
     ib_status status =
         ib_train(t->model, c, 1000, &t->dataset, &split, NULL, &observer, &result, err);
-=======
-    ib_status status = ib_train(t->model, c, &t->dataset, &split, NULL, &observer, &result, err);
     ib_train_result_free(&result);
->>>>>>> shapes
     ib_split_close(&split);
     return status;
 }
 
 static ib_status run_batch(struct tool *t, char **a, ib_error *err) {
-    size_t n = 0;
+    size_t n = 0, done = 0;
     float loss = 0;
     uint64_t seed = a[3] == NULL ? 0 : strtoull(a[3], NULL, 10);
     IB_TRY(take_batch(t, a[1], a[2], &n, err));
     if (strcmp(a[0], "predict") == 0)
         return predict(t, n, a[3], err);
     uint64_t step = strtoull(a[4], NULL, 10);
-    if (strcmp(a[0], "gradients") == 0)
-        IB_TRY(ib_model_gradients(t->model, t->images, t->labels, n, seed, step, &loss, err));
-    else
-        IB_TRY(ib_model_train_step(t->model, t->images, t->labels, n, seed, step,
-                                   strtod(a[5], NULL), &loss, err));
+    if (strcmp(a[0], "gradients") == 0) {
+        IB_TRY(ib_model_gradients(t->model, 0, n, seed, step, &loss, err));
+    } else {
+        ib_model_steps steps = {.end = n,
+                                .batch = n,
+                                .count = 1,
+                                .seed = seed,
+                                .step = step,
+                                .learning_rate = strtod(a[5], NULL)};
+        IB_TRY(ib_model_train(t->model, &steps, &loss, &done, err));
+    }
     answer(t, " %.9g", (double)loss);
     return IB_OK;
 }
@@ -293,7 +311,7 @@ static ib_status run_command(struct tool *t, char **a, int count, ib_error *err)
         return ib_model_update(t->model, strtod(a[1], NULL), strtoull(a[2], NULL, 10), err);
     if (strcmp(name, "activations") == 0 && count == 4)
         return activations(t, strtoull(a[1], NULL, 10), strtoull(a[2], NULL, 10), a[3], err);
-    if (strcmp(name, "evaluate") == 0 && count == 4)
+    if (strcmp(name, "evaluate") == 0 && count == 3)
         return evaluate(t, a, err);
     if (strcmp(name, "plant") == 0 && count == 4)
         return plant(t, a, err);
@@ -368,26 +386,18 @@ static ib_status open_tool(struct tool *t, int argc, char **argv, ib_error *err)
         if (i + 1 == argc || !set_option(&t->experiment, argv[i], argv[i + 1]))
             return ib_fail(err, IB_ERROR_USAGE, "unknown option %s", argv[i]);
     ib_backend_options options = {"cpu", argv[3], (unsigned)atoi(argv[4])};
-    t->images = malloc(65536 * sizeof *t->images);
-    t->labels = malloc(65536);
-    if (t->images == NULL || t->labels == NULL)
-        return ib_fail_memory(err);
     IB_TRY(ib_dataset_open(argv[6], argv[7], &t->dataset, err));
+    IB_TRY(ib_dataset_labels(&t->dataset, &t->labels, err));
     IB_TRY(ib_backend_open(&options, &t->backend, err));
     /* PyTorch's example normalises every data set by these two. */
-<<<<<<< HEAD
-    return ib_model_open(t->backend, &t->experiment, 0.1307, 0.3081, (size_t)atoi(argv[5]), 1,
-=======
-    return ib_model_open(t->backend, &t->config, ib_dataset_find("mnist"), (size_t)atoi(argv[5]), 1,
->>>>>>> shapes
-                         &t->model, err);
+    return ib_model_open(t->backend, &t->experiment, ib_dataset_find("mnist"),
+                         (size_t)atoi(argv[5]), 1, &t->model, err);
 }
 
 static void close_tool(struct tool *t) {
     ib_model_close(t->model);
     ib_backend_close(t->backend);
     ib_dataset_close(&t->dataset);
-    free(t->images);
     free(t->labels);
 }
 

@@ -14,6 +14,7 @@ INCLUDES = [  # (file below src/, a line to add, part of the message)
     ("tensor/tensor.c", '#include "experiment/config.h"', "must not include experiment/"),
     ("data/idx.c", '#include "backend/backend.h"', "must not include backend/"),
     ("nn/planted.c", '#include "backend/cpu/isa.h"', "may include only backend/backend.h"),
+    ("svm/planted.c", '#include "backend/backend.h"', "may include only backend/host.h"),
     ("nn/planted.c", '#include "model/model.h"', "must not include model/"),
     ("train/planted.c", '#include "track/record.h"', "must not include track/"),
     ("report/planted.c", '#include "model/model.h"', "report/ may include only"),

@@ -208,9 +208,14 @@ def check_evaluation(data, scratch):
                                 for i in range(0, count, 250)])
         y = data.targets(first, count)
         loss = F.cross_entropy(logits, y).item()
+        answers = []
+        for batch in (1, 64):
+            with engine(data, scratch, model, capacity=batch) as e:
+                e.ask("load", path)
+                answers.append(e.ask("evaluate", first, count))
         with engine(data, scratch, model, capacity=250) as e:
             e.ask("load", path)
-            answers = [e.ask("evaluate", first, count, batch) for batch in (250, 64, 1)]
+            answers.append(e.ask("evaluate", first, count))
             ours = np.concatenate([e.arrays("predict", first + i, 250, "FILE")["predictions"]
                                    for i in range(0, count, 250)])
         assert answers[0] == answers[1] == answers[2], f"{model}: the batch changes the evaluation"

@@ -18,7 +18,7 @@
 #include "backend/backend.h"
 
 #define DIFFERENCE 0x1p-6f /* on either side */
-#define TOLERANCE 3e-4     /* of the greatest gradient of the tensor */
+#define TOLERANCE  3e-4    /* of the greatest gradient of the tensor */
 
 static const char *const ISAS[] = {"scalar", "auto"};
 enum { RUNS = 2, PROBES = 150 };
@@ -53,7 +53,8 @@ static void make(struct layer *l, ib_buffer *buffer, size_t bytes) {
     memset(buffer->handle, 0, bytes);
 }
 
-/* ---- logical elements ------------------------------------------------------------------------- */
+/* ---- logical elements -------------------------------------------------------------------------
+ */
 
 static int64_t stored(int64_t channels) {
     return channels == 1 ? 1 : ib_pad16(channels);
@@ -87,14 +88,50 @@ static int y_used(const struct layer *l, size_t i) {
     return is_used(i, ib_pad16(features), features);
 }
 
-/* ---- one layer -------------------------------------------------------------------------------- */
+/* ---- one layer --------------------------------------------------------------------------------
+ */
+
+/* Operands of either pass; an absent buffer is zero. */
+static ib_conv_operands conv_operands(const struct layer *l) {
+    return (ib_conv_operands){.x = l->x,
+                              .w = l->w,
+                              .b = l->b,
+                              .dy = l->dy,
+                              .y = l->y,
+                              .dx = l->conv->ci == 1 ? (ib_buffer){0} : l->dx,
+                              .dw = l->dw,
+                              .db = l->db,
+                              .argmax = l->argmax};
+}
+static ib_linear_operands linear_operands(const struct layer *l) {
+    return (ib_linear_operands){.x = l->x,
+                                .w = l->w,
+                                .b = l->b,
+                                .dy = l->dy,
+                                .y = l->y,
+                                .dx = l->dx,
+                                .dw = l->dw,
+                                .db = l->db};
+}
 
 static void forward(struct layer *l) {
-    ib_status status =
-        l->conv != NULL ? ib_conv_forward(l->backend, l->conv, &l->x, &l->w, &l->b, &l->y,
-                                          l->conv->pool ? &l->argmax : NULL, NULL)
-                        : ib_linear_forward(l->backend, l->linear, &l->x, &l->w, &l->b, &l->y, NULL);
-    assert_int_equal(status, IB_OK);
+    if (l->conv != NULL) {
+        ib_conv_operands p = conv_operands(l);
+        assert_int_equal(ib_conv_forward(l->backend, l->conv, &p, NULL), IB_OK);
+    } else {
+        ib_linear_operands p = linear_operands(l);
+        assert_int_equal(ib_linear_forward(l->backend, l->linear, &p, NULL), IB_OK);
+    }
+}
+
+static void backward(struct layer *l) {
+    if (l->conv != NULL) {
+        ib_conv_operands p = conv_operands(l);
+        assert_int_equal(ib_conv_backward(l->backend, l->conv, &p, NULL), IB_OK);
+    } else {
+        ib_linear_operands p = linear_operands(l);
+        assert_int_equal(ib_linear_backward(l->backend, l->linear, &p, NULL), IB_OK);
+    }
 }
 
 static double objective(const struct layer *l) {
@@ -125,7 +162,8 @@ static void open_layer(struct layer *l, const char *isa) {
         const ib_conv *c = l->conv;
         int64_t oh = ib_conv_out_h(c), ow = ib_conv_out_w(c), co16 = ib_pad16(c->co);
         int64_t outputs = c->pool ? ib_pad16(ib_conv_pooled_features(c)) : oh * ow * co16;
-        assert_int_equal(ib_plan_conv(l->backend, c, NULL), IB_OK);
+        assert_int_equal(ib_plan_conv_forward(l->backend, c, NULL), IB_OK);
+        assert_int_equal(ib_plan_conv_backward(l->backend, c, NULL), IB_OK);
         make(l, &l->x, (size_t)(c->n * c->h * c->w * stored(c->ci)) * sizeof(float));
         make(l, &l->w, (size_t)(c->kh * c->kw * stored(c->ci) * co16) * sizeof(float));
         make(l, &l->b, (size_t)co16 * sizeof(float));
@@ -134,7 +172,8 @@ static void open_layer(struct layer *l, const char *isa) {
             make(l, &l->argmax, (size_t)(c->n * (oh / 2) * (ow / 2) * co16));
     } else {
         const ib_linear *f = l->linear;
-        assert_int_equal(ib_plan_linear(l->backend, f, NULL), IB_OK);
+        assert_int_equal(ib_plan_linear_forward(l->backend, f, NULL), IB_OK);
+        assert_int_equal(ib_plan_linear_backward(l->backend, f, NULL), IB_OK);
         make(l, &l->x, (size_t)(f->n * ib_pad16(f->in)) * sizeof(float));
         make(l, &l->w, (size_t)(ib_pad16(f->in) * ib_pad16(f->out)) * sizeof(float));
         make(l, &l->b, (size_t)ib_pad16(f->out) * sizeof(float));
@@ -180,20 +219,14 @@ static void fill_and_run(struct layer *l) {
         l->r[i] = y_used(l, i) ? draw(3, i) : 0.0f;
         at(&l->dy)[i] = relu && !(l->base_y[i] > 0) ? 0.0f : l->r[i] * output_scale(l);
     }
-    int first = l->conv != NULL && l->conv->ci == 1; /* no dx */
-    ib_status status =
-        l->conv != NULL
-            ? ib_conv_backward(l->backend, l->conv, &l->x, &l->w, &l->dy,
-                               l->conv->pool ? &l->argmax : NULL, first ? NULL : &l->dx, &l->dw,
-                               &l->db, NULL)
-            : ib_linear_backward(l->backend, l->linear, &l->x, &l->w, &l->dy, &l->dx, &l->dw,
-                                 &l->db, NULL);
-    assert_int_equal(status, IB_OK);
+    backward(l);
 }
 
-/* Compares gradient with differences in `value`; returns the worst error, as a part of TOLERANCE. */
-static double compare(struct layer *l, const char *what, ib_buffer *value, const ib_buffer *gradient,
-                      int (*used)(const struct layer *, size_t), float scale) {
+/* Compares gradient with differences in `value`; returns the worst error, as a part of TOLERANCE.
+ */
+static double compare(struct layer *l, const char *what, ib_buffer *value,
+                      const ib_buffer *gradient, int (*used)(const struct layer *, size_t),
+                      float scale) {
     size_t count = floats(value), tried = 0, skipped = 0;
     size_t stride = count / PROBES + 1;
     double greatest = 0, worst = 0;
@@ -275,9 +308,11 @@ static void check_layer(const char *name, const ib_conv *conv, const ib_linear *
         close_layer(&layers[run]);
 }
 
-/* ---- cases ------------------------------------------------------------------------------------ */
+/* ---- cases ------------------------------------------------------------------------------------
+ */
 
-static const ib_dropout DROPOUT = {1, 0x60000000u, 1.6f, {1, 0, 0, 2u << 24}};
+static const ib_dropout DROPOUT = {
+    .enabled = 1, .threshold = 0x60000000u, .scale = 1.6f, .rng = {1, 0, 0, 2u << 24}};
 
 static void test_conv(void **state) {
     (void)state;
@@ -288,15 +323,32 @@ static void test_conv(void **state) {
         {"3x3, one input channel",
          {.n = 3, .h = 6, .w = 7, .ci = 1, .co = 5, .kh = 3, .kw = 3, .stride = 1}},
         {"3x3, one channel, relu, pad",
-         {.n = 2, .h = 5, .w = 5, .ci = 1, .co = 17, .kh = 3, .kw = 3, .stride = 1, .pad = 1,
+         {.n = 2,
+          .h = 5,
+          .w = 5,
+          .ci = 1,
+          .co = 17,
+          .kh = 3,
+          .kw = 3,
+          .stride = 1,
+          .pad = 1,
           .relu = 1}},
         {"3x3", {.n = 2, .h = 6, .w = 5, .ci = 4, .co = 6, .kh = 3, .kw = 3, .stride = 1}},
         {"1x1", {.n = 2, .h = 3, .w = 4, .ci = 18, .co = 3, .kh = 1, .kw = 1, .stride = 1}},
-        {"1x1, stride 2", {.n = 2, .h = 5, .w = 4, .ci = 3, .co = 5, .kh = 1, .kw = 1, .stride = 2}},
-        {"5x5, pad 2", {.n = 1, .h = 6, .w = 6, .ci = 2, .co = 3, .kh = 5, .kw = 5, .stride = 1,
-                        .pad = 2}},
+        {"1x1, stride 2",
+         {.n = 2, .h = 5, .w = 4, .ci = 3, .co = 5, .kh = 1, .kw = 1, .stride = 2}},
+        {"5x5, pad 2",
+         {.n = 1, .h = 6, .w = 6, .ci = 2, .co = 3, .kh = 5, .kw = 5, .stride = 1, .pad = 2}},
         {"3x3, stride 2, a row over",
-         {.n = 2, .h = 8, .w = 7, .ci = 3, .co = 20, .kh = 3, .kw = 3, .stride = 2, .pad = 1,
+         {.n = 2,
+          .h = 8,
+          .w = 7,
+          .ci = 3,
+          .co = 20,
+          .kh = 3,
+          .kw = 3,
+          .stride = 2,
+          .pad = 1,
           .relu = 1}},
         {"2x3, stride 3, pad 1",
          {.n = 2, .h = 9, .w = 11, .ci = 2, .co = 4, .kh = 2, .kw = 3, .stride = 3, .pad = 1}},
@@ -305,7 +357,15 @@ static void test_conv(void **state) {
         {"3x3 of 64, over a segment",
          {.n = 1, .h = 4, .w = 4, .ci = 64, .co = 16, .kh = 3, .kw = 3, .stride = 1}},
         {"3x3 to 80, 9 samples",
-         {.n = 9, .h = 4, .w = 4, .ci = 2, .co = 80, .kh = 3, .kw = 3, .stride = 1, .relu = 1,
+         {.n = 9,
+          .h = 4,
+          .w = 4,
+          .ci = 2,
+          .co = 80,
+          .kh = 3,
+          .kw = 3,
+          .stride = 1,
+          .relu = 1,
           .input_scale = 2.0f}},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; ++i) {
@@ -342,7 +402,7 @@ static void test_pooled_conv(void **state) {
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; ++i)
         for (int dropout = 0; dropout < 2; ++dropout) {
             ib_conv conv = CASES[i].conv;
-        conv.mask_input = 1;
+            conv.mask_input = 1;
             conv.relu = conv.pool = 1;
             conv.input_scale = 1.0f;
             if (dropout)
@@ -363,7 +423,12 @@ static void test_linear(void **state) {
         {"linear 50 to 33, relu", {.n = 17, .in = 50, .out = 33, .relu = 1}},
         {"linear 1100 to 70", {.n = 9, .in = 1100, .out = 70, .input_scale = 1.25f}},
         {"linear 20 to 129, dropout",
-         {.n = 10, .in = 20, .out = 129, .relu = 1, .dropout = {1, 0x80000000u, 2.0f, {3, 0, 0, 2u << 24}},
+         {.n = 10,
+          .in = 20,
+          .out = 129,
+          .relu = 1,
+          .dropout =
+              {.enabled = 1, .threshold = 0x80000000u, .scale = 2.0f, .rng = {3, 0, 0, 2u << 24}},
           .input_scale = 2.0f}},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; ++i) {
@@ -375,7 +440,35 @@ static void test_linear(void **state) {
     }
 }
 
-/* The loss is smooth: a difference of fourth order, and the value itself against binary64. */
+/* n samples of so many classes: l->x are logits, l->dx their gradients, y holds losses, argmax
+ * labels, db the mean. */
+static void run_softmax(struct layer *l, int64_t n, int64_t classes, int gradients) {
+    ib_loss loss = {n, classes, (float)(1.0 / (double)n)};
+    ib_loss_operands p = {.logits = l->x, .labels = l->argmax, .losses = l->y};
+    if (gradients) {
+        p.dlogits = l->dx;
+        p.mean = l->db;
+    }
+    assert_int_equal(ib_softmax_nll(l->backend, &loss, &p, NULL), IB_OK);
+}
+
+/* The difference of fourth order of one sample's loss in one logit. */
+static double loss_difference(struct layer *l, int64_t n, int64_t classes, int64_t i,
+                              float *logit) {
+    const float h = 0x1p-4f, old = *logit;
+    float moved[5];
+    for (int k = -2; k <= 2; ++k) {
+        *logit = old + (float)k * h;
+        run_softmax(l, n, classes, 0);
+        moved[k + 2] = at(&l->y)[i];
+    }
+    *logit = old;
+    double first = (double)moved[3] - (double)moved[1];
+    double second = (double)moved[4] - (double)moved[0];
+    return (8 * first - second) / (12 * (double)h) / (double)n;
+}
+
+/* The loss is smooth: such a difference, and the value itself against binary64. */
 static void check_softmax(const char *isa, int64_t n, int64_t classes, float spread) {
     const ib_backend_options options = {"cpu", isa, 2};
     struct layer l = {0};
@@ -383,52 +476,38 @@ static void check_softmax(const char *isa, int64_t n, int64_t classes, float spr
     int64_t row = ib_pad16(classes);
     make(&l, &l.x, (size_t)(n * row) * sizeof(float));
     make(&l, &l.dx, l.x.bytes);
-    float *losses = calloc((size_t)n, sizeof *losses), total = 0;
-    uint8_t *labels = calloc((size_t)n, 1);
-    assert_true(losses != NULL && labels != NULL);
+    make(&l, &l.y, (size_t)n * sizeof(float));
+    make(&l, &l.argmax, (size_t)n * sizeof(uint16_t));
+    make(&l, &l.db, sizeof(float));
+    uint16_t *labels = l.argmax.handle;
     for (int64_t i = 0; i < n; ++i) {
-        labels[i] = (uint8_t)(i * 7 % classes);
+        labels[i] = (uint16_t)(i * 7 % classes);
         for (int64_t j = 0; j < classes; ++j)
             at(&l.x)[i * row + j] = spread * draw(4, (size_t)(i * row + j));
     }
-    float inverse_n = (float)(1.0 / (double)n);
-    assert_int_equal(ib_softmax_nll(l.backend, n, classes, inverse_n, &l.x, labels, losses, &l.dx,
-                                    &total, NULL), IB_OK);
-    double sum = 0;
+    run_softmax(&l, n, classes, 1);
+    double sum = 0, mean = (double)at(&l.db)[0];
     for (int64_t i = 0; i < n; ++i) {
-        const float *z = at(&l.x) + i * row;
+        float *z = at(&l.x) + i * row;
         double exps = 0;
         for (int64_t j = 0; j < classes; ++j)
             exps += exp((double)z[j]);
         double loss = log(exps) - (double)z[labels[i]];
-        assert_true(fabs(loss - (double)losses[i]) <= 1e-6 * (1 + (double)spread));
+        assert_true(fabs(loss - (double)at(&l.y)[i]) <= 1e-6 * (1 + (double)spread));
         sum += loss;
         for (int64_t j = 0; j < row; ++j) {
-            float gradient = at(&l.dx)[i * row + j], moved[1 + 4];
+            double gradient = (double)at(&l.dx)[i * row + j];
             if (j >= classes) {
                 assert_true(gradient == 0);
                 continue;
             }
-            float old = z[j], *p = at(&l.x) + i * row + j;
-            const float h = 0x1p-4f;
-            for (int k = -2; k <= 2; ++k) {
-                *p = old + (float)k * h;
-                assert_int_equal(ib_softmax_nll(l.backend, n, classes, inverse_n, &l.x, labels,
-                                                losses, NULL, NULL, NULL), IB_OK);
-                moved[k + 2] = losses[i];
-            }
-            *p = old;
-            double first = (double)moved[3] - (double)moved[1];
-            double second = (double)moved[4] - (double)moved[0];
-            double expected = (8 * first - second) / (12 * (double)h) / (double)n;
-            if (fabs(expected - (double)gradient) * (double)n > 5e-6 * (1 + (double)spread))
+            double expected = loss_difference(&l, n, classes, i, z + j);
+            if (fabs(expected - gradient) * (double)n > 5e-6 * (1 + (double)spread))
                 fail_msg("softmax of %d on %s: gradient %.7g, differences say %.7g", (int)classes,
-                         isa, (double)gradient, expected);
+                         isa, gradient, expected);
         }
     }
-    assert_true(fabs(sum - (double)total) <= 1e-6 * fabs(sum));
-    free(losses);
-    free(labels);
+    assert_true(fabs(sum / (double)n - mean) <= 1e-6 * fabs(mean));
     close_layer(&l);
 }
 

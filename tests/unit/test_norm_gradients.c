@@ -125,7 +125,8 @@ static void check_norm(struct problem *p, const char *isa) {
     }
     for (size_t i = 0; i < C16; ++i)
         ones[i] = 0, ones[C16 + i] = 1;
-    ib_norm norm = {.pixels = p->pixels,
+    ib_norm norm = {.n = p->n,
+                    .pixels = p->pixels,
                     .channels = p->channels,
                     .training = 1,
                     .relu = p->relu,
@@ -140,13 +141,27 @@ static void check_norm(struct problem *p, const char *isa) {
     ib_buffer dx = make(backend, count, NULL), dgamma = make(backend, C16, NULL);
     ib_buffer dbeta = make(backend, C16, NULL);
     int keeps = p->add || p->second;
-    assert_int_equal(ib_norm_forward(backend, &norm, &x, &gamma, &beta, &running, &saved,
-                                     p->add ? &extra : NULL, &out, NULL),
-                     IB_OK);
-    assert_int_equal(ib_norm_backward(backend, &norm, &x, &saved, p->add ? &out : NULL, &dy,
-                                      p->second ? &second : NULL, keeps ? &g : NULL, &dx, &dgamma,
-                                      &dbeta, NULL),
-                     IB_OK);
+    const ib_buffer none = {0};
+    ib_norm_operands forward = {.x = x,
+                                .gamma = gamma,
+                                .beta = beta,
+                                .running = running,
+                                .saved = saved,
+                                .add = p->add ? extra : none,
+                                .y = out};
+    ib_norm_operands backward = {.x = x,
+                                 .saved = saved,
+                                 .y_kept = p->add ? out : none,
+                                 .dy = dy,
+                                 .second = p->second ? second : none,
+                                 .g = keeps ? g : none,
+                                 .dx = dx,
+                                 .dgamma = dgamma,
+                                 .dbeta = dbeta};
+    assert_int_equal(ib_plan_norm_forward(backend, &norm, NULL), IB_OK);
+    assert_int_equal(ib_plan_norm_backward(backend, &norm, NULL), IB_OK);
+    assert_int_equal(ib_norm_forward(backend, &norm, &forward, NULL), IB_OK);
+    assert_int_equal(ib_norm_backward(backend, &norm, &backward, NULL), IB_OK);
     for (int c = 0; c < p->channels; ++c) {
         double mean, variance, rows = p->n * p->pixels;
         channel(p, c, y, &mean, &variance);
@@ -194,14 +209,16 @@ static void normalisations(void **state) {
 /* ---- pools ------------------------------------------------------------------------------------
  */
 
-static void check_pools(const char *isa, int n, int h, int w) {
+/* A max-pool of any window, then the mean over what is left, both ways. */
+static void check_pools(const char *isa, const ib_max_pool *pool) {
     static double x[MOST], r[MOST];
     const ib_backend_options options = {"cpu", isa, 2};
     ib_backend *backend;
-    int oh = (h + 1) / 2, ow = (w + 1) / 2, pixels = oh * ow;
+    int n = (int)pool->n, h = (int)pool->h, w = (int)pool->w, kernel = (int)pool->kernel;
+    int oh = (int)ib_max_pool_out(pool, h), ow = (int)ib_max_pool_out(pool, w), pixels = oh * ow;
     size_t inputs = (size_t)(n * h * w) * C16, outputs = (size_t)(n * pixels) * C16;
+    assert_true(inputs <= MOST && outputs <= MOST);
     assert_int_equal(ib_backend_open(&options, &backend, NULL), IB_OK);
-    ib_pool3 pool = {n, h, w, C16};
     for (size_t i = 0; i < inputs; ++i)
         x[i] = (float)draw(7, i);
     for (size_t i = 0; i < (size_t)n * C16; ++i)
@@ -211,12 +228,18 @@ static void check_pools(const char *isa, int n, int h, int w) {
               means = make(backend, (size_t)n * C16, NULL);
     ib_buffer dmeans = make(backend, (size_t)n * C16, r), dout = make(backend, outputs, NULL);
     ib_buffer dx = make(backend, inputs, NULL);
-    float inverse = (float)(1.0 / pixels);
-    assert_int_equal(ib_pool_forward(backend, &pool, &in, &out, &argmax, NULL), IB_OK);
-    assert_int_equal(ib_mean_forward(backend, n, pixels, C16, inverse, &out, &means, NULL), IB_OK);
-    assert_int_equal(ib_mean_backward(backend, n, pixels, C16, inverse, &dmeans, &dout, NULL),
-                     IB_OK);
-    assert_int_equal(ib_pool_backward(backend, &pool, &argmax, &dout, NULL, &dx, NULL), IB_OK);
+    const ib_mean mean_shape = {n, pixels, C16, (float)(1.0 / pixels)};
+    const ib_max_pool_operands pooled = {.x = in, .y = out, .argmax = argmax, .dy = dout, .dx = dx};
+    const ib_mean_operands mean_forward = {.x = out, .y = means};
+    const ib_mean_operands mean_backward = {.dy = dmeans, .dx = dout};
+    assert_int_equal(ib_plan_max_pool_forward(backend, pool, NULL), IB_OK);
+    assert_int_equal(ib_plan_max_pool_backward(backend, pool, NULL), IB_OK);
+    assert_int_equal(ib_plan_mean_forward(backend, &mean_shape, NULL), IB_OK);
+    assert_int_equal(ib_plan_mean_backward(backend, &mean_shape, NULL), IB_OK);
+    assert_int_equal(ib_max_pool_forward(backend, pool, &pooled, NULL), IB_OK);
+    assert_int_equal(ib_mean_forward(backend, &mean_shape, &mean_forward, NULL), IB_OK);
+    assert_int_equal(ib_mean_backward(backend, &mean_shape, &mean_backward, NULL), IB_OK);
+    assert_int_equal(ib_max_pool_backward(backend, pool, &pooled, NULL), IB_OK);
     static double wanted[MOST];
     memset(wanted, 0, sizeof wanted);
     for (int i = 0; i < n; ++i)
@@ -225,10 +248,13 @@ static void check_pools(const char *isa, int n, int h, int w) {
             for (int o = 0; o < pixels; ++o) {
                 size_t best = 0;
                 double greatest = -HUGE_VAL;
-                for (int tap = 0; tap < 9; ++tap) {
-                    int row = o / ow * 2 - 1 + tap / 3, column = o % ow * 2 - 1 + tap % 3;
+                for (int tap = 0; tap < kernel * kernel; ++tap) {
+                    int row = o / ow * (int)pool->stride - (int)pool->pad + tap / kernel;
+                    int column = o % ow * (int)pool->stride - (int)pool->pad + tap % kernel;
+                    if (row < 0 || row >= h || column < 0 || column >= w)
+                        continue;
                     size_t e = (size_t)((i * h + row) * w + column) * C16 + (size_t)c;
-                    if (row < 0 || row >= h || column < 0 || column >= w || x[e] <= greatest)
+                    if (x[e] <= greatest)
                         continue;
                     greatest = x[e];
                     best = e;
@@ -248,12 +274,24 @@ static void check_pools(const char *isa, int n, int h, int w) {
 
 static void pools(void **state) {
     (void)state;
-    for (int run = 0; run < RUNS; ++run) {
-        check_pools(ISAS[run], 3, 7, 7);
-        check_pools(ISAS[run], 2, 6, 9);
-        check_pools(ISAS[run], 1, 1, 1);
-        check_pools(ISAS[run], 9, 2, 3);
-    }
+    static const ib_max_pool CASES[] = {
+        /* n, h, w, channels, kernel, stride, pad: a ResNet's */
+        {3, 7, 7, C16, 3, 2, 1},
+        {2, 6, 9, C16, 3, 2, 1},
+        {1, 1, 1, C16, 3, 2, 1},
+        {9, 2, 3, C16, 3, 2, 1},
+        /* windows side by side, rows and columns left over, gaps, all overlaps */
+        {2, 6, 8, C16, 2, 2, 0},
+        {2, 7, 5, C16, 2, 2, 0},
+        {2, 8, 9, C16, 2, 3, 0},
+        {2, 6, 7, C16, 3, 1, 1},
+        {2, 9, 8, C16, 5, 2, 2},
+        {1, 4, 4, C16, 4, 1, 2},
+        {2, 5, 5, C16, 1, 1, 0},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; ++i)
+        for (int run = 0; run < RUNS; ++run)
+            check_pools(ISAS[run], &CASES[i]);
 }
 
 /* ---- initial weights --------------------------------------------------------------------------

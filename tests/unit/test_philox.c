@@ -126,14 +126,21 @@ static unsigned check_mask(struct device *d, int64_t n, int64_t out, ib_dropout 
     float ones[MAX_OUT] = {0};
     static float y[MAX_N * MAX_OUT];
     int64_t stride = ib_pad16(out);
-    ib_linear l = {.n = n, .in = 1, .out = out, .relu = 1, .mask_input = 1, .input_scale = 1, .dropout = dropout};
+    ib_linear l = {.n = n,
+                   .in = 1,
+                   .out = out,
+                   .relu = 1,
+                   .mask_input = 1,
+                   .input_scale = 1,
+                   .dropout = dropout};
+    ib_linear_operands p = {.x = d->x, .w = d->w, .b = d->b, .y = d->y};
     for (int64_t i = 0; i < out; ++i)
         ones[i] = 1.0f;
     const ib_backend_ops *ops = d->backend->ops;
-    ops->upload(d->backend, &d->b, 0, ones, sizeof ones, NULL);
-    assert_int_equal(ib_plan_linear(d->backend, &l, NULL), IB_OK);
-    assert_int_equal(ib_linear_forward(d->backend, &l, &d->x, &d->w, &d->b, &d->y, NULL), IB_OK);
-    ops->download(d->backend, &d->y, 0, y, sizeof y, NULL);
+    ops->upload(d->backend, &d->b, ones, sizeof ones, NULL);
+    assert_int_equal(ib_plan_linear_forward(d->backend, &l, NULL), IB_OK);
+    assert_int_equal(ib_linear_forward(d->backend, &l, &p, NULL), IB_OK);
+    ops->download(d->backend, &d->y, y, sizeof y, NULL);
     for (int64_t i = 0; i < n; ++i)
         for (int64_t o = 0; o < out; ++o) {
             uint32_t word = ib_rng_word(&dropout.rng, (uint64_t)(i * out + o));

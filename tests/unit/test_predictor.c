@@ -28,9 +28,9 @@ static char *save_model(const char *directory, const char *kind) {
     assert_int_equal(ib_option_set(ib_option_find("model", 5), kind, "model", &config, NULL),
                      IB_OK);
     assert_int_equal(ib_backend_open(&options, &backend, NULL), IB_OK);
-    assert_int_equal(ib_model_open(backend, &config.experiment, ib_dataset_find("mnist"), 8, 0,
-                                   &model, NULL),
-                     IB_OK);
+    assert_int_equal(
+        ib_model_open(backend, &config.experiment, ib_dataset_find("mnist"), 8, 0, &model, NULL),
+        IB_OK);
     assert_int_equal(ib_model_initialize(model, 1, NULL), IB_OK);
     assert_int_equal(ib_model_save(model, path, NULL, NULL), IB_OK);
     ib_model_close(model);
@@ -42,7 +42,7 @@ static char *save_model(const char *directory, const char *kind) {
 static void check_kind(const char *directory, const char *kind, const uint8_t *images) {
     char *path = save_model(directory, kind);
     float *all = calloc(IMAGES * CLASSES, sizeof *all);
-    uint8_t classes[IMAGES];
+    uint16_t classes[IMAGES];
     char message[256];
     ib_predictor *predictor = NULL;
     if (ib_predictor_open(path, NULL, &predictor, message, sizeof message) != IB_OK)
@@ -52,7 +52,7 @@ static void check_kind(const char *directory, const char *kind, const uint8_t *i
     assert_int_equal(ib_predictor_predict(predictor, images, IMAGES, classes, all), IB_OK);
     for (size_t i = 0; i < IMAGES; i += 37) {
         float one[CLASSES];
-        uint8_t class_of_one = 255;
+        uint16_t class_of_one = UINT16_MAX;
         assert_int_equal(
             ib_predictor_predict(predictor, images + i * PIXELS, 1, &class_of_one, one), IB_OK);
         assert_memory_equal(one, all + i * CLASSES, sizeof one);

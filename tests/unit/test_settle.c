@@ -8,7 +8,8 @@
 #include <cmocka.h>
 
 #include "base/settle.h"
-#include "experiment/hyper_parameters.h"
+#include "catalog/optimizers/adam.h"
+#include "catalog/optimizers/sgd.h"
 #include "experiment/options.h"
 #include "model/model.h"
 #include "nn/network.h"
@@ -59,80 +60,94 @@ static void bits_settle(void **state) {
 /* ---- hyper-parameters ---------------------------------------------------------------------------
  */
 
-static ib_hyper_parameters good(void) {
-    return (ib_hyper_parameters){.lr = 1,
-                                 .rho = 0.9,
-                                 .beta1 = 0.9,
-                                 .beta2 = 0.999,
-                                 .eps = 1e-6,
-                                 .is_adadelta = 1,
-                                 .is_adam = 1};
+static ib_experiment experiment_of(ib_optimizer_kind kind) {
+    return (ib_experiment){.model = IB_MODEL_CNN,
+                           .optimizer = (int)kind,
+                           .lr = 1,
+                           .rho = 0.9,
+                           .beta1 = 0.9,
+                           .beta2 = 0.999,
+                           .eps = 1e-6};
 }
 
-/* At the bound and at 0 it is taken, between them refused with the bound. */
-static void bounded(ib_hyper_parameters *h, double *value, double bound, int zero,
-                    const char *text) {
-    double before = *value;
+static void refused(const ib_experiment *e, const char *text) {
     ib_error err = {0};
+    assert_int_equal(ib_optimizer_check(e, &err), IB_ERROR_USAGE);
+    if (strstr(ib_error_text(&err), text) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", text, ib_error_text(&err));
+    ib_error_clear(&err);
+}
+
+/* At the bound and (where that is allowed) at 0 it is taken, between them refused with the bound.
+ */
+static void bounded(ib_experiment *e, double *value, double bound, int zero, const char *text) {
+    double before = *value;
     *value = bound;
-    assert_int_equal(ib_check_hyper_parameters(h, &err), IB_OK);
+    assert_int_equal(ib_optimizer_check(e, NULL), IB_OK);
     *value = bound * 0.999;
-    assert_int_equal(ib_check_hyper_parameters(h, &err), IB_ERROR_USAGE);
-    assert_non_null(strstr(ib_error_text(&err), text));
-    ib_error_clear(&err);
+    refused(e, text);
     *value = 0;
-    assert_int_equal(ib_check_hyper_parameters(h, &err), zero ? IB_OK : IB_ERROR_USAGE);
-    ib_error_clear(&err);
+    if (zero)
+        assert_int_equal(ib_optimizer_check(e, NULL), IB_OK);
+    else
+        refused(e, text);
     *value = before;
 }
 
 /* Its complement. */
-static void bounded_above(ib_hyper_parameters *h, double *value, const char *text) {
+static void bounded_above(ib_experiment *e, double *value, const char *text) {
     double before = *value;
-    ib_error err = {0};
     *value = 1.0 - 0x1p-40;
-    assert_int_equal(ib_check_hyper_parameters(h, &err), IB_OK);
+    assert_int_equal(ib_optimizer_check(e, NULL), IB_OK);
     *value = 1.0 - 0x1p-41;
-    assert_int_equal(ib_check_hyper_parameters(h, &err), IB_ERROR_USAGE);
-    assert_non_null(strstr(ib_error_text(&err), text));
-    ib_error_clear(&err);
+    refused(e, text);
     *value = before;
 }
 
 static void hyper_parameters_have_bounds(void **state) {
     (void)state;
-    ib_hyper_parameters h = good();
-    assert_int_equal(ib_check_hyper_parameters(&h, NULL), IB_OK);
-    bounded(&h, &h.lr, 0x1p-40, 1, "2^-40");
-    bounded(&h, &h.momentum, 0x1p-40, 1, "2^-40");
-    bounded(&h, &h.weight_decay, 0x1p-40, 1, "2^-40");
-    bounded(&h, &h.rho, 0x1p-20, 1, "2^-20");
-    bounded(&h, &h.beta2, 0x1p-20, 1, "2^-20");
-    bounded_above(&h, &h.rho, "1 - rho");
-    bounded_above(&h, &h.beta1, "1 - beta1");
-    bounded_above(&h, &h.beta2, "1 - beta2");
-    bounded(&h, &h.eps, 1e-20, 0, "1e-20");
-    h.is_adadelta = 0;
-    bounded(&h, &h.eps, 1e-30, 0, "1e-30");
+    for (size_t kind = 0; ib_optimizer_at(kind) != NULL; ++kind) {
+        ib_experiment e = experiment_of((ib_optimizer_kind)kind);
+        assert_int_equal(ib_optimizer_check(&e, NULL), IB_OK);
+        bounded(&e, &e.lr, 0x1p-40, 1, "--lr: lr is");
+        bounded(&e, &e.lr, 0x1p-40, 1, "0 or at least 2^-40, about 9.1e-13");
+        bounded(&e, &e.weight_decay, 0x1p-40, 1, "2^-40");
+    }
+    ib_experiment sgd = experiment_of(IB_SGD);
+    bounded(&sgd, &sgd.momentum, 0x1p-40, 1, "2^-40");
+    ib_experiment adadelta = experiment_of(IB_ADADELTA);
+    bounded(&adadelta, &adadelta.rho, 0x1p-20, 1, "2^-20");
+    bounded_above(&adadelta, &adadelta.rho, "1 - rho");
+    bounded(&adadelta, &adadelta.eps, 1e-20, 0, "must be at least 1e-20");
+    ib_experiment adam = experiment_of(IB_ADAM);
+    bounded(&adam, &adam.beta2, 0x1p-20, 1, "2^-20");
+    bounded_above(&adam, &adam.beta1, "1 - beta1");
+    bounded_above(&adam, &adam.beta2, "1 - beta2");
+    bounded(&adam, &adam.eps, 1e-30, 0, "must be at least 1e-30");
+    adam.model = IB_MODEL_SVM; /* has no optimiser */
+    adam.eps = 0;
+    assert_int_equal(ib_optimizer_check(&adam, NULL), IB_OK);
 }
 
 static void scalars_settle(void **state) {
     (void)state;
-    ib_config config;
-    assert_int_equal(ib_config_defaults(&config, NULL), IB_OK);
-    config.optimizer = IB_SGD;
+    ib_experiment e = experiment_of(IB_SGD);
     double rate = 1;
     int epochs = 0;
-    for (; ib_update_scalars(&config, rate, 0).lr != 0; rate *= 0.7)
-        assert_true(ib_update_scalars(&config, rate, (uint64_t)epochs++).lr >= 0x1p-40f);
+    for (; ib_update_scalars_of(&e, rate, 0).of[IB_SGD_LR] != 0; rate *= 0.7) {
+        assert_true(ib_update_scalars_of(&e, rate, (uint64_t)epochs).of[IB_SGD_LR] >= 0x1p-40f);
+        ++epochs;
+    }
     assert_int_equal(epochs, 78); /* 0.7^77 is above 2^-40, 0.7^78 is not */
-    config.momentum = 1e-300;
-    assert_true(ib_update_scalars(&config, 1, 0).has_momentum);
-    assert_int_equal(to_bits(ib_update_scalars(&config, 1, 0).momentum), 0);
-    config.optimizer = IB_ADAM;
-    config.beta1 = 0.9, config.beta2 = 0.999, config.eps = 1e-20;
-    assert_true(ib_update_scalars(&config, 0x1p-41, 100000).step_size == 0);
-    assert_true(ib_update_scalars(&config, 1, 0).eps == (float)1e-20); /* has its own bound */
+    e.momentum = 1e-300;
+    ib_update_scalars scalars = ib_update_scalars_of(&e, 1, 0);
+    assert_true(scalars.has_momentum);
+    assert_int_equal(to_bits(scalars.of[IB_SGD_MOMENTUM]), 0);
+    e = experiment_of(IB_ADAM);
+    e.eps = 1e-20;
+    assert_true(ib_update_scalars_of(&e, 0x1p-41, 100000).of[IB_ADAM_STEP_SIZE] == 0);
+    /* eps has its own bound */
+    assert_true(ib_update_scalars_of(&e, 1, 0).of[IB_ADAM_EPS] == (float)1e-20);
     float table[256];
     ib_normalization_table(7.0 / 255.0 + 1e-14, 1.0, table);
     assert_int_equal(to_bits(table[7]), 0);
@@ -185,11 +200,11 @@ static void loaded_weights_settle(void **state) {
     const ib_backend_options options = {"cpu", "scalar", 1};
     ib_backend *backend;
     ib_model *model;
-    ib_config config;
-    assert_int_equal(ib_config_defaults(&config, NULL), IB_OK);
-    config.model = IB_MODEL_MLP;
+    ib_experiment experiment = experiment_of(IB_ADADELTA);
+    experiment.model = IB_MODEL_MLP;
     assert_int_equal(ib_backend_open(&options, &backend, NULL), IB_OK);
-    assert_int_equal(ib_model_open(backend, &config, 0.1307, 0.3081, 1, 0, &model, NULL), IB_OK);
+    assert_int_equal(
+        ib_model_open(backend, &experiment, ib_dataset_find("mnist"), 1, 0, &model, NULL), IB_OK);
     const ib_tensor_info *info = ib_model_tensor(model, 0);
     size_t count = (size_t)ib_shape_elements(&info->shape);
     float *values = calloc(count, sizeof *values);
@@ -210,11 +225,49 @@ static void loaded_weights_settle(void **state) {
     ib_backend_close(backend);
 }
 
+/* A ReLU would hide it. */
+static void models_that_are_not_finite_are_refused(void **state) {
+    (void)state;
+    char *directory = temp_dir_make(), *path = ib_path_join(directory, "m.safetensors");
+    const ib_backend_options options = {"cpu", "scalar", 1};
+    ib_backend *backend;
+    ib_model *model;
+    ib_config config;
+    ib_error err = {0};
+    assert_int_equal(ib_config_defaults(&config, NULL), IB_OK);
+    config.model = IB_MODEL_MLP;
+    assert_int_equal(ib_backend_open(&options, &backend, NULL), IB_OK);
+    assert_int_equal(ib_model_open(backend, &config, 0.1307, 0.3081, 1, 0, &model, NULL), IB_OK);
+    assert_int_equal(ib_model_initialize(model, 1, NULL), IB_OK);
+    const ib_tensor_info *info = ib_model_tensor(model, 1);
+    size_t count = (size_t)ib_shape_elements(&info->shape);
+    float *values = calloc(count, sizeof *values);
+    assert_non_null(values);
+    static const uint32_t BITS[] = {0x3F800000u, 0x7F800000u, 0xFF800000u, 0x7FC00000u};
+    for (size_t i = 0; i < sizeof BITS / sizeof *BITS; ++i) {
+        memcpy(values + 5, &BITS[i], sizeof BITS[i]);
+        assert_int_equal(ib_model_write(model, 1, IB_PART_VALUE, values, NULL), IB_OK);
+        assert_int_equal(ib_model_save(model, path, NULL, NULL), IB_OK);
+        assert_int_equal(ib_model_load(model, path, &err), i == 0 ? IB_OK : IB_ERROR_VERIFY);
+        if (i > 0)
+            assert_non_null(strstr(ib_error_text(&err), "element 5 of tensor"));
+        ib_error_clear(&err);
+    }
+    free(values);
+    ib_model_close(model);
+    ib_backend_close(backend);
+    free(path);
+    temp_dir_remove(directory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bits_settle),           cmocka_unit_test(hyper_parameters_have_bounds),
-        cmocka_unit_test(scalars_settle),        cmocka_unit_test(files_are_checked),
+        cmocka_unit_test(bits_settle),
+        cmocka_unit_test(hyper_parameters_have_bounds),
+        cmocka_unit_test(scalars_settle),
+        cmocka_unit_test(files_are_checked),
         cmocka_unit_test(loaded_weights_settle),
+        cmocka_unit_test(models_that_are_not_finite_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

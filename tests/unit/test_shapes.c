@@ -65,8 +65,8 @@ static void make_file(fixture *f, int role) {
     int images = ib_is_image_role((ib_file_role)role);
     size_t size = (size_t)ib_dataset_file_bytes(&f->row, (ib_file_role)role);
     uint8_t *file = malloc(size);
-    size_t header = ib_idx_write_header(file, f->row.image, images ? IB_IDX_IMAGES : IB_IDX_LABELS,
-                                        count);
+    size_t header =
+        ib_idx_write_header(file, f->row.image, images ? IB_IDX_IMAGES : IB_IDX_LABELS, count);
     assert_int_equal(size, header + (images ? (size_t)count * PIXELS : count));
     for (uint32_t i = 0; i < count; ++i) {
         if (images)
@@ -212,7 +212,8 @@ static void check_record(const char *directory, const ib_evaluation *test) {
 /* Writes the record of what was evaluated, as run/ does. */
 static void record(fixture *f, const ib_evaluation *test) {
     ib_error err = {0};
-    ib_record_start start = {.config = &f->config,
+    ib_record_start start = {.configuration = &f->config,
+                             .runs_dir = f->config.record.runs_dir,
                              .experiment = "letters-any",
                              .canonical = "{}",
                              .experiment_sha256 = "e0",
@@ -245,7 +246,8 @@ static void record(fixture *f, const ib_evaluation *test) {
 
 /* ONNX keeps texts as they are: the list of classes is somewhere in the file. */
 static void check_onnx(const fixture *f, ib_model *model) {
-    static const char LIST[] = "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25";
+    static const char LIST[] =
+        "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25";
     ib_error err = {0};
     char *from = ib_path_join(f->directory, "model"), *to = ib_path_join(f->directory, "onnx");
     ib_onnx_notes notes = {.normalize = "dataset",
@@ -275,11 +277,12 @@ static void networks_learn_it(void **state) {
         ib_train_observer observer = {0};
         ib_train_result result = {0};
         set_option(f, "model", KINDS[i]);
-        must(ib_model_open(f->backend, &f->config, &f->row, 20, 1, &model, &err), &err);
+        must(ib_model_open(f->backend, &f->config.experiment, &f->row, 20, 1, &model, &err), &err);
         assert_int_equal(ib_model_class_count(model), CLASSES);
         assert_int_equal(ib_model_image_bytes(model), PIXELS);
         must(ib_model_initialize(model, 1, &err), &err);
-        must(ib_train(model, &f->config, &f->dataset, &f->split, NULL, &observer, &result, &err),
+        must(ib_train(model, &f->config.experiment, TEST, &f->dataset, &f->split, NULL, &observer,
+                      &result, &err),
              &err);
         assert_int_equal(result.test.count, TEST);
         assert_int_equal(result.test.correct + result.test.mistakes.total, TEST);
@@ -299,16 +302,19 @@ static void a_model_of_other_classes_is_refused(void **state) {
     ib_evaluation evaluation = {0};
     other.classes = 10;
     set_option(f, "model", "mlp");
-    must(ib_model_open(f->backend, &f->config, &other, 20, 0, &model, &err), &err);
-    assert_int_equal(ib_evaluate(model, &f->dataset, f->split.test, TEST, 20, &evaluation, &err),
+    must(ib_model_open(f->backend, &f->config.experiment, &other, 20, 0, &model, &err), &err);
+    assert_int_equal(ib_evaluate(model, &f->dataset, f->split.test, TEST, &evaluation, &err),
                      IB_ERROR_USAGE);
     assert_string_equal(ib_error_text(&err), "a model of 10 classes, but letters has 26");
     ib_error_clear(&err);
     ib_model_close(model);
-    coloured.image.channels = 3;
-    assert_int_equal(ib_model_open(f->backend, &f->config, &coloured, 20, 0, &model, &err),
-                     IB_ERROR_USAGE);
+    coloured.image.channels = 17; /* a load takes 16 */
+    assert_int_equal(
+        ib_model_open(f->backend, &f->config.experiment, &coloured, 20, 0, &model, &err),
+        IB_ERROR_USAGE);
     assert_null(model);
+    assert_string_equal(ib_error_text(&err),
+                        "letters has images of 17 channels where 1 to 16 are possible");
     ib_error_clear(&err);
     ib_evaluation_free(&evaluation);
 }
@@ -333,15 +339,15 @@ static void a_support_vector_machine_learns_it(void **state) {
                               .cache_bytes = 64 << 20};
     ib_svm_set set = {TRAIN, PIXELS, images, labels};
     ib_svm_model model, read;
-    must(ib_svm_train(f->backend, &options, &set, NULL, &model, &err), &err);
+    must(ib_svm_train(f->backend->host, &options, &set, NULL, &model, &err), &err);
     assert_int_equal(model.class_count, CLASSES);
-    must(ib_svm_predict(f->backend, &model, images + TRAIN, TEST, classes, &err), &err);
+    must(ib_svm_predict(f->backend->host, &model, images + TRAIN, TEST, classes, &err), &err);
     ib_evaluation evaluation = {0};
     must(ib_evaluation_begin(&evaluation, CLASSES, &err), &err);
     for (uint32_t i = 0; i < TEST; ++i)
-        ib_evaluation_count(&evaluation, (ib_mistake){.index = TRAIN + i,
-                                                      .actual = labels[TRAIN + i],
-                                                      .predicted = classes[i]});
+        ib_evaluation_count(
+            &evaluation,
+            (ib_mistake){.index = TRAIN + i, .actual = labels[TRAIN + i], .predicted = classes[i]});
     assert_true(evaluation.accuracy > 0.9);
     record(f, &evaluation);
 
@@ -353,7 +359,7 @@ static void a_support_vector_machine_learns_it(void **state) {
         must(text ? ib_svm_read_libsvm(path, options.mean, options.deviation, PIXELS, &read, &err)
                   : ib_svm_load(path, &read, &err),
              &err);
-        must(ib_svm_predict(f->backend, &read, images + TRAIN, TEST, again, &err), &err);
+        must(ib_svm_predict(f->backend->host, &read, images + TRAIN, TEST, again, &err), &err);
         assert_memory_equal(again, classes, TEST);
         ib_svm_model_close(&read);
     }

@@ -140,8 +140,8 @@ static void kernels_give_the_references_bits(void **state) {
 static void any_width_gives_the_references_bits(void **state) {
     (void)state;
     enum { ROWS = 55, COLUMNS = 40 };
-    static const size_t WIDTHS[] = {1, 3, 5, 483, 2753, 3072, IB_SVM_MAX_WIDTH - 3,
-                                    IB_SVM_MAX_WIDTH};
+    static const size_t WIDTHS[] = {
+        1, 3, 5, 483, 2753, 3072, IB_SVM_MAX_WIDTH - 3, IB_SVM_MAX_WIDTH};
     const ib_cpu_kernels *const *tables = ib_cpu_kernel_tables();
     const ib_cpu_kernels *reference = NULL;
     for (const ib_cpu_kernels *const *t = tables; *t != NULL; ++t)
@@ -293,7 +293,7 @@ static ib_svm_model train(const ib_svm_options *options, const struct images *im
     ib_svm_model model = {0};
     ib_svm_set set = {count, WIDTH, images->rows, images->labels};
     if (ib_backend_open(&backend_options, &backend, &err) != IB_OK ||
-        ib_svm_train(backend, options, &set, NULL, &model, &err) != IB_OK)
+        ib_svm_train(backend->host, options, &set, NULL, &model, &err) != IB_OK)
         fail_msg("%s", ib_error_text(&err));
     ib_backend_close(backend);
     return model;
@@ -305,7 +305,8 @@ static double *decide(const ib_svm_model *model, const struct images *images) {
     size_t pairs = ib_svm_pair_count(model->class_count);
     double *decisions = calloc(IMAGES * pairs, sizeof *decisions);
     assert_int_equal(ib_backend_open(&options, &backend, NULL), IB_OK);
-    assert_int_equal(ib_svm_decide(backend, model, images->rows, IMAGES, decisions, NULL), IB_OK);
+    assert_int_equal(ib_svm_decide(backend->host, model, images->rows, IMAGES, decisions, NULL),
+                     IB_OK);
     ib_backend_close(backend);
     return decisions;
 }
@@ -391,8 +392,7 @@ static int same_models(const ib_svm_model *a, const ib_svm_model *b) {
            memcmp(a->indices, b->indices, a->count * sizeof *a->indices) == 0 &&
            memcmp(a->coefficients, b->coefficients, coefficients) == 0 &&
            memcmp(a->vectors, b->vectors, a->count * a->width) == 0 &&
-           memcmp(a->pairs, b->pairs,
-                  ib_svm_pair_count(a->class_count) * sizeof *a->pairs) == 0;
+           memcmp(a->pairs, b->pairs, ib_svm_pair_count(a->class_count) * sizeof *a->pairs) == 0;
 }
 
 /* Two rows, some rows, most rows, everything; one thread and more: one result. */

@@ -1,3 +1,5 @@
+#include "backend_cpu.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -211,10 +213,15 @@ static ib_status choose(const char *isa, const ib_cpu_kernels **kernels, ib_erro
 /* isa "auto" takes the best this machine runs. */
 ib_status ib_cpu_backend_open(const ib_backend_options *options, ib_backend **backend,
                               ib_error *err) {
-    unsigned threads = options->threads;
     const ib_cpu_kernels *kernels = NULL;
     *backend = NULL;
     IB_TRY(choose(options->isa, &kernels, err));
+    return ib_cpu_open_kernels(kernels, options->threads, backend, err);
+}
+
+ib_status ib_cpu_open_kernels(const ib_cpu_kernels *kernels, unsigned threads, ib_backend **backend,
+                              ib_error *err) {
+    *backend = NULL;
     if (threads == 0)
         threads = ib_usable_cpus();
     ib_cpu *cpu = calloc(1, sizeof *cpu);

@@ -4,7 +4,7 @@ const char *ib_load_fault(const ib_load *l, ib_direction direction) {
     (void)direction;
     int64_t least = l->channels == 1 ? l->pixels : l->pixels * ib_padded(l->channels);
     return ib_are_sizes(l->n, l->stride, 1, 1) && l->pixels >= 1 && l->channels >= 1 &&
-                   l->channels <= 16 && l->stride >= least
+                   l->channels <= IB_LOAD_CHANNELS && l->stride >= least
                ? NULL
                : "shape out of range";
 }

@@ -4,6 +4,8 @@
 
 #include "backend/operands.h"
 
+enum { IB_LOAD_CHANNELS = 16 }; /* the most an image has */
+
 /* Images order[0..n) of the attached data, and their labels: x[i][p][c] = table[c][byte]. pixels a
  * channel; stride: floats of one image in x. channels 1: [pixels]; more: [pixels][C16]. */
 typedef struct ib_load {

@@ -14,9 +14,10 @@ static void scalars_of(const ib_experiment *e, double learning_rate, uint64_t st
 
 const ib_optimizer ib_optimizer_adadelta = {
     .name = "adadelta",
-    .options = {{"lr", "1.0", AT(lr), 0, 0},
-                {"rho", "0.9", AT(rho), 0x1p-20, 0x1p-40},
-                {"eps", "1e-6", AT(eps), 1e-20, 0}},
+    .options = {{"lr", "1.0", AT(lr), 0, 0, 0},
+                {"rho", "0.9", AT(rho), 0x1p-20, 0x1p-40, 0},
+                {"eps", "1e-6", AT(eps), 1e-20, 0, 1}},
     .states = {"square_avg", "acc_delta"},
+    .averages = 3,
     .scalars = scalars_of,
 };

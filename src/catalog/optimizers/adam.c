@@ -18,10 +18,11 @@ static void scalars_of(const ib_experiment *e, double learning_rate, uint64_t st
 
 const ib_optimizer ib_optimizer_adam = {
     .name = "adam",
-    .options = {{"lr", "0.001", AT(lr), 0, 0},
-                {"beta1", "0.9", AT(beta1), 0, 0x1p-40},
-                {"beta2", "0.999", AT(beta2), 0x1p-20, 0x1p-40},
-                {"eps", "1e-8", AT(eps), 1e-30, 0}},
+    .options = {{"lr", "0.001", AT(lr), 0, 0, 0},
+                {"beta1", "0.9", AT(beta1), 0, 0x1p-40, 0},
+                {"beta2", "0.999", AT(beta2), 0x1p-20, 0x1p-40, 0},
+                {"eps", "1e-8", AT(eps), 1e-30, 0, 1}},
     .states = {"exp_avg", "exp_avg_sq"},
+    .averages = 2,
     .scalars = scalars_of,
 };

@@ -12,7 +12,7 @@ static void scalars_of(const ib_experiment *e, double learning_rate, uint64_t st
 
 const ib_optimizer ib_optimizer_sgd = {
     .name = "sgd",
-    .options = {{"lr", "0.01", AT(lr), 0, 0}, {"momentum", "0", AT(momentum), 0x1p-40, 0}},
+    .options = {{"lr", "0.01", AT(lr), 0, 0, 0}, {"momentum", "0", AT(momentum), 0x1p-40, 0, 0}},
     .states = {"momentum_buffer"},
     .states_need_momentum = 1,
     .scalars = scalars_of,

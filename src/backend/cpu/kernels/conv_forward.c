@@ -198,7 +198,8 @@ static void pool_cells(const struct conv_shape *s, const struct distinct *d, int
     }
 }
 
-/* Channels [first, last) of [cells][co16] to channel-major features, then dropout. */
+/* Channels [first, last) of [cells][co16] to channel-major features, then dropout; behind the last
+ * channel, what pads. */
 static void write_features(const struct conv_shape *s, const ib_conv *conv, int64_t image,
                            int64_t first, int64_t last, const float *cells, float *y) {
     int64_t count = s->cells, whole = count / 16 * 16;
@@ -211,6 +212,8 @@ static void write_features(const struct conv_shape *s, const ib_conv *conv, int6
             for (int64_t cell = turned; cell < count; ++cell)
                 y[k * count + cell] = cells[cell * s->co16 + k];
     }
+    for (int64_t i = s->co * count; last == s->co && i < ib_pad16(s->co * count); ++i)
+        y[i] = 0.0f;
     if (conv->dropout.enabled && last > first)
         dropout_row(&conv->dropout,
                     (uint64_t)((conv->dropout.first_sample + image) * s->co * count +

@@ -38,6 +38,9 @@ static void drop_item(void *context, size_t item, unsigned thread) {
     int64_t image = (int64_t)item, sample = d->shape->dropout.first_sample + image;
     const float *from = d->from + image * pixels * c16;
     float *to = d->to + image * pixels * c16, *row = d->scratch[thread];
+    for (int64_t pixel = 0; pixel < pixels; ++pixel)
+        for (int64_t c = channels; c < c16; ++c)
+            to[pixel * c16 + c] = 0.0f;
     if (pixels == 1) {
         for (int64_t c = 0; c < channels; ++c)
             to[c] = from[c];
@@ -85,6 +88,8 @@ static void flatten_item(void *context, size_t item, unsigned thread) {
     int64_t pixels = f->shape->pixels, channels = f->shape->channels, c16 = ib_pad16(channels);
     const float *image = f->from + (int64_t)item * pixels * c16;
     float *features = f->to + (int64_t)item * ib_pad16(channels * pixels);
+    for (int64_t i = channels * pixels; i < ib_pad16(channels * pixels); ++i)
+        features[i] = 0.0f;
     for (int64_t pixel = 0; pixel < pixels; ++pixel)
         for (int64_t c = 0; c < channels; ++c)
             features[c * pixels + pixel] = image[pixel * c16 + c];

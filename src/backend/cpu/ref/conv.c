@@ -142,6 +142,8 @@ void IB_REF(ib_conv_forward_run)(ib_cpu *cpu, const ib_conv *c, const ib_conv_po
     struct scratch t;
     cut(c, cpu->shared_scratch, &t);
     t.dots.width = s.co16;
+    if (c->pool) /* what pads the features is +0 */
+        memset(p->y, 0, sizeof(float) * (size_t)(c->n * s.features));
     for (int64_t n = 0; n < c->n; ++n)
         if (c->pool)
             for (int64_t cell = 0; cell < s.cells; ++cell)

@@ -1,6 +1,8 @@
 /* Activations, sums, dropout and flattening by their definition. */
 #include "reference.h"
 
+#include <string.h>
+
 void IB_REF(ib_relu_forward_run)(ib_cpu *cpu, const ib_elementwise *e,
                                  const ib_elementwise_pointers *p) {
     (void)cpu;
@@ -46,9 +48,10 @@ void IB_REF(ib_dropout_backward_run)(ib_cpu *cpu, const ib_drop *d, const ib_dro
     drop(d, p->dy, p->dx);
 }
 
-/* Between [n][pixel][C16] and [n][channel, pixel]; what pads is left alone: it holds +0. */
+/* Between [n][pixel][C16] and [n][channel, pixel]; what pads is +0. */
 static void flatten(const ib_flatten *f, const float *from, float *to, int back) {
     int64_t c16 = ib_pad16(f->channels), stride = ib_pad16(f->channels * f->pixels);
+    memset(to, 0, sizeof(float) * (size_t)(f->n * (back ? f->pixels * c16 : stride)));
     for (int64_t n = 0; n < f->n; ++n)
         for (int64_t pixel = 0; pixel < f->pixels; ++pixel)
             for (int64_t c = 0; c < f->channels; ++c) {

@@ -1,6 +1,8 @@
 /* Linear layers by their definition. */
 #include "reference.h"
 
+#include <string.h>
+
 /* sum over k < terms of a[k * a_step] * b[k * b_step]: segments, each a chain, added in order. */
 static float dot(const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t terms) {
     float total = 0.0f;
@@ -16,6 +18,7 @@ static float dot(const float *a, int64_t a_step, const float *b, int64_t b_step,
 void IB_REF(ib_linear_forward_run)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p) {
     (void)cpu;
     int64_t in16 = ib_pad16(l->in), out16 = ib_pad16(l->out);
+    memset(p->y, 0, sizeof(float) * (size_t)(l->n * out16)); /* what pads is +0 */
     for (int64_t n = 0; n < l->n; ++n)
         for (int64_t o = 0; o < l->out; ++o) {
             float y = dot(p->x + n * in16, 1, p->w + o, out16, l->in);
@@ -43,12 +46,13 @@ static float batch_gradient(const ib_linear *l, const float *x, int64_t x_step, 
 void IB_REF(ib_linear_backward_run)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p) {
     int64_t in16 = ib_pad16(l->in), out16 = ib_pad16(l->out);
     if (p->dx != NULL)
-        for (int64_t n = 0; n < l->n; ++n)
-            for (int64_t i = 0; i < l->in; ++i) {
-                float g = dot(p->dy + n * out16, 1, p->w + i * out16, 1, l->out);
-                p->dx[n * in16 + i] =
-                    ref_input_gradient(l->mask_input, p->x[n * in16 + i], g, l->input_scale);
-            }
+        memset(p->dx, 0, sizeof(float) * (size_t)(l->n * in16));
+    for (int64_t n = 0; p->dx != NULL && n < l->n; ++n)
+        for (int64_t i = 0; i < l->in; ++i) {
+            float g = dot(p->dy + n * out16, 1, p->w + i * out16, 1, l->out);
+            p->dx[n * in16 + i] =
+                ref_input_gradient(l->mask_input, p->x[n * in16 + i], g, l->input_scale);
+        }
     for (int64_t o = 0; o < l->out; ++o) {
         for (int64_t i = 0; i < l->in; ++i)
             p->dw[i * out16 + o] =
