@@ -45,12 +45,23 @@ SANITIZERS = {"UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", "TSAN_OPTIO
               "ASAN_OPTIONS": "detect_stack_use_after_return=1"}
 
 
+def tree_files():
+    """What git has or would add; of an archive everything but what is built."""
+    if os.path.exists(os.path.join(ROOT, ".git")):
+        listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others",
+                                 "--exclude-standard"], check=True, stdout=subprocess.PIPE).stdout
+        return listed.split(b"\0")
+    found = []
+    for folder, folders, names in os.walk(os.fsencode(ROOT)):
+        folders[:] = [f for f in folders if not f.startswith((b"build", b"."))]
+        found += [os.path.relpath(os.path.join(folder, n), os.fsencode(ROOT)) for n in names]
+    return found
+
+
 def tree_state():
-    """A name for what is tested: the files that git has or would add, by content."""
-    names = subprocess.run(["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others",
-                            "--exclude-standard"], check=True, stdout=subprocess.PIPE).stdout
+    """A name for what is tested: those files by content."""
     state = hashlib.sha256()
-    for name in sorted(set(names.split(b"\0"))):
+    for name in sorted(set(tree_files())):
         path = os.path.join(os.fsencode(ROOT), name)
         if os.path.isfile(path):
             with open(path, "rb") as stream:

@@ -153,7 +153,7 @@ def check_stub_backend(program):
     assert "the backend stub cannot compute" in said, said
     assert "stub" in program.run("train", "--help"), "--help does not name it"
     assert program.train("--model", "mlp", *small())["backend"] == "cpu", "auto is another now"
-    program.run("devices")
+    assert "stub: available" in program.run("devices"), "devices"
     return "exit 6: " + said.strip().splitlines()[-1]
 
 
