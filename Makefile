@@ -1,6 +1,6 @@
 # The front door. Everything here is one command on a fresh machine; CMake does the work.
 .DEFAULT_GOAL := help
-.PHONY: help deps build quickstart study test bench lint mlflow-ui install clean
+.PHONY: help deps build quickstart study test test-all bench lint mlflow-ui install clean
 
 PREFIX ?= /usr/local
 BUILD := build/release
@@ -10,6 +10,8 @@ help:
 	@echo
 	@echo "  make quickstart   build, get the data, train the CNN, show accuracy, time and hashes"
 	@echo "  make test         build with gcc and clang, run every test, sanitizers included"
+	@echo "  make test-all     the same with every matrix whole: hours, but what passed is kept for this"
+	@echo "                    tree and not repeated; PART=2/6 takes the second of six parts"
 	@echo "  make study FILE=experiments/small/container.yaml    a study, from data to report"
 	@echo "  make build        build $(BUILD)/isobit"
 	@echo "  make bench        measure this machine, and the training step beside PyTorch's"
@@ -37,6 +39,11 @@ test:
 	@scripts/deps.sh test
 	@scripts/onnx_venv.sh
 	@tests/run_tests.sh
+
+test-all:
+	@scripts/deps.sh test
+	@scripts/onnx_venv.sh
+	@python3 tests/run_all.py $(PART)
 
 bench: build
 	@bench/run.sh

@@ -134,13 +134,6 @@ struct ib_backend {
 ib_status ib_backend_open(const ib_backend_options *options, ib_backend **backend, ib_error *err);
 void ib_backend_close(ib_backend *backend);
 
-/* How each is opened, in its folder; IB_ERROR_UNAVAILABLE says what this machine lacks. */
-#define IB_BACKEND(name)                                                                           \
-    ib_status ib_##name##_backend_open(const ib_backend_options *options, ib_backend **backend,    \
-                                       ib_error *err);
-#include "catalog/backends.inc"
-#undef IB_BACKEND
-
 /* The index-th instruction set this build has kernels for, best first; NULL past the end. */
 const char *ib_backend_isa_at(size_t index, int *supported);
 

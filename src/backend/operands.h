@@ -1,6 +1,7 @@
 /* How the operands of an operation are declared: one list a kind of operation, from which follow
  * the buffers that callers give (ib_conv_operands), the addresses that host kernels see
- * (ib_conv_pointers) and how many elements each must hold (ib_conv_sizes). */
+ * (ib_conv_pointers), how many elements each must hold (ib_conv_sizes) and what such a kernel is
+ * (ib_cpu_conv_kernel). */
 #ifndef IB_BACKEND_OPERANDS_H
 #define IB_BACKEND_OPERANDS_H
 
@@ -18,7 +19,13 @@ typedef enum ib_direction { IB_FORWARD, IB_BACKWARD, IB_SUMS, IB_DEVIATIONS } ib
 #define IB_WRITE_MEMBER(type, name)  type *name;
 #define IB_SIZE_MEMBER(type, name)   int64_t name;
 
-/* sizes: in elements; 0: not used; negative: so many, where the operand is given at all. */
+typedef struct ib_cpu ib_cpu; /* backend/cpu/cpu.h */
+
+/* A kernel is one way to compute an operation. None can fail: arguments are checked, and scratch is
+ * planned, before it is called. Declared here with the operands, so that a new kind is its own file
+ * in ops/.
+ *
+ * sizes: in elements; 0: not used; negative: so many, where the operand is given at all. */
 #define IB_DECLARE_OPERANDS(kind)                                                                  \
     typedef struct ib_##kind##_operands {                                                          \
         IB_OPERANDS_##kind(IB_BUFFER_MEMBER, IB_BUFFER_MEMBER)                                     \
@@ -29,6 +36,13 @@ typedef enum ib_direction { IB_FORWARD, IB_BACKWARD, IB_SUMS, IB_DEVIATIONS } ib
     typedef struct ib_##kind##_sizes {                                                             \
         IB_OPERANDS_##kind(IB_SIZE_MEMBER, IB_SIZE_MEMBER)                                         \
     } ib_##kind##_sizes;                                                                           \
+    typedef struct ib_cpu_##kind##_kernel {                                                        \
+        const char *name;                                                                          \
+        int (*fits)(const ib_##kind *shape); /* NULL: any */                                       \
+        /* Floats of scratch it needs for each thread and shared; NULL: none. */                   \
+        void (*scratch)(const ib_##kind *shape, size_t *per_thread, size_t *shared);               \
+        void (*run)(ib_cpu * cpu, const ib_##kind *shape, const ib_##kind##_pointers *p);          \
+    } ib_cpu_##kind##_kernel;                                                                      \
     /* What is wrong with the shape, in words, or NULL. */                                         \
     const char *ib_##kind##_fault(const ib_##kind *shape, ib_direction direction);                 \
     void ib_##kind##_need(const ib_##kind *shape, ib_direction direction,                          \

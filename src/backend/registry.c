@@ -1,7 +1,7 @@
 /* Which backend answers to which name. */
 #include <string.h>
 
-#include "backend/backend.h"
+#include "backend/backends.h"
 #include "backend/cpu/cpu.h"
 #include "catalog/backends.h"
 

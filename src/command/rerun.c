@@ -32,6 +32,12 @@ static ib_status on_step(void *context, const ib_step_event *event, ib_error *er
     return take(s->model, s->rerun, err);
 }
 
+/* The model is wanted as it is right after that step. */
+static size_t on_steps_until(void *context, const ib_train_position *position) {
+    const state *s = context;
+    return (size_t)(s->rerun->step - position->steps);
+}
+
 static int on_stop(void *context) {
     const state *s = context;
     int signalled = s->context->signal_number != NULL && *s->context->signal_number != 0;
@@ -41,7 +47,8 @@ static int on_stop(void *context) {
 static ib_status train(const ib_config *config, const ib_command_context *context,
                        ib_session *session, ib_rerun *rerun, ib_error *err) {
     state s = {context, session->model, rerun};
-    ib_train_observer observer = {.context = &s, .step = on_step, .stop = on_stop};
+    ib_train_observer observer = {
+        .context = &s, .step = on_step, .steps_until = on_steps_until, .stop = on_stop};
     if (rerun->step == 0)
         return take(session->model, rerun, err);
     ib_train_result *result = calloc(1, sizeof *result);

@@ -75,7 +75,7 @@ static size_t matches(const ib_network *net, size_t at, const ib_pattern *patter
 }
 
 static size_t rows_of_node(const ib_network *net, size_t at) {
-    for (size_t i = 0; i < sizeof PATTERNS / sizeof PATTERNS[0]; ++i) {
+    for (size_t i = 0; !net->unfused && i < sizeof PATTERNS / sizeof PATTERNS[0]; ++i) {
         size_t count = matches(net, at, &PATTERNS[i]);
         if (count > 0)
             return count;

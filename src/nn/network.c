@@ -54,6 +54,7 @@ ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_row *ro
                         .classes = options->classes,
                         .capacity = options->capacity,
                         .training = options->training,
+                        .unfused = options->unfused,
                         .optimizer = options->optimizer,
                         .momentum = options->momentum};
     IB_TRY(ib_plan_rows(net, rows, err));

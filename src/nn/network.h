@@ -119,7 +119,7 @@ typedef struct ib_network {
     ib_extent input;
     int flat_input; /* the first row flattens one channel: the images are loaded as features */
     int64_t classes, capacity;
-    int training;
+    int training, unfused;
     ib_optimizer_kind optimizer;
     int momentum;
     ib_buffer x, labels, table; /* of the batch; normalised values of each pixel byte a channel */
@@ -144,6 +144,7 @@ typedef struct ib_network_options {
     int training; /* 0: no gradients, no optimiser state */
     ib_optimizer_kind optimizer;
     int momentum;
+    int unfused; /* for tests: every row is a node of its own, which gives the same bits */
 } ib_network_options;
 
 /* Plans everything for batches of up to capacity images. Rows end with a kind of NULL and outlive

@@ -98,6 +98,10 @@ static ib_status plan_row(ib_network *net, size_t at, int *dropouts, ib_error *e
     for (int i = 0; i < 2; ++i)
         if (plan->from[i] >= 0)
             in[i] = &net->rows[plan->from[i]].out;
+    if (at == 0 && net->input.channels == 1 && strcmp(row->kind, "conv") != 0 &&
+        strcmp(row->kind, "flatten") != 0)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "%s reads images of one channel: only 'conv' and 'flatten' can", shown(row));
     plan->dropout_index = strcmp(row->kind, "dropout") == 0 ? (*dropouts)++ : -1;
     return plan->kind->shape(row, in, net->classes, &plan->out, err);
 }
@@ -114,9 +118,11 @@ ib_status ib_plan_rows(ib_network *net, const ib_row *rows, ib_error *err) {
         net->rows[net->row_count].row = &rows[net->row_count];
         IB_TRY(plan_row(net, net->row_count, &dropouts, err));
     }
-    if (count == 0 || net->rows[count - 1].out.h > 0 ||
-        net->rows[count - 1].out.features != net->classes)
-        return ib_fail(err, IB_ERROR_USAGE, "the last row does not give one value a class");
+    if (count == 0)
+        return ib_fail(err, IB_ERROR_USAGE, "a network needs rows");
+    if (net->rows[count - 1].out.h > 0 || net->rows[count - 1].out.features != net->classes)
+        return ib_fail(err, IB_ERROR_USAGE, "the last row, %s, does not give one value a class",
+                       shown(&rows[count - 1]));
     for (size_t i = 0; i + 1 < count; ++i)
         if (net->rows[i].readers == 0)
             return ib_fail(err, IB_ERROR_USAGE, "nothing reads the row %s", shown(&rows[i]));

@@ -94,10 +94,12 @@ static inline void fill_garbage(float *to, int64_t outer, int64_t mid, int64_t m
 }
 
 static inline ib_dropout make_dropout(int percent, uint64_t salt, uint64_t elements) {
-    /* where nothing is dropped these are there all the same, as in evaluation */
-    ib_dropout d = {.enabled = percent != 0, .threshold = 0x80000000u, .scale = 2.0f};
-    if (!d.enabled)
+    ib_dropout d = {.enabled = percent != 0};
+    if (!d.enabled) { /* nobody looks at the rest, which evaluation has too */
+        d.threshold = 0x80000000u;
+        d.scale = 2.0f;
         return d;
+    }
     d.rng = ib_rng_make(salt, IB_STREAM_DROPOUT, 1, 0x123456789ABCu);
     if (percent == AT_WORD) {
         d.threshold = ib_rng_word(&d.rng, elements * 2 / 3);

@@ -73,7 +73,7 @@ static inline void guarded_free(struct guarded *g) {
 /* ---- runs --------------------------------------------------------------------------------------
  */
 
-enum { MAX_OUTPUTS = 8, MAX_OPERANDS = 24 };
+enum { MAX_OUTPUTS = 8, MAX_OPERANDS = 32 };
 
 struct operand {
     uint8_t *host; /* what goes in; after run_collect what came out */

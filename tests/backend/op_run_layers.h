@@ -20,6 +20,8 @@ static inline void run_elementwise(const struct elementwise_case *k, uint64_t sa
     fill_floats(dy, 1, 1, 1, count, count, salt * 16 + 3, k->fill, 0);
     run_seal_inputs(run);
     float *y = run_floats(run, count), *dx = run_floats(run, count), *sum = run_floats(run, count);
+    float *copy = run_floats(run, count);
+    fill_garbage_whole(copy, count);
     if (k->in_place) {
         memcpy(y, x, (size_t)count * sizeof *y);
         memcpy(dx, dy, (size_t)count * sizeof *dx);
@@ -32,6 +34,7 @@ static inline void run_elementwise(const struct elementwise_case *k, uint64_t sa
     run_output(run, "y", y, 1);
     run_output(run, "dx", dx, 1);
     run_output(run, "sum", sum, 1);
+    run_output(run, "copy", copy, 1);
     run_start(run);
     ib_elementwise_operands relu = {.x = run_buffer(run, k->in_place ? y : x),
                                     .y = run_buffer(run, y)};
@@ -44,6 +47,8 @@ static inline void run_elementwise(const struct elementwise_case *k, uint64_t sa
                                    .second = run_buffer(run, second),
                                    .y = run_buffer(run, sum)};
     RUN_OP(run, add_forward, &e, &add);
+    ib_elementwise_operands alone = {.x = run_buffer(run, x), .y = run_buffer(run, copy)};
+    RUN_OP(run, add_forward, &e, &alone);
     run_collect(run);
 }
 

@@ -1,6 +1,7 @@
 /* libFuzzer: any bytes as LIBSVM's model file (from the second byte on, the first one says how
  * features are scaled) or, where they begin otherwise, as a safetensors file with a support vector
  * machine. What is accepted must predict. */
+#include "backend/backend.h"
 #include "fuzz_files.h"
 #include "svm/svm.h"
 
@@ -25,10 +26,11 @@ static void use(const ib_svm_model *model) {
     for (size_t a = 0; a < model->class_count; ++a)
         support += model->class_support[a];
     require(support == model->count, "vectors of no class");
-    require(ib_svm_predict(backend, model, images, IMAGES, classes, NULL) == IB_OK,
+    require(ib_svm_predict(backend->host, model, images, IMAGES, classes, NULL) == IB_OK,
             "no prediction");
     for (size_t i = 0; i < IMAGES; ++i)
-        require(memchr(model->labels, classes[i], model->class_count) != NULL, "a class that is none");
+        require(memchr(model->labels, classes[i], model->class_count) != NULL,
+                "a class that is none");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

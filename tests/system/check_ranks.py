@@ -8,14 +8,15 @@ import os
 import re
 import sys
 
-RANKS = {"base": 0, "catalog": 1, "tensor": 2, "experiment": 2, "data": 3, "backend": 3, "nn": 4,
-         "svm": 4, "model": 5, "train": 6, "track": 7, "report": 8, "run": 9, "cli": 10}
+RANKS = {"base": 0, "catalog": 1, "tensor": 2, "options": 2, "monitor": 2, "data": 3, "backend": 3,
+         "nn": 4, "svm": 4, "model": 5, "train": 6, "record": 7, "study": 8, "mlflow": 9,
+         "report": 9, "api": 10, "command": 10}
 # Folders that may see only these others (their own is always allowed).
-ONLY = {"report": {"base", "experiment", "track"}, "cli": {"run", "report", "experiment", "base"}}
+ONLY = {"report": {"base", "catalog", "options", "record", "study"}}
 # Never, although the rank would allow it. What computes sees one experiment (catalog/experiment.h),
 # not the options it was read from.
 ENGINE = ("data", "backend", "nn", "svm", "model", "train")
-NEVER = {("train", "track"), *((folder, "experiment") for folder in ENGINE)}
+NEVER = {*((folder, "options") for folder in ENGINE)}
 # From these folders, the only header of backend/ that may be included: networks see its interface,
 # support vector machines the host's.
 BACKEND_HEADER_ONLY = {"nn": "backend/backend.h", "svm": "backend/host.h"}

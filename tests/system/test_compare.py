@@ -23,23 +23,29 @@ CHANCE = random.Random(int(os.environ.get("ISOBIT_TEST_SEED", "0")) or time.time
 SMALL = ["--dataset", "digits", "--data-dir", DATA, "--test-size", "100", "--epochs", "2"]
 MLP = [*SMALL, "--model", "mlp", "--train-size", "640", "--optimizer", "sgd", "--momentum", "0.9"]
 CNN = [*SMALL, "--model", "cnn", "--train-size", "256", "--batch-size", "32"]
-# Into ib_model_update of the copy: FLIP holds step:tensor:element:bit, several of them with commas;
+# Between gradients and update of a step in the copy: FLIP holds step:tensor:element:bit, several of them with commas;
 # FLIP_ISA the only instruction set on which they happen.
 PLANTED = r"""
     const char *plan = getenv("FLIP"), *only = getenv("FLIP_ISA");
-    if (plan != NULL && (only == NULL || strcmp(only, model->network.backend->info.isa) == 0))
+    if (plan != NULL && (only == NULL || strcmp(only, net->backend->info.isa) == 0))
         for (const char *at = plan; at != NULL; at = strchr(at, ','), at += at != NULL) {
             unsigned long at_step;
             size_t tensor, element;
             unsigned bit;
             if (sscanf(at, "%lu:%zu:%zu:%u", &at_step, &tensor, &element, &bit) != 4)
                 abort();
-            if (at_step != step + 1)
+            if (at_step != pass->step + 1)
                 continue;
-            uint32_t *bits = calloc((size_t)ib_shape_elements(&model->tensors[tensor].shape), 4);
-            IB_TRY(ib_model_read(model, tensor, IB_PART_GRADIENT, bits, err));
+            const ib_parameter *p = ib_network_parameter(net, tensor);
+            size_t bytes = (size_t)p->floats * sizeof(float);
+            float *stored = malloc(bytes);
+            uint32_t *bits = calloc((size_t)ib_shape_elements(&p->shape), sizeof *bits);
+            IB_TRY(net->backend->ops->download(net->backend, &p->part[1], stored, bytes, err));
+            ib_parameter_to_torch(p, stored, (float *)(void *)bits);
             bits[element] ^= 1u << bit;
-            IB_TRY(ib_model_write(model, tensor, IB_PART_GRADIENT, bits, err));
+            ib_parameter_from_torch(p, (const float *)(const void *)bits, stored);
+            IB_TRY(net->backend->ops->upload(net->backend, &p->part[1], stored, bytes, err));
+            free(stored);
             free(bits);
         }
 """
@@ -70,20 +76,20 @@ def cached(name):
 
 def build_changed(directory):
     """The program with the planted text, from a changed copy of one source and the library."""
-    path = os.path.join(directory, "model.c")
-    with open(os.path.join(ROOT, "src/model/model.c"), encoding="utf-8") as stream:
+    path = os.path.join(directory, "steps.c")
+    with open(os.path.join(ROOT, "src/nn/steps.c"), encoding="utf-8") as stream:
         text = stream.read()
-    place = "    ib_update scalars = "
-    assert text.count(place) == 1, "model/model.c no longer holds the text to change"
+    place = "    return result->bad_loss ? IB_OK : ib_network_update("
+    assert text.count(place) == 1, "nn/steps.c no longer holds the text to change"
     with open(path, "w", encoding="utf-8") as stream:
-        stream.write("#include <stdio.h>\n" + text.replace(place, PLANTED + place))
+        stream.write(text.replace(place, PLANTED + place))
     sanitize = cached("ISOBIT_SANITIZE")
     flags = ["-std=c17", "-D_GNU_SOURCE", "-O2", "-ffp-contract=off", "-fno-math-errno",
              *([f"-fsanitize={sanitize}"] if sanitize else [])]
-    objects = glob.glob(os.path.join(BUILD, "CMakeFiles/isobit.dir/src/cli/*.o"))
+    objects = glob.glob(os.path.join(BUILD, "CMakeFiles/isobit.dir/src/command/*.o"))
     program = os.path.join(directory, "isobit-changed")
     done = subprocess.run([cached("CMAKE_C_COMPILER") or "cc", *flags, f"-I{ROOT}/src",
-                           f"-I{ROOT}/include", path, *objects, os.environ["LIBRARY"], "-ljansson",
+                           f"-I{ROOT}/include", f"-I{BUILD}/generated", path, *objects, os.environ["LIBRARY"], "-ljansson",
                            "-lyaml", "-lcurl", "-lcrypto", "-lz", "-pthread", "-lm", "-o",
                            program],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "backend/backends.h"
 #include "base/arena.h"
 #include "base/fpenv.h"
 #include "cpu.h"

@@ -15,7 +15,7 @@ enum {
 
 typedef struct ib_cpu_kernels ib_cpu_kernels;
 
-typedef struct ib_cpu {
+struct ib_cpu {
     ib_backend base;
     ib_host host;
     const ib_cpu_kernels *kernels;
@@ -30,38 +30,15 @@ typedef struct ib_cpu {
     size_t shared_scratch_floats;
     /* Set by a backward kernel that skips zero terms and found an operand that is not finite. */
     int unbounded_operand;
-} ib_cpu;
+};
 
 /* May be called by several threads. */
 static inline void ib_cpu_report_unbounded(ib_cpu *cpu) {
     __atomic_store_n(&cpu->unbounded_operand, 1, __ATOMIC_RELAXED);
 }
 
-/* One way to compute an operation, for each kind of operation. A table holds lists of them, best
- * first, ended by a row without run; the first that fits is taken. None can fail: arguments are
- * checked, and scratch is planned, before they are called. */
-#define IB_DECLARE_KERNEL(kind)                                                                    \
-    typedef struct ib_cpu_##kind##_kernel {                                                        \
-        const char *name;                                                                          \
-        int (*fits)(const ib_##kind *shape); /* NULL: any */                                       \
-        /* Floats of scratch it needs for each thread and shared; NULL: none. */                   \
-        void (*scratch)(const ib_##kind *shape, size_t *per_thread, size_t *shared);               \
-        void (*run)(ib_cpu *cpu, const ib_##kind *shape, const ib_##kind##_pointers *p);           \
-    } ib_cpu_##kind##_kernel
-IB_DECLARE_KERNEL(load);
-IB_DECLARE_KERNEL(conv);
-IB_DECLARE_KERNEL(linear);
-IB_DECLARE_KERNEL(norm);
-IB_DECLARE_KERNEL(norm_part);
-IB_DECLARE_KERNEL(max_pool);
-IB_DECLARE_KERNEL(mean);
-IB_DECLARE_KERNEL(elementwise);
-IB_DECLARE_KERNEL(drop);
-IB_DECLARE_KERNEL(flatten);
-IB_DECLARE_KERNEL(loss);
-IB_DECLARE_KERNEL(update);
-IB_DECLARE_KERNEL(tree);
-
+/* For each operation a list, best first, ended by a row without run; the first that fits is taken.
+ */
 struct ib_cpu_kernels {
     const char *isa;
 #define IB_OPERATION(name, kind, direction) const ib_cpu_##kind##_kernel *name;

@@ -3,8 +3,10 @@
 const char *ib_max_pool_fault(const ib_max_pool *p, ib_direction direction) {
     (void)direction;
     if (!ib_are_sizes(p->n, p->h, p->w, ib_padded(p->channels)) || !ib_is_size(p->kernel) ||
-        !ib_is_size(p->stride) || p->kernel * p->kernel > IB_POOL_TAPS)
+        !ib_is_size(p->stride))
         return "shape out of range";
+    if (p->kernel * p->kernel > IB_POOL_TAPS)
+        return "a window of more than 225 pixels";
     if (p->pad < 0 || 2 * p->pad > p->kernel)
         return "padding of more than half the window";
     return p->kernel > p->h + 2 * p->pad || p->kernel > p->w + 2 * p->pad

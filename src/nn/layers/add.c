@@ -8,8 +8,8 @@ static ib_status shape(const ib_row *row, const ib_extent *const in[2], int64_t 
     return in[0]->h == in[1]->h && in[0]->w == in[1]->w && in[0]->channels == in[1]->channels &&
                    in[0]->features == in[1]->features
                ? IB_OK
-               : ib_fail(err, IB_ERROR_USAGE, "add: %s has another shape than what it is added to",
-                         row->with);
+               : ib_fail(err, IB_ERROR_USAGE, "%s: %s has another shape than what it is added to",
+                         row->name != NULL ? row->name : row->kind, row->with);
 }
 
 static ib_elementwise elements(const ib_node *node, int64_t count) {
@@ -23,9 +23,8 @@ static ib_status open(ib_network *net, ib_node *node, ib_error *err) {
 
 static ib_status forward(ib_network *net, ib_node *node, const ib_pass *pass, ib_error *err) {
     ib_elementwise e = elements(node, pass->count);
-    ib_elementwise_operands p = {.x = ib_node_input(net, node, 0),
-                                 .second = ib_node_input(net, node, 1),
-                                 .y = node->y};
+    ib_elementwise_operands p = {
+        .x = ib_node_input(net, node, 0), .second = ib_node_input(net, node, 1), .y = node->y};
     return ib_add_forward(net->backend, &e, &p, err);
 }
 

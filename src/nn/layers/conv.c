@@ -15,7 +15,8 @@ static ib_status shape(const ib_row *row, const ib_extent *const in[2], int64_t 
     (void)classes;
     IB_TRY(ib_expect_image(row, in[0], err));
     int64_t h = in[0]->h + 2 * row->pad - row->kernel, w = in[0]->w + 2 * row->pad - row->kernel;
-    if (row->out < 1 || row->kernel < 1 || row->pad < 0 || h < 0 || w < 0)
+    if (row->out < 1 || row->kernel < 1 || row->pad < 0 || row->pad >= row->kernel || h < 0 ||
+        w < 0)
         return ib_fail(err, IB_ERROR_USAGE,
                        "%s: %lld channels by a kernel of %lld with padding %lld do not fit an image "
                        "of %lldx%lld",

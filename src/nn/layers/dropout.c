@@ -8,7 +8,8 @@ static ib_status shape(const ib_row *row, const ib_extent *const in[2], int64_t 
     *out = *in[0];
     return row->p >= 0 && row->p < 1
                ? IB_OK
-               : ib_fail(err, IB_ERROR_USAGE, "dropout's p is from 0 to below 1, not %g", row->p);
+               : ib_fail(err, IB_ERROR_USAGE, "%s: p is from 0 to below 1, not %g",
+                         row->name != NULL ? row->name : row->kind, row->p);
 }
 
 static ib_drop drop_of(const ib_node *node, int64_t n) {

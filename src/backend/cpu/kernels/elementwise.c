@@ -31,6 +31,11 @@ struct drop {
     float **scratch;
 };
 
+static void drop_row(const struct drop *d, uint64_t first, int64_t count, float *row) {
+    if (d->shape->dropout.enabled)
+        dropout_row(&d->shape->dropout, first, count, row);
+}
+
 /* One image: its values in logical order go through dropout_row, a channel of pixels at a time. */
 static void drop_item(void *context, size_t item, unsigned thread) {
     const struct drop *d = context;
@@ -44,13 +49,13 @@ static void drop_item(void *context, size_t item, unsigned thread) {
     if (pixels == 1) {
         for (int64_t c = 0; c < channels; ++c)
             to[c] = from[c];
-        dropout_row(&d->shape->dropout, (uint64_t)(sample * channels), channels, to);
+        drop_row(d, (uint64_t)(sample * channels), channels, to);
         return;
     }
     for (int64_t c = 0; c < channels; ++c) {
         for (int64_t pixel = 0; pixel < pixels; ++pixel)
             row[pixel] = from[pixel * c16 + c];
-        dropout_row(&d->shape->dropout, (uint64_t)((sample * channels + c) * pixels), pixels, row);
+        drop_row(d, (uint64_t)((sample * channels + c) * pixels), pixels, row);
         for (int64_t pixel = 0; pixel < pixels; ++pixel)
             to[pixel * c16 + c] = row[pixel];
     }

@@ -1,7 +1,7 @@
 /* An operation on each element by itself, from a function of vectors that says what becomes of one:
  *   static inline vf function(vf a, vf b, vf parameter)   parameter: the shape's, in every lane
  * IB_ELEMENTWISE_KERNEL(operation, y, function, a, b) makes its list, ib_<operation>; y, a and b
- * are operands. Bound by memory. Work items: 16 KiB of values. */
+ * are operands; a b that is not given counts as +0. Bound by memory. Work items: 16 KiB of values. */
 #ifndef IB_CPU_ELEMENTWISE_H
 #define IB_CPU_ELEMENTWISE_H
 
@@ -30,7 +30,8 @@ static inline void run_elements(ib_cpu *cpu, ib_work *item, const struct element
         int64_t end = smaller(begin + IB_FLOATS_PER_ITEM, e->count);                               \
         vf parameter = v_set1(e->parameter);                                                       \
         for (int64_t i = begin; i < end; i += VL)                                                  \
-            v_store(e->y + i, function(v_load(e->a + i), v_load(e->b + i), parameter));            \
+            v_store(e->y + i, function(v_load(e->a + i),                                           \
+                                       e->b != NULL ? v_load(e->b + i) : v_zero(), parameter));    \
     }                                                                                              \
     static void operation(ib_cpu *cpu, const ib_elementwise *e,                                    \
                           const ib_elementwise_pointers *p) {                                      \

@@ -21,7 +21,7 @@ void IB_REF(ib_add_forward_run)(ib_cpu *cpu, const ib_elementwise *e,
                                 const ib_elementwise_pointers *p) {
     (void)cpu;
     for (int64_t i = 0; i < e->count; ++i)
-        p->y[i] = ib_settle(p->x[i] + p->second[i]);
+        p->y[i] = ib_settle(p->second != NULL ? p->x[i] + p->second[i] : p->x[i]);
 }
 
 /* The logical number of a stored value; -1 for a channel that pads. */

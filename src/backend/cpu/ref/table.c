@@ -17,23 +17,17 @@ static double fma_probe(int64_t iterations) {
     return 16.0 * (double)iterations;
 }
 
-/* What a kind's references need beside their operands. */
-#define SCRATCH_load        NULL
-#define SCRATCH_conv        IB_REF(ib_conv_scratch)
-#define SCRATCH_linear      linear_scratch
-#define SCRATCH_norm        NULL
-#define SCRATCH_norm_part   NULL
-#define SCRATCH_max_pool    NULL
-#define SCRATCH_mean        NULL
-#define SCRATCH_elementwise NULL
-#define SCRATCH_drop        NULL
-#define SCRATCH_flatten     NULL
-#define SCRATCH_loss        NULL
-#define SCRATCH_update      NULL
-#define SCRATCH_tree        NULL
+/* Scratch that a kind's references need: none but for the kinds named here. SCRATCH_OF is the
+ * second of a list that such a name begins; another kind's, which is no macro, leaves NULL there.
+ */
+#define SCRATCH_conv           , IB_REF(ib_conv_scratch)
+#define SCRATCH_linear         , linear_scratch
+#define SECOND(first, it, ...) it
+#define SECOND_OF(...)         SECOND(__VA_ARGS__)
+#define SCRATCH_OF(kind)       SECOND_OF(SCRATCH_##kind, NULL, NULL)
 
 #define IB_OPERATION(name, kind, direction)                                                        \
-    static IB_ONE_KERNEL(kind, name##_kernels, SCRATCH_##kind, IB_REF(ib_##name##_run));
+    static IB_ONE_KERNEL(kind, name##_kernels, SCRATCH_OF(kind), IB_REF(ib_##name##_run));
 #include "backend/operations.inc"
 #undef IB_OPERATION
 
