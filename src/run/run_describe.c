@@ -47,12 +47,12 @@ static void print_text(const ib_config *config, const ib_model *model, const str
     char shape[64];
     struct totals totals = totals_of(model);
     ib_network_memory memory = ib_model_memory(model);
-    fprintf(out, "%-22s %-16s %14s %11s %12s %12s\n", "layer", "operation", "output", "parameters",
+    fprintf(out, "%-22s %-21s %14s %11s %12s %12s\n", "layer", "operation", "output", "parameters",
             "MACs", "bytes");
     for (size_t i = 0; i < ib_model_row_count(model); ++i) {
         ib_row_info row = ib_model_row(model, i);
         print_shape(&row.output, shape);
-        fprintf(out, "%-22s %-16s %14s %11zu %12llu %12zu\n", row.name, row.operation, shape,
+        fprintf(out, "%-22s %-21s %14s %11zu %12llu %12zu\n", row.name, row.operation, shape,
                 row.parameters, (unsigned long long)row.macs, row.output_bytes);
     }
     fprintf(out,
