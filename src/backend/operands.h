@@ -12,7 +12,13 @@
 #include "tensor/tensor.h"
 
 /* Which pass an operation belongs to; several operations share a kind's shape and operands. */
-typedef enum ib_direction { IB_FORWARD, IB_BACKWARD, IB_SUMS, IB_DEVIATIONS } ib_direction;
+typedef enum ib_direction {
+    IB_FORWARD,
+    IB_BACKWARD,
+    IB_SUMS,
+    IB_DEVIATIONS,
+    IB_INPUT
+} ib_direction;
 
 #define IB_BUFFER_MEMBER(type, name) ib_buffer name;
 #define IB_READ_MEMBER(type, name)   const type *name;

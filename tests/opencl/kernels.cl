@@ -426,6 +426,54 @@ kernel void mean_outputs(int pixels, float inverse, global const float *x, globa
     y[n * channels + c] = settle(sum * inverse);
 }
 
+/* ---- max-pool (section 6) ---------------------------------------------------------------------- */
+
+struct window {
+    int h, w, oh, ow, kernel_size, stride, pad;
+};
+
+/* The first greatest tap inside the image. Global size: (channels, output pixels, n). */
+kernel void max_pool_outputs(constant struct window *s, global const float *x, global float *y,
+                             global uchar *argmax)
+{
+    int c = get_global_id(0), o = get_global_id(1), n = get_global_id(2);
+    int channels = get_global_size(0), at = (n * s->oh * s->ow + o) * channels + c, best = -1;
+    float greatest = 0.0f;
+    for (int tap = 0; tap < s->kernel_size * s->kernel_size; ++tap) {
+        int row = o / s->ow * s->stride - s->pad + tap / s->kernel_size;
+        int column = o % s->ow * s->stride - s->pad + tap % s->kernel_size;
+        if (row < 0 || row >= s->h || column < 0 || column >= s->w)
+            continue;
+        float candidate = x[((n * s->h + row) * s->w + column) * channels + c];
+        if (best < 0 || candidate > greatest) {
+            best = tap;
+            greatest = candidate;
+        }
+    }
+    y[at] = greatest;
+    argmax[at] = best;
+}
+
+/* One input pixel gathers from the windows that chose it. Global size: (channels, input pixels, n). */
+kernel void max_pool_gradients(constant struct window *s, global const float *dy, int has_second,
+                               global const float *second, global const uchar *argmax,
+                               global float *dx)
+{
+    int c = get_global_id(0), pixel = get_global_id(1), n = get_global_id(2);
+    int channels = get_global_size(0), row = pixel / s->w, column = pixel % s->w;
+    float sum = 0.0f;
+    for (int oy = 0; oy < s->oh; ++oy)
+        for (int ox = 0; ox < s->ow; ++ox) {
+            int ky = row - (oy * s->stride - s->pad), kx = column - (ox * s->stride - s->pad);
+            int at = ((n * s->oh + oy) * s->ow + ox) * channels + c;
+            if (ky < 0 || ky >= s->kernel_size || kx < 0 || kx >= s->kernel_size ||
+                argmax[at] != ky * s->kernel_size + kx)
+                continue;
+            sum = sum + (has_second ? settle(dy[at] + second[at]) : dy[at]);
+        }
+    dx[((n * s->h + row) * s->w + column) * channels + c] = settle(sum);
+}
+
 /* ---- optimisers (section 10): one work-item, one weight ---------------------------------------- */
 
 float decayed(float g, float w, float weight_decay)

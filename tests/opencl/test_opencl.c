@@ -16,6 +16,7 @@
 #include "backend/cpu/cpu.h"
 #include "norm.h"
 #include "optimisers.h"
+#include "pool.h"
 
 struct test *able(void **state) {
     struct test *t = *state;
@@ -549,6 +550,7 @@ int main(void) {
         BOTH_WAYS(linear_layers),
         BOTH_WAYS(convolutions),
         BOTH_WAYS(normalisations),
+        BOTH_WAYS(max_pools),
         BOTH_WAYS(optimisers),
         cmocka_unit_test_setup_teardown(wrong_orders_are_noticed, test_open, test_close),
     };

@@ -2,11 +2,11 @@
 
 const char *ib_load_fault(const ib_load *l, ib_direction direction) {
     (void)direction;
+    if (!ib_are_sizes(l->n, l->stride, 1, 1) || !ib_is_size(l->pixels) || l->channels < 1 ||
+        l->channels > IB_LOAD_CHANNELS)
+        return "shape out of range";
     int64_t least = l->channels == 1 ? l->pixels : l->pixels * ib_padded(l->channels);
-    return ib_are_sizes(l->n, l->stride, 1, 1) && l->pixels >= 1 && l->channels >= 1 &&
-                   l->channels <= IB_LOAD_CHANNELS && l->stride >= least
-               ? NULL
-               : "shape out of range";
+    return l->stride >= least ? NULL : "shape out of range";
 }
 
 void ib_load_need(const ib_load *l, ib_direction direction, ib_load_sizes *sizes) {

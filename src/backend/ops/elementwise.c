@@ -14,8 +14,8 @@ void ib_elementwise_need(const ib_elementwise *e, ib_direction direction,
         sizes->x = sizes->y = e->count;
         sizes->second = -e->count;
     } else {
-        sizes->dy = sizes->dx = e->count;
-        sizes->x = sizes->y_kept = -e->count;
+        sizes->dy = sizes->dx = sizes->y_kept = e->count;
+        sizes->x = -e->count;
     }
 }
 

@@ -33,7 +33,7 @@ const char *ib_norm_part_fault(const ib_norm_part *norm, ib_direction direction)
     return ib_norm_fault(norm, direction);
 }
 
-/* IB_FORWARD: norm_apply; IB_BACKWARD: norm_gradients and norm_input. */
+/* IB_FORWARD: norm_apply; IB_BACKWARD: norm_gradients. */
 void ib_norm_part_need(const ib_norm_part *norm, ib_direction direction,
                        ib_norm_part_sizes *sizes) {
     int64_t c16 = ib_pad16(norm->channels), count = norm->n * norm->pixels * c16;
@@ -57,11 +57,15 @@ void ib_norm_part_need(const ib_norm_part *norm, ib_direction direction,
         break;
     case IB_BACKWARD:
         sizes->saved = IB_SAVED_COUNT * c16;
-        sizes->g = count;
-        sizes->dy = sizes->second = sizes->y_kept = sizes->dx = -count;
-        sizes->leaves = -leaves;
-        sizes->totals = -2 * c16;
-        sizes->dgamma = sizes->dbeta = -c16;
+        sizes->dy = sizes->g = count;
+        sizes->second = sizes->y_kept = -count;
+        sizes->leaves = leaves;
+        break;
+    case IB_INPUT:
+        sizes->saved = IB_SAVED_COUNT * c16;
+        sizes->g = sizes->dx = count;
+        sizes->totals = 2 * c16;
+        sizes->dgamma = sizes->dbeta = c16;
         break;
     }
 }

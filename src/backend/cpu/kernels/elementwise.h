@@ -1,7 +1,8 @@
 /* An operation on each element by itself, from a function of vectors that says what becomes of one:
  *   static inline vf function(vf a, vf b, vf parameter)   parameter: the shape's, in every lane
  * IB_ELEMENTWISE_KERNEL(operation, y, function, a, b) makes its list, ib_<operation>; y, a and b
- * are operands; a b that is not given counts as +0. Bound by memory. Work items: 16 KiB of values. */
+ * are operands; a b that is not given counts as +0. Bound by memory. Work items: 16 KiB of values.
+ */
 #ifndef IB_CPU_ELEMENTWISE_H
 #define IB_CPU_ELEMENTWISE_H
 
