@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/json_text.h"
 #include "base/sha256.h"
-#include "command/svm.h"
+#include "command/train_svm.h"
 #include "data/dataset.h"
 #include "model/model_file.h"
 #include "model/onnx.h"

@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "command/divergence.h"
-#include "command/train.h"
+#include "command/train_run.h"
 #include "record/record_file.h"
 #include "record/recorded.h"
 #include "report/compare.h"

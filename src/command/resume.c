@@ -2,7 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command/train.h"
+#include "command/resume.h"
+
+#include "command/train_run.h"
 #include "record/checkpoint.h"
 #include "record/record_file.h"
 #include "record/recorded.h"

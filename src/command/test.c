@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "command/metrics_text.h"
 #include "command/session.h"
-#include "command/svm.h"
+#include "command/train_svm.h"
 #include "model/model_file.h"
 #include "record/metrics_json.h"
 #include "record/recorded.h"

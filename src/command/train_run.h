@@ -1,6 +1,6 @@
 /* Training into a record that is there already, and checking what is trained. */
-#ifndef IB_COMMAND_TRAIN_H
-#define IB_COMMAND_TRAIN_H
+#ifndef IB_COMMAND_TRAIN_RUN_H
+#define IB_COMMAND_TRAIN_RUN_H
 
 #include "command/command.h"
 #include "record/record.h"
@@ -13,9 +13,5 @@ typedef struct ib_train_target {
 
 ib_status ib_train_run(const ib_config *config, const ib_command_context *context,
                        const ib_train_target *target, ib_error *err);
-
-/* Goes on with the run of --resume, its options taken from its record (resume.c). */
-ib_status ib_train_resume(ib_arguments *arguments, const ib_command_context *context,
-                          ib_error *err);
 
 #endif

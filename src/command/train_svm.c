@@ -1,4 +1,4 @@
-#include "command/svm.h"
+#include "command/train_svm.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* Training and testing support vector machines: what run_train.c and run_test.c do for networks. */
-#ifndef IB_COMMAND_SVM_H
-#define IB_COMMAND_SVM_H
+#ifndef IB_COMMAND_TRAIN_SVM_H
+#define IB_COMMAND_TRAIN_SVM_H
 
 #include "command/session.h"
-#include "command/train.h"
+#include "command/train_run.h"
 #include "svm/svm.h"
 #include "train/trainer.h"
 
