@@ -241,7 +241,8 @@ static void train(ib_network *net, struct outcome *outcome) {
     ib_steps_result result = {0};
     ib_error err = {0};
     for (uint64_t i = 0; i < STEPS; ++i)
-        table[i] = (ib_step_scalars){i, ib_update_scalars_of(&experiment, experiment.lr, i)};
+        table[i] = (ib_step_scalars){i, i * BATCH,
+                                     ib_update_scalars_of(&experiment, experiment.lr, i)};
     ib_steps steps = {
         .end = IMAGES, .batch = BATCH, .count = STEPS, .table = table, .seed = 1, .dropout = 1};
     succeed(ib_network_steps(net, &steps, &result, &err), &err);
@@ -387,6 +388,54 @@ static void evaluation_shares_memory(void **state) {
     }
 }
 
+/* The logits of samples [first, first + count) of a batch of 20, dropout included. */
+static void pass_part(ib_network *net, size_t first, size_t count, float *logits) {
+    ib_pass pass = {.first = (int64_t)first,
+                    .count = (int64_t)count,
+                    .global = BATCH,
+                    .training = 1,
+                    .dropout = 1,
+                    .seed = 1,
+                    .step = 3};
+    const ib_node *last = &net->nodes[net->node_count - 1];
+    size_t stride = (size_t)ib_pad16(net->classes);
+    ib_error err = {0};
+    succeed(ib_network_forward(net, first, &pass, &err), &err);
+    succeed(net->backend->ops->download(net->backend, &last->y, logits + first * stride,
+                                        count * stride * sizeof *logits, &err),
+            &err);
+    succeed(ib_network_backward(net, &pass, 0, &err), &err);
+}
+
+/* Without a normalisation, a part of a batch from a multiple of 8 on is what it is in the whole. */
+static void parts_are_as_in_the_whole(void **state) {
+    static const size_t CUTS[] = {8, 16};
+    (void)state;
+    for (size_t n = 0; n < NETWORK_COUNT; ++n) {
+        ib_backend_options options = {"cpu", n % 3 == 2 ? "scalar" : "auto", 3};
+        float whole[BATCH * MOST_CLASSES], parts[BATCH * MOST_CLASSES];
+        ib_backend *backend;
+        ib_network net;
+        if (NETWORKS[n].rows == COLOURS || NETWORKS[n].rows == MASKS)
+            continue;
+        draw_images(&NETWORKS[n]);
+        assert_int_equal(ib_backend_open(&options, &backend, NULL), IB_OK);
+        for (int unfused = 0; unfused < 2; ++unfused) {
+            memset(whole, 0, sizeof whole);
+            memset(parts, 0, sizeof parts);
+            open_network(&NETWORKS[n], backend, 1, unfused, &net);
+            pass_part(&net, 0, BATCH, whole);
+            for (size_t cut = 0; cut < sizeof CUTS / sizeof CUTS[0]; ++cut) {
+                pass_part(&net, 0, CUTS[cut], parts);
+                pass_part(&net, CUTS[cut], BATCH - CUTS[cut], parts);
+                assert_memory_equal(whole, parts, sizeof whole);
+            }
+            ib_network_close(&net);
+        }
+        ib_backend_close(backend);
+    }
+}
+
 /* ---- what is refused --------------------------------------------------------------------------
  */
 
@@ -494,6 +543,7 @@ int main(void) {
         cmocka_unit_test(wrong_rows_are_named),
         cmocka_unit_test(networks_give_one_result),
         cmocka_unit_test(evaluation_shares_memory),
+        cmocka_unit_test(parts_are_as_in_the_whole),
     };
     return cmocka_run_group_tests_name("networks", tests, NULL, NULL);
 }

@@ -232,12 +232,12 @@ static void models_that_are_not_finite_are_refused(void **state) {
     const ib_backend_options options = {"cpu", "scalar", 1};
     ib_backend *backend;
     ib_model *model;
-    ib_config config;
+    ib_experiment experiment = experiment_of(IB_ADADELTA);
     ib_error err = {0};
-    assert_int_equal(ib_config_defaults(&config, NULL), IB_OK);
-    config.model = IB_MODEL_MLP;
+    experiment.model = IB_MODEL_MLP;
     assert_int_equal(ib_backend_open(&options, &backend, NULL), IB_OK);
-    assert_int_equal(ib_model_open(backend, &config, 0.1307, 0.3081, 1, 0, &model, NULL), IB_OK);
+    assert_int_equal(
+        ib_model_open(backend, &experiment, ib_dataset_find("mnist"), 1, 0, &model, NULL), IB_OK);
     assert_int_equal(ib_model_initialize(model, 1, NULL), IB_OK);
     const ib_tensor_info *info = ib_model_tensor(model, 1);
     size_t count = (size_t)ib_shape_elements(&info->shape);
