@@ -128,7 +128,7 @@ static void read_checkpoint(const char *directory, const uint8_t *part, size_t s
     char hex[IB_SHA256_HEX_SIZE];
     ib_checkpoint checkpoint;
     ib_error err = {0};
-    require(ib_sha256_bytes(part, size, hex, NULL) == IB_OK, "no hash");
+    ib_sha256_bytes(part, size, hex);
     char *text = ib_format("%.*s,\"sha256\":\"%s\"}\n", (int)size, (const char *)part, hex);
     require(text != NULL, "no memory");
     free(fuzz_write("run/checkpoints/step-000000000007.json", (const uint8_t *)text, strlen(text)));

@@ -49,7 +49,7 @@ static int write_demo(const char *path) {
 static ib_status list_tensor(const ib_named_tensor *tensor, ib_error *err) {
     char hex[IB_SHA256_HEX_SIZE];
     size_t size = (size_t)ib_shape_elements(&tensor->shape) * ib_dtype_size(tensor->dtype);
-    IB_TRY(ib_sha256_bytes(tensor->data, size, hex, err));
+    ib_sha256_bytes(tensor->data, size, hex);
     printf("%s\t%s\t[", tensor->name, ib_dtype_name(tensor->dtype));
     for (int i = 0; i < tensor->shape.rank; ++i)
         printf("%s%" PRId64, i > 0 ? "," : "", tensor->shape.extent[i]);
