@@ -46,7 +46,7 @@ static int write_demo(const char *path) {
     return report(status, &err);
 }
 
-static ib_status list_tensor(const ib_named_tensor *tensor, ib_error *err) {
+static void list_tensor(const ib_named_tensor *tensor) {
     char hex[IB_SHA256_HEX_SIZE];
     size_t size = (size_t)ib_shape_elements(&tensor->shape) * ib_dtype_size(tensor->dtype);
     ib_sha256_bytes(tensor->data, size, hex);
@@ -54,7 +54,6 @@ static ib_status list_tensor(const ib_named_tensor *tensor, ib_error *err) {
     for (int i = 0; i < tensor->shape.rank; ++i)
         printf("%s%" PRId64, i > 0 ? "," : "", tensor->shape.extent[i]);
     printf("]\t%s\n", hex);
-    return IB_OK;
 }
 
 static int list(const char *path) {
@@ -63,8 +62,8 @@ static int list(const char *path) {
     ib_status status = ib_safetensors_open(path, &file, &err);
     if (status != IB_OK)
         return report(status, &err);
-    for (size_t i = 0; i < file.count && status == IB_OK; ++i)
-        status = list_tensor(&file.tensors[i], &err);
+    for (size_t i = 0; i < file.count; ++i)
+        list_tensor(&file.tensors[i]);
     for (size_t i = 0; i < file.metadata_count; ++i)
         printf("metadata\t%s\t%s\n", file.metadata[i][0], file.metadata[i][1]);
     ib_safetensors_close(&file);
