@@ -116,7 +116,7 @@ static void check_floats(const char *recipe, const char *what, ib_backend *backe
         return;
     float *values = malloc(bytes);
     assert_non_null(values);
-    CHECK(backend->ops->download(backend, buffer, 0, values, bytes, ERR));
+    CHECK(backend->ops->download(backend, buffer, values, bytes, ERR));
     for (size_t i = 0; i < bytes / sizeof *values; ++i)
         if (ib_is_unsettled(values[i], k))
             fail_msg("%s: %s[%zu] is %a: not settled", recipe, what, i, (double)values[i]);
@@ -135,9 +135,9 @@ static void check_settled(const char *recipe, const ib_network *network) {
                      network->arena[part].bytes, bounds[part]);
     check_floats(recipe, "statistics", backend, &network->kept, network->kept.bytes, IB_SETTLE);
     check_floats(recipe, "images", backend, &network->x, network->x.bytes, IB_SETTLE);
-    for (size_t i = 0; i < network->layer_count; ++i)
-        check_floats(recipe, "activations", backend, &network->layers[i].y,
-                     network->layers[i].y.bytes, IB_SETTLE);
+    for (size_t i = 0; i < network->node_count; ++i)
+        check_floats(recipe, "activations", backend, &network->nodes[i].y,
+                     network->nodes[i].y.bytes, IB_SETTLE);
     for (int i = 0; i < network->slots.count; ++i)
         check_floats(recipe, "gradients", backend, &network->slots.buffer[i],
                      network->slots.buffer[i].bytes, IB_SETTLE);
@@ -167,13 +167,10 @@ static void train_once(const struct recipe *recipe, const ib_dataset *dataset, c
     CHECK(ib_model_save_optimizer(model, NULL, result.position.steps, optimizer_hex, ERR));
     snprintf(line, LINE, "%s %s %s %s %zu %a", dataset->info->name, recipe->name, model_hex,
              optimizer_hex, result.test.correct, result.test.loss);
-<<<<<<< HEAD
     if (ib_pool_met_denormal(pool))
         fail_msg("%s, %s, %u threads: met a denormal", recipe->name, isa, threads);
     check_settled(recipe->name, &model->network);
-=======
     ib_train_result_free(&result);
->>>>>>> shapes
     ib_model_close(model);
     ib_split_close(&split);
     ib_backend_close(backend);
