@@ -7,39 +7,6 @@
 #include "record/record_file.h"
 
 /* A configuration's value, environment's value or the like as a text; fresh memory. */
-static char *text_of(const json_t *value) {
-    const char *text = json_string_value(value);
-    if (text != NULL)
-        return strdup(text);
-    return json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(17));
-}
-
-static int add_value(json_t *object, const char *prefix, const char *name, const json_t *value) {
-    if (json_is_null(value))
-        return 1;
-    char *key = ib_format("%s%s", prefix, name);
-    char *text = text_of(value);
-    int good = key != NULL && text != NULL && ib_mlflow_add_text(object, key, text);
-    free(key);
-    free(text);
-    return good;
-}
-
-/* The configuration: a param each. */
-json_t *ib_mlflow_params_of(const json_t *record) {
-    json_t *params = json_object();
-    const char *name;
-    json_t *value;
-    int good = params != NULL;
-    json_object_foreach(json_object_get(record, "configuration"), name, value) {
-        good = good && add_value(params, "", name, value);
-    }
-    if (good)
-        return params;
-    json_decref(params);
-    return NULL;
-}
-
 static json_t *tags_of(const ib_mlflow_sender *s, const char *run_name) {
     const json_t *r = s->record;
     const json_t *results = json_object_get(r, "results");
@@ -67,7 +34,7 @@ static json_t *tags_of(const ib_mlflow_sender *s, const char *run_name) {
     const char *name;
     json_t *value;
     json_object_foreach(json_object_get(r, "environment"), name, value) {
-        good = good && add_value(tags, "isobit.", name, value);
+        good = good && ib_mlflow_add_value(tags, "isobit.", name, value);
     }
     const char *math = ib_json_text_at(r, "configuration", "math");
     good =

@@ -36,7 +36,9 @@ int ib_mlflow_add_text(json_t *object, const char *key, const char *value);
 /* "2026-11-23T10:15:30Z" as milliseconds; 0: none. */
 int64_t ib_mlflow_time(const char *text);
 
-/* mlflow_record.c: the configuration, a text each; NULL: out of memory. */
+/* Adds prefix+name with the value as a text; null adds nothing. 0: out of memory. */
+int ib_mlflow_add_value(json_t *object, const char *prefix, const char *name, const json_t *value);
+/* mlflow_params.c: the configuration, a text each; NULL: out of memory. */
 json_t *ib_mlflow_params_of(const json_t *record);
 
 /* mlflow_record.c: one pass over a record; open and closed by the caller. */

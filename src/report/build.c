@@ -7,39 +7,6 @@
 #include "base/file.h"
 #include "report/build_parts.h"
 
-/* ---- memory -------------------------------------------------------------------------------------
- */
-
-char *ib_keep(ib_builder *b, char *text) {
-    b->failed |= text == NULL;
-    return text;
-}
-
-char *ib_keep_copy(ib_builder *b, const char *text) {
-    return ib_keep(b, strdup(text));
-}
-
-void *ib_append(ib_builder *b, void *list_pointer, size_t *count, size_t size) {
-    void **list = list_pointer;
-    size_t n = *count;
-    if ((n & (n - 1)) == 0) { /* full: capacities are powers of two */
-        void *grown = realloc(*list, (n == 0 ? 1 : 2 * n) * size);
-        if (grown == NULL) {
-            b->failed = 1;
-            return NULL;
-        }
-        *list = grown;
-    }
-    ++*count;
-    return memset((char *)*list + n * size, 0, size);
-}
-
-void ib_extend(ib_builder *b, char **text, const char *separator, const char *more) {
-    char *longer = *text == NULL ? strdup(more) : ib_format("%s%s%s", *text, separator, more);
-    free(*text);
-    *text = ib_keep(b, longer);
-}
-
 /* ---- preparation --------------------------------------------------------------------------------
  */
 

@@ -8,19 +8,6 @@
 #include "base/number.h"
 #include "report/build_parts.h"
 
-void ib_add_finding(ib_builder *b, char *text, char *basis) {
-    ib_finding *finding =
-        ib_append(b, &b->report->findings, &b->report->finding_count, sizeof *finding);
-    ib_keep(b, text);
-    ib_keep(b, basis);
-    if (finding == NULL) {
-        free(text);
-        free(basis);
-        return;
-    }
-    *finding = (ib_finding){.text = text, .basis = basis};
-}
-
 static const char *plural(size_t count) {
     return count == 1 ? "" : "s";
 }

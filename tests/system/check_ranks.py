@@ -1,7 +1,9 @@
 """The layering and size rules of ARCHITECTURE.md, checked over the sources.
 
 Every folder of src/ has a rank; a file includes only its own folder and folders of lower rank,
-with the narrower rules below. Also: no file over 600 lines, no markers for unfinished work.
+with the narrower rules below. No files of src/ need each other in a circle: a .c file needs those
+that define the functions which it names. Also: no file over 600 lines, no markers for unfinished
+work.
 usage: check_ranks.py [ROOT]
 """
 import os
@@ -26,6 +28,10 @@ MAX_LINES = 600
 SOURCE = re.compile(r"\.(c|h|cu|cuh|cl|inc|h\.in)$")
 CHECKED = re.compile(r"\.(c|h|cu|cuh|cl|inc|py|sh|cmake|md|h\.in)$|^(Makefile|CMakeLists\.txt)$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
+COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
+NAME = re.compile(r"\bib_\w+")
+DEFINITION = re.compile(
+    r"^(?!static\b|typedef\b)[A-Za-z_][A-Za-z0-9_ *]*?\b(ib_\w+)\([^;{]*\)\s*\{", re.M)
 # Spelled apart so that this file does not find itself.
 MARKER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 
@@ -84,6 +90,44 @@ def check_layering(root):
                     yield path, number, problem
 
 
+def needs_of(source_root):
+    """For each .c file, those whose public functions it names, with one such name."""
+    texts, owner = {}, {}
+    for path in files_below(source_root, re.compile(r"\.c$")):
+        with open(path, encoding="utf-8") as stream:
+            texts[path] = COMMENT.sub(" ", stream.read())
+        for found in DEFINITION.finditer(texts[path]):
+            owner.setdefault(found.group(1), path)
+    return {path: {owner[name]: name for name in sorted(set(NAME.findall(text)))
+                   if owner.get(name, path) != path} for path, text in texts.items()}
+
+
+def circle_from(start, needs):
+    """The shortest way from a file back to itself, or None."""
+    ways = [[start]]
+    seen = set()
+    for way in ways:
+        for path in sorted(needs[way[-1]]):
+            if path == start:
+                return way + [start]
+            if path not in seen:
+                seen.add(path)
+                ways.append(way + [path])
+    return None
+
+
+def check_circles(root):
+    needs = needs_of(os.path.join(root, "src"))
+    told = set()
+    for path in sorted(needs):
+        way = circle_from(path, needs) if path not in told else None
+        if way:
+            told.update(way)
+            steps = [f"{os.path.basename(a)} needs {needs[a][b]} of {os.path.basename(b)}"
+                     for a, b in zip(way, way[1:])]
+            yield path, 1, "a circle: " + ", ".join(steps)
+
+
 def check_text(root):
     for path in files_below(root, CHECKED, skip=(".git", "data", "runs", ".cache")):
         with open(path, encoding="utf-8") as stream:
@@ -99,7 +143,7 @@ def main():
     root = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("SOURCE_DIR") or os.path.join(
         os.path.dirname(os.path.abspath(__file__)), "..", "..")
     root = os.path.normpath(root)
-    problems = [*check_layering(root), *check_text(root)]
+    problems = [*check_layering(root), *check_circles(root), *check_text(root)]
     for path, number, problem in problems:
         print(f"{os.path.relpath(path, root)}:{number}: {problem}")
     print(f"ranks: {len(problems)} problems")
