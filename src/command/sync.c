@@ -4,7 +4,6 @@
 
 #include "base/json_text.h"
 #include "command/tracking.h"
-#include "command/tracking_cost.h"
 
 static void print_totals(const ib_config *config, const ib_command_context *context,
                          const ib_mlflow_client *client, const ib_sync_totals *t) {
@@ -68,19 +67,18 @@ ib_status ib_command_sync(ib_arguments *arguments, const ib_command_context *con
     if (config->tracking.registered_model != NULL)
         IB_TRY(ib_mlflow_check_model_name(config->tracking.registered_model, "--mlflow-register",
                                           err));
-    ib_tracking_prices prices;
+    ib_mlflow_prices prices;
     ib_mlflow_names common = {.experiment = config->tracking.experiment,
                               .registered = config->tracking.registered_model,
-                              .extras = ib_tracking_cost,
-                              .extras_context = &prices};
-    ib_status status = ib_tracking_prices_open(&config->pricing, &prices, err);
+                              .prices = &prices};
+    ib_status status = ib_mlflow_prices_open(&config->pricing, &prices, err);
     if (status == IB_OK)
         status = ib_mlflow_open(uri, context->environment, &client, err);
     if (status == IB_OK) {
         ib_mlflow_tell_retries(client, context->log);
         status = sync_all(arguments, context, client, &common, &totals, err);
     }
-    ib_tracking_prices_close(&prices);
+    ib_mlflow_prices_close(&prices);
     free(totals.first_failure);
     ib_mlflow_close(client);
     return status;

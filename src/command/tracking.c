@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "command/tracking_cost.h"
 #include "record/record_file.h"
 
 const char *ib_tracking_uri(const ib_config *config, const ib_command_context *context) {
@@ -18,7 +17,7 @@ const char *ib_tracking_uri(const ib_config *config, const ib_command_context *c
 
 ib_status ib_tracking_check(const ib_config *config, const ib_command_context *context,
                             ib_error *err) {
-    ib_tracking_prices prices;
+    ib_mlflow_prices prices;
     if (config->tracking.uri != NULL)
         IB_TRY(ib_mlflow_check_uri(config->tracking.uri, "--mlflow", err));
     if (config->tracking.registered_model != NULL)
@@ -26,27 +25,26 @@ ib_status ib_tracking_check(const ib_config *config, const ib_command_context *c
                                           err));
     if (ib_tracking_uri(config, context) == NULL)
         return IB_OK;
-    ib_status status = ib_tracking_prices_open(&config->pricing, &prices, err);
-    ib_tracking_prices_close(&prices);
+    ib_status status = ib_mlflow_prices_open(&config->pricing, &prices, err);
+    ib_mlflow_prices_close(&prices);
     return status;
 }
 
 struct ib_tracker {
     ib_mlflow_live *live;
-    ib_tracking_prices prices; /* the thread's, while it runs */
+    ib_mlflow_prices prices; /* the thread's, while it runs */
 };
 
 static ib_status open_tracker(const ib_config *config, const ib_command_context *context,
                               const ib_record *record, const cpu_set_t *cpus, ib_tracker *tracker,
                               ib_error *err) {
-    IB_TRY(ib_tracking_prices_open(&config->pricing, &tracker->prices, err));
+    IB_TRY(ib_mlflow_prices_open(&config->pricing, &tracker->prices, err));
     ib_mlflow_live_options options = {.uri = ib_tracking_uri(config, context),
                                       .directory = ib_record_directory(record),
                                       .names = {.experiment = config->tracking.experiment,
                                                 .study = config->tracking.study,
                                                 .registered = config->tracking.registered_model,
-                                                .extras = ib_tracking_cost,
-                                                .extras_context = &tracker->prices,
+                                                .prices = &tracker->prices,
                                                 .fill_given = 1},
                                       .environment = context->environment,
                                       .cpus = cpus,
@@ -74,7 +72,7 @@ void ib_tracking_end(const ib_config *config, ib_tracker *tracker) {
     if (tracker == NULL)
         return;
     ib_mlflow_live_end(tracker->live, config->tracking.wait_seconds);
-    ib_tracking_prices_close(&tracker->prices);
+    ib_mlflow_prices_close(&tracker->prices);
     free(tracker);
 }
 
@@ -354,17 +352,15 @@ void ib_tracking_study_start(const ib_config *config, const ib_command_context *
 static ib_status send_rest(const ib_config *config, const ib_study_plan *plan,
                            const char *directory, ib_mlflow_client *client, ib_sync_totals *totals,
                            ib_error *err) {
-    ib_tracking_prices prices;
-    ib_status status = ib_tracking_prices_open(&config->pricing, &prices, err);
-    ib_mlflow_names common = {.registered = config->tracking.registered_model,
-                              .extras = ib_tracking_cost,
-                              .extras_context = &prices};
+    ib_mlflow_prices prices;
+    ib_status status = ib_mlflow_prices_open(&config->pricing, &prices, err);
+    ib_mlflow_names common = {.registered = config->tracking.registered_model, .prices = &prices};
     if (status == IB_OK)
         status = ib_sync_path(client, directory, &common, NULL, totals, err);
     sync_work w = {.client = client, .totals = totals};
     for (size_t i = 0; status == IB_OK && i < plan->folder_count; ++i)
         status = sync_set_aside(&w, plan->folders[i].directory, err);
-    ib_tracking_prices_close(&prices);
+    ib_mlflow_prices_close(&prices);
     return status;
 }
 

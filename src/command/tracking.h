@@ -41,7 +41,7 @@ typedef struct ib_sync_totals {
 } ib_sync_totals;
 
 /* One record, or everything below a folder of records: studies first. common: experiment,
- * registered and extras for all of them. A record that cannot be sent does not stop the others; it
+ * registered and prices for all of them. A record that cannot be sent does not stop the others; it
  * is counted, and said on log (NULL: not). */
 ib_status ib_sync_path(ib_mlflow_client *client, const char *path, const ib_mlflow_names *common,
                        FILE *log, ib_sync_totals *totals, ib_error *err);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/status.h"
+#include "mlflow/mlflow_prices.h"
 
 typedef char *ib_environment_reader(const char *name);
 
@@ -38,12 +39,6 @@ int ib_mlflow_names_experiment(const ib_mlflow_client *client);
  * machine could read there, or is not http. */
 ib_status ib_mlflow_check_uri(const char *uri, const char *option, ib_error *err);
 
-/* What the caller knows of an ended run besides its record: adds numbers, and texts, under the
- * names that they are to have as metrics and tags. directory is the record's. Called by the thread
- * that sends. */
-typedef ib_status ib_mlflow_extras(void *context, const char *directory, json_t *metrics,
-                                   json_t *tags, ib_error *err);
-
 /* IB_ERROR_USAGE when MLflow takes no registered model of this name. */
 ib_status ib_mlflow_check_model_name(const char *name, const char *option, ib_error *err);
 
@@ -54,8 +49,7 @@ typedef struct ib_mlflow_names {
     const char *study;      /* folder of the study that the run is of: its run is the parent, and
                              * the options of the cell are the name, where run is NULL */
     const char *registered; /* the registered model that the run's model is to be a version of */
-    ib_mlflow_extras *extras;
-    void *extras_context;
+    const ib_mlflow_prices *prices; /* what an ended run cost is told by them */
     int fill_given; /* fill the run of MLFLOW_RUN_ID, unless it is another record's */
 } ib_mlflow_names;
 
@@ -86,7 +80,7 @@ typedef struct ib_mlflow_live ib_mlflow_live;
 typedef struct ib_mlflow_live_options {
     const char *uri, *directory;
     int is_study;          /* directory is a study's */
-    ib_mlflow_names names; /* copied: its texts may go, extras and their context may not */
+    ib_mlflow_names names; /* copied: its texts may go, prices may not */
     ib_environment_reader *environment;
     const cpu_set_t
         *cpus; /* where the thread may run, the caller being pinned; NULL: where it may */

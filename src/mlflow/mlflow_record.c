@@ -133,7 +133,7 @@ static ib_status send_end(ib_mlflow_sender *s, const char *status, ib_error *err
         IB_TRY(ib_mlflow_send_model(s, err));
         IB_TRY(ib_mlflow_send_results(s, end, err));
     }
-    IB_TRY(ib_mlflow_send_extras(s, end, err));
+    IB_TRY(ib_mlflow_send_cost(s, end, err));
     IB_TRY(ib_mlflow_register(s, err));
     if (known)
         return IB_OK;

@@ -64,8 +64,8 @@ ib_status ib_mlflow_send_system(ib_mlflow_sender *s, ib_error *err);
  * belongs to the model (where there is one) and to the data set too. */
 ib_status ib_mlflow_send_results(ib_mlflow_sender *s, int64_t end_ms, ib_error *err);
 
-/* mlflow_extras.c: names.extras, where they are not those acknowledged. */
-ib_status ib_mlflow_send_extras(ib_mlflow_sender *s, int64_t end_ms, ib_error *err);
+/* mlflow_cost.c: what the run cost by names.prices, where that is not what was acknowledged. */
+ib_status ib_mlflow_send_cost(ib_mlflow_sender *s, int64_t end_ms, ib_error *err);
 
 /* mlflow_inputs.c: the data sets of the record. */
 enum { IB_MLFLOW_DIGEST_LENGTH = 36 }; /* the longest that MLflow takes */

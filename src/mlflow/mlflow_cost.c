@@ -1,5 +1,4 @@
-/* What the sender's caller adds to an ended run: its price, say, which may be known only later, or
- * change. */
+/* What an ended run cost, on the server: a price may be known only later, or change. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,8 +28,9 @@ static ib_status send_metrics(ib_mlflow_sender *s, const json_t *metrics, json_i
     return status;
 }
 
-/* MLflow shows the metric that is latest by step and time: what replaces another value must be
- * later than that, and sent again after a kill with the time that was chosen first. */
+/* In mlflow.json it is "extras", as releases before this one wrote it. MLflow shows the metric that
+ * is latest by step and time: what replaces another value must be later than that, and sent again
+ * after a kill with the time that was chosen first. */
 static ib_status choose_time(ib_mlflow_sender *s, const char *text, json_int_t end_ms,
                              json_int_t *time, ib_error *err) {
     const json_t *known = json_object_get(s->cursor.state, "extras");
@@ -77,15 +77,14 @@ static ib_status send_both(ib_mlflow_sender *s, json_t *metrics, json_t *tags, i
     return status;
 }
 
-ib_status ib_mlflow_send_extras(ib_mlflow_sender *s, int64_t end_ms, ib_error *err) {
-    if (s->names.extras == NULL)
+ib_status ib_mlflow_send_cost(ib_mlflow_sender *s, int64_t end_ms, ib_error *err) {
+    if (s->names.prices == NULL)
         return IB_OK;
     json_t *metrics = json_object(), *tags = json_object();
     s->client->transient = 0;
-    ib_status status =
-        metrics == NULL || tags == NULL
-            ? ib_fail_memory(err)
-            : s->names.extras(s->names.extras_context, s->directory, metrics, tags, err);
+    ib_status status = metrics == NULL || tags == NULL
+                           ? ib_fail_memory(err)
+                           : ib_mlflow_cost_of(s->names.prices, s->directory, metrics, tags, err);
     if (status == IB_OK && json_object_size(metrics) + json_object_size(tags) > 0)
         status = send_both(s, metrics, tags, end_ms, err);
     json_decref(metrics);

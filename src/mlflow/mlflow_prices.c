@@ -1,4 +1,4 @@
-#include "command/tracking_cost.h"
+#include "mlflow/mlflow_prices.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,9 +12,9 @@ static int is_asked_for(const ib_pricing *pricing) {
     return pricing->machine != NULL || strcmp(pricing->table, option->default_text) != 0;
 }
 
-ib_status ib_tracking_prices_open(const ib_pricing *pricing, ib_tracking_prices *prices,
-                                  ib_error *err) {
-    *prices = (ib_tracking_prices){.watts = pricing->watts};
+ib_status ib_mlflow_prices_open(const ib_pricing *pricing, ib_mlflow_prices *prices,
+                                ib_error *err) {
+    *prices = (ib_mlflow_prices){.watts = pricing->watts};
     if (pricing->table == NULL || (!is_asked_for(pricing) && !ib_path_exists(pricing->table)))
         return IB_OK;
     IB_TRY(ib_prices_read(pricing->table, &prices->table, err));
@@ -27,7 +27,7 @@ ib_status ib_tracking_prices_open(const ib_pricing *pricing, ib_tracking_prices 
                          pricing->machine);
 }
 
-void ib_tracking_prices_close(ib_tracking_prices *prices) {
+void ib_mlflow_prices_close(ib_mlflow_prices *prices) {
     ib_prices_close(&prices->table);
 }
 
@@ -51,9 +51,8 @@ static int add_price(const ib_cost *cost, json_t *metrics, json_t *tags) {
             add_text(tags, "isobit.cost.source", price->source));
 }
 
-ib_status ib_tracking_cost(void *context, const char *directory, json_t *metrics, json_t *tags,
-                           ib_error *err) {
-    const ib_tracking_prices *prices = context;
+ib_status ib_mlflow_cost_of(const ib_mlflow_prices *prices, const char *directory, json_t *metrics,
+                            json_t *tags, ib_error *err) {
     ib_cost cost;
     ib_error why = {0};
     int finished = 0;
