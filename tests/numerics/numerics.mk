@@ -11,7 +11,8 @@ CFLAGS := -std=c17 -D_GNU_SOURCE $(OPT) -ffp-contract=off -fno-fast-math -fno-ma
 # Everything that computes; nothing that needs a library.
 common := $(addprefix base/,threads limits arena file status number) tensor/tensor \
           $(patsubst $(SRC)/%.c,%,$(wildcard $(addprefix $(SRC)/,catalog/*.c catalog/*/*.c \
-            backend/*.c backend/ops/*.c backend/cpu/*.c nn/*.c nn/layers/*.c))) \
+            backend/*.c backend/ops/*.c backend/cpu/*.c nn/layers/*.c))) \
+          $(filter-out nn/onnx_graph,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/nn/*.c))) \
           $(addprefix model/,model steps) $(addprefix svm/,kernel cache solver train predict model)
 ref := $(patsubst $(SRC)/backend/cpu/ref/%.c,%,$(wildcard $(SRC)/backend/cpu/ref/*.c))
 kernels := $(patsubst $(SRC)/backend/cpu/kernels/%.c,%,$(wildcard $(SRC)/backend/cpu/kernels/*.c))

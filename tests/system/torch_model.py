@@ -14,7 +14,7 @@ from torch_peer import (NETS, EngineError, engine, net_of, read_safetensors, tra
                         write_safetensors)
 from torch_training import Worst
 
-DIVERGED = 4
+REFUSED, DIVERGED = 3, 4
 
 
 # ---- initial weights -----------------------------------------------------------------------------
@@ -284,7 +284,8 @@ def run_cli(directory, *words):
 
 
 def check_diverging_runs(data, scratch):
-    """The command line: exit 4 with step and tensor, whether by the rate or by a planted weight."""
+    """The command line: exit 4 with step and tensor, by the rate; a file with a planted weight is
+    refused."""
     common = ("--dataset", data.name, "--data-dir", data.directory)
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
         good = run_cli(directory, "--model", "mlp", *common, "--json")
@@ -302,6 +303,6 @@ def check_diverging_runs(data, scratch):
             path = os.path.join(directory, "planted.safetensors")
             write_safetensors(path, weights)
             ended = run_cli(directory, "--model", "cnn", *common, "--init-model", path)
-            assert ended.returncode == DIVERGED, (name, ended.returncode, ended.stderr)
-            assert "step 1" in ended.stderr and name in ended.stderr, ended.stderr
-    return "exit 4"
+            assert ended.returncode == REFUSED, (name, ended.returncode, ended.stderr)
+            assert f"element 3 of tensor {name} is not finite" in ended.stderr, ended.stderr
+    return "exit 4, and 3 for the file"
