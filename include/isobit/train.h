@@ -3,9 +3,8 @@
  *     ib_device_open(NULL, &device, why, sizeof why);
  *     ib_data_open("data", "mnist", &data, why, sizeof why);
  *     const char *const options[] = {"epochs=2", "seed=1", NULL};
- *     ib_net_open(device, data, &(ib_net_options){.network = "cnn", .options = options}, &net, ...);
- *     ib_net_train(net, progress, &state);
- *     ib_net_save(net, "model.safetensors", sha256);
+ *     ib_net_open(device, data, &(ib_net_options){.network = "cnn", .options = options}, &net,
+ * ...); ib_net_train(net, progress, &state); ib_net_save(net, "model.safetensors", sha256);
  *
  * A device and its networks are used by one thread at a time, data by any number at once. Close in
  * the reverse order: networks, then data and device. */
@@ -23,17 +22,18 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* ---- what computes ---------------------------------------------------------------------------- */
+/* ---- what computes ----------------------------------------------------------------------------
+ */
 
 typedef struct ib_device ib_device;
 
 /* Zero-initialise; zero and NULL mean the default. None of it changes a bit of a result. */
 typedef struct ib_device_options {
     const char *backend; /* "auto" */
-    const char *isa;     /* instruction set: "auto" (the best), "scalar", "avx2", "avx512", "neon" */
-    unsigned threads;    /* the caller's included; 0: every CPU that it may use */
-    int pin; /* 1: a CPU for each thread where there are enough, the caller's too until the device is
-                closed, by the thread that opened it. Faster where nothing else runs */
+    const char *isa;  /* instruction set: "auto" (the best), "scalar", "avx2", "avx512", "neon" */
+    unsigned threads; /* the caller's included; 0: every CPU that it may use */
+    int pin; /* 1: a CPU for each thread where there are enough, the caller's too until the device
+                is closed, by the thread that opened it. Faster where nothing else runs */
 } ib_device_options;
 
 /* options may be NULL. What this machine lacks is IB_ERROR_UNAVAILABLE. On failure *device is NULL
@@ -46,7 +46,8 @@ const char *ib_device_backend(const ib_device *device);
 const char *ib_device_isa(const ib_device *device);
 unsigned ib_device_threads(const ib_device *device);
 
-/* ---- data ------------------------------------------------------------------------------------- */
+/* ---- data -------------------------------------------------------------------------------------
+ */
 
 typedef struct ib_data ib_data;
 
@@ -62,7 +63,8 @@ typedef struct ib_memory_images {
     uint32_t classes;                 /* 2 to 256 */
     double mean, deviation;           /* of v / 255 over the training pixels; deviation above 0 */
     size_t train_count, test_count;   /* images */
-    /* [count][height][width][channels] bytes, and [count] labels below classes; NULL with count 0. */
+    /* [count][height][width][channels] bytes, and [count] labels below classes; NULL with count 0.
+     */
     const uint8_t *train_pixels, *train_labels, *test_pixels, *test_labels;
 } ib_memory_images;
 ib_status ib_data_from_memory(const ib_memory_images *images, ib_data **data, char *message,
@@ -78,14 +80,15 @@ size_t ib_data_image_bytes(const ib_data *data);
 const uint8_t *ib_data_pixels(const ib_data *data, size_t index);
 unsigned ib_data_label(const ib_data *data, size_t index);
 
-/* ---- networks --------------------------------------------------------------------------------- */
+/* ---- networks ---------------------------------------------------------------------------------
+ */
 
 typedef struct ib_net ib_net;
 
 /* Zero-initialise; NULL means the default. */
 typedef struct ib_net_options {
     const char *network; /* by name: "cnn" */
-    const ib_row *rows;  /* or by its rows (copied), ended by a kind of NULL; then network is NULL */
+    const ib_row *rows; /* or by its rows (copied), ended by a kind of NULL; then network is NULL */
     /* "name=value", ended by NULL: the experiment's options of `isobit train --help`, without "--",
      * with the same checks and defaults: "epochs=2", "batch-size=64", "optimizer=adam", "lr=0.001",
      * "seed=1", "split=70-10-20", "init-model=FILE", "dry-run=1" ... What decides no bits (threads,

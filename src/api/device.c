@@ -34,6 +34,8 @@ ib_status ib_device_open(const ib_device_options *options, ib_device **device, c
                                  .threads = given->threads,
                                  .unpinned = !given->pin};
     ib_error err = {0};
+    ib_guard guard;
+    ib_guard_enter(&guard);
     ib_device *fresh = calloc(1, sizeof *fresh);
     ib_status status =
         fresh == NULL ? ib_fail_memory(&err) : ib_backend_open(&wanted, &fresh->backend, &err);
@@ -41,6 +43,7 @@ ib_status ib_device_open(const ib_device_options *options, ib_device **device, c
         free(fresh);
         fresh = NULL;
     }
+    ib_guard_leave(&guard);
     *device = fresh;
     return ib_tell(status, &err, message, message_size);
 }
