@@ -55,6 +55,7 @@ lint: build
 	@scripts/lint.sh
 
 install: build
+	@scripts/build.sh release --target isobit_all
 	cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean:

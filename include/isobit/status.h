@@ -25,8 +25,10 @@ typedef enum ib_status {
 #undef IB_STATUS_ENUM
 } ib_status;
 
+#pragma GCC visibility push(default)
 /* A short English text; never NULL. */
 const char *ib_status_text(ib_status status);
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -1,69 +1,101 @@
-/* The public API's predictor (include/isobit/isobit.h). */
-#include "isobit/isobit.h"
-
-#include <stdio.h>
+/* The public library's predictors. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/backend.h"
-#include "build_info.h"
-#include "data/dataset.h"
-#include "model/model.h"
+#include "api/parts.h"
+#include "base/file.h"
 #include "model/model_file.h"
 #include "options/options.h"
+#include "record/recorded.h"
 
 enum { PREDICTOR_BATCH = 256 };
 
 struct ib_predictor {
-    ib_config config; /* the model points to it */
+    ib_arguments arguments; /* of isobit test; the model points to the experiment */
     ib_backend *backend;
     ib_model *model;
     ib_error err;
 };
 
-const char *ib_version(void) {
-    return IB_VERSION;
-}
-
-static ib_status set_option(const char *name, const char *value, ib_config *config, ib_error *err) {
+static ib_status add_word(const char *name, const char *value, char **words, size_t *count,
+                          ib_error *err) {
     if (value == NULL)
         return IB_OK;
-    return ib_option_set(ib_option_find(name, strlen(name)), value, name, config, err);
+    words[*count] = ib_format("--%s=%s", name, value);
+    return words[(*count)++] == NULL ? ib_fail_memory(err) : IB_OK;
 }
 
-static ib_status open_parts(ib_predictor *predictor, const char *path,
-                            const ib_predictor_options *options, ib_error *err) {
-    ib_config *config = &predictor->config;
-    IB_TRY(ib_config_defaults(config, err));
-    IB_TRY(set_option("dataset", options->dataset, config, err));
-    IB_TRY(set_option("normalize", options->normalize, config, err));
-    IB_TRY(set_option("isa", options->isa, config, err));
+/* The options as the command line of `isobit test` would have them, which then knows which of them
+ * to take from a record. */
+static ib_status parse(ib_predictor *predictor, const char *path,
+                       const ib_predictor_options *options, ib_error *err) {
+    char *words[4] = {NULL};
+    size_t count = 0;
+    ib_status status = add_word("dataset", options->dataset, words, &count, err);
+    if (status == IB_OK)
+        status = add_word("normalize", options->normalize, words, &count, err);
+    if (status == IB_OK)
+        status = add_word("isa", options->isa, words, &count, err);
+    const char *line[] = {"--json", "--", path, NULL, NULL, NULL};
+    for (size_t i = 0; i < count; ++i) { /* before "--" */
+        line[i + 3] = path;
+        line[i + 2] = "--";
+        line[i + 1] = words[i];
+    }
+    if (status == IB_OK)
+        status = ib_arguments_parse(ib_command_find("test"), (int)count + 3, line, NULL,
+                                    &predictor->arguments, err);
+    for (size_t i = 0; i < count; ++i)
+        free(words[i]);
+    return status;
+}
+
+static ib_status open_model(ib_predictor *predictor, const char *path, unsigned threads,
+                            ib_error *err) {
+    ib_config *config = &predictor->arguments.config;
+    char sha256[IB_SHA256_HEX_SIZE];
+    IB_TRY(ib_sha256_file(path, sha256, err));
+    IB_TRY(ib_adopt_beside(path, sha256, &predictor->arguments, NULL, NULL, err));
     const ib_dataset_info *info = ib_dataset_find(config->experiment.dataset);
     if (info == NULL)
         return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->experiment.dataset);
-    ib_backend_options machine = {config->machine.backend, config->machine.isa, options->threads};
+    ib_backend_options machine = {.backend = config->machine.backend,
+                                  .isa = config->machine.isa,
+                                  .threads = threads,
+                                  .unpinned = 1};
     IB_TRY(ib_backend_open(&machine, &predictor->backend, err));
     return ib_open_model_file(path, predictor->backend, &config->experiment, info, PREDICTOR_BATCH,
                               &predictor->model, err);
 }
 
+static ib_status open_parts(ib_predictor *predictor, const char *given,
+                            const ib_predictor_options *options, ib_error *err) {
+    char *path = NULL;
+    IB_TRY(parse(predictor, given, options, err));
+    ib_status status = ib_model_file_path(given, &path, err);
+    if (status == IB_OK)
+        status = open_model(predictor, path, options->threads, err);
+    free(path);
+    return status;
+}
+
 ib_status ib_predictor_open(const char *model_path, const ib_predictor_options *options,
                             ib_predictor **predictor, char *message, size_t message_size) {
     const ib_predictor_options defaults = {0};
+    ib_guard guard;
     ib_error err = {0};
-    *predictor = NULL;
     ib_predictor *fresh = calloc(1, sizeof *fresh);
+    ib_guard_enter(&guard);
     ib_status status =
         fresh == NULL ? ib_fail_memory(&err)
                       : open_parts(fresh, model_path, options != NULL ? options : &defaults, &err);
-    if (message != NULL && message_size > 0)
-        snprintf(message, message_size, "%s", status == IB_OK ? "" : ib_error_text(&err));
-    ib_error_clear(&err);
-    if (status == IB_OK)
-        *predictor = fresh;
-    else
+    if (status != IB_OK) {
         ib_predictor_close(fresh);
-    return status;
+        fresh = NULL;
+    }
+    ib_guard_leave(&guard);
+    *predictor = fresh;
+    return ib_tell(status, &err, message, message_size);
 }
 
 size_t ib_predictor_image_bytes(const ib_predictor *predictor) {
@@ -77,9 +109,15 @@ size_t ib_predictor_class_count(const ib_predictor *predictor) {
 ib_status ib_predictor_predict(ib_predictor *predictor, const uint8_t *images, size_t count,
                                uint16_t *classes, float *logits) {
     ib_scores scores = {.classes = classes, .logits = logits};
+    ib_guard guard;
+    ib_guard_enter(&guard);
     ib_error_clear(&predictor->err);
-    IB_TRY(ib_model_attach_images(predictor->model, images, NULL, count, &predictor->err));
-    return ib_model_evaluate(predictor->model, count, NULL, NULL, &scores, &predictor->err);
+    ib_status status =
+        ib_model_attach_images(predictor->model, images, NULL, count, &predictor->err);
+    if (status == IB_OK)
+        status = ib_model_evaluate(predictor->model, count, NULL, NULL, &scores, &predictor->err);
+    ib_guard_leave(&guard);
+    return status;
 }
 
 const char *ib_predictor_error(const ib_predictor *predictor) {
@@ -90,9 +128,8 @@ void ib_predictor_close(ib_predictor *predictor) {
     if (predictor == NULL)
         return;
     ib_model_close(predictor->model);
-    if (predictor->backend != NULL)
-        ib_backend_close(predictor->backend);
-    ib_config_free(&predictor->config);
+    ib_backend_close(predictor->backend);
+    ib_arguments_free(&predictor->arguments);
     ib_error_clear(&predictor->err);
     free(predictor);
 }

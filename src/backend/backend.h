@@ -36,6 +36,7 @@ typedef struct ib_backend_options {
     const char *backend; /* "auto", "cpu", "opencl", "cuda" */
     const char *isa;     /* "auto", "scalar", "avx2", "avx512", "neon" */
     unsigned threads;    /* 0: every usable CPU */
+    int unpinned;        /* threads, the caller's too, stay where the system puts them */
 } ib_backend_options;
 
 typedef struct ib_backend_info {

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -202,7 +203,39 @@ unsigned ib_usable_cpus(void) {
     return allowed < quota ? allowed : quota;
 }
 
-ib_status ib_pool_open(unsigned threads, ib_pool **result, ib_error *err) {
+static ib_status start_workers(ib_pool *pool, ib_error *err) {
+    int cpu = -1;
+    for (unsigned i = 0; i < pool->size; ++i) {
+        if (pool->pin)
+            do
+                ++cpu;
+            while (!CPU_ISSET((unsigned)cpu, &pool->caller_affinity));
+        pool->arguments[i] = (struct worker){pool, i, pool->pin ? cpu : -1};
+        if (i == 0) {
+            if (pool->pin)
+                pin_to(cpu);
+            continue;
+        }
+        int failed = pthread_create(&pool->workers[i], NULL, worker_main, &pool->arguments[i]);
+        if (failed != 0)
+            return ib_fail_errno(err, IB_ERROR_RUNTIME, failed, "cannot start thread %u of %u",
+                                 i + 1, pool->size);
+        ++pool->started;
+    }
+    return IB_OK;
+}
+
+/* Threads inherit the mask: signals then come to those that the program knows. */
+static ib_status start_workers_masked(ib_pool *pool, ib_error *err) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    ib_status status = start_workers(pool, err);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status;
+}
+
+static ib_status open_pool(unsigned threads, int pin, ib_pool **result, ib_error *err) {
     *result = NULL;
     if (threads == 0 || threads > MOST_THREADS)
         return ib_fail(err, IB_ERROR_USAGE, "a pool has 1 to %d threads, not %u", MOST_THREADS,
@@ -223,30 +256,24 @@ ib_status ib_pool_open(unsigned threads, ib_pool **result, ib_error *err) {
     }
     CPU_ZERO(&pool->caller_affinity);
     int known = sched_getaffinity(0, sizeof pool->caller_affinity, &pool->caller_affinity) == 0;
-    pool->pin = known && threads > 1 && threads <= (unsigned)CPU_COUNT(&pool->caller_affinity);
-    pool->spins = pool->pin ? SPINS : SPINS_CROWDED;
-    int cpu = -1;
-    for (unsigned i = 0; i < threads; ++i) {
-        if (pool->pin)
-            do
-                ++cpu;
-            while (!CPU_ISSET((unsigned)cpu, &pool->caller_affinity));
-        pool->arguments[i] = (struct worker){pool, i, pool->pin ? cpu : -1};
-        if (i == 0) {
-            if (pool->pin)
-                pin_to(cpu);
-            continue;
-        }
-        int failed = pthread_create(&pool->workers[i], NULL, worker_main, &pool->arguments[i]);
-        if (failed != 0) {
-            ib_pool_close(pool);
-            return ib_fail_errno(err, IB_ERROR_RUNTIME, failed, "cannot start thread %u of %u",
-                                 i + 1, threads);
-        }
-        ++pool->started;
+    int roomy = known && threads > 1 && threads <= (unsigned)CPU_COUNT(&pool->caller_affinity);
+    pool->pin = pin && roomy;
+    pool->spins = roomy ? SPINS : SPINS_CROWDED;
+    ib_status status = pin ? start_workers(pool, err) : start_workers_masked(pool, err);
+    if (status != IB_OK) {
+        ib_pool_close(pool);
+        return status;
     }
     *result = pool;
     return IB_OK;
+}
+
+ib_status ib_pool_open(unsigned threads, ib_pool **pool, ib_error *err) {
+    return open_pool(threads, 1, pool, err);
+}
+
+ib_status ib_pool_open_unpinned(unsigned threads, ib_pool **pool, ib_error *err) {
+    return open_pool(threads, 0, pool, err);
 }
 
 void ib_pool_close(ib_pool *pool) {

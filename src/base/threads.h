@@ -1,4 +1,4 @@
-/* A pool of pinned worker threads for steps of a few milliseconds: a call to ib_pool_run costs a
+/* A pool of worker threads for steps of a few milliseconds: a call to ib_pool_run costs a
  * few hundred nanoseconds, because workers spin for a while before they sleep. */
 #ifndef IB_BASE_THREADS_H
 #define IB_BASE_THREADS_H
@@ -15,9 +15,11 @@ typedef struct ib_pool ib_pool;
  */
 typedef void ib_work(void *context, size_t item, unsigned thread);
 
-/* threads from 1 to 1024, the caller's own included. Workers are pinned to the process's allowed
- * CPUs while there is one for each. The caller owns *pool. */
+/* threads from 1 to 1024, the caller's own included. All of them are pinned to the process's allowed
+ * CPUs while there is one for each; the caller until ib_pool_close. The caller owns *pool. */
 ib_status ib_pool_open(unsigned threads, ib_pool **pool, ib_error *err);
+/* For programs of others: no thread is pinned, and the workers leave signals to the program's. */
+ib_status ib_pool_open_unpinned(unsigned threads, ib_pool **pool, ib_error *err);
 void ib_pool_close(ib_pool *pool);
 unsigned ib_pool_size(const ib_pool *pool);
 

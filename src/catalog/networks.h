@@ -7,22 +7,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
-
-/* One row. A kind of NULL ends a table. What a kind reads of it, and what 0 means there: the kind's
- * file in nn/layers. */
-typedef struct ib_row {
-    const char *kind; /* "conv", "linear", "batch-norm", "relu", "max-pool", "mean", "dropout",
-                         "flatten", "add" */
-    const char *name; /* PyTorch's module name, which its tensors begin with; NULL: none */
-    const char *from; /* the row it reads; NULL: the row before */
-    const char *with; /* add: the other row */
-    int64_t out;      /* conv: channels; linear: features; IB_CLASSES_OUT: one a class */
-    int64_t kernel, stride, pad; /* stride 0: 1 of a conv, the kernel of a pool */
-    double p;                    /* dropout; what is one number of other kinds, such as a slope */
-    int no_bias;                 /* conv, linear */
-} ib_row;
-
-enum { IB_CLASSES_OUT = 0 };
+#include "isobit/row.h"
 
 /* The rows of a network. Names belong to the list where it owns it. */
 typedef struct ib_rows {

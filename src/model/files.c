@@ -125,7 +125,7 @@ static ib_status load(ib_model *model, const ib_safetensors *file, const char *p
     if (found->dtype != want->dtype || !same_shape(&found->shape, &want->shape))
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s: tensor %s has another type or shape than model %s wants", path, name,
-                       ib_model_kind_name((ib_model_kind)model->experiment->model));
+                       model->name);
     IB_TRY(check_finite(found, path, err));
     return ib_model_write(model, index, part, found->data, err);
 }
@@ -135,7 +135,7 @@ static ib_status check_tensor_count(const ib_model *model, const ib_safetensors 
     if (file->count == count)
         return IB_OK;
     return ib_fail(err, IB_ERROR_VERIFY, "%s holds %zu tensors where model %s has %zu", path,
-                   file->count, ib_model_kind_name((ib_model_kind)model->experiment->model), count);
+                   file->count, model->name, count);
 }
 
 ib_status ib_model_load(ib_model *model, const char *path, ib_error *err) {

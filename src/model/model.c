@@ -23,7 +23,6 @@ static ib_status open_network(ib_model *model, ib_backend *backend, const ib_exp
         return ib_fail(err, IB_ERROR_USAGE,
                        "%s has images of %u channels where 1 to %d are possible", data->name,
                        data->image.channels, IB_LOAD_CHANNELS);
-    IB_TRY(ib_rows_open(ib_network_at((size_t)experiment->model), &model->rows, err));
     IB_TRY(ib_network_open(&model->network, backend, model->rows.rows, &options, err));
     ib_normalization_choose(ib_normalization_at((size_t)experiment->normalize), data->mean,
                             data->standard_deviation, &mean, &deviation);
@@ -32,37 +31,64 @@ static ib_status open_network(ib_model *model, ib_backend *backend, const ib_exp
     return ib_network_table(&model->network, table, err);
 }
 
-ib_status ib_model_open(ib_backend *backend, const ib_experiment *experiment,
-                        const ib_dataset_info *data, size_t max_batch, int training,
-                        ib_model **result, ib_error *err) {
+static ib_status describe_tensors(ib_model *model, ib_error *err) {
+    size_t count = model->network.parameter_count;
+    model->tensors = calloc(count + 1, sizeof *model->tensors);
+    if (model->tensors == NULL)
+        return ib_fail_memory(err);
+    model->tensor_count = count;
+    for (size_t i = 0; i < count; ++i) {
+        const ib_parameter *p = ib_network_parameter(&model->network, i);
+        model->tensors[i] = (ib_tensor_info){p->name, p->shape, p->dtype, p->trained};
+    }
+    return IB_OK;
+}
+
+/* rows NULL: those of the experiment's network. */
+static ib_status open_model(ib_backend *backend, const ib_experiment *experiment,
+                            const ib_row *rows, const char *name, const ib_dataset_info *data,
+                            size_t max_batch, int training, ib_model **result, ib_error *err) {
     *result = NULL;
     if (max_batch == 0 || max_batch > 65536)
         return ib_fail(err, IB_ERROR_USAGE, "a batch holds 1 to 65536 images, not %zu", max_batch);
-    if (!ib_model_is_network((ib_model_kind)experiment->model))
-        return ib_fail(err, IB_ERROR_USAGE, "%s is no network: only isobit train and test know it",
-                       ib_model_kind_name((ib_model_kind)experiment->model));
     if (training)
         IB_TRY(ib_optimizer_check(experiment, err));
     ib_model *model = calloc(1, sizeof *model);
     if (model == NULL)
         return ib_fail_memory(err);
     model->experiment = experiment;
-    ib_status status = open_network(model, backend, experiment, data, max_batch, training, err);
-    size_t count = model->network.parameter_count;
-    model->tensor_count = count;
-    model->tensors = calloc(count + 1, sizeof *model->tensors);
-    if (status == IB_OK && model->tensors == NULL)
-        status = ib_fail_memory(err);
+    model->name = name;
+    model->rows.rows = rows;
+    ib_status status = IB_OK;
+    if (rows == NULL)
+        status = ib_rows_open(ib_network_at((size_t)experiment->model), &model->rows, err);
+    if (status == IB_OK)
+        status = open_network(model, backend, experiment, data, max_batch, training, err);
+    if (status == IB_OK)
+        status = describe_tensors(model, err);
     if (status != IB_OK) {
         ib_model_close(model);
         return status;
     }
-    for (size_t i = 0; i < count; ++i) {
-        const ib_parameter *p = ib_network_parameter(&model->network, i);
-        model->tensors[i] = (ib_tensor_info){p->name, p->shape, p->dtype, p->trained};
-    }
     *result = model;
     return IB_OK;
+}
+
+ib_status ib_model_open(ib_backend *backend, const ib_experiment *experiment,
+                        const ib_dataset_info *data, size_t max_batch, int training,
+                        ib_model **model, ib_error *err) {
+    const char *name = ib_model_kind_name((ib_model_kind)experiment->model);
+    *model = NULL;
+    if (!ib_model_is_network((ib_model_kind)experiment->model))
+        return ib_fail(err, IB_ERROR_USAGE, "%s is no network: only isobit train and test know it",
+                       name);
+    return open_model(backend, experiment, NULL, name, data, max_batch, training, model, err);
+}
+
+ib_status ib_model_open_rows(ib_backend *backend, const ib_experiment *experiment,
+                             const ib_row *rows, const char *name, const ib_dataset_info *data,
+                             size_t max_batch, int training, ib_model **model, ib_error *err) {
+    return open_model(backend, experiment, rows, name, data, max_batch, training, model, err);
 }
 
 void ib_model_close(ib_model *model) {

@@ -7,6 +7,7 @@
 
 struct ib_model {
     const ib_experiment *experiment;
+    const char *name; /* "cnn", for messages */
     ib_rows rows;
     ib_network network;
     ib_tensor_info *tensors;

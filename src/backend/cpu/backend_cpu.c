@@ -211,17 +211,8 @@ static ib_status choose(const char *isa, const ib_cpu_kernels **kernels, ib_erro
                    isa);
 }
 
-/* isa "auto" takes the best this machine runs. */
-ib_status ib_cpu_backend_open(const ib_backend_options *options, ib_backend **backend,
-                              ib_error *err) {
-    const ib_cpu_kernels *kernels = NULL;
-    *backend = NULL;
-    IB_TRY(choose(options->isa, &kernels, err));
-    return ib_cpu_open_kernels(kernels, options->threads, backend, err);
-}
-
-ib_status ib_cpu_open_kernels(const ib_cpu_kernels *kernels, unsigned threads, ib_backend **backend,
-                              ib_error *err) {
+static ib_status open_cpu(const ib_cpu_kernels *kernels, unsigned threads, int unpinned,
+                          ib_backend **backend, ib_error *err) {
     *backend = NULL;
     if (threads == 0)
         threads = ib_usable_cpus();
@@ -233,12 +224,30 @@ ib_status ib_cpu_open_kernels(const ib_cpu_kernels *kernels, unsigned threads, i
     cpu->base = (ib_backend){
         .ops = &CPU_OPS, .info = {"cpu", kernels->isa, threads, 1}, .host = &cpu->host};
     cpu->thread_scratch = calloc(threads, sizeof *cpu->thread_scratch);
-    ib_status status =
-        cpu->thread_scratch == NULL ? ib_fail_memory(err) : ib_pool_open(threads, &cpu->pool, err);
+    ib_status status = IB_OK;
+    if (cpu->thread_scratch == NULL)
+        status = ib_fail_memory(err);
+    else
+        status = unpinned ? ib_pool_open_unpinned(threads, &cpu->pool, err)
+                          : ib_pool_open(threads, &cpu->pool, err);
     if (status != IB_OK) {
         close_cpu(&cpu->base);
         return status;
     }
     *backend = &cpu->base;
     return IB_OK;
+}
+
+/* isa "auto" takes the best this machine runs. */
+ib_status ib_cpu_backend_open(const ib_backend_options *options, ib_backend **backend,
+                              ib_error *err) {
+    const ib_cpu_kernels *kernels = NULL;
+    *backend = NULL;
+    IB_TRY(choose(options->isa, &kernels, err));
+    return open_cpu(kernels, options->threads, options->unpinned, backend, err);
+}
+
+ib_status ib_cpu_open_kernels(const ib_cpu_kernels *kernels, unsigned threads, ib_backend **backend,
+                              ib_error *err) {
+    return open_cpu(kernels, threads, 0, backend, err);
 }
