@@ -32,7 +32,7 @@ void ib_axis_fit(ib_axis *axis, double low, double high) {
     }
     double width = high - low;
     if (!(width > 1e-9 * fmax(fabs(low), fabs(high))) || width < least) {
-        width = fmax(fabs(high) * 0.1, 0);
+        width = fabs(high) * 0.1;
         if (width < least)
             width = 1;
     }
@@ -41,8 +41,14 @@ void ib_axis_fit(ib_axis *axis, double low, double high) {
         axis->step = 1;
     axis->low = floor(low / axis->step + 1e-9) * axis->step;
     axis->high = ceil(high / axis->step - 1e-9) * axis->step;
-    if (!(axis->low < axis->high))
-        axis->low -= axis->step, axis->high += axis->step;
+    if (axis->low < axis->high)
+        return;
+    /* One value: no axis goes below 0 or beyond 100 % for its sake. */
+    double only = axis->low;
+    if (only != 0)
+        axis->low -= axis->step;
+    if (!axis->percent || only != 100)
+        axis->high += axis->step;
 }
 
 double ib_axis_at(const ib_axis *axis, double value, double from, double to) {

@@ -110,7 +110,7 @@ static size_t line_length(const char *text, int size, double width) {
             ++next;
         memcpy(line, text, next);
         line[next] = '\0';
-        if (i > 0 && ib_text_width(line, size) > width)
+        if (i > 0 && text[i] != ' ' && ib_text_width(line, size) > width)
             return space > 0 ? space : i;
         if (text[i] == ' ')
             space = i;

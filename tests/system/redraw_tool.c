@@ -65,7 +65,7 @@ static void read_image(const json_t *from, ib_figure_image *image) {
                                .predicted = (unsigned)index_of(from, "predicted"),
                                .probability = number_of(json_object_get(from, "probability")),
                                .index = index_of(from, "index")};
-    if (json_object_get(from, "height") == NULL) { /* reports before 0.2 held MNIST's shape only */
+    if (json_object_get(from, "height") == NULL) { /* older reports: MNIST's shape */
         image->height = image->width = 28;
         image->channels = 1;
     }
