@@ -65,7 +65,6 @@ find_missing() {
     need libjansson-dev pkg-config --atleast-version=2.11 jansson
     need libyaml-dev pkg-config --exists yaml-0.1
     need libcmocka-dev header_found cmocka.h
-    need gnuplot-nox command_found gnuplot # isobit report draws by it
     if [ "$what" = test ]; then
         need git command_found git
         need libxml2-utils command_found xmllint

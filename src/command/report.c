@@ -69,8 +69,8 @@ static ib_status write_tables(const ib_report *report, const char *directory, ib
     return IB_OK;
 }
 
-/* What needs no other program first: it is there even if gnuplot is not. */
-static ib_status write_all(const ib_report *report, const places *p, ib_error *err) {
+static ib_status write_all(const ib_report *report, const places *p, int *converted,
+                           ib_error *err) {
     IB_TRY(write_tables(report, p->tables, err));
     IB_TRY(ib_report_write_json(report, p->json, err));
     IB_TRY(ib_report_write_markdown(report, p->markdown, err));
@@ -78,10 +78,18 @@ static ib_status write_all(const ib_report *report, const places *p, ib_error *e
     IB_TRY(ib_report_draw(report, p->figures, &svgs, err));
     ib_status status = ib_report_write_html(report, svgs, p->page, err);
     ib_report_free_drawings(svgs, report->figure_count);
-    return status;
+    IB_TRY(status);
+    return ib_report_convert(report, p->figures, converted, err);
 }
 
-static void print_json(const ib_report *report, const places *p,
+static int has_drawings(const ib_report *report) {
+    for (size_t i = 0; i < report->figure_count; ++i)
+        if (ib_report_is_drawn(&report->figures[i]))
+            return 1;
+    return 0;
+}
+
+static void print_json(const ib_report *report, const places *p, int converted,
                        const ib_command_context *context) {
     ib_json json = {.out = context->out};
     ib_json_open(&json, NULL, '{');
@@ -96,17 +104,27 @@ static void print_json(const ib_report *report, const places *p,
     ib_json_string(&json, "json", p->json);
     ib_json_string(&json, "tables_dir", p->tables);
     ib_json_string(&json, "figures_dir", p->figures);
+    ib_json_open(&json, "figure_formats", '[');
+    ib_json_string(&json, NULL, "svg");
+    if (converted) {
+        ib_json_string(&json, NULL, "png");
+        ib_json_string(&json, NULL, "pdf");
+    }
+    ib_json_close(&json, ']');
     ib_json_double(&json, "total_seconds", ib_seconds() - context->start_seconds);
     ib_json_close(&json, '}');
     fputc('\n', context->out);
 }
 
-static void print_text(const ib_report *report, const places *p,
+static void print_text(const ib_report *report, const places *p, int converted,
                        const ib_command_context *context) {
     for (size_t i = 0; i < report->finding_count; ++i)
         fprintf(context->out, "- %s (%s)\n", report->findings[i].text, report->findings[i].basis);
     fprintf(context->out, "%s: %zu of %zu runs finished; %s\n", report->name, report->finished,
             report->asked, p->page);
+    if (!converted && has_drawings(report))
+        fprintf(context->log, "figures are SVG only: rsvg-convert, which makes PNG and PDF of "
+                              "them, is not here (Debian: apt-get install librsvg2-bin)\n");
 }
 
 ib_status ib_command_report(ib_arguments *arguments, const ib_command_context *context,
@@ -114,6 +132,7 @@ ib_status ib_command_report(ib_arguments *arguments, const ib_command_context *c
     ib_report_material material = {0};
     ib_report report = {0};
     places p = {0};
+    int converted = 0;
     ib_status status = ib_report_gather(arguments, context, &material, err);
     material.input.program = "isobit " IB_VERSION ", NUMERICS " IB_NUMERICS_VERSION;
     if (status == IB_OK && arguments->config.output.file == NULL &&
@@ -135,11 +154,11 @@ ib_status ib_command_report(ib_arguments *arguments, const ib_command_context *c
     if (status == IB_OK)
         status = ib_report_measure(&report, err);
     if (status == IB_OK)
-        status = write_all(&report, &p, err);
+        status = write_all(&report, &p, &converted, err);
     if (status == IB_OK && arguments->config.output.json)
-        print_json(&report, &p, context);
+        print_json(&report, &p, converted, context);
     else if (status == IB_OK)
-        print_text(&report, &p, context);
+        print_text(&report, &p, converted, context);
     free_places(&p);
     ib_report_free(&report);
     ib_report_material_close(&material);

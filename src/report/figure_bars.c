@@ -107,9 +107,9 @@ static void draw_value(const ib_canvas *canvas, const ib_report_figure *figure, 
         double from = ib_axis_at(axis, low, plot.left, plot.right);
         double to = ib_axis_at(axis, high, plot.left, plot.right);
         const char *line = bars ? IB_INK : colour;
-        ib_canvas_line(canvas, from, y, to, y, line, 1.2, 1);
-        ib_canvas_line(canvas, from, y - 4, from, y + 4, line, 1.2, 1);
-        ib_canvas_line(canvas, to, y - 4, to, y + 4, line, 1.2, 1);
+        ib_canvas_line(canvas, from, y, to, y, line, 1.2, 0);
+        ib_canvas_line(canvas, from, y - 4, from, y + 4, line, 1.2, 0);
+        ib_canvas_line(canvas, to, y - 4, to, y + 4, line, 1.2, 0);
         right = fmax(right, to);
     }
     char text[64];
@@ -166,8 +166,6 @@ void ib_draw_bars(ib_canvas *canvas, const ib_report_figure *figure) {
         if (p == 0)
             draw_dimension(canvas, figure, &plot, names);
         draw_panel(canvas, figure, panel, plot, &axis, bars, names);
-        fputs("plot NaN notitle\n", canvas->out);
-        ib_canvas_clear(canvas);
         top = plot.bottom + MARGIN;
     }
 }

@@ -1,5 +1,6 @@
 /* Figures of cells: heatmaps and confusion matrices with their numbers, and images. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "report/canvas.h"
@@ -170,8 +171,6 @@ void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure) {
         return;
     double low, high, top = 0;
     find_range(figure, &low, &high);
-    ib_rect whole = {0, 0, canvas->width, canvas->height};
-    ib_canvas_axes(canvas, whole, NULL, 0, NULL, 0);
     for (size_t p = 0; p < figure->panel_count; ++p) {
         double left =
             LEFT + (double)(p % g.columns) * (g.names + GAP + g.cell * (double)g.max_columns);
@@ -180,8 +179,6 @@ void ib_draw_matrix(ib_canvas *canvas, const ib_report_figure *figure) {
         if ((p + 1) % g.columns == 0)
             top += row_height(figure, p + 1 - g.columns, &g);
     }
-    fputs("plot NaN notitle\n", canvas->out);
-    ib_canvas_clear(canvas);
 }
 
 enum { TILE = 84, TILE_GAP = 20, CAPTION = 40 };
@@ -207,13 +204,19 @@ static double images_height(const ib_figure_panel *panel, double room) {
     return images_head(NULL, panel, room, 0) + rows * (TILE + CAPTION + 10);
 }
 
-/* The mean of a pixel's channels: figures have one ink. */
-static unsigned grey_at(const ib_figure_image *image, size_t row, size_t column) {
-    const unsigned char *pixel = image->pixels + (row * image->width + column) * image->channels;
-    unsigned sum = 0;
-    for (size_t c = 0; c < image->channels; ++c)
-        sum += pixel[c];
-    return sum / (unsigned)image->channels;
+/* Dark on white, whatever the page, as they are usually shown; the mean of a pixel's channels. */
+static void draw_pixels(const ib_canvas *canvas, const ib_figure_image *image, ib_rect box) {
+    size_t count = image->height * image->width;
+    unsigned char *grey = malloc(count + 1);
+    for (size_t i = 0; grey != NULL && i < count; ++i) {
+        unsigned sum = 0;
+        for (size_t c = 0; c < image->channels; ++c)
+            sum += image->pixels[i * image->channels + c];
+        grey[i] = (unsigned char)(255 - sum / (unsigned)image->channels);
+    }
+    if (grey != NULL)
+        ib_canvas_image(canvas, box, grey, image->width, image->height);
+    free(grey);
 }
 
 /* Where in its square an image lies that is no square itself: in the middle, its longer side full.
@@ -228,20 +231,12 @@ static ib_rect tile_of(const ib_figure_image *image, double x, double y) {
 }
 
 static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, double top) {
-    FILE *out = canvas->out;
     size_t across = tiles_across(canvas->room);
     top += images_head(canvas, panel, canvas->room, top);
     for (size_t i = 0; i < panel->image_count; ++i) {
         const ib_figure_image *image = &panel->images[i];
         double x = 10 + (double)(i % across) * (TILE + TILE_GAP);
         double y = top + (double)(i / across) * (TILE + CAPTION + 10);
-        fputs("$i << EOD\n", out);
-        for (size_t r = 0; r < image->height; ++r) {
-            for (size_t c = 0; c < image->width; ++c)
-                fprintf(out, "%u ", grey_at(image, r, c));
-            fputc('\n', out);
-        }
-        fputs("EOD\n", out);
         char text[64];
         snprintf(text, sizeof text, "%u taken for %u", image->actual, image->predicted);
         ib_canvas_text(canvas, x + TILE / 2.0, y + TILE + 13, 'c', IB_SMALL_FONT, IB_INK, text);
@@ -250,11 +245,7 @@ static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, d
                          : 0;
         snprintf(text + length, sizeof text - (size_t)length, "no. %zu", image->index);
         ib_canvas_text(canvas, x + TILE / 2.0, y + TILE + 29, 'c', IB_SMALL_FONT, IB_MUTED, text);
-        ib_canvas_axes(canvas, tile_of(image, x, y), NULL, 0, NULL, 0);
-        fprintf(out, "set xrange [-0.5:%zu.5]\nset yrange [%zu.5:-0.5]\n", image->width - 1,
-                image->height - 1);
-        fputs("plot $i matrix with image notitle\n", out);
-        ib_canvas_clear(canvas);
+        draw_pixels(canvas, image, tile_of(image, x, y));
     }
 }
 

@@ -1,6 +1,6 @@
 /* Figures with two numeric axes: curves with bands over seeds, and scatters. */
 #include <math.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "report/canvas.h"
 
@@ -96,57 +96,68 @@ static void write_labels(const ib_canvas *canvas, const ib_report_figure *figure
                          g->width + GAP - 8, figure->x_label);
 }
 
-/* One data block per series: x y low high; a blank line breaks the curve where a value is none. */
-static void write_points(const ib_canvas *canvas, const ib_figure_panel *panel, const ib_axis *x,
-                         const ib_axis *y) {
-    for (size_t s = 0; s < panel->series_count; ++s) {
-        fprintf(canvas->out, "$s%zu << EOD\n", s);
-        for (size_t i = 0; i < panel->series[s].count; ++i) {
-            const ib_figure_point *point = &panel->series[s].points[i];
-            double at = scaled(point->x, x->percent), value = scaled(point->y, y->percent);
-            double low = scaled(point->low, y->percent), high = scaled(point->high, y->percent);
-            if (!drawable(value, y) || !drawable(at, x)) {
-                fputc('\n', canvas->out);
+/* A point in the plot; NaN where it cannot stand on the axes. */
+static ib_spot spot_of(ib_rect plot, const ib_axis *x, const ib_axis *y, double at, double value) {
+    at = scaled(at, x->percent), value = scaled(value, y->percent);
+    if (!drawable(at, x) || !drawable(value, y))
+        return (ib_spot){NAN, NAN};
+    return (ib_spot){ib_axis_at(x, at, plot.left, plot.right),
+                     ib_axis_at(y, value, plot.bottom, plot.top)};
+}
+
+/* What lies between the lowest and the highest seed, in one piece for each stretch of the series
+ * without gaps. spots: room for twice the points. */
+static void draw_band(const ib_canvas *canvas, ib_rect plot, const ib_axis *x, const ib_axis *y,
+                      const ib_figure_series *series, const char *colour, ib_spot *spots) {
+    for (size_t from = 0, to; from < series->count; from = to + 1) {
+        int wide = 0;
+        for (to = from; to < series->count; ++to) {
+            const ib_figure_point *point = &series->points[to];
+            if (!isfinite(spot_of(plot, x, y, point->x, point->y).x))
+                break;
+            wide |= point->low < point->high;
+        }
+        size_t count = to - from;
+        for (size_t i = 0; i < count; ++i) {
+            const ib_figure_point *point = &series->points[from + i];
+            ib_spot middle = spot_of(plot, x, y, point->x, point->y);
+            ib_spot low = spot_of(plot, x, y, point->x, point->low);
+            ib_spot high = spot_of(plot, x, y, point->x, point->high);
+            spots[i] = isfinite(high.y) ? high : middle;
+            spots[2 * count - 1 - i] = isfinite(low.y) ? low : middle;
+        }
+        if (wide)
+            ib_canvas_area(canvas, spots, 2 * count, colour);
+    }
+}
+
+/* Bands, lines and marks of a panel, in this order: nothing hides what is smaller. */
+static void draw_series(const ib_canvas *canvas, const ib_report_figure *figure,
+                        const ib_figure_panel *panel, ib_rect plot, const ib_axis *x,
+                        const ib_axis *y, int curves) {
+    size_t most = 0;
+    for (size_t s = 0; s < panel->series_count; ++s)
+        most = panel->series[s].count > most ? panel->series[s].count : most;
+    ib_spot *spots = calloc(2 * most + 1, sizeof *spots);
+    for (int layer = curves ? 0 : 2; spots != NULL && layer < 3; ++layer)
+        for (size_t s = 0; s < panel->series_count; ++s) {
+            const ib_figure_series *series = &panel->series[s];
+            size_t place = ib_series_place(figure, panel, s);
+            const char *colour = ib_series_colour(place);
+            if (layer == 0) {
+                draw_band(canvas, plot, x, y, series, colour, spots);
                 continue;
             }
-            fprintf(canvas->out, "%.9g %.9g %.9g %.9g\n", at, value, drawable(low, y) ? low : value,
-                    drawable(high, y) ? high : value);
+            for (size_t i = 0; i < series->count; ++i)
+                spots[i] = spot_of(plot, x, y, series->points[i].x, series->points[i].y);
+            if (layer == 1)
+                ib_canvas_polyline(canvas, spots, series->count, colour, series->published);
+            size_t every = curves && series->count > MARKED ? series->count / (MARKED / 3) : 1;
+            for (size_t i = 0; layer == 2 && i < series->count; i += every)
+                ib_canvas_mark(canvas, spots[i].x, spots[i].y, colour,
+                               ib_series_shape(place, series->published));
         }
-        fputs("EOD\n", canvas->out);
-    }
-}
-
-static int series_has_values(const ib_figure_series *series, const ib_axis *x, const ib_axis *y) {
-    for (size_t i = 0; i < series->count; ++i)
-        if (drawable(scaled(series->points[i].x, x->percent), x) &&
-            drawable(scaled(series->points[i].y, y->percent), y))
-            return 1;
-    return 0;
-}
-
-static void write_plot(const ib_canvas *canvas, const ib_report_figure *figure,
-                       const ib_figure_panel *panel, const ib_axis *x, const ib_axis *y,
-                       int curves) {
-    fputs("plot NaN notitle", canvas->out);
-    for (size_t s = 0; curves && s < panel->series_count; ++s)
-        if (series_has_values(&panel->series[s], x, y))
-            fprintf(canvas->out,
-                    ", $s%zu using 1:3:4 with filledcurves fs transparent solid 0.18 noborder "
-                    "fc rgb '%s' notitle",
-                    s, ib_series_colour(ib_series_place(figure, panel, s)));
-    for (size_t s = 0; s < panel->series_count; ++s) {
-        if (!series_has_values(&panel->series[s], x, y))
-            continue;
-        size_t place = ib_series_place(figure, panel, s);
-        int published = panel->series[s].published;
-        fprintf(canvas->out, ", $s%zu using 1:2 with %s pt %d ps 0.8 lc rgb '%s' lw 2 %s", s,
-                curves ? "linespoints" : "points", ib_series_shape(place, published),
-                ib_series_colour(place), published && curves ? "dt 2" : "");
-        if (curves && panel->series[s].count > MARKED) /* marks would hide the line */
-            fprintf(canvas->out, " pi %zu", panel->series[s].count / (MARKED / 3));
-        fputs(" notitle", canvas->out);
-    }
-    fputc('\n', canvas->out);
+    free(spots);
 }
 
 void ib_draw_curves(ib_canvas *canvas, const ib_report_figure *figure) {
@@ -160,9 +171,7 @@ void ib_draw_curves(ib_canvas *canvas, const ib_report_figure *figure) {
         ib_canvas_axes(canvas, panel_rect(&g, p), &x, p + g.columns >= figure->panel_count, &y,
                        p % g.columns == 0);
         write_labels(canvas, figure, &g, p);
-        write_points(canvas, &figure->panels[p], &x, &y);
-        write_plot(canvas, figure, &figure->panels[p], &x, &y, 1);
-        ib_canvas_clear(canvas);
+        draw_series(canvas, figure, &figure->panels[p], panel_rect(&g, p), &x, &y, 1);
     }
 }
 
@@ -184,9 +193,7 @@ void ib_draw_usage(ib_canvas *canvas, const ib_report_figure *figure) {
         ib_axis_fit(&y, values.low, values.high);
         ib_canvas_axes(canvas, panel_rect(&g, p), &x, p + 1 == figure->panel_count, &y, 1);
         write_labels(canvas, figure, &g, p);
-        write_points(canvas, panel, &x, &y);
-        write_plot(canvas, figure, panel, &x, &y, 1);
-        ib_canvas_clear(canvas);
+        draw_series(canvas, figure, panel, panel_rect(&g, p), &x, &y, 1);
     }
 }
 
@@ -219,7 +226,7 @@ static void place_label(const ib_canvas *canvas, ib_rect plot, double x, double 
             if (distance > 0 || down[side] != 0) /* whose label it is could not be told */
                 ib_canvas_line(canvas, x, y,
                                fmin(fmax(x, box.left + 0.1 * width), box.right - 0.1 * width),
-                               middle < y ? box.bottom : box.top, IB_MUTED, 0.8, 1);
+                               middle < y ? box.bottom : box.top, IB_MUTED, 0.8, 0);
             if (*count < MAX_BOXES)
                 taken[(*count)++] = box;
             return;
@@ -261,8 +268,6 @@ void ib_draw_scatter(ib_canvas *canvas, const ib_report_figure *figure) {
                        p % g.columns == 0);
         write_labels(canvas, figure, &g, p);
         place_labels(canvas, &figure->panels[p], plot, &x, &y);
-        write_points(canvas, &figure->panels[p], &x, &y);
-        write_plot(canvas, figure, &figure->panels[p], &x, &y, 0);
-        ib_canvas_clear(canvas);
+        draw_series(canvas, figure, &figure->panels[p], plot, &x, &y, 0);
     }
 }

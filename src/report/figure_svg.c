@@ -1,142 +1,112 @@
-/* gnuplot's SVG made a part of an HTML page: one drawing's ids must not meet another's, its colours
- * are the page's, and a reader who cannot see it gets a title and a sentence. */
+/* A figure as one SVG text: as a file of its own, which brings its colours for light and dark, and
+ * as a part of an HTML page, whose style sheet has them. A reader who cannot see it gets a title
+ * and a sentence. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "report/canvas.h"
 #include "report/markup.h"
 
-static const struct {
-    const char *written, *themed;
-} colours[] = {
-    {"black", "currentColor"},
-    {"rgb(0,0,0)", "currentColor"},
-    {"#FFFFFF", "none"},
-    {"rgb(92,102,112)", "var(--muted)"},
-    {"rgb(216,221,226)", "var(--rule)"},
-    {"rgb(0,114,178)", "var(--s1)"},
-    {"rgb(213,94,0)", "var(--s2)"},
-    {"rgb(0,158,115)", "var(--s3)"},
-    {"rgb(204,121,167)", "var(--s4)"},
-    {"rgb(230,159,0)", "var(--s5)"},
-    {"rgb(86,180,233)", "var(--s6)"},
-    {"rgb(122,92,62)", "var(--s7)"},
-};
+/* Of report.css; a file's converters know neither variables nor, some of them, media queries. */
+static const char style[] =
+    "svg{color:#16202a}.paper{color:#fff}.muted{color:#56616c}.rule{color:#d9dee3}"
+    ".s1{color:#0072b2}.s2{color:#d55e00}.s3{color:#009e73}.s4{color:#b85c90}.s5{color:#c98500}"
+    ".s6{color:#3d9bd6}.s7{color:#7a5c3e}image{image-rendering:pixelated}\n"
+    "@media (prefers-color-scheme:dark){"
+    "svg{color:#e6eaee}.paper{color:#12171c}.muted{color:#a3adb7}.rule{color:#343d46}"
+    ".s1{color:#4aa8e0}.s2{color:#f08a3c}.s3{color:#2fc79b}.s4{color:#e3a0c6}.s5{color:#f2bd45}"
+    ".s6{color:#9ad4f7}.s7{color:#c7a784}}\n";
 
-static int is(const char *text, size_t size, const char *word) {
-    return strlen(word) == size && memcmp(text, word, size) == 0;
-}
-
-/* gnuplot aligns some colours' numbers by spaces. */
-static int is_colour(const char *value, size_t size, const char *colour) {
-    for (size_t i = 0; i < size; ++i)
-        if (value[i] != ' ' && value[i] != *colour++)
-            return 0;
-    return *colour == '\0';
-}
-
-/* An attribute's value, between its quotes. */
-static void write_value(FILE *out, const char *name, size_t name_size, const char *value,
-                        size_t size, size_t number) {
-    if (is(name, name_size, "id")) {
-        fprintf(out, "f%zu-%.*s", number, (int)size, value);
-        return;
+void ib_draw_figure(ib_canvas *canvas, const ib_report_figure *figure) {
+    switch (figure->kind) {
+    case IB_FIGURE_CURVES:
+        ib_draw_curves(canvas, figure);
+        break;
+    case IB_FIGURE_SCATTER:
+    case IB_FIGURE_COST:
+        ib_draw_scatter(canvas, figure);
+        break;
+    case IB_FIGURE_USAGE:
+        ib_draw_usage(canvas, figure);
+        break;
+    case IB_FIGURE_BARS:
+        ib_draw_bars(canvas, figure);
+        break;
+    case IB_FIGURE_HEATMAP:
+    case IB_FIGURE_CONFUSION:
+        ib_draw_matrix(canvas, figure);
+        break;
+    default:
+        ib_draw_images(canvas, figure);
     }
-    if (is(name, name_size, "href") && size > 0 && value[0] == '#') {
-        fprintf(out, "#f%zu-%.*s", number, (int)size - 1, value + 1);
-        return;
-    }
-    for (size_t i = 0; i < sizeof colours / sizeof colours[0]; ++i)
-        if (is_colour(value, size, colours[i].written)) {
-            fputs(colours[i].themed, out);
-            return;
-        }
-    fwrite(value, 1, size, out);
 }
 
-/* A tag from its '<' on; returns what follows its '>'. */
-static const char *write_tag(FILE *out, const char *tag, size_t number) {
-    const char *name = tag + 1;
-    size_t name_size = 0;
-    while (*tag != '\0' && *tag != '>') {
-        if (strncmp(tag, "xlink:", 6) == 0) { /* HTML and SVG 2 have no need of it */
-            tag += 6;
-            name = tag;
-            continue;
-        }
-        if (*tag != '"' && *tag != '\'') {
-            if (*tag == '=') {
-                name_size = (size_t)(tag - name);
-                while (name_size > 0 && name[name_size - 1] == ' ')
-                    --name_size;
-            } else if (*tag == ' ' || *tag == '\n' || *tag == '\t') {
-                if (tag[1] != '=' && tag[-1] != '=')
-                    name = tag + 1;
-            }
-            fputc(*tag++, out);
-            continue;
-        }
-        const char *end = strchr(tag + 1, *tag);
-        if (end == NULL)
-            break;
-        fputc(*tag, out);
-        write_value(out, name, name_size, tag + 1, (size_t)(end - tag - 1), number);
-        fputc(*tag, out);
-        tag = end + 1;
-    }
-    if (*tag == '>')
-        fputc(*tag++, out);
-    return tag;
-}
-
-static int starts(const char *text, const char *word) {
-    return strncmp(text, word, strlen(word)) == 0;
-}
-
-/* Past the element, or where it starts when its end is not found. */
-static const char *skip_element(const char *text, const char *end_tag) {
-    const char *end = strstr(text, end_tag);
-    return end != NULL ? end + strlen(end_tag) : text + 1;
-}
-
-static void write_head(FILE *out, const char *svg, const ib_report_figure *figure, size_t number) {
-    const char *box = strstr(svg, "viewBox=\"");
-    box = box != NULL ? box + strlen("viewBox=\"") : "0 0 1 1\"";
-    fprintf(
-        out,
-        "<svg class=\"%s\" viewBox=\"%.*s\" role=\"img\" aria-labelledby=\"f%zu-title f%zu-desc\">",
-        number % 2 ? "narrow" : "wide", (int)strcspn(box, "\""), box, number, number);
-    fprintf(out, "<title id=\"f%zu-title\">", number);
+static void write_texts(FILE *out, const ib_report_figure *figure, const char *id) {
+    fprintf(out, "<title id=\"%s-title\">", id);
     ib_write_markup(out, figure->title);
-    fprintf(out, "</title><desc id=\"f%zu-desc\">", number);
+    fprintf(out, "</title><desc id=\"%s-desc\">", id);
     ib_write_markup(out, figure->description != NULL ? figure->description : figure->title);
-    fputs("</desc>", out);
+    fputs("</desc>\n", out);
 }
 
-char *ib_svg_inline(const char *svg, const ib_report_figure *figure, size_t number, int narrow) {
+/* From the size on: <svg has been written. */
+static void write_drawing(FILE *out, ib_canvas *canvas, const ib_report_figure *figure,
+                          const char *id) {
+    canvas->out = out;
+    fputs(" viewBox=\"0 0 ", out);
+    ib_canvas_length(canvas, canvas->width);
+    fputc(' ', out);
+    ib_canvas_length(canvas, canvas->height);
+    fprintf(out,
+            "\" role=\"img\" aria-labelledby=\"%s-title %s-desc\" font-size=\"%d\" "
+            "fill=\"currentColor\">",
+            id, id, IB_FONT);
+    write_texts(out, figure, id);
+}
+
+char *ib_svg_file(const ib_report_figure *figure, size_t *size) {
+    char *text = NULL;
+    ib_canvas canvas = {.room = IB_WIDE};
+    FILE *out = open_memstream(&text, size);
+    if (out == NULL)
+        return NULL;
+    ib_draw_figure(&canvas, figure); /* its size */
+    canvas.out = out;
+    fputs("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
+          "<svg xmlns=\"http://www.w3.org/2000/svg\" font-family=\"system-ui, -apple-system, "
+          "'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif\"",
+          out);
+    ib_canvas_attribute(&canvas, "width", canvas.width);
+    ib_canvas_attribute(&canvas, "height", canvas.height);
+    write_drawing(out, &canvas, figure, "f");
+    fprintf(out, "<style>%s</style>\n", style);
+    ib_rect paper = {0, 0, canvas.width, canvas.height};
+    ib_canvas_box(&canvas, paper, "paper", NULL);
+    ib_draw_figure(&canvas, figure);
+    fputs("</svg>\n", out);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+char *ib_svg_inline(const ib_report_figure *figure, size_t number) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL)
         return NULL;
-    number = 2 * number + (narrow != 0); /* of the ids */
-    write_head(out, svg, figure, number);
-    const char *at = strstr(svg, "<svg");
-    at = at != NULL ? strchr(at, '>') : NULL;
-    at = at != NULL ? at + 1 : "";
-    while (*at != '\0') {
-        if (starts(at, "<title>"))
-            at = skip_element(at, "</title>");
-        else if (starts(at, "<desc>"))
-            at = skip_element(at, "</desc>");
-        else if (starts(at, "<filter"))
-            at = skip_element(at, "</filter>");
-        else if (*at == '<')
-            at = write_tag(out, at, number);
-        else if ((*at == '\n' || *at == '\t') && (at[1] == '\n' || at[1] == '\t'))
-            ++at;
-        else
-            fputc(*at++, out);
+    for (int narrow = 0; narrow < 2; ++narrow) {
+        ib_canvas canvas = {.room = narrow ? IB_NARROW : IB_WIDE};
+        ib_draw_figure(&canvas, figure);
+        char id[32];
+        snprintf(id, sizeof id, "f%zu", 2 * number + (size_t)narrow);
+        fprintf(out, "<svg class=\"%s\"", narrow ? "narrow" : "wide");
+        write_drawing(out, &canvas, figure, id);
+        ib_draw_figure(&canvas, figure);
+        fputs("</svg>", out);
     }
     if (fclose(out) != 0) {
         free(text);

@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 
-/* Writes text with markup escaped; control characters become spaces. */
+/* Writes text with markup escaped; control characters become spaces, and what
+ * is no character of XML is replaced, so that every text makes a page that can be read. */
 void ib_write_markup(FILE *out, const char *text);
 void ib_write_markup_character(FILE *out, char character);
 

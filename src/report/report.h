@@ -1,5 +1,5 @@
 /* What a report shows, apart from how it is written: made from run records by build*.c, written as
- * HTML, Markdown, CSV and JSON by write_*.c, its figures drawn by figure_*.c through gnuplot.
+ * HTML, Markdown, CSV and JSON by write_*.c, its figures drawn by figure_*.c on canvas*.c.
  * All texts are UTF-8 without markup and belong to the report. */
 #ifndef IB_REPORT_REPORT_H
 #define IB_REPORT_REPORT_H

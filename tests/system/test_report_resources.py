@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import shutil
 import statistics
 import sys
 
@@ -318,7 +317,4 @@ def test_the_file_is_checked(folder):
 
 
 if __name__ == "__main__":
-    if shutil.which("gnuplot") is None:
-        print("skipped: gnuplot is not installed, and isobit report draws by it")
-        sys.exit(77)
     sys.exit(runner.run_tests(globals()))
