@@ -198,8 +198,8 @@ static ib_status begin_record(train_run *run, ib_error *err) {
     IB_TRY(ib_checkpoint_read(ib_record_directory(run->record), run->experiment_sha256,
                               run->session.model, &run->from, err));
     IB_TRY(ib_checkpoint_check_prefixes(ib_record_directory(run->record), &run->from, err));
-    IB_TRY(ib_record_continue(run->record, &start, &run->from.metrics, run->from.total_seconds,
-                              err));
+    IB_TRY(
+        ib_record_continue(run->record, &start, &run->from.metrics, run->from.total_seconds, err));
     ib_record_watch(run->record, run->context->start_seconds, run->cpus);
     fprintf(run->context->log, "going on after step %llu of %s\n",
             (unsigned long long)run->from.position.steps, ib_record_directory(run->record));
@@ -374,8 +374,8 @@ static ib_status run_all(train_run *run, const char *experiment_sha256, ib_error
         IB_TRY(begin_record(run, err));
     ib_tracking_start(config, run->context, run->record, run->cpus, &run->tracker);
     if (config->record.trace && run->record != NULL)
-        IB_TRY(ib_trace_open(ib_record_directory(run->record), run->session.model,
-                             &run->from.trace, &run->trace, err));
+        IB_TRY(ib_trace_open(ib_record_directory(run->record), run->session.model, &run->from.trace,
+                             &run->trace, err));
     return train_and_save(run, err);
 }
 

@@ -65,10 +65,9 @@ static ib_status tell(verification *v, const char *directory, const char *state,
                       const json_t *record, const char *message, ib_error *err) {
     json_t *unknown = unknown_files(directory, record);
     if (v->runs != NULL) {
-        json_t *run =
-            json_pack("{s:s, s:s, s:s?, s:s?, s:O}", "run_dir", directory, "state", state, "status",
-                      ib_json_text_at(record, "status", NULL), "message", message, "unknown",
-                      unknown);
+        json_t *run = json_pack("{s:s, s:s, s:s?, s:s?, s:O}", "run_dir", directory, "state", state,
+                                "status", ib_json_text_at(record, "status", NULL), "message",
+                                message, "unknown", unknown);
         int failed = json_array_append_new(v->runs, run) != 0;
         json_decref(unknown);
         return failed ? ib_fail_memory(err) : IB_OK;
@@ -92,8 +91,11 @@ static ib_status verify_record(verification *v, const char *directory, ib_error 
     ++v->records;
     v->broken += status != IB_OK;
     v->unsealed += status == IB_OK && !sealed;
-    status = tell(v, directory, status != IB_OK ? "BROKEN" : sealed ? "sealed" : "unsealed", record,
-                  status != IB_OK ? ib_error_text(&why) : NULL, err);
+    status = tell(v, directory,
+                  status != IB_OK ? "BROKEN"
+                  : sealed        ? "sealed"
+                                  : "unsealed",
+                  record, status != IB_OK ? ib_error_text(&why) : NULL, err);
     ib_error_clear(&why);
     json_decref(record);
     return status;

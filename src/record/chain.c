@@ -87,11 +87,10 @@ ib_status ib_prefix_check(const char *path, const ib_prefix *prefix, ib_first_mi
         ib_chain_prefix(hash, &found);
         if (strcmp(found.sha256, prefix->sha256) != 0) {
             size_t offset = first_misfit(map.data, (size_t)prefix->bytes);
-            status = ib_fail(
-                err, IB_ERROR_VERIFY,
-                "%s, offset %zu: it was changed: up to offset %" PRIu64
-                " it is not what it was when the checkpoint was written",
-                path, offset < prefix->bytes ? offset : 0, prefix->bytes);
+            status = ib_fail(err, IB_ERROR_VERIFY,
+                             "%s, offset %zu: it was changed: up to offset %" PRIu64
+                             " it is not what it was when the checkpoint was written",
+                             path, offset < prefix->bytes ? offset : 0, prefix->bytes);
         }
     }
     ib_unmap(&map);

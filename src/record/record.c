@@ -278,8 +278,8 @@ ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
                              const ib_prefix *metrics, double earlier_seconds, ib_error *err) {
     record->start = *start;
     record->earlier_seconds = earlier_seconds;
-    IB_TRY(ib_prefix_check(record->metrics_path, metrics, ib_chain_first_misfit, &record->chain,
-                           err));
+    IB_TRY(
+        ib_prefix_check(record->metrics_path, metrics, ib_chain_first_misfit, &record->chain, err));
     ib_atomic_clean(record->directory, NULL);
     json_t *before = json_object_get(json_object_get(record->previous, "resumes"), "times");
     char *now = ib_record_utc(ib_unix_milliseconds(), 0);

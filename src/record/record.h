@@ -88,7 +88,8 @@ const char *ib_record_directory(const ib_record *record);
 /* <directory>/<name>, fresh memory; NULL when out of memory. */
 char *ib_record_path(const ib_record *record, const char *name);
 
-/* Appends one line to metrics.jsonl, with the hash of it and all before it. Lines reach the file within about a second. */
+/* Appends one line to metrics.jsonl, with the hash of it and all before it. Lines reach the file
+ * within about a second. */
 ib_status ib_record_metric(ib_record *record, const char *key, double value, uint64_t step,
                            uint64_t epoch, ib_error *err);
 ib_status ib_record_flush(ib_record *record, ib_error *err);

@@ -11,7 +11,7 @@ struct ib_record {
     char *run_id;
     char *directory;
     char *metrics_path;
-    FILE *metrics; /* its file carries the run's lock */
+    FILE *metrics;   /* its file carries the run's lock */
     ib_sha256 chain; /* of all lines of metrics.jsonl */
     int64_t started_ms, flushed_ms;
     json_t *previous; /* run.json as it was found: a run that goes on; else NULL */

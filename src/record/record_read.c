@@ -14,9 +14,12 @@
 
 enum { MAX_JSON_BYTES = 64 << 20 };
 
-const char *const IB_RECORD_FILES[] = {"metrics.jsonl",         "trace.bin",
-                                       "resources.jsonl",       "misclassified.json",
-                                       "model.safetensors",     "optimizer.safetensors",
+const char *const IB_RECORD_FILES[] = {"metrics.jsonl",
+                                       "trace.bin",
+                                       "resources.jsonl",
+                                       "misclassified.json",
+                                       "model.safetensors",
+                                       "optimizer.safetensors",
                                        NULL};
 
 int ib_record_is_beside(const char *name) {
@@ -106,10 +109,11 @@ static ib_status check_accuracy(const char *path, const json_t *record, ib_error
         return IB_OK;
     if (fabs(json_number_value(accuracy) - right / all) <= 1e-12)
         return IB_OK;
-    return ib_fail(err, IB_ERROR_VERIFY,
-                   "%s: the record was changed: test_accuracy is %.17g, but by the confusion matrix "
-                   "%.17g",
-                   path, json_number_value(accuracy), right / all);
+    return ib_fail(
+        err, IB_ERROR_VERIFY,
+        "%s: the record was changed: test_accuracy is %.17g, but by the confusion matrix "
+        "%.17g",
+        path, json_number_value(accuracy), right / all);
 }
 
 static ib_status parse(const char *path, const char *text, size_t size, json_t **record,
@@ -181,9 +185,9 @@ static ib_status check_bytes(const char *path, const char *sha256, const json_t 
     char hex[IB_SHA256_HEX_SIZE];
     ib_map map;
     if (!ib_path_exists(path)) /* the results alone do not say that the model is kept beside them */
-        return bytes == NULL ? IB_OK
-                             : ib_fail(err, IB_ERROR_VERIFY,
-                                       "%s is missing, but run.json names it", path);
+        return bytes == NULL
+                   ? IB_OK
+                   : ib_fail(err, IB_ERROR_VERIFY, "%s is missing, but run.json names it", path);
     IB_TRY(ib_map_file(path, &map, err));
     ib_sha256_bytes(map.data, map.size, hex);
     size_t size = map.size;
@@ -205,8 +209,7 @@ ib_status ib_record_check_file(const char *directory, const json_t *record, cons
     if (sha256 == NULL)
         return IB_OK;
     char *path = ib_path_join(directory, name);
-    ib_status status =
-        path == NULL ? ib_fail_memory(err) : check_bytes(path, sha256, bytes, err);
+    ib_status status = path == NULL ? ib_fail_memory(err) : check_bytes(path, sha256, bytes, err);
     free(path);
     return status;
 }
@@ -249,8 +252,9 @@ ib_status ib_record_check_trace(const char *directory, const json_t *record, ib_
     IB_TRY(ib_trace_read(directory, &trace, err));
     ib_status status = IB_OK;
     if (trace != NULL && ib_record_is_sealed(record) && !ib_trace_is_chained(trace))
-        status = ib_fail(err, IB_ERROR_VERIFY, "%s/%s: it was changed: its format is not the record's",
-                         directory, IB_TRACE_NAME);
+        status =
+            ib_fail(err, IB_ERROR_VERIFY, "%s/%s: it was changed: its format is not the record's",
+                    directory, IB_TRACE_NAME);
     ib_trace_free(trace);
     return status == IB_OK ? ib_record_check_file(directory, record, IB_TRACE_NAME, err) : status;
 }

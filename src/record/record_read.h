@@ -15,10 +15,10 @@ extern const char *const IB_RECORD_FILES[];
 /* What may lie beside them: notes about a record that are no part of it. */
 int ib_record_is_beside(const char *name);
 
-/* Reads <directory>/run.json. Not there: *record is NULL and IB_OK. IB_ERROR_VERIFY naming what does
- * not fit: no JSON; a broken seal, or none where there must be one; a canonical form that has not
- * experiment_sha256, or that says otherwise than the configuration; an accuracy that is not that of
- * the confusion matrix. The caller calls json_decref. */
+/* Reads <directory>/run.json. Not there: *record is NULL and IB_OK. IB_ERROR_VERIFY naming what
+ * does not fit: no JSON; a broken seal, or none where there must be one; a canonical form that has
+ * not experiment_sha256, or that says otherwise than the configuration; an accuracy that is not
+ * that of the confusion matrix. The caller calls json_decref. */
 ib_status ib_record_read(const char *directory, json_t **record, ib_error *err);
 /* 0: an earlier version wrote it: its files' hashes are not known, but those of the models. */
 int ib_record_is_sealed(const json_t *record);

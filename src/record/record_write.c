@@ -157,8 +157,8 @@ static ib_status settle_file(const char *path, uint64_t *bytes, char hex[IB_SHA2
     return ib_sha256_file(path, hex, err);
 }
 
-/* While a run goes on nothing is final. Of one that ended badly, what cannot be hashed is not named:
- * the reason for which it ended is the one to tell. */
+/* While a run goes on nothing is final. Of one that ended badly, what cannot be hashed is not
+ * named: the reason for which it ended is the one to tell. */
 static ib_status write_files(const ib_record *record, const ib_run_standing *state, ib_json *json,
                              ib_error *err) {
     ib_status status = IB_OK;
@@ -167,9 +167,9 @@ static ib_status write_files(const ib_record *record, const ib_run_standing *sta
         char hex[IB_SHA256_HEX_SIZE];
         uint64_t bytes = 0;
         char *path = ib_record_path(record, IB_RECORD_FILES[i]);
-        ib_status found = path == NULL
-                              ? ib_fail_memory(err)
-                              : settle_file(path, &bytes, hex, state->outcome == IB_OK ? err : NULL);
+        ib_status found =
+            path == NULL ? ib_fail_memory(err)
+                         : settle_file(path, &bytes, hex, state->outcome == IB_OK ? err : NULL);
         int there = found == IB_OK && ib_path_exists(path);
         free(path);
         if (state->outcome == IB_OK)
@@ -245,4 +245,3 @@ ib_status ib_record_write(const ib_record *record, const ib_run_standing *state,
     free(path);
     return status;
 }
-

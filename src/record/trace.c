@@ -342,8 +342,7 @@ size_t ib_trace_shape(const ib_trace *trace, size_t tensor, size_t extents[IB_MA
 static uint64_t word_at(const ib_trace *trace, uint64_t record, size_t index) {
     uint64_t word;
     memcpy(&word,
-           trace->map.data + trace->header_bytes +
-               (record * trace->stride + index) * sizeof word,
+           trace->map.data + trace->header_bytes + (record * trace->stride + index) * sizeof word,
            sizeof word);
     return word;
 }
@@ -488,8 +487,8 @@ ib_status ib_trace_compare(const ib_trace *a, const ib_trace *b, ib_trace_differ
                        b->path);
     size_t bytes = a->word_count * sizeof(uint64_t);
     uint64_t common = a->records < b->records ? a->records : b->records, r = 0;
-    while (r < common && memcmp(a->map.data + offset_of(a, r), b->map.data + offset_of(b, r),
-                                bytes) == 0)
+    while (r < common &&
+           memcmp(a->map.data + offset_of(a, r), b->map.data + offset_of(b, r), bytes) == 0)
         ++r;
     if (r == common) {
         difference->step = common;

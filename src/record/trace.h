@@ -58,7 +58,7 @@ typedef struct ib_trace ib_trace;
 /* *trace NULL and IB_OK: the run has none. Damaged: IB_ERROR_VERIFY naming the offset. What a kill
  * left of a last step is passed over. */
 ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *err);
-void ib_trace_free(ib_trace *trace); /* NULL is allowed */
+void ib_trace_free(ib_trace *trace);            /* NULL is allowed */
 int ib_trace_is_chained(const ib_trace *trace); /* 0: an earlier version wrote it */
 /* For ib_prefix_check: the offset of the first step that does not fit; size where all do. */
 size_t ib_trace_first_misfit(const uint8_t *data, size_t size);

@@ -295,9 +295,8 @@ static int take_image(const json_t *entry, size_t classes, const ib_recorded_sha
 
 static ib_status check_file(const ib_report_record *record, const char *name, ib_error *err) {
     json_t *claims = json_pack("{s:O?}", "files", record->files);
-    ib_status status = claims == NULL
-                           ? ib_fail_memory(err)
-                           : ib_record_check_file(record->directory, claims, name, err);
+    ib_status status = claims == NULL ? ib_fail_memory(err)
+                                      : ib_record_check_file(record->directory, claims, name, err);
     json_decref(claims);
     return status;
 }

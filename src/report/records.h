@@ -42,8 +42,9 @@ typedef struct ib_report_record {
 
 size_t ib_metric_index(const ib_metric_info *metric);
 
-/* Reads run.json and checks metrics.jsonl. pricing NULL: without costs. Not there or damaged: IB_ERROR_VERIFY; two prices
- * that match: IB_ERROR_USAGE. The caller calls ib_report_record_free, also after a failure. */
+/* Reads run.json and checks metrics.jsonl. pricing NULL: without costs. Not there or damaged:
+ * IB_ERROR_VERIFY; two prices that match: IB_ERROR_USAGE. The caller calls ib_report_record_free,
+ * also after a failure. */
 ib_status ib_report_record_read(const char *directory, const ib_report_pricing *pricing,
                                 ib_report_record *record, ib_error *err);
 void ib_report_record_free(ib_report_record *record);
