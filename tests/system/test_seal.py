@@ -1,6 +1,6 @@
 """Sealed records: a record that was changed is told by everything that reads it.
 
-environment: ISOBIT, ISOBIT_TEST_DATA; ISOBIT_FLIPS, how many bits to flip (300); ISOBIT_TEST_SEED
+environment: ISOBIT, ISOBIT_TEST_DATA, SOURCE_DIR, BUILD_DIR; ISOBIT_FLIPS, how many bits to flip (300); ISOBIT_TEST_SEED
 """
 import json
 import os
@@ -13,11 +13,12 @@ import time
 
 import sealing
 from mlflow_fake import Fake
-from runner import run_tests
+from runner import Skip, run_tests
 
 ISOBIT = os.environ["ISOBIT"]
 DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
 ROOT = os.environ["SOURCE_DIR"]
+KILL_AT = os.path.join(os.environ["BUILD_DIR"], "tests", "kill_at")
 FLIPS = int(os.environ.get("ISOBIT_FLIPS", "300"))
 SEED = int(os.environ.get("ISOBIT_TEST_SEED", str(time.time_ns() % 1000000)))
 CHANCE = random.Random(SEED)
@@ -190,6 +191,32 @@ def test_sync(directory):
     flip(os.path.join(run, "model.safetensors"), 4000, 3)
     call("sync", run, "--to", fake.uri, cwd=directory)
     assert fake.files
+
+
+def test_durable(directory):
+    """What run.json claims is on the disk before; checkpoints go only after that."""
+    log = os.path.join(directory, "log")
+    done = subprocess.run([KILL_AT, "first", "0", "before", log, ISOBIT, "train", *MLP],
+                          cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
+    if done.returncode == 125:
+        raise Skip("processes cannot be traced here")
+    assert done.returncode == 0, done.stderr
+    with open(log, encoding="utf-8") as stream:
+        calls = [line.split(" ", 3)[2:] for line in stream.read().splitlines()]
+    place = next(path for call, path in reversed(calls) if call == "rename")
+    assert os.path.basename(place) == "run.json"
+    claimed = max(i for i, call in enumerate(calls) if call == ["rename", place])
+    folder = os.path.join(directory, os.path.dirname(place))
+    for name in sealing.read(folder)["files"]:
+        # An atomic write ends with the renaming of a file that is on the disk.
+        touched = max(i for i, (call, path) in enumerate(calls) if path.endswith("/" + name)
+                      and call in ("write", "rename") and "checkpoints" not in path)
+        assert any(call == "fsync" and path.endswith("/" + name)
+                   for call, path in calls[touched + 1:claimed]), name
+        assert ["fsync", folder] in calls[:claimed], "its name is on the disk, too"
+    removed = min(i for i, (call, path) in enumerate(calls) if call == "unlink"
+                  and "checkpoints" in path and i > claimed)
+    assert ["fsync", folder] in calls[claimed:removed]
 
 
 def test_bit_flips(directory):
