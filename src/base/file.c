@@ -247,7 +247,7 @@ ib_status ib_atomic_open(ib_atomic_file *file, const char *path, ib_error *err) 
     return IB_OK;
 }
 
-static void sync_parent_directory(const char *path) {
+void ib_sync_parent(const char *path) {
     char *parent = parent_of(path);
     int fd = parent == NULL ? -1 : open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
@@ -273,7 +273,7 @@ ib_status ib_atomic_commit(ib_atomic_file *file, ib_error *err) {
         status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot rename %s to %s",
                                file->temporary_path, file->path);
     if (status == IB_OK) {
-        sync_parent_directory(file->path);
+        ib_sync_parent(file->path);
         free(file->temporary_path);
         file->temporary_path = NULL;
     }

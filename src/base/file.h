@@ -44,6 +44,9 @@ void ib_atomic_abort(ib_atomic_file *file);
  * in the directory when name is NULL; those that somebody is writing stay. */
 void ib_atomic_clean(const char *directory, const char *name);
 
+/* Brings the name of a file or folder onto the disk: fsync of the folder that it is in. */
+void ib_sync_parent(const char *path);
+
 ib_status ib_write_file_atomic(const char *path, const void *data, size_t size, ib_error *err);
 
 /* A read-only memory map of a whole file. data is NULL for an empty file. */

@@ -53,5 +53,7 @@ ib_command_function ib_command_sync;
 ib_command_function ib_command_test;
 /* A new run, or with --resume one that goes on, its options taken from its record. */
 ib_command_function ib_command_train;
+/* Whether records are what was written; IB_ERROR_VERIFY when one is not. */
+ib_command_function ib_command_verify;
 
 #endif

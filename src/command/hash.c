@@ -11,6 +11,7 @@
 #include "base/sha256.h"
 #include "data/dataset.h"
 #include "record/record_file.h"
+#include "record/record_read.h"
 
 /* One hash as it is now, and where it is kept: file.<section>.<name>.<member>. */
 typedef struct hash_entry {
@@ -152,12 +153,8 @@ static ib_status hash_result(hash_book *book, const char *directory, ib_error *e
                        "isobit hash %s result needs the run directory: isobit hash %s result "
                        "runs/EXPERIMENT/RUN-ID",
                        book->updating ? "update" : "verify", book->updating ? "update" : "verify");
-    char *path = ib_path_join(directory, "run.json");
-    if (path == NULL)
-        return ib_fail_memory(err);
     json_t *record = NULL;
-    ib_status status = ib_json_file_read(path, &record, err);
-    free(path);
+    ib_status status = ib_record_read(directory, &record, err);
     if (status == IB_OK)
         status = hash_record(book, directory, record, err);
     json_decref(record);

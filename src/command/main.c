@@ -57,6 +57,7 @@ static const struct {
     {IB_FOR_COMPARE, ib_command_compare, 0},
     {IB_FOR_COST, ib_command_cost, 0},
     {IB_FOR_REPRODUCE, ib_command_reproduce, 1},
+    {IB_FOR_VERIFY, ib_command_verify, 0},
     {IB_FOR_SYNC, ib_command_sync, 0},
     {IB_FOR_TEST, ib_command_test, 0},
     {IB_FOR_EXPORT, ib_command_export, 0},

@@ -9,6 +9,7 @@
 #include "command/report_input.h"
 #include "options/canonical.h"
 #include "record/record_file.h"
+#include "record/record_read.h"
 #include "record/recorded.h"
 
 enum { MAX_DEPTH = 3, MAX_WORDS = 2 * IB_MAX_OPTIONS };
@@ -156,11 +157,9 @@ static ib_status add_record(ib_report_material *m, const found *f, const char *d
 
 static ib_status read_all(ib_report_material *m, const found *f, ib_error *err) {
     for (size_t i = 0; i < f->count; ++i) {
-        char *path = ib_path_join(f->directories[i], "run.json");
         json_t *record = NULL;
         ib_error why = {0};
-        ib_status status =
-            path == NULL ? ib_fail_memory(&why) : ib_json_file_read(path, &record, &why);
+        ib_status status = ib_record_read(f->directories[i], &record, &why);
         ib_study_cell *cell = &m->study.cells[m->study.cell_count];
         size_t before = m->study.cell_count;
         if (status == IB_OK)
@@ -169,7 +168,6 @@ static ib_status read_all(ib_report_material *m, const found *f, ib_error *err) 
             ib_arguments_free(&cell->arguments);
             *cell = (ib_study_cell){0};
         }
-        free(path);
         json_decref(record);
         ib_error_clear(&why);
         if (status != IB_OK)

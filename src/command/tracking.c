@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "record/record_file.h"
+#include "record/record_read.h"
 
 const char *ib_tracking_uri(const ib_config *config, const ib_command_context *context) {
     const char *uri = config->tracking.uri;
@@ -168,12 +169,9 @@ static ib_status sync_set_aside(sync_work *w, const char *folder, ib_error *err)
 /* Adds a record to w->by_experiment: experiment_sha256 -> ["<folder>/<run-id>", ...]. */
 static ib_status index_record(sync_work *w, const char *directory, const char *name,
                               ib_error *err) {
-    char *path = ib_path_join(directory, "run.json");
     json_t *record = NULL;
-    if (path == NULL)
-        return ib_fail_memory(err);
-    ib_json_file_read(path, &record, NULL); /* a damaged one is counted where it is sent */
-    free(path);
+    (void)err;
+    ib_record_read(directory, &record, NULL); /* a damaged one is counted where it is sent */
     const char *sha256 = ib_json_text_at(record, "experiment_sha256", NULL);
     if (sha256 != NULL && json_object_get(w->by_experiment, sha256) == NULL)
         json_object_set_new(w->by_experiment, sha256, json_array());

@@ -66,9 +66,9 @@ static double total_seconds(const train_run *run) {
 static ib_status write_checkpoint(const train_run *run, const ib_train_position *position,
                                   ib_error *err) {
     ib_checkpoint checkpoint = {.position = *position, .total_seconds = total_seconds(run)};
-    IB_TRY(ib_record_metrics_position(run->record, &checkpoint.metrics_bytes, err));
+    IB_TRY(ib_record_metrics_position(run->record, &checkpoint.metrics, err));
     if (run->trace != NULL)
-        IB_TRY(ib_trace_sync(run->trace, err));
+        IB_TRY(ib_trace_sync(run->trace, &checkpoint.trace, err));
     return ib_checkpoint_write(ib_record_directory(run->record), run->experiment_sha256,
                                run->session.model, &checkpoint, err);
 }
@@ -197,8 +197,9 @@ static ib_status begin_record(train_run *run, ib_error *err) {
     }
     IB_TRY(ib_checkpoint_read(ib_record_directory(run->record), run->experiment_sha256,
                               run->session.model, &run->from, err));
-    IB_TRY(ib_record_continue(run->record, &start, run->from.metrics_bytes, run->from.total_seconds,
-                              err));
+    IB_TRY(ib_checkpoint_check_prefixes(ib_record_directory(run->record), &run->from, err));
+    IB_TRY(
+        ib_record_continue(run->record, &start, &run->from.metrics, run->from.total_seconds, err));
     ib_record_watch(run->record, run->context->start_seconds, run->cpus);
     fprintf(run->context->log, "going on after step %llu of %s\n",
             (unsigned long long)run->from.position.steps, ib_record_directory(run->record));
@@ -282,8 +283,9 @@ static void print_summary(const train_run *run, const ib_train_result *trained,
 
 static ib_status finish_record(const train_run *run, const ib_run_results *results,
                                const ib_train_result *trained, ib_error *err) {
+    ib_prefix trace;
     if (run->trace != NULL)
-        IB_TRY(ib_trace_sync(run->trace, err));
+        IB_TRY(ib_trace_sync(run->trace, &trace, err));
     IB_TRY(ib_record_finish(run->record, IB_OK, NULL, results, &trained->test, err));
     ib_checkpoint_remove(ib_record_directory(run->record));
     return IB_OK;
@@ -372,8 +374,8 @@ static ib_status run_all(train_run *run, const char *experiment_sha256, ib_error
         IB_TRY(begin_record(run, err));
     ib_tracking_start(config, run->context, run->record, run->cpus, &run->tracker);
     if (config->record.trace && run->record != NULL)
-        IB_TRY(ib_trace_open(ib_record_directory(run->record), run->session.model,
-                             run->from.position.steps, &run->trace, err));
+        IB_TRY(ib_trace_open(ib_record_directory(run->record), run->session.model, &run->from.trace,
+                             &run->trace, err));
     return train_and_save(run, err);
 }
 

@@ -191,7 +191,7 @@ static ib_status begin_record(svm_run *run, ib_error *err) {
             "%s: a support vector machine has no checkpoints and is fitted "
             "from the beginning\n",
             ib_record_directory(run->record));
-    IB_TRY(ib_record_continue(run->record, &start, 0, 0, err));
+    IB_TRY(ib_record_continue(run->record, &start, &(ib_prefix){0}, 0, err));
     ib_record_watch(run->record, run->context->start_seconds, run->cpus);
     return IB_OK;
 }

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "mlflow/mlflow_send.h"
+#include "record/record_read.h"
 
 enum { DEEPEST = 4, MOST_HASHED_BYTES = 1 << 20 };
 
@@ -71,8 +72,11 @@ ib_status ib_mlflow_send_file(ib_mlflow_sender *s, const char *path, const char 
     if (hashed)
         IB_TRY(ib_sha256_file(path, hex, err));
     const char *known = json_string_value(json_object_get(entry, "sha256"));
-    if (!hashed || known == NULL || strcmp(known, hex) != 0)
+    if (!hashed || known == NULL || strcmp(known, hex) != 0) {
+        s->client->transient = 0;
+        IB_TRY(ib_record_check_file(s->directory, s->record, name, err));
         IB_TRY(put_file(s, path, artifact_uri, name, &info, err));
+    }
     return note_file(s, files, name, hashed ? hex : NULL, &info, err);
 }
 

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "mlflow/mlflow_send.h"
 #include "record/record_file.h"
+#include "record/record_read.h"
 
 /* A configuration's value, environment's value or the like as a text; fresh memory. */
 static json_t *tags_of(const ib_mlflow_sender *s, const char *run_name) {
@@ -54,14 +55,9 @@ static char *version_of(const ib_mlflow_sender *s, const char *status) {
 }
 
 static ib_status read_record(ib_mlflow_sender *s, ib_error *err) {
-    char *path = ib_path_join(s->directory, "run.json");
-    if (path == NULL)
-        return ib_fail_memory(err);
     json_decref(s->record);
     s->record = NULL;
-    ib_status status = ib_json_file_read(path, &s->record, err);
-    free(path);
-    IB_TRY(status);
+    IB_TRY(ib_record_read(s->directory, &s->record, err));
     if (ib_json_text_at(s->record, "run_id", NULL) == NULL ||
         ib_json_text_at(s->record, "experiment", NULL) == NULL ||
         ib_json_text_at(s->record, "status", NULL) == NULL)
@@ -154,6 +150,20 @@ ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
                                  err);
 }
 
+/* Nothing is sent of a record that is not what it says. Of one whose end the server has
+ * acknowledged, files are looked at again only where they are sent again (mlflow_files.c). */
+static ib_status check_files(ib_mlflow_sender *s, int live, ib_error *err) {
+    const char *ended = ib_mlflow_state_text(&s->cursor, "ended");
+    const char *described = ib_mlflow_state_text(&s->cursor, "described");
+    s->client->transient = 0;
+    if (live)
+        return ib_record_check_metrics(s->directory, s->record, err);
+    if (ended != NULL && described != NULL && strcmp(ended, described) == 0)
+        return IB_OK;
+    IB_TRY(ib_record_check_metrics(s->directory, s->record, err));
+    return ib_record_check_files(s->directory, s->record, err);
+}
+
 static ib_status send_pass(ib_mlflow_sender *s, ib_error *err) {
     /* Before the record is read: a run that ends in between is sent once more, not too early. */
     int live = ib_mlflow_run_is_live(s->directory);
@@ -162,6 +172,7 @@ static ib_status send_pass(ib_mlflow_sender *s, ib_error *err) {
     const char *experiment = ib_json_text_at(s->record, "experiment", NULL);
     const char *state = ib_json_text_at(s->record, "status", NULL);
     live = live && strcmp(state, "running") == 0;
+    IB_TRY(check_files(s, live, err));
     s->sent->live = live;
     IB_TRY(ib_mlflow_find_parent(s, err));
     const char *run_name = s->names.run != NULL                   ? s->names.run

@@ -12,6 +12,7 @@
 #include "base/sha256.h"
 #include "mlflow/mlflow_send.h"
 #include "record/record_file.h"
+#include "record/record_read.h"
 #include "study/study_plan.h"
 
 /* A study has no id of its own: it gets one before the server hears of it. */
@@ -89,10 +90,10 @@ static study_progress progress_of(const char *directory, const json_t *study) {
     json_array_foreach(json_object_get(study, "cells"), c, cell) {
         const char *run = json_string_value(json_object_get(cell, "run"));
         const char *state = json_string_value(json_object_get(cell, "state"));
-        char *path = run == NULL ? NULL : ib_format("%s/../%s/run.json", directory, run);
+        char *path = run == NULL ? NULL : ib_format("%s/../%s", directory, run);
         json_t *record = NULL;
         if (path != NULL)
-            ib_json_file_read(path, &record, NULL);
+            ib_record_read(path, &record, NULL);
         int64_t started = ib_mlflow_time(ib_json_text_at(record, "started", NULL));
         int64_t ended = ib_mlflow_time(ib_json_text_at(record, "ended", NULL));
         if (started > 0 && (progress.first == 0 || started < progress.first))

@@ -97,6 +97,18 @@ static const ib_command COMMANDS[] = {
          "record of its own below --runs-dir, and a trace where RUN has one. Exit code 0: "
          "the same bits; 5: others, and where they begin. Without --seed and --init-model those of "
          "the record count."},
+    {.name = "verify",
+     .bit = IB_FOR_VERIFY,
+     .operand = "RUN|DIR",
+     .operand_required = 1,
+     .rest = "RUN|DIR",
+     .summary = "check that run records are what was written",
+     .details =
+         "Each RUN, or every record below DIR: the seal of run.json, every file that it names, the "
+         "chained lines of metrics.jsonl and steps of trace.bin, checkpoints, the accuracy "
+         "against the confusion matrix. One line a record: sealed, unsealed (an earlier version "
+         "wrote it; what can be checked fits) or BROKEN and why. Files that the record does not "
+         "know are told. Exit code 3: a record is broken, or there is none."},
     {.name = "sync",
      .bit = IB_FOR_SYNC,
      .operand = "RUN|RUNS-DIR",

@@ -50,6 +50,7 @@ enum {
     IB_FOR_REPORT = 1 << 18,
     IB_FOR_SYNC = 1 << 19,
     IB_FOR_COST = 1 << 20,
+    IB_FOR_VERIFY = 1 << 21,
 };
 
 enum { IB_MAX_ALIASES = 2, IB_MAX_IDLE = 2, IB_MAX_OPTIONS = 96 };

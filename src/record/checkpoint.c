@@ -12,14 +12,15 @@
 #include "base/number.h"
 #include "base/sha256.h"
 #include "record/record_file.h"
+#include "record/seal.h"
+#include "record/trace.h"
 
-enum { FORMAT = 2, KEPT = 2, MAX_JSON_BYTES = 1 << 16 };
+enum { FORMAT = 3, KEPT = 2, MAX_JSON_BYTES = 1 << 16 };
 
 static const char FOLDER[] = "checkpoints";
 static const char MODEL[] = ".model.safetensors";
 static const char OPTIMIZER[] = ".optimizer.safetensors";
 static const char JSON[] = ".json";
-static const char SEAL[] = ",\"sha256\":\"";
 
 /* <folder>/step-<N><suffix>, fresh memory. */
 static char *path_of(const char *folder, uint64_t step, const char *suffix) {
@@ -123,34 +124,12 @@ static void write_members(const char *experiment_sha256, const ib_checkpoint *ch
     ib_json_double(json, "train_seconds", at->train_seconds);
     ib_json_double(json, "total_seconds", checkpoint->total_seconds);
     ib_json_uint(json, "images", at->images);
-    ib_json_uint(json, "metrics_bytes", checkpoint->metrics_bytes);
+    ib_json_uint(json, "metrics_bytes", checkpoint->metrics.bytes);
+    ib_json_string(json, "metrics_sha256", checkpoint->metrics.sha256);
+    ib_json_uint(json, "trace_bytes", checkpoint->trace.bytes);
+    ib_json_string(json, "trace_sha256", checkpoint->trace.sha256);
     ib_json_string(json, "model_sha256", model_sha256);
     ib_json_string(json, "optimizer_sha256", optimizer_sha256);
-}
-
-/* One line of JSON whose last member, sha256, is of all bytes before it. */
-static ib_status sealed_text(const char *experiment_sha256, const ib_checkpoint *checkpoint,
-                             const char *model_sha256, const char *optimizer_sha256, char **text,
-                             ib_error *err) {
-    size_t size = 0;
-    char hex[IB_SHA256_HEX_SIZE];
-    *text = NULL;
-    FILE *out = open_memstream(text, &size);
-    if (out == NULL)
-        return ib_fail_memory(err);
-    ib_json json = {.out = out};
-    ib_json_open(&json, NULL, '{');
-    write_members(experiment_sha256, checkpoint, model_sha256, optimizer_sha256, &json);
-    ib_status status = fflush(out) != 0 ? ib_fail_memory(err) : IB_OK;
-    if (status == IB_OK)
-        ib_sha256_bytes(*text, size, hex);
-    ib_json_string(&json, "sha256", status == IB_OK ? hex : NULL);
-    ib_json_close(&json, '}');
-    fputc('\n', out);
-    int failed = ferror(out);
-    if ((fclose(out) != 0 || failed) && status == IB_OK)
-        status = ib_fail_memory(err);
-    return status;
 }
 
 static ib_status write_files(const char *folder, const char *experiment_sha256,
@@ -160,7 +139,8 @@ static ib_status write_files(const char *folder, const char *experiment_sha256,
     char model_sha256[IB_SHA256_HEX_SIZE], optimizer_sha256[IB_SHA256_HEX_SIZE];
     char *model_path = path_of(folder, step, MODEL);
     char *optimizer_path = path_of(folder, step, OPTIMIZER);
-    char *json_path = path_of(folder, step, JSON), *text = NULL;
+    char *json_path = path_of(folder, step, JSON);
+    ib_sealing sealing = {0};
     ib_status status = IB_OK;
     if (model_path == NULL || optimizer_path == NULL || json_path == NULL)
         status = ib_fail_memory(err);
@@ -169,11 +149,14 @@ static ib_status write_files(const char *folder, const char *experiment_sha256,
     if (status == IB_OK)
         status = ib_model_save_optimizer(model, optimizer_path, step, optimizer_sha256, err);
     if (status == IB_OK)
-        status =
-            sealed_text(experiment_sha256, checkpoint, model_sha256, optimizer_sha256, &text, err);
+        status = ib_seal_open(&sealing, 0, err);
+    if (status == IB_OK) {
+        write_members(experiment_sha256, checkpoint, model_sha256, optimizer_sha256, &sealing.json);
+        status = ib_seal_close(&sealing, err);
+    }
     if (status == IB_OK)
-        status = ib_write_file_atomic(json_path, text, strlen(text), err);
-    free(text);
+        status = ib_write_file_atomic(json_path, sealing.text, sealing.size, err);
+    free(sealing.text);
     free(model_path);
     free(optimizer_path);
     free(json_path);
@@ -188,6 +171,8 @@ ib_status ib_checkpoint_write(const char *run_directory, const char *experiment_
     if (folder == NULL)
         return ib_fail_memory(err);
     ib_status status = ib_make_directories(folder, err);
+    if (status == IB_OK)
+        ib_sync_parent(folder);
     if (status == IB_OK)
         status = write_files(folder, experiment_sha256, model, checkpoint, err);
     if (status != IB_OK)
@@ -222,19 +207,20 @@ static int natural_at(const json_t *object, const char *key, uint64_t *value) {
     return json_is_integer(found) && json_integer_value(found) >= 0;
 }
 
+static int prefix_at(const json_t *object, const char *bytes, const char *sha256,
+                     ib_prefix *prefix) {
+    const char *hex = ib_json_text_at(object, sha256, NULL);
+    if (!natural_at(object, bytes, &prefix->bytes) || hex == NULL ||
+        strlen(hex) != (prefix->bytes == 0 && hex[0] == '\0' ? 0 : IB_SHA256_HEX_SIZE - 1))
+        return 0;
+    memcpy(prefix->sha256, hex, strlen(hex) + 1);
+    return 1;
+}
+
 /* The sealed text as JSON; NULL when the seal is not that of the bytes before it. */
 static json_t *unseal(const char *text, size_t size) {
-    char hex[IB_SHA256_HEX_SIZE];
     json_error_t why;
-    const char *seal = NULL;
-    for (const char *next = text; (next = strstr(next, SEAL)) != NULL; ++next)
-        seal = next;
-    if (seal == NULL || strlen(seal) != sizeof SEAL - 1 + 64 + 3)
-        return NULL;
-    ib_sha256_bytes(text, (size_t)(seal - text), hex);
-    if (memcmp(seal + sizeof SEAL - 1, hex, 64) != 0)
-        return NULL;
-    return ib_json_parse(text, size, &why);
+    return ib_seal_look(text, size) == IB_SEAL_GOOD ? ib_json_parse(text, size, &why) : NULL;
 }
 
 static ib_status read_json(const char *path, const char *experiment_sha256, json_t **object,
@@ -256,7 +242,8 @@ static ib_status read_json(const char *path, const char *experiment_sha256, json
     if (!natural_at(*object, "step", &at->steps) || !natural_at(*object, "epoch", &epoch) ||
         !natural_at(*object, "step_in_epoch", &step_in_epoch) ||
         !natural_at(*object, "images", &images) ||
-        !natural_at(*object, "metrics_bytes", &checkpoint->metrics_bytes) ||
+        !prefix_at(*object, "metrics_bytes", "metrics_sha256", &checkpoint->metrics) ||
+        !prefix_at(*object, "trace_bytes", "trace_sha256", &checkpoint->trace) ||
         !number_at(*object, "learning_rate", &at->learning_rate) ||
         !number_at(*object, "loss_sum", &at->loss_sum) ||
         !number_at(*object, "train_seconds", &at->train_seconds) ||
@@ -278,12 +265,21 @@ static ib_status check_file(const char *path, const char *recorded, ib_error *er
     return IB_OK;
 }
 
+static ib_status load(ib_model *model, const char *model_path, const char *optimizer_path,
+                      uint64_t *steps, ib_error *err) {
+    IB_TRY(ib_model_check_settled(model_path, err));
+    IB_TRY(ib_model_check_settled(optimizer_path, err));
+    IB_TRY(ib_model_load(model, model_path, err));
+    return ib_model_load_optimizer(model, optimizer_path, steps, err);
+}
+
+/* model NULL: only checks them. */
 static ib_status read_files(const char *folder, uint64_t step, const char *experiment_sha256,
                             ib_model *model, ib_checkpoint *checkpoint, ib_error *err) {
     char *json_path = path_of(folder, step, JSON), *model_path = path_of(folder, step, MODEL);
     char *optimizer_path = path_of(folder, step, OPTIMIZER);
     json_t *object = NULL;
-    uint64_t steps = 0;
+    uint64_t steps = step;
     ib_status status = IB_OK;
     if (json_path == NULL || model_path == NULL || optimizer_path == NULL)
         status = ib_fail_memory(err);
@@ -293,14 +289,8 @@ static ib_status read_files(const char *folder, uint64_t step, const char *exper
         status = check_file(model_path, ib_json_text_at(object, "model_sha256", NULL), err);
     if (status == IB_OK)
         status = check_file(optimizer_path, ib_json_text_at(object, "optimizer_sha256", NULL), err);
-    if (status == IB_OK)
-        status = ib_model_check_settled(model_path, err);
-    if (status == IB_OK)
-        status = ib_model_check_settled(optimizer_path, err);
-    if (status == IB_OK)
-        status = ib_model_load(model, model_path, err);
-    if (status == IB_OK)
-        status = ib_model_load_optimizer(model, optimizer_path, &steps, err);
+    if (status == IB_OK && model != NULL)
+        status = load(model, model_path, optimizer_path, &steps, err);
     if (status == IB_OK && (steps != step || checkpoint->position.steps != step))
         status = damaged(json_path, "its name and its files are of different steps", err);
     json_decref(object);
@@ -323,4 +313,31 @@ ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_s
         status = read_files(folder, steps[0], experiment_sha256, model, checkpoint, err);
     free(folder);
     return status;
+}
+
+static ib_status check_prefix(const char *run_directory, const char *name, const ib_prefix *prefix,
+                              ib_first_misfit *first_misfit, ib_error *err) {
+    ib_sha256 hash;
+    char *path = ib_path_join(run_directory, name);
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_status status = ib_prefix_check(path, prefix, first_misfit, &hash, err);
+    free(path);
+    return status;
+}
+
+ib_status ib_checkpoint_check_prefixes(const char *run_directory, const ib_checkpoint *checkpoint,
+                                       ib_error *err) {
+    IB_TRY(check_prefix(run_directory, "metrics.jsonl", &checkpoint->metrics, ib_chain_first_misfit,
+                        err));
+    return check_prefix(run_directory, IB_TRACE_NAME, &checkpoint->trace, ib_trace_first_misfit,
+                        err);
+}
+
+ib_status ib_checkpoint_check(const char *run_directory, const char *experiment_sha256, int *there,
+                              ib_error *err) {
+    ib_checkpoint checkpoint;
+    IB_TRY(ib_checkpoint_read(run_directory, experiment_sha256, NULL, &checkpoint, err));
+    *there = checkpoint.position.epoch > 0;
+    return ib_checkpoint_check_prefixes(run_directory, &checkpoint, err);
 }

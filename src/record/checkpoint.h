@@ -8,11 +8,12 @@
 
 #include "base/status.h"
 #include "model/model.h"
+#include "record/chain.h"
 #include "train/trainer.h"
 
 typedef struct ib_checkpoint {
     ib_train_position position; /* epoch 0: there is no checkpoint */
-    uint64_t metrics_bytes;     /* of metrics.jsonl, written up to this position */
+    ib_prefix metrics, trace;   /* of metrics.jsonl and trace.bin up to it; 0 bytes: no trace */
     double total_seconds;       /* of all processes up to it, each from its start */
 } ib_checkpoint;
 
@@ -22,11 +23,22 @@ ib_status ib_checkpoint_write(const char *run_directory, const char *experiment_
                               const ib_model *model, const ib_checkpoint *checkpoint,
                               ib_error *err);
 
-/* Reads the newest checkpoint into model (opened for training) and *checkpoint. One that is
+/* Reads the newest checkpoint into model (opened for training; NULL: only checks its files) and
+ * *checkpoint. One that is
  * damaged, or of another experiment, is IB_ERROR_VERIFY naming the file: no earlier one is taken in
  * its place. A folder of checkpoints that cannot be read is IB_ERROR_RUNTIME. */
 ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_sha256,
                              ib_model *model, ib_checkpoint *checkpoint, ib_error *err);
+
+/* Whether metrics.jsonl and trace.bin begin as the checkpoint says: else IB_ERROR_VERIFY naming the
+ * file and where it begins not to fit. */
+ib_status ib_checkpoint_check_prefixes(const char *run_directory, const ib_checkpoint *checkpoint,
+                                       ib_error *err);
+
+/* Whether the newest checkpoint and what it claims of the record's files are whole, without loading
+ * anything: IB_ERROR_VERIFY where not. *there 0: there is none. */
+ib_status ib_checkpoint_check(const char *run_directory, const char *experiment_sha256, int *there,
+                              ib_error *err);
 
 /* Removes all of a run that is finished. What cannot be removed stays: it does no harm. */
 void ib_checkpoint_remove(const char *run_directory);

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/number.h"
 #include "record/record_file.h"
+#include "record/record_read.h"
 
 static const ib_yaml_key FILE_KEYS[] = {
     {"prices", IB_YAML_LIST, 1, "one row a machine type"},
@@ -200,10 +201,8 @@ ib_status ib_cost_read(const char *directory, const ib_prices *prices, const ib_
                        double watts, ib_cost *cost, int *finished, ib_error *err) {
     *cost = (ib_cost){0};
     *finished = 0;
-    char *path = ib_path_join(directory, "run.json");
     json_t *record = NULL;
-    ib_status status = path == NULL ? ib_fail_memory(err) : ib_json_file_read(path, &record, err);
-    free(path);
+    ib_status status = ib_record_read(directory, &record, err);
     if (status == IB_OK && record == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY, "%s holds no run record", directory);
     if (status == IB_OK)

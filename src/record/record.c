@@ -3,242 +3,32 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "monitor/resources.h"
-#include "options/canonical.h"
-#include "record/environment.h"
-#include "record/metrics_json.h"
 #include "record/record_file.h"
+#include "record/record_parts.h"
+#include "record/record_read.h"
 
-enum { RECORD_FORMAT = 1, FLUSH_MILLISECONDS = 1000, RUN_ID_TRIES = 16 };
+enum { FLUSH_MILLISECONDS = 1000, RUN_ID_TRIES = 16 };
 
 static const char METRICS[] = "metrics.jsonl";
 
-struct ib_record {
-    ib_record_start start;
-    char *run_id;
-    char *directory;
-    char *metrics_path;
-    FILE *metrics; /* its file carries the run's lock */
-    int64_t started_ms, flushed_ms;
-    json_t *previous; /* run.json as it was found: a run that goes on; else NULL */
-    json_t *resumed;  /* the times, as texts; NULL: never */
-    double earlier_seconds;
-    int watched;
-    ib_sampler *sampler; /* NULL: not watched, or no memory for it */
-};
-
-/* "20261123T101530Z" for names, else "2026-11-23T10:15:30Z". */
-static char *utc_text(int64_t milliseconds, int for_name) {
-    time_t seconds = (time_t)(milliseconds / 1000);
-    struct tm utc;
-    char text[64];
-    if (gmtime_r(&seconds, &utc) == NULL)
-        return NULL;
-    size_t length = for_name ? strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &utc)
-                             : strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    return length == 0 ? NULL : strdup(text);
-}
-
 static char *make_run_id(int64_t milliseconds) {
     unsigned char random[3];
-    char *time_text = utc_text(milliseconds, 1);
+    char *time_text = ib_record_utc(milliseconds, 1);
     char *id = NULL;
     if (time_text != NULL && getrandom(random, sizeof random, 0) == (ssize_t)sizeof random)
         id = ib_format("%s-%02x%02x%02x", time_text, random[0], random[1], random[2]);
     free(time_text);
     return id;
-}
-
-/* JSON has no NULL strings of length 0 here: an empty hash means that there is none. */
-static const char *or_null(const char *text) {
-    return text == NULL || text[0] == '\0' ? NULL : text;
-}
-
-static void write_svm(const ib_svm_results *svm, ib_json *json) {
-    ib_json_uint(json, "support_vectors", svm->support_vectors);
-    ib_json_double(json, "predict_seconds", svm->predict_seconds);
-    ib_json_double(json, "svm_gamma", svm->gamma);
-    ib_json_uint(json, "iterations", svm->iterations);
-    ib_json_double(json, "objective", svm->objective);
-    ib_json_open(json, "objectives", '[');
-    for (size_t p = 0; p < svm->pair_count; ++p)
-        ib_json_double(json, NULL, svm->objectives[p]);
-    ib_json_close(json, ']');
-}
-
-void ib_results_write(const ib_run_results *results, ib_json *json) {
-    ib_json_string(json, "model_sha256", or_null(results->model_sha256));
-    ib_json_string(json, "optimizer_sha256", or_null(results->optimizer_sha256));
-    ib_json_string(json, "experiment_sha256", results->experiment_sha256);
-    ib_json_double(json, "test_accuracy", results->test_accuracy);
-    if (results->svm == NULL)
-        ib_json_double(json, "test_loss", results->test_loss);
-    else
-        ib_json_string(json, "test_loss", NULL);
-    if (results->validation != NULL) {
-        ib_json_double(json, "validation_accuracy", results->validation->accuracy);
-        if (results->svm == NULL)
-            ib_json_double(json, "validation_loss", results->validation->loss);
-    }
-    ib_json_double(json, "train_seconds", results->train_seconds);
-    ib_json_double(json, "total_seconds", results->total_seconds);
-    ib_json_double(json, "images_per_second", results->images_per_second);
-    if (results->model_bytes > 0)
-        ib_json_uint(json, "model_bytes", results->model_bytes);
-    else
-        ib_json_string(json, "model_bytes", NULL);
-    ib_json_uint(json, "peak_rss_bytes", results->peak_rss_bytes);
-    ib_json_string(json, "backend", results->backend->name);
-    ib_json_string(json, "isa", results->backend->isa);
-    ib_json_uint(json, "threads", results->backend->threads);
-    ib_json_bool(json, "exact", results->exact);
-    ib_json_string(json, "run_dir", results->run_dir);
-    ib_metrics_write(results->metrics, "metrics", json);
-    if (results->svm != NULL)
-        write_svm(results->svm, json);
-}
-
-/* null: classes are called by their numbers. */
-static void write_class_names(const ib_dataset_info *info, ib_json *json) {
-    if (info->class_names == NULL) {
-        ib_json_string(json, "class_names", NULL);
-        return;
-    }
-    int indent = json->indent;
-    ib_json_open(json, "class_names", '[');
-    json->indent = 0;
-    for (uint32_t i = 0; i < info->classes; ++i)
-        ib_json_string(json, NULL, info->class_names[i]);
-    ib_json_close(json, ']');
-    json->indent = indent;
-}
-
-static void write_data(const ib_record *record, ib_json *json) {
-    const ib_dataset *dataset = record->start.dataset;
-    const ib_dataset_info *info = dataset->info;
-    const ib_split *split = record->start.split;
-    ib_json_open(json, "data", '{');
-    ib_json_string(json, "dataset", info->name);
-    ib_json_uint(json, "classes", info->classes);
-    ib_json_uint(json, "height", info->image.height);
-    ib_json_uint(json, "width", info->image.width);
-    ib_json_uint(json, "channels", info->image.channels);
-    write_class_names(info, json);
-    ib_json_uint(json, "train_count", split->train_count);
-    ib_json_uint(json, "validation_count", split->validation_count);
-    ib_json_uint(json, "test_count", split->test_count);
-    ib_json_open(json, "sha256", '{');
-    for (int role = 0; role < IB_FILE_ROLES; ++role)
-        ib_json_string(json, ib_dataset_file_name(info, (ib_file_role)role), dataset->sha256[role]);
-    ib_json_close(json, '}');
-    ib_json_close(json, '}');
-}
-
-static const char *status_name(ib_status outcome) {
-    switch (outcome) {
-    case IB_OK:
-        return "finished";
-    case IB_ERROR_DIVERGED:
-        return "diverged";
-    case IB_INTERRUPTED:
-    case IB_TERMINATED:
-        return "interrupted";
-    default:
-        return "failed";
-    }
-}
-
-/* How the run stands. running: outcome and what follows mean nothing yet. */
-typedef struct run_state {
-    int running;
-    ib_status outcome;
-    const char *message;
-    const ib_run_results *results;
-    const ib_evaluation *test;
-} run_state;
-
-static void write_resumes(const ib_record *record, ib_json *json) {
-    ib_json_open(json, "resumes", '{');
-    ib_json_uint(json, "count", json_array_size(record->resumed));
-    ib_json_open(json, "times", '[');
-    for (size_t i = 0; i < json_array_size(record->resumed); ++i)
-        ib_json_string(json, NULL, json_string_value(json_array_get(record->resumed, i)));
-    ib_json_close(json, ']');
-    ib_json_double(json, "earlier_seconds", record->earlier_seconds);
-    ib_json_close(json, '}');
-}
-
-static ib_status write_members(const ib_record *record, const run_state *state, ib_json *json,
-                               ib_error *err) {
-    const char *first = ib_json_text_at(record->previous, "started", NULL);
-    char *started = first != NULL ? strdup(first) : utc_text(record->started_ms, 0);
-    char *ended = state->running ? NULL : utc_text(ib_unix_milliseconds(), 0);
-    ib_json_open(json, NULL, '{');
-    ib_json_int(json, "format", RECORD_FORMAT);
-    ib_json_string(json, "run_id", record->run_id);
-    ib_json_string(json, "experiment", record->start.experiment);
-    ib_json_string(json, "status", state->running ? "running" : status_name(state->outcome));
-    ib_json_string(json, "message", state->running ? NULL : or_null(state->message));
-    if (state->running)
-        ib_json_string(json, "exit_code", NULL);
-    else
-        ib_json_int(json, "exit_code", state->outcome);
-    ib_json_string(json, "started", started);
-    ib_json_string(json, "ended", ended);
-    free(started);
-    free(ended);
-    write_resumes(record, json);
-    ib_json_string(json, "experiment_sha256", record->start.experiment_sha256);
-    ib_json_string(json, "canonical", record->start.canonical);
-    IB_TRY(ib_config_write(record->start.configuration, IB_FOR_TRAIN, "configuration", json, err));
-    ib_environment_write(record->start.backend, record->start.usable_cpus, "environment", json);
-    write_data(record, json);
-    if (state->results != NULL) {
-        ib_json_open(json, "results", '{');
-        ib_results_write(state->results, json);
-        ib_json_close(json, '}');
-    } else {
-        ib_json_string(json, "results", NULL);
-    }
-    ib_confusion_write(state->test, "confusion", json);
-    if (state->running || !record->watched)
-        ib_json_string(json, "resources", NULL);
-    else
-        ib_resources_write(record->sampler == NULL ? NULL : ib_sampler_stop(record->sampler),
-                           "resources", json);
-    ib_json_close(json, '}');
-    fputc('\n', json->out);
-    return IB_OK;
-}
-
-static ib_status write_run_json(const ib_record *record, const run_state *state, ib_error *err) {
-    char *path = ib_record_path(record, "run.json");
-    if (path == NULL)
-        return ib_fail_memory(err);
-    ib_atomic_file file;
-    ib_status status = ib_atomic_open(&file, path, err);
-    free(path);
-    if (status != IB_OK)
-        return status;
-    ib_json json = {.out = file.stream, .indent = 2};
-    status = write_members(record, state, &json, err);
-    if (status != IB_OK) {
-        ib_atomic_abort(&file);
-        return status;
-    }
-    return ib_atomic_commit(&file, err);
 }
 
 /* ---- beginning ----------------------------------------------------------------------------------
@@ -349,6 +139,8 @@ static ib_status name_directory(ib_record *record, const char *experiment_direct
     free(record->metrics_path);
     record->directory = directory;
     record->metrics_path = metrics_path;
+    ib_sync_parent(directory);
+    ib_sync_parent(experiment_directory);
     return IB_OK;
 }
 
@@ -374,8 +166,9 @@ static ib_status open_files(ib_record *record, ib_error *err) {
                              record->metrics_path);
     take_lock(record, NULL); /* nobody else knows the directory yet: a file system without locks
                                 only cannot resume */
-    run_state state = {.running = 1};
-    return write_run_json(record, &state, err);
+    ib_sha256_begin(&record->chain);
+    ib_run_standing state = {.running = 1};
+    return ib_record_write(record, &state, err);
 }
 
 /* Undoes a beginning that failed: no files are left, nor directories that were not there before. */
@@ -453,7 +246,7 @@ static ib_status open_previous(ib_record *record, ib_error *err) {
     if (status == IB_OK)
         status = take_lock(record, err);
     if (status == IB_OK)
-        status = ib_json_file_read(path, &record->previous, err);
+        status = ib_record_read(record->directory, &record->previous, err);
     const char *id = ib_json_text_at(record->previous, "run_id", NULL);
     if (status == IB_OK && id == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY, "%s has no run_id: it is no run record", path);
@@ -481,46 +274,34 @@ const json_t *ib_record_previous(const ib_record *record) {
     return record->previous;
 }
 
-static ib_status cut_metrics(const ib_record *record, uint64_t bytes, ib_error *err) {
-    struct stat info;
-    int fd = fileno(record->metrics);
-    if (fstat(fd, &info) != 0)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot stat %s", record->metrics_path);
-    if ((uint64_t)info.st_size < bytes)
-        return ib_fail(err, IB_ERROR_VERIFY,
-                       "%s has %llu bytes, but the checkpoint was written after %llu: lines are "
-                       "missing",
-                       record->metrics_path, (unsigned long long)info.st_size,
-                       (unsigned long long)bytes);
-    if (ftruncate(fd, (off_t)bytes) != 0)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot shorten %s",
-                             record->metrics_path);
-    return IB_OK;
-}
-
 ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
-                             uint64_t metrics_bytes, double earlier_seconds, ib_error *err) {
+                             const ib_prefix *metrics, double earlier_seconds, ib_error *err) {
     record->start = *start;
     record->earlier_seconds = earlier_seconds;
-    IB_TRY(cut_metrics(record, metrics_bytes, err));
+    IB_TRY(
+        ib_prefix_check(record->metrics_path, metrics, ib_chain_first_misfit, &record->chain, err));
     ib_atomic_clean(record->directory, NULL);
     json_t *before = json_object_get(json_object_get(record->previous, "resumes"), "times");
-    char *now = utc_text(ib_unix_milliseconds(), 0);
+    char *now = ib_record_utc(ib_unix_milliseconds(), 0);
     record->resumed = json_is_array(before) ? json_deep_copy(before) : json_array();
     int added = now != NULL && json_array_append_new(record->resumed, json_string(now)) == 0;
     free(now);
     if (!added)
         return ib_fail_memory(err);
-    run_state state = {.running = 1};
-    return write_run_json(record, &state, err);
+    /* First run.json, which may claim the file as it is, then the file. */
+    ib_run_standing state = {.running = 1};
+    IB_TRY(ib_record_write(record, &state, err));
+    if (ftruncate(fileno(record->metrics), (off_t)metrics->bytes) != 0)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot shorten %s",
+                             record->metrics_path);
+    return IB_OK;
 }
 
-ib_status ib_record_metrics_position(ib_record *record, uint64_t *bytes, ib_error *err) {
-    struct stat info;
+ib_status ib_record_metrics_position(ib_record *record, ib_prefix *metrics, ib_error *err) {
     IB_TRY(ib_record_flush(record, err));
-    if (fsync(fileno(record->metrics)) != 0 || fstat(fileno(record->metrics), &info) != 0)
+    if (fsync(fileno(record->metrics)) != 0)
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s", record->metrics_path);
-    *bytes = (uint64_t)info.st_size;
+    ib_chain_prefix(&record->chain, metrics);
     return IB_OK;
 }
 
@@ -542,7 +323,12 @@ ib_status ib_record_flush(ib_record *record, ib_error *err) {
 ib_status ib_record_metric(ib_record *record, const char *key, double value, uint64_t step,
                            uint64_t epoch, ib_error *err) {
     int64_t now = ib_unix_milliseconds();
-    ib_json json = {.out = record->metrics};
+    char *line = NULL, tail[IB_CHAIN_TAIL];
+    size_t size = 0;
+    FILE *out = open_memstream(&line, &size);
+    if (out == NULL)
+        return ib_fail_memory(err);
+    ib_json json = {.out = out};
     ib_json_open(&json, NULL, '{');
     ib_json_string(&json, "key", key);
     ib_json_double(&json, "value", value);
@@ -550,7 +336,16 @@ ib_status ib_record_metric(ib_record *record, const char *key, double value, uin
     ib_json_uint(&json, "epoch", epoch);
     ib_json_int(&json, "timestamp", now);
     ib_json_close(&json, '}');
-    fputc('\n', record->metrics);
+    fputc('\n', out);
+    int failed = ferror(out);
+    if (fclose(out) != 0 || failed) {
+        free(line);
+        return ib_fail_memory(err);
+    }
+    ib_chain_seal_line(&record->chain, line, size, tail);
+    fwrite(line, 1, size - 2, record->metrics); /* flushing checks ferror */
+    fputs(tail, record->metrics);
+    free(line);
     return now - record->flushed_ms >= FLUSH_MILLISECONDS ? ib_record_flush(record, err) : IB_OK;
 }
 
@@ -569,8 +364,8 @@ ib_status ib_record_finish(ib_record *record, ib_status outcome, const char *mes
                            const ib_run_results *results, const ib_evaluation *test,
                            ib_error *err) {
     ib_status flushed = ib_record_flush(record, err);
-    run_state state = {0, outcome, message, results, test};
-    ib_status written = write_run_json(record, &state, flushed == IB_OK ? err : NULL);
+    ib_run_standing state = {0, outcome, message, results, test};
+    ib_status written = ib_record_write(record, &state, flushed == IB_OK ? err : NULL);
     return flushed != IB_OK ? flushed : written;
 }
 

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "data/dataset.h"
 #include "data/split.h"
+#include "record/chain.h"
 #include "train/metrics.h"
 #include "train/trainer.h"
 
@@ -74,20 +75,21 @@ ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_e
 ib_status ib_record_reopen(const char *directory, ib_record **record, ib_error *err);
 /* run.json as ib_record_reopen found it; owned by the record. */
 const json_t *ib_record_previous(const ib_record *record);
-/* Goes on: cuts metrics.jsonl to its first metrics_bytes (fewer are IB_ERROR_VERIFY) and writes
- * run.json with status "running", the time of this resumption and earlier_seconds: what the parts
- * before it took, as far as the run keeps their work. */
+/* Goes on: writes run.json with status "running", the time of this resumption and earlier_seconds
+ * (what the parts before it took, as far as the run keeps their work) and cuts metrics.jsonl to the
+ * given beginning. One that does not begin so is IB_ERROR_VERIFY, and nothing is changed. */
 ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
-                             uint64_t metrics_bytes, double earlier_seconds, ib_error *err);
-/* The length of metrics.jsonl, all lines so far being on the disk. */
-ib_status ib_record_metrics_position(ib_record *record, uint64_t *bytes, ib_error *err);
+                             const ib_prefix *metrics, double earlier_seconds, ib_error *err);
+/* What metrics.jsonl holds, all lines so far being on the disk. */
+ib_status ib_record_metrics_position(ib_record *record, ib_prefix *metrics, ib_error *err);
 
 /* The run's directory; owned by the record. */
 const char *ib_record_directory(const ib_record *record);
 /* <directory>/<name>, fresh memory; NULL when out of memory. */
 char *ib_record_path(const ib_record *record, const char *name);
 
-/* Appends one line to metrics.jsonl. Lines reach the file within about a second. */
+/* Appends one line to metrics.jsonl, with the hash of it and all before it. Lines reach the file
+ * within about a second. */
 ib_status ib_record_metric(ib_record *record, const char *key, double value, uint64_t step,
                            uint64_t epoch, ib_error *err);
 ib_status ib_record_flush(ib_record *record, ib_error *err);
@@ -98,7 +100,8 @@ ib_status ib_record_flush(ib_record *record, ib_error *err);
 void ib_record_watch(ib_record *record, double start_seconds, const cpu_set_t *cpus);
 
 /* How the run ended: outcome IB_OK is "finished" and needs results and test; any other is
- * "diverged", "interrupted" or "failed", with the message. Writes run.json for the last time. */
+ * "diverged", "interrupted" or "failed", with the message. Writes run.json for the last time, with
+ * size and SHA-256 of every other file, each of which is on the disk by then. */
 ib_status ib_record_finish(ib_record *record, ib_status outcome, const char *message,
                            const ib_run_results *results, const ib_evaluation *test, ib_error *err);
 /* Frees the record; the files stay. NULL is allowed. */

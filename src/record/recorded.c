@@ -10,6 +10,7 @@
 #include "base/sha256.h"
 #include "options/canonical.h"
 #include "record/record_file.h"
+#include "record/record_read.h"
 
 char *ib_recorded_text(const json_t *value) {
     char number[IB_DOUBLE_TEXT];
@@ -159,7 +160,11 @@ ib_status ib_adopt_beside(const char *model_path, const char *sha256, ib_argumen
     if (path == NULL)
         return ib_fail_memory(err);
     json_t *record = NULL;
-    ib_status status = ib_json_file_read(path, &record, err);
+    char *directory = strndup(path, strlen(path) - strlen("run.json"));
+    ib_status status = directory == NULL
+                           ? ib_fail_memory(err)
+                           : ib_record_read(directory[0] == '\0' ? "." : directory, &record, err);
+    free(directory);
     const json_t *configuration = json_object_get(record, "configuration");
     const char *recorded = ib_json_text_at(record, "results", "model_sha256");
     if (status == IB_OK && configuration != NULL && recorded != NULL) {

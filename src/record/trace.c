@@ -14,9 +14,8 @@
 
 __extension__ typedef unsigned __int128 uint128;
 
-enum { FORMAT = 1, HEAD_WORDS = 2, MAX_HEADER = 1 << 20 };
+enum { FORMAT = 2, UNCHAINED = 1, HEAD_WORDS = 2, MAX_HEADER = 1 << 20 };
 
-static const char NAME[] = "trace.bin";
 static const uint64_t PRIME = ((uint64_t)1 << 61) - 1;
 /* Words of the expansion of pi: nothing up the sleeve. */
 static const uint64_t BASE[2] = {0x0a3f6a8885a308d3u, 0x13198a2e03707344u};
@@ -149,7 +148,8 @@ struct ib_trace_writer {
     char *path;
     FILE *stream;
     uint64_t *words;
-    size_t word_count;
+    size_t word_count; /* without the chain */
+    ib_sha256 chain;   /* of the whole file */
 };
 
 static char *header_of(const ib_model *model, ib_error *err) {
@@ -191,50 +191,47 @@ static char *header_of(const ib_model *model, ib_error *err) {
 }
 
 static ib_status write_words(ib_trace_writer *writer, ib_error *err) {
+    size_t bytes = writer->word_count * sizeof *writer->words;
+    ib_sha256_update(&writer->chain, writer->words, bytes);
+    writer->words[writer->word_count] = ib_chain_word(&writer->chain);
+    ib_sha256_update(&writer->chain, writer->words + writer->word_count, sizeof *writer->words);
     errno = 0;
-    if (fwrite(writer->words, sizeof *writer->words, writer->word_count, writer->stream) ==
-        writer->word_count)
+    if (fwrite(writer->words, sizeof *writer->words, writer->word_count + 1, writer->stream) ==
+        writer->word_count + 1)
         return IB_OK;
     return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s", writer->path);
 }
 
-/* Cuts off what was written after the checkpoint. */
-static ib_status cut(const ib_trace_writer *writer, size_t header, uint64_t after_step,
-                     ib_error *err) {
-    uint64_t wanted = header + (after_step + 1) * writer->word_count * sizeof *writer->words;
-    struct stat info;
-    int fd = fileno(writer->stream);
-    if (fstat(fd, &info) != 0)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot stat %s", writer->path);
-    if ((uint64_t)info.st_size < wanted)
-        return ib_fail(err, IB_ERROR_VERIFY,
-                       "%s ends before step %llu, after which the checkpoint was written",
-                       writer->path, (unsigned long long)after_step);
-    if (ftruncate(fd, (off_t)wanted) != 0)
+/* What was written after the checkpoint is cut off. */
+static ib_status continue_file(ib_trace_writer *writer, const ib_prefix *from, ib_error *err) {
+    IB_TRY(ib_prefix_check(writer->path, from, ib_trace_first_misfit, &writer->chain, err));
+    writer->stream = fopen(writer->path, "abe");
+    if (writer->stream == NULL)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot open %s", writer->path);
+    if (ftruncate(fileno(writer->stream), (off_t)from->bytes) != 0)
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot shorten %s", writer->path);
     return IB_OK;
 }
 
-static ib_status begin_file(ib_trace_writer *writer, uint64_t after_step, ib_error *err) {
+static ib_status begin_file(ib_trace_writer *writer, ib_error *err) {
     char *header = header_of(writer->model, err);
     if (header == NULL)
         return IB_ERROR_RUNTIME;
-    writer->stream = fopen(writer->path, after_step > 0 ? "abe" : "wbe");
-    ib_status status = IB_OK;
-    if (writer->stream == NULL)
-        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot open %s", writer->path);
-    else if (after_step > 0)
-        status = cut(writer, strlen(header), after_step, err);
-    else
+    writer->stream = fopen(writer->path, "wbe");
+    if (writer->stream != NULL) {
+        ib_sync_parent(writer->path);
         fputs(header, writer->stream);
+        ib_sha256_begin(&writer->chain);
+        ib_sha256_update(&writer->chain, header, strlen(header));
+    }
     free(header);
-    if (status != IB_OK || after_step > 0)
-        return status;
+    if (writer->stream == NULL)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot open %s", writer->path);
     IB_TRY(take(writer->model, 0, 0.0f, writer->words, err));
     return write_words(writer, err);
 }
 
-ib_status ib_trace_open(const char *run_directory, const ib_model *model, uint64_t after_step,
+ib_status ib_trace_open(const char *run_directory, const ib_model *model, const ib_prefix *from,
                         ib_trace_writer **writer, ib_error *err) {
     *writer = calloc(1, sizeof **writer);
     if (*writer == NULL)
@@ -242,10 +239,11 @@ ib_status ib_trace_open(const char *run_directory, const ib_model *model, uint64
     ib_trace_writer *w = *writer;
     w->model = model;
     w->word_count = words_of(model);
-    w->words = calloc(w->word_count, sizeof *w->words);
-    w->path = ib_path_join(run_directory, NAME);
-    ib_status status =
-        w->words == NULL || w->path == NULL ? ib_fail_memory(err) : begin_file(w, after_step, err);
+    w->words = calloc(w->word_count + 1, sizeof *w->words);
+    w->path = ib_path_join(run_directory, IB_TRACE_NAME);
+    ib_status status = w->words == NULL || w->path == NULL ? ib_fail_memory(err)
+                       : from->bytes > 0                   ? continue_file(w, from, err)
+                                                           : begin_file(w, err);
     if (status != IB_OK) {
         ib_trace_close(w);
         *writer = NULL;
@@ -258,9 +256,10 @@ ib_status ib_trace_step(ib_trace_writer *writer, uint64_t step, float loss, ib_e
     return write_words(writer, err);
 }
 
-ib_status ib_trace_sync(ib_trace_writer *writer, ib_error *err) {
+ib_status ib_trace_sync(ib_trace_writer *writer, ib_prefix *prefix, ib_error *err) {
     if (fflush(writer->stream) != 0 || fsync(fileno(writer->stream)) != 0)
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s", writer->path);
+    ib_chain_prefix(&writer->chain, prefix);
     return IB_OK;
 }
 
@@ -282,8 +281,9 @@ struct ib_trace {
     ib_map map;
     json_t *header;
     const json_t *names, *trained; /* of header */
-    size_t header_bytes, word_count, tensor_count;
-    uint64_t records; /* steps and the beginning */
+    size_t header_bytes, tensor_count;
+    size_t word_count, stride; /* words of a step without and with its chain */
+    uint64_t records;          /* steps and the beginning */
 };
 
 /* A shape that tensors have: the element that differs is searched among so many. */
@@ -311,8 +311,9 @@ static ib_status read_header(ib_trace *trace, ib_error *err) {
     trace->names = json_object_get(trace->header, "tensors");
     trace->trained = json_object_get(trace->header, "trained");
     trace->tensor_count = json_array_size(trace->names);
+    json_int_t format = json_integer_value(json_object_get(trace->header, "format"));
     if (trace->tensor_count == 0 || json_array_size(trace->trained) != trace->tensor_count ||
-        json_integer_value(json_object_get(trace->header, "format")) != FORMAT)
+        (format != FORMAT && format != UNCHAINED))
         return ib_fail(err, IB_ERROR_VERIFY, "%s: its first line is not that of a trace",
                        trace->path);
     trace->word_count = HEAD_WORDS;
@@ -324,8 +325,8 @@ static ib_status read_header(ib_trace *trace, ib_error *err) {
         trace->word_count += json_is_true(json_array_get(trace->trained, i)) ? 4 : 2;
     }
     trace->header_bytes = (size_t)(end - text) + 1;
-    trace->records =
-        (trace->map.size - trace->header_bytes) / (trace->word_count * sizeof(uint64_t));
+    trace->stride = trace->word_count + (format == FORMAT);
+    trace->records = (trace->map.size - trace->header_bytes) / (trace->stride * sizeof(uint64_t));
     return IB_OK;
 }
 
@@ -341,10 +342,48 @@ size_t ib_trace_shape(const ib_trace *trace, size_t tensor, size_t extents[IB_MA
 static uint64_t word_at(const ib_trace *trace, uint64_t record, size_t index) {
     uint64_t word;
     memcpy(&word,
-           trace->map.data + trace->header_bytes +
-               (record * trace->word_count + index) * sizeof word,
+           trace->map.data + trace->header_bytes + (record * trace->stride + index) * sizeof word,
            sizeof word);
     return word;
+}
+
+int ib_trace_is_chained(const ib_trace *trace) {
+    return trace->stride > trace->word_count;
+}
+
+/* The first step whose number or chain is not as it must be; trace->records: none. */
+static uint64_t first_misfit(const ib_trace *trace) {
+    ib_sha256 chain;
+    size_t bytes = trace->word_count * sizeof(uint64_t);
+    const uint8_t *at = trace->map.data + trace->header_bytes;
+    ib_sha256_begin(&chain);
+    ib_sha256_update(&chain, trace->map.data, trace->header_bytes);
+    for (uint64_t r = 0; r < trace->records; ++r, at += trace->stride * sizeof(uint64_t)) {
+        if (word_at(trace, r, 0) != r)
+            return r;
+        if (!ib_trace_is_chained(trace))
+            continue;
+        ib_sha256_update(&chain, at, bytes);
+        if (word_at(trace, r, trace->word_count) != ib_chain_word(&chain))
+            return r;
+        ib_sha256_update(&chain, at + bytes, sizeof(uint64_t));
+    }
+    return trace->records;
+}
+
+static size_t offset_of(const ib_trace *trace, uint64_t record) {
+    return trace->header_bytes + (size_t)record * trace->stride * sizeof(uint64_t);
+}
+
+size_t ib_trace_first_misfit(const uint8_t *data, size_t size) {
+    ib_trace trace = {.map = {data, size}};
+    size_t offset = 0;
+    if (read_header(&trace, NULL) == IB_OK) {
+        uint64_t misfit = first_misfit(&trace);
+        offset = misfit == trace.records ? size : offset_of(&trace, misfit);
+    }
+    json_decref(trace.header);
+    return offset;
 }
 
 ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *err) {
@@ -352,7 +391,7 @@ ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *e
     ib_trace *found = calloc(1, sizeof *found);
     if (found == NULL)
         return ib_fail_memory(err);
-    found->path = ib_path_join(run_directory, NAME);
+    found->path = ib_path_join(run_directory, IB_TRACE_NAME);
     ib_status status = found->path == NULL ? ib_fail_memory(err) : IB_OK;
     if (status == IB_OK && !ib_path_exists(found->path)) {
         ib_trace_free(found);
@@ -362,10 +401,11 @@ ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *e
         status = ib_map_file(found->path, &found->map, err);
     if (status == IB_OK)
         status = read_header(found, err);
-    for (uint64_t r = 0; status == IB_OK && r < found->records; ++r)
-        if (word_at(found, r, 0) != r)
-            status = ib_fail(err, IB_ERROR_VERIFY, "%s: step %llu is not where it belongs",
-                             found->path, (unsigned long long)r);
+    uint64_t misfit = status == IB_OK ? first_misfit(found) : 0;
+    if (status == IB_OK && misfit < found->records)
+        status = ib_fail(err, IB_ERROR_VERIFY,
+                         "%s, offset %zu: it was changed: step %llu is not what was written there",
+                         found->path, offset_of(found, misfit), (unsigned long long)misfit);
     if (status == IB_OK)
         *trace = found;
     else
@@ -433,16 +473,22 @@ static void compare_records(const ib_trace *trace, const uint64_t *a, const uint
         find(trace, a, b, IB_TRACE_VALUE, d);
 }
 
+/* The format may differ: what is compared is what all of them have. */
+static int is_same_model(const ib_trace *a, const ib_trace *b) {
+    return json_equal(a->names, b->names) && json_equal(a->trained, b->trained) &&
+           json_equal(json_object_get(a->header, "shapes"), json_object_get(b->header, "shapes"));
+}
+
 ib_status ib_trace_compare(const ib_trace *a, const ib_trace *b, ib_trace_difference *difference,
                            ib_error *err) {
     *difference = (ib_trace_difference){0};
-    if (!json_equal(a->header, b->header))
+    if (!is_same_model(a, b))
         return ib_fail(err, IB_ERROR_USAGE, "%s and %s are traces of other models", a->path,
                        b->path);
     size_t bytes = a->word_count * sizeof(uint64_t);
     uint64_t common = a->records < b->records ? a->records : b->records, r = 0;
-    const uint8_t *at_a = a->map.data + a->header_bytes, *at_b = b->map.data + b->header_bytes;
-    while (r < common && memcmp(at_a + r * bytes, at_b + r * bytes, bytes) == 0)
+    while (r < common &&
+           memcmp(a->map.data + offset_of(a, r), b->map.data + offset_of(b, r), bytes) == 0)
         ++r;
     if (r == common) {
         difference->step = common;
@@ -452,8 +498,8 @@ ib_status ib_trace_compare(const ib_trace *a, const ib_trace *b, ib_trace_differ
     uint64_t *words = malloc(2 * bytes);
     if (words == NULL)
         return ib_fail_memory(err);
-    memcpy(words, at_a + r * bytes, bytes);
-    memcpy(words + a->word_count, at_b + r * bytes, bytes);
+    memcpy(words, a->map.data + offset_of(a, r), bytes);
+    memcpy(words + a->word_count, b->map.data + offset_of(b, r), bytes);
     compare_records(a, words, words + a->word_count, difference);
     free(words);
     return IB_OK;

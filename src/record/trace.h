@@ -3,7 +3,8 @@
  *
  * The file: one line of JSON ("tensors": names, "trained", "shapes"), then for each step from 0
  * (the beginning: loss and gradients are 0) words of 64 bits, little-endian: step, the loss's bits,
- * and for each tensor two words for its gradient (trained ones only) and two for its value.
+ * and for each tensor two words for its gradient (trained ones only) and two for its value; last,
+ * the first 8 bytes of the SHA-256 of all of the file before them (not in format 1).
  *
  * The hash of a tensor is linear: with x_i the bits of element i in PyTorch's layout (an I64 is two
  * elements, low first), word j is the sum of (x_i + 1) r_j^i modulo 2^61 - 1. Two tensors that
@@ -18,6 +19,9 @@
 
 #include "base/status.h"
 #include "model/model.h"
+#include "record/chain.h"
+
+#define IB_TRACE_NAME "trace.bin"
 
 typedef struct ib_tensor_hash {
     uint64_t word[2];
@@ -35,14 +39,15 @@ int ib_tensor_hash_element(const ib_tensor_hash *a, const ib_tensor_hash *b, siz
 
 typedef struct ib_trace_writer ib_trace_writer;
 
-/* Begins the file, or goes on after the given step of a run that is resumed (0: begins). The caller
- * closes *writer; the model outlives it. */
-ib_status ib_trace_open(const char *run_directory, const ib_model *model, uint64_t after_step,
+/* Begins the file, or goes on after the given beginning of a run that is resumed (0 bytes: begins);
+ * a file that does not begin so is IB_ERROR_VERIFY. The caller closes *writer; the model outlives
+ * it. */
+ib_status ib_trace_open(const char *run_directory, const ib_model *model, const ib_prefix *from,
                         ib_trace_writer **writer, ib_error *err);
 /* After step (from 1), with the model as the step left it. */
 ib_status ib_trace_step(ib_trace_writer *writer, uint64_t step, float loss, ib_error *err);
-/* All steps so far are on the disk. */
-ib_status ib_trace_sync(ib_trace_writer *writer, ib_error *err);
+/* All steps so far are on the disk; *prefix is what they are. */
+ib_status ib_trace_sync(ib_trace_writer *writer, ib_prefix *prefix, ib_error *err);
 void ib_trace_close(ib_trace_writer *writer); /* NULL is allowed */
 
 /* ---- reading ----------------------------------------------------------------------------------
@@ -50,9 +55,13 @@ void ib_trace_close(ib_trace_writer *writer); /* NULL is allowed */
 
 typedef struct ib_trace ib_trace;
 
-/* *trace NULL and IB_OK: the run has none. Damaged: IB_ERROR_VERIFY. */
+/* *trace NULL and IB_OK: the run has none. Damaged: IB_ERROR_VERIFY naming the offset. What a kill
+ * left of a last step is passed over. */
 ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *err);
-void ib_trace_free(ib_trace *trace); /* NULL is allowed */
+void ib_trace_free(ib_trace *trace);            /* NULL is allowed */
+int ib_trace_is_chained(const ib_trace *trace); /* 0: an earlier version wrote it */
+/* For ib_prefix_check: the offset of the first step that does not fit; size where all do. */
+size_t ib_trace_first_misfit(const uint8_t *data, size_t size);
 
 /* The extents of a tensor; returns its rank. */
 size_t ib_trace_shape(const ib_trace *trace, size_t tensor, size_t extents[IB_MAX_RANK]);

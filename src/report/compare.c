@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "record/record_file.h"
+#include "record/record_read.h"
 
 /* ---- reading ------------------------------------------------------------------------------------
  */
@@ -25,7 +26,7 @@ static ib_status read_record(const char *run, char **directory, json_t **record,
     char *path = *directory == NULL ? NULL : ib_path_join(*directory, "run.json");
     if (path == NULL)
         return ib_fail_memory(err);
-    ib_status status = ib_json_file_read(path, record, err);
+    ib_status status = ib_record_read(*directory, record, err);
     if (status == IB_OK && *record == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY, "there is no run record: %s is missing", path);
     const char *text = ib_json_text_at(*record, "canonical", NULL);
@@ -34,6 +35,8 @@ static ib_status read_record(const char *run, char **directory, json_t **record,
         *canonical = ib_json_parse(text, strlen(text), &why);
     if (status == IB_OK && *canonical == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY, "%s has no canonical configuration", path);
+    if (status == IB_OK)
+        status = ib_record_check_metrics(*directory, *record, err);
     free(path);
     return status;
 }

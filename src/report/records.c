@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/number.h"
 #include "record/record_file.h"
+#include "record/record_read.h"
 
 enum { MAX_METRICS_BYTES = 1 << 30, MAX_LINE = 4096, MAX_EPOCHS = 1000000 };
 
@@ -132,16 +133,13 @@ static ib_status take_confusion(const json_t *json, ib_report_record *record, ib
 ib_status ib_report_record_read(const char *directory, const ib_report_pricing *pricing,
                                 ib_report_record *record, ib_error *err) {
     *record = (ib_report_record){.directory = strdup(directory)};
-    char *path = ib_path_join(directory, "run.json");
     json_t *json = NULL;
-    ib_status status = record->directory == NULL || path == NULL
-                           ? ib_fail_memory(err)
-                           : ib_json_file_read(path, &json, err);
-    if (status == IB_OK && json == NULL)
-        status = ib_fail(err, IB_ERROR_VERIFY, "there is no run record: %s is missing", path);
-    free(path);
-    if (status != IB_OK)
-        return status;
+    if (record->directory == NULL)
+        return ib_fail_memory(err);
+    IB_TRY(ib_record_read(directory, &json, err));
+    if (json == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY, "there is no run record: %s/run.json is missing",
+                       directory);
     const json_t *environment = json_object_get(json, "environment");
     double threads = number_of(json_object_get(environment, "threads"));
     record->threads = threads >= 1 && threads <= 1e6 ? (int)threads : 1;
@@ -153,9 +151,14 @@ ib_status ib_report_record_read(const char *directory, const ib_report_pricing *
     if (record->backend != NULL && record->isa != NULL)
         record->machine = machine_of(environment, record);
     take_results(json, record);
-    status = take_confusion(json, record, err);
+    ib_status status = ib_record_check_metrics(directory, json, err);
+    if (status == IB_OK)
+        status = take_confusion(json, record, err);
     if (status == IB_OK)
         status = take_resources(json, pricing, record, err);
+    record->sealed = ib_record_is_sealed(json);
+    if (record->sealed)
+        record->files = json_incref(json_object_get(json, "files"));
     json_decref(json);
     IB_TRY(status);
     if (record->run_id == NULL || record->machine == NULL || record->experiment_sha256 == NULL ||
@@ -176,6 +179,7 @@ void ib_report_record_free(ib_report_record *record) {
     free(record->confusion);
     free(record->energy_reason);
     free(record->hardware);
+    json_decref(record->files);
     *record = (ib_report_record){0};
 }
 
@@ -289,6 +293,14 @@ static int take_image(const json_t *entry, size_t classes, const ib_recorded_sha
     return image->pixels != NULL;
 }
 
+static ib_status check_file(const ib_report_record *record, const char *name, ib_error *err) {
+    json_t *claims = json_pack("{s:O?}", "files", record->files);
+    ib_status status = claims == NULL ? ib_fail_memory(err)
+                                      : ib_record_check_file(record->directory, claims, name, err);
+    json_decref(claims);
+    return status;
+}
+
 ib_status ib_report_misclassified(const ib_report_record *record, size_t limit,
                                   ib_figure_image **images, size_t *count, size_t *total,
                                   char **missing, ib_error *err) {
@@ -300,7 +312,8 @@ ib_status ib_report_misclassified(const ib_report_record *record, size_t limit,
     if (path == NULL)
         return ib_fail_memory(err);
     ib_error why = {0};
-    if (ib_json_file_read(path, &json, &why) != IB_OK)
+    if (check_file(record, "misclassified.json", &why) != IB_OK ||
+        ib_json_file_read(path, &json, &why) != IB_OK)
         *missing = strdup(ib_error_text(&why));
     else if (json == NULL)
         *missing = ib_format("%s has no misclassified.json: it was written by an earlier version",

@@ -2,6 +2,7 @@
 #ifndef IB_REPORT_RECORDS_H
 #define IB_REPORT_RECORDS_H
 
+#include <jansson.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -33,14 +34,17 @@ typedef struct ib_report_record {
     char *hardware;        /* CPU and GPUs, as prices match them; NULL: no results */
     int energy_estimated;  /* by pricing->watts */
     const ib_price *price; /* NULL: none */
+    int sealed;            /* 0: an earlier version wrote it */
+    json_t *files;         /* sizes and hashes; NULL: not known */
     size_t classes;        /* of its data; 0: what the record says of them cannot be */
     double *confusion;     /* [actual][predicted], classes x classes; NULL: none */
 } ib_report_record;
 
 size_t ib_metric_index(const ib_metric_info *metric);
 
-/* Reads run.json. pricing NULL: without costs. Not there or damaged: IB_ERROR_VERIFY; two prices
- * that match: IB_ERROR_USAGE. The caller calls ib_report_record_free, also after a failure. */
+/* Reads run.json and checks metrics.jsonl. pricing NULL: without costs. Not there or damaged:
+ * IB_ERROR_VERIFY; two prices that match: IB_ERROR_USAGE. The caller calls ib_report_record_free,
+ * also after a failure. */
 ib_status ib_report_record_read(const char *directory, const ib_report_pricing *pricing,
                                 ib_report_record *record, ib_error *err);
 void ib_report_record_free(ib_report_record *record);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "record/record_file.h"
+#include "record/record_read.h"
 
 const char *ib_run_state_name(ib_run_state state) {
     static const char *const NAMES[] = {"missing", "finished", "diverged", "failed",
@@ -63,12 +63,9 @@ static const char *text_at(const json_t *object, const char *key) {
 
 /* Fills what run.json says; state MISSING: it says nothing that can be used. */
 static ib_status read_run(ib_found_run *run, const char *directory, ib_error *err) {
-    char *path = ib_path_join(directory, "run.json");
-    if (path == NULL)
-        return ib_fail_memory(err);
     json_t *record = NULL;
-    ib_json_file_read(path, &record, NULL); /* NULL for a record that cannot be read, too */
-    free(path);
+    (void)err;
+    ib_record_read(directory, &record, NULL); /* NULL for a record that is damaged, too */
     const char *sha256 = text_at(record, "experiment_sha256");
     run->state = IB_RUN_MISSING;
     if (sha256 != NULL && strlen(sha256) == IB_SHA256_HEX_SIZE - 1) {

@@ -103,19 +103,25 @@ def trace():
     header = {"format": 1, "tensors": ["fc1.weight", "fc1.bias", "bn.mean"],
               "trained": [True, True, False], "shapes": [[4, 3], [4], [2]]}
 
-    def of(steps, change=None):
-        words = []
+    def of(steps, change=None, chained=False):
+        words, content = [], compact({**header, "format": 2}) + b"\n"
         for step in range(steps + 1):
             row = [step, 0x3F800000 if step else 0] + [step * 1000 + i for i in range(10)]
             if step == change:
                 row[2] += 5
             words += row
+            content += struct.pack("<12Q", *row)
+            content += hashlib.sha256(content).digest()[:8]
+        if chained:
+            return content
         return compact(header) + b"\n" + struct.pack(f"<{len(words)}Q", *words)
 
     def pair(a, b):
         return struct.pack("<H", len(a)) + a + b
     return {"alone": pair(of(3), b""), "same": pair(of(2), of(2)), "other": pair(of(3), of(3, 2)),
-            "longer": pair(of(2), of(3)), "cut": pair(of(3), of(3)[:-5])}
+            "longer": pair(of(2), of(3)), "cut": pair(of(3), of(3)[:-5]),
+            "chained": pair(of(3, chained=True), of(3, 2, True)),
+            "earlier": pair(of(3), of(3, chained=True))}
 
 
 def record():
@@ -133,7 +139,7 @@ def record():
                              "trace": False, "log_interval": 10, "threads": 2},
            "environment": {"cpu_model": "a CPU", "backend": "cpu", "isa": "avx2", "threads": 2},
            "data": {"dataset": "digits", "sha256": {"train-images-idx3-ubyte": sha256}},
-           "results": {"model_sha256": sha256, "optimizer_sha256": sha256, "test_accuracy": 0.9,
+           "results": {"model_sha256": sha256, "optimizer_sha256": sha256, "test_accuracy": 0.1,
                        "test_loss": 0.5, "train_seconds": 3.5, "total_seconds": 4,
                        "images_per_second": 1e5, "metrics": {"macro_f1": 0.5}},
            "confusion": [[i + j for j in range(10)] for i in range(10)],
@@ -151,9 +157,10 @@ def record():
     wrong = {"images": 12, "shown": [{"index": 3, "actual": 1, "predicted": 7, "probability": 0.9,
                                       "pixels": base64.b64encode(bytes(784)).decode()}]}
     cursor = {"format": 1, "servers": {"http://s": {"run_id": "a", "metrics_bytes": 10}}}
-    checkpoint = {"format": 2, "experiment_sha256": sha256, "step": 7, "epoch": 1,
+    checkpoint = {"format": 3, "experiment_sha256": sha256, "step": 7, "epoch": 1,
                   "step_in_epoch": 7, "learning_rate": 0.5, "loss_sum": 1.5, "train_seconds": 2.5,
                   "total_seconds": 3.5, "images": 448, "metrics_bytes": 100,
+                  "metrics_sha256": sha256, "trace_bytes": 0, "trace_sha256": "",
                   "model_sha256": sha256, "optimizer_sha256": sha256}
     parts = [compact(run), metrics, resources, compact(wrong), compact(cursor),
              compact(checkpoint)[:-1]]

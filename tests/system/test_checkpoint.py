@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 
+import sealing
 from runner import run_tests
 
 ISOBIT = os.environ["ISOBIT"]
@@ -281,10 +282,7 @@ def test_damage(directory):
     shutil.rmtree(os.path.join(run, "checkpoints"))
     shutil.copytree(os.path.join(other, "checkpoints"), os.path.join(run, "checkpoints"))
     train(directory, "--resume", run, code=3, message="another experiment")
-    with open(os.path.join(other, "run.json"), encoding="utf-8") as stream:
-        text = stream.read()
-    with open(os.path.join(other, "run.json"), "w", encoding="utf-8") as stream:
-        stream.write(text.replace('\\"seed\\":2', '\\"seed\\":3'))
+    sealing.replace(other, '\\"seed\\":2', '\\"seed\\":3')
     train(directory, "--resume", other, code=3, message="the record was changed")
 
 
@@ -301,9 +299,8 @@ def rewrite_value(run, stem, suffix, bits):
         text = stream.read()
     key = "model_sha256" if "model" in suffix else "optimizer_sha256"
     text = re.sub(f'"{key}":"[0-9a-f]*"', f'"{key}":"{digest}"', text)
-    sealed = text[:text.rindex(',"sha256":"')]
     with open(json_path, "w", encoding="ascii") as stream:
-        stream.write(f'{sealed},"sha256":"{hashlib.sha256(sealed.encode()).hexdigest()}"}}\n')
+        stream.write(sealing.sealed(text[:text.rindex(',"sha256":"')] + "}"))
 
 
 def test_unsettled_checkpoint(directory):
@@ -403,8 +400,8 @@ def test_trace(directory):
         records = stream.read()
     words = 2 + sum(4 if trained else 2 for trained in header["trained"])
     steps = 3 * 47
-    assert len(records) == (steps + 1) * 8 * words
-    last = struct.unpack(f"<{words}Q", records[-8 * words:])
+    assert len(records) == (steps + 1) * 8 * (words + 1)
+    last = struct.unpack(f"<{words}Q", records[-8 * (words + 1):-8])
     assert last[0] == steps
     tensors = load(os.path.join(whole, "model.safetensors"))
     at = 2

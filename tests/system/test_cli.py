@@ -221,7 +221,7 @@ def check_metrics(path):
     assert {"train_loss", "epoch_train_loss", "learning_rate", "test_loss",
             "test_accuracy"} <= {metric["key"] for metric in metrics}
     for metric in metrics:
-        assert list(metric) == ["key", "value", "step", "epoch", "timestamp"], metric
+        assert list(metric) == ["key", "value", "step", "epoch", "timestamp", "chain"], metric
 
 
 def check_mistakes(path, record):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import sealing
 from runner import run_tests
 
 ISOBIT = os.environ["ISOBIT"]
@@ -201,11 +202,8 @@ def test_compare(directory):
     assert len(re.findall(r"^\[\d\] ", text, re.M)) == 10, "many runs are rows"
     call("compare", runs[0], cwd=directory, code=2)
     call("compare", runs[0], "nowhere", cwd=directory, code=3)
-    path = os.path.join(directory, runs[1], "run.json")  # a record that tells another result
-    with open(path, encoding="utf-8") as stream:
-        record = stream.read()
-    with open(path, "w", encoding="utf-8") as stream:
-        stream.write(record.replace(b["optimizer_sha256"], "0" * 64))
+    changed_run = os.path.join(directory, runs[1])  # a record that tells another result
+    sealing.replace(changed_run, b["optimizer_sha256"], "0" * 64)
     told = compare(directory, *runs, code=5)["divergence"]
     assert told["runs"] == [1, 2] and told["result"] == "optimizer_sha256"
     assert "--trace" in told["note"] and told["step"] is None
@@ -213,9 +211,12 @@ def test_compare(directory):
     with open(metrics, encoding="utf-8") as stream:
         lines = stream.readlines()
     changed = json.loads(lines[1])
-    lines[1] = json.dumps({**changed, "value": 7}) + "\n"
+    lines[1] = json.dumps({**changed, "value": 7})
     with open(metrics, "w", encoding="utf-8") as stream:
-        stream.writelines(lines)
+        stream.write(sealing.chained(lines))
+    record = sealing.read(changed_run)
+    sealing.write(changed_run, record)
+    sealing.replace(changed_run, b["optimizer_sha256"], "0" * 64)
     told = compare(directory, *runs, code=5)["divergence"]
     assert (told["metric"]["key"], told["metric"]["step"]) == (changed["key"], changed["step"])
 
@@ -223,12 +224,10 @@ def test_compare(directory):
 def traced_runs(directory):
     """Two of one experiment, of which the second is said to have another result."""
     runs = [train(directory, *MLP, "--trace")["run_dir"] for _ in range(2)]
-    path = os.path.join(directory, runs[1], "run.json")
-    with open(path, encoding="utf-8") as stream:
-        record = json.load(stream)
+    place = os.path.join(directory, runs[1])
+    record = sealing.read(place)
     record["results"]["test_loss"] = 7
-    with open(path, "w", encoding="utf-8") as stream:
-        json.dump(record, stream)
+    sealing.write(place, record)
     return runs
 
 
@@ -251,16 +250,18 @@ def test_shapes_in_a_trace(directory):
     with open(os.path.join(directory, runs[0], "trace.bin"), "rb") as stream:
         first, words = stream.read().split(b"\n", 1)
     header = json.loads(first)
+    size = 8 * (2 + sum(4 if trained else 2 for trained in header["trained"]))
+    steps = [words[at:at + size] for at in range(0, len(words), size + 8)]
     for shape, code in (([0, 5], 3), ([1 << 62, 4], 3), ([-1], 3), (None, 3), ([1, 1, 1, 1, 1], 3),
                         ([1 << 14, 1 << 14], 5)):
         claimed = {**header, "shapes": [shape] * len(header["shapes"])}
         for number, run in enumerate(runs):
             with open(os.path.join(directory, run, "trace.bin"), "wb") as stream:
                 # In the last step one element of the first tensor, whose value comes fourth.
-                size = 8 * (2 + sum(4 if trained else 2 for trained in header["trained"]))
-                last = bytearray(words[-size:])
+                last = bytearray(steps[-1])
                 last[32] ^= number
-                stream.write(json.dumps(claimed).encode() + b"\n" + words[:-size] + last)
+                stream.write(sealing.chained_trace(json.dumps(claimed).encode() + b"\n",
+                                                   [*steps[:-1], bytes(last)]))
         call("compare", *runs, cwd=directory, code=code)
 
 
@@ -284,14 +285,6 @@ def test_reproduce(directory):
     call(*words, "--isa", foreign, cwd=directory, code=6)
 
 
-def change_record(path, old, new):
-    with open(path, encoding="utf-8") as stream:
-        text = stream.read()
-    assert old in text
-    with open(path, "w", encoding="utf-8") as stream:
-        stream.write(text.replace(old, new))
-
-
 def test_reproduce_other_records(directory):
     result = train(directory, *MLP, "--trace", "--seed", "18446744073709551615")
     run = os.path.join(directory, result["run_dir"])
@@ -299,17 +292,14 @@ def test_reproduce_other_records(directory):
     call(*words, cwd=directory)
     path = os.path.join(run, "run.json")
     shutil.copy(path, os.path.join(directory, "kept"))
-    change_record(path, result["model_sha256"], "0" * 64)
+    sealing.replace(run, result["model_sha256"], "0" * 64)
     done = call(*words, cwd=directory, code=5)
     assert "traces are the same" in done.stdout and "model_sha256 differs" in done.stdout
     shutil.copy(os.path.join(directory, "kept"), path)
-    change_record(path, '\\"seed\\":18446744073709551615', '\\"seed\\":5')
+    sealing.replace(run, '\\"seed\\":18446744073709551615', '\\"seed\\":5')
     call(*words, cwd=directory, code=3)
-    with open(path, encoding="utf-8") as stream:
-        record = json.load(stream)
-    record["results"] = None
-    with open(path, "w", encoding="utf-8") as stream:
-        json.dump(record, stream)
+    shutil.copy(os.path.join(directory, "kept"), path)
+    sealing.write(run, {**sealing.read(run), "results": None})
     call(*words, cwd=directory, code=3)
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 
+import sealing
 from runner import Skip, run_tests
 
 ISOBIT = os.environ["ISOBIT"]
@@ -212,13 +213,16 @@ def all_checks(directory, server):
                     ignore=shutil.ignore_patterns("mlflow.json"))
     with open(os.path.join(place, "run.json"), encoding="utf-8") as stream:
         record = json.load(stream)
-    record.update(run_id=os.path.basename(place), status="running", results=None, ended=None)
-    with open(os.path.join(place, "run.json"), "w", encoding="utf-8") as stream:
-        json.dump(record, stream)
-    with open(os.path.join(place, "metrics.jsonl"), "a", encoding="utf-8") as stream:
+    record.update(run_id=os.path.basename(place), status="running", results=None, ended=None,
+                  files={})
+    sealing.write(place, record)
+    with open(os.path.join(place, "metrics.jsonl"), "r+", encoding="utf-8") as stream:
+        lines = stream.readlines()
         for step, value in enumerate(["NaN", "Infinity", "-Infinity", 5e-324, 0.1 + 0.2]):
-            stream.write(json.dumps({"key": "odd", "value": value, "step": step, "epoch": 1,
-                                     "timestamp": 1767225600000 + step}) + "\n")
+            lines.append(json.dumps({"key": "odd", "value": value, "step": step, "epoch": 1,
+                                     "timestamp": 1767225600000 + step}))
+        stream.seek(0)
+        stream.write(sealing.chained(lines))
         stream.write('{"key":"odd","value":1,"st')  # the process died here
     answer = sync(directory, server, place)
     assert (answer["runs"], answer["failed"]) == (1, 0), answer

@@ -303,12 +303,14 @@ def test_same_bits_elsewhere_is_found(folder):
     original = json.load(open(os.path.join(known.runs, "digits-mlp", "20260101T000000Z-000001",
                                            "run.json"), encoding="utf-8"))
     again = copy.deepcopy(original["results"])
-    known.write(cells[0], 0x101, results=again, environment=other)
+    known.write(cells[0], 0x101, results=again, environment=other,
+                confusion=original["confusion"])
     known.report()
     texts = [f["text"] for f in known.json["findings"] if "model_sha256" in f["text"]]
     assert len(texts) == 1 and texts[0].startswith("1 experiment done again on another"), texts
     again["model_sha256"] = "f" * 64
-    known.write(cells[0], 0x101, results=again, environment=other)
+    known.write(cells[0], 0x101, results=again, environment=other,
+                confusion=original["confusion"])
     known.report()
     texts = [f["text"] for f in known.json["findings"] if "model_sha256" in f["text"]]
     assert len(texts) == 1 and "must not happen" in texts[0], texts

@@ -20,6 +20,9 @@
 #include "record/record.h"
 #include "record/record_file.h"
 
+/* Of the text "{}". */
+#define SHA256_OF_CANONICAL "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
 enum { CLASSES = 26, HEIGHT = 20, WIDTH = 25, PIXELS = HEIGHT * WIDTH, TRAIN = 260, TEST = 78 };
 
 static const char *const NO_MIRRORS[] = {NULL};
@@ -216,7 +219,7 @@ static void record(fixture *f, const ib_evaluation *test) {
                              .runs_dir = f->config.record.runs_dir,
                              .experiment = "letters-any",
                              .canonical = "{}",
-                             .experiment_sha256 = "e0",
+                             .experiment_sha256 = SHA256_OF_CANONICAL,
                              .dataset = &f->dataset,
                              .split = &f->split,
                              .backend = &f->backend->info,
@@ -229,7 +232,7 @@ static void record(fixture *f, const ib_evaluation *test) {
     for (size_t c = 0; c < CLASSES; ++c)
         images += metrics.classes[c].images;
     assert_int_equal(images, TEST);
-    ib_run_results results = {.experiment_sha256 = "e0",
+    ib_run_results results = {.experiment_sha256 = SHA256_OF_CANONICAL,
                               .test_accuracy = test->accuracy,
                               .backend = &f->backend->info,
                               .exact = 1,
