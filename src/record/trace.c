@@ -15,6 +15,7 @@
 __extension__ typedef unsigned __int128 uint128;
 
 enum { FORMAT = 1, HEAD_WORDS = 2, MAX_HEADER = 1 << 20 };
+static const size_t MAX_TRACE = (size_t)8 << 30;
 
 static const char NAME[] = "trace.bin";
 static const uint64_t PRIME = ((uint64_t)1 << 61) - 1;
@@ -279,7 +280,7 @@ void ib_trace_close(ib_trace_writer *writer) {
 
 struct ib_trace {
     char *path;
-    ib_map map;
+    ib_contents file;
     json_t *header;
     const json_t *names, *trained; /* of header */
     size_t header_bytes, word_count, tensor_count;
@@ -303,8 +304,8 @@ static int is_shape(const json_t *shape) {
 
 static ib_status read_header(ib_trace *trace, ib_error *err) {
     json_error_t why;
-    const char *text = (const char *)trace->map.data;
-    size_t limit = trace->map.size < MAX_HEADER ? trace->map.size : MAX_HEADER;
+    const char *text = (const char *)trace->file.data;
+    size_t limit = trace->file.size < MAX_HEADER ? trace->file.size : MAX_HEADER;
     const char *end = text == NULL ? NULL : memchr(text, '\n', limit);
     if (end != NULL)
         trace->header = ib_json_parse(text, (size_t)(end - text), &why);
@@ -325,7 +326,7 @@ static ib_status read_header(ib_trace *trace, ib_error *err) {
     }
     trace->header_bytes = (size_t)(end - text) + 1;
     trace->records =
-        (trace->map.size - trace->header_bytes) / (trace->word_count * sizeof(uint64_t));
+        (trace->file.size - trace->header_bytes) / (trace->word_count * sizeof(uint64_t));
     return IB_OK;
 }
 
@@ -341,7 +342,7 @@ size_t ib_trace_shape(const ib_trace *trace, size_t tensor, size_t extents[IB_MA
 static uint64_t word_at(const ib_trace *trace, uint64_t record, size_t index) {
     uint64_t word;
     memcpy(&word,
-           trace->map.data + trace->header_bytes +
+           trace->file.data + trace->header_bytes +
                (record * trace->word_count + index) * sizeof word,
            sizeof word);
     return word;
@@ -359,7 +360,7 @@ ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *e
         return IB_OK;
     }
     if (status == IB_OK)
-        status = ib_map_file(found->path, &found->map, err);
+        status = ib_contents_open(found->path, MAX_TRACE, &found->file, err);
     if (status == IB_OK)
         status = read_header(found, err);
     for (uint64_t r = 0; status == IB_OK && r < found->records; ++r)
@@ -376,7 +377,7 @@ ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *e
 void ib_trace_free(ib_trace *trace) {
     if (trace == NULL)
         return;
-    ib_unmap(&trace->map);
+    ib_contents_close(&trace->file);
     json_decref(trace->header);
     free(trace->path);
     free(trace);
@@ -441,7 +442,7 @@ ib_status ib_trace_compare(const ib_trace *a, const ib_trace *b, ib_trace_differ
                        b->path);
     size_t bytes = a->word_count * sizeof(uint64_t);
     uint64_t common = a->records < b->records ? a->records : b->records, r = 0;
-    const uint8_t *at_a = a->map.data + a->header_bytes, *at_b = b->map.data + b->header_bytes;
+    const uint8_t *at_a = a->file.data + a->header_bytes, *at_b = b->file.data + b->header_bytes;
     while (r < common && memcmp(at_a + r * bytes, at_b + r * bytes, bytes) == 0)
         ++r;
     if (r == common) {
