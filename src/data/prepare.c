@@ -21,7 +21,13 @@ static void note(FILE *log, const ib_dataset_info *info, ib_file_role role, cons
                  const char *detail) {
     if (log == NULL)
         return;
-    fprintf(log, "%s/%s: %s%s\n", info->name, ib_dataset_file_name(info, role), what, detail);
+    char *line =
+        ib_format("%s/%s: %s%s\n", info->name, ib_dataset_file_name(info, role), what, detail);
+    if (line == NULL)
+        return;
+    ib_text_make_safe(line);
+    fputs(line, log);
+    free(line);
     fflush(log);
 }
 
