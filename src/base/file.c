@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,45 +62,6 @@ ib_status ib_make_directories(const char *path, ib_error *err) {
         status = ib_fail(err, IB_ERROR_RUNTIME, "%s is not a directory", path);
     free(copy);
     return status;
-}
-
-ib_status ib_read_file(const char *path, size_t max_bytes, char **data, size_t *size,
-                       ib_error *err) {
-    *data = NULL;
-    *size = 0;
-    FILE *stream = fopen(path, "rbe");
-    if (stream == NULL)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot open %s", path);
-    size_t used = 0;
-    size_t capacity = 4096;
-    char *bytes = malloc(capacity + 1);
-    ib_status status = bytes == NULL ? ib_fail_memory(err) : IB_OK;
-    while (status == IB_OK) {
-        used += fread(bytes + used, 1, capacity - used, stream);
-        if (ferror(stream))
-            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
-        else if (used > max_bytes)
-            status = ib_fail(err, IB_ERROR_RUNTIME, "%s is larger than %zu bytes", path, max_bytes);
-        else if (used < capacity)
-            break;
-        else {
-            capacity *= 2;
-            char *larger = realloc(bytes, capacity + 1);
-            if (larger == NULL)
-                status = ib_fail_memory(err);
-            else
-                bytes = larger;
-        }
-    }
-    fclose(stream);
-    if (status != IB_OK) {
-        free(bytes);
-        return status;
-    }
-    bytes[used] = '\0';
-    *data = bytes;
-    *size = used;
-    return IB_OK;
 }
 
 /* What commit will replace: path itself, or the file that it links to. Whatever else has that name
@@ -299,32 +259,4 @@ ib_status ib_write_file_atomic(const char *path, const void *data, size_t size, 
     if (size > 0)
         fwrite(data, 1, size, file.stream); /* commit checks ferror */
     return ib_atomic_commit(&file, err);
-}
-
-ib_status ib_map_file(const char *path, ib_map *map, ib_error *err) {
-    *map = (ib_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot open %s", path);
-    struct stat info;
-    ib_status status = IB_OK;
-    if (fstat(fd, &info) != 0)
-        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot stat %s", path);
-    else if (!S_ISREG(info.st_mode))
-        status = ib_fail(err, IB_ERROR_RUNTIME, "%s is not a regular file", path);
-    else if (info.st_size > 0) {
-        void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (data == MAP_FAILED)
-            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot map %s", path);
-        else
-            *map = (ib_map){data, (size_t)info.st_size};
-    }
-    close(fd);
-    return status;
-}
-
-void ib_unmap(ib_map *map) {
-    if (map->data != NULL)
-        munmap((void *)map->data, map->size);
-    *map = (ib_map){0};
 }

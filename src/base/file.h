@@ -1,4 +1,4 @@
-/* Files: paths of any length, whole-file reads, atomic writes, read-only maps. */
+/* Files: paths of any length, atomic writes; reading is in input.h. */
 #ifndef IB_BASE_FILE_H
 #define IB_BASE_FILE_H
 
@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/input.h"
 #include "base/status.h"
 
 /* "a/b" for "a" and "b"; the caller frees it. NULL when out of memory. */
@@ -20,10 +21,6 @@ int ib_path_is_missing(const char *path);
 
 /* Creates the directory and its missing parents (mode 0777 & ~umask). */
 ib_status ib_make_directories(const char *path, ib_error *err);
-
-/* Reads a whole file of at most max_bytes. *data is malloc'd, NUL-terminated beyond *size. */
-ib_status ib_read_file(const char *path, size_t max_bytes, char **data, size_t *size,
-                       ib_error *err);
 
 /* An atomic write: bytes go to a temporary file beside path (beside the file that it links to);
  * commit flushes it, fsyncs it, renames it over path and fsyncs the directory. Without commit,
@@ -48,14 +45,5 @@ void ib_atomic_clean(const char *directory, const char *name);
 void ib_sync_parent(const char *path);
 
 ib_status ib_write_file_atomic(const char *path, const void *data, size_t size, ib_error *err);
-
-/* A read-only memory map of a whole file. data is NULL for an empty file. */
-typedef struct ib_map {
-    const uint8_t *data;
-    size_t size;
-} ib_map;
-
-ib_status ib_map_file(const char *path, ib_map *map, ib_error *err);
-void ib_unmap(ib_map *map);
 
 #endif

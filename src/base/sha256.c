@@ -1,8 +1,9 @@
 #include "base/sha256.h"
 
 #include <string.h>
+#include <unistd.h>
 
-#include "base/file.h"
+#include "base/input.h"
 #include "base/sha256_blocks.h"
 
 void ib_sha256_begin(ib_sha256 *hash) {
@@ -65,10 +66,21 @@ void ib_sha256_bytes(const void *data, size_t size, char hex[IB_SHA256_HEX_SIZE]
 }
 
 ib_status ib_sha256_file(const char *path, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
-    ib_map map;
+    uint8_t part[1 << 16];
+    uint64_t offset = 0;
+    size_t got = sizeof part;
+    ib_sha256 hash;
+    ib_status status = IB_OK;
+    int fd;
     hex[0] = '\0';
-    IB_TRY(ib_map_file(path, &map, err));
-    ib_sha256_bytes(map.data, map.size, hex);
-    ib_unmap(&map);
-    return IB_OK;
+    IB_TRY(ib_open_input(path, SIZE_MAX, &fd, NULL, err));
+    ib_sha256_begin(&hash);
+    for (; status == IB_OK && got == sizeof part; offset += got) {
+        status = ib_read_input(fd, path, offset, part, sizeof part, &got, err);
+        ib_sha256_update(&hash, part, got);
+    }
+    close(fd);
+    if (status == IB_OK)
+        ib_sha256_end_hex(&hash, hex);
+    return status;
 }

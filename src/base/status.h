@@ -23,6 +23,10 @@ ib_status ib_fail_context(ib_error *err, const char *format, ...)
 ib_status ib_fail_errno(ib_error *err, ib_status status, int errno_value, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Makes text fit for a terminal, in place: names and files may hold bytes that command it, URLs a
+ * user and a password. Every message goes through here. */
+void ib_text_make_safe(char *text);
+
 ib_status ib_fail_memory(ib_error *err);
 
 /* The message, never NULL. */

@@ -69,20 +69,21 @@ static void print_written(const char *path, const ib_onnx_written *written, int 
     fputc('\n', out);
 }
 
-static ib_status write_onnx(const char *model, const char *path, ib_arguments *arguments,
+static ib_status write_onnx(const ib_contents *file, const char *path, ib_arguments *arguments,
                             const ib_command_context *context, ib_error *err) {
     const ib_config *config = &arguments->config;
+    const char *model = file->path;
     char sha256[IB_SHA256_HEX_SIZE];
     ib_svm_file_kind kind;
     int adopted = 0;
     if (is_same_file(model, path))
         return ib_fail(err, IB_ERROR_USAGE, "-o %s is the model itself", path);
-    IB_TRY(ib_svm_file_kind_of(model, &kind, err));
+    IB_TRY(ib_svm_file_kind_of(file, &kind, err));
     if (kind != IB_NO_SVM)
         return ib_fail(err, IB_ERROR_USAGE,
                        "%s is a support vector machine; --onnx writes networks, --libsvm these",
                        model);
-    IB_TRY(ib_sha256_file(model, sha256, err));
+    ib_sha256_bytes(file->data, file->size, sha256);
     IB_TRY(ib_adopt_beside(model, sha256, arguments, context->log, &adopted, err));
     if (!adopted && ib_arguments_source(arguments, "dataset") == IB_FROM_DEFAULT)
         fprintf(context->log,
@@ -93,12 +94,14 @@ static ib_status write_onnx(const char *model, const char *path, ib_arguments *a
     if (info == NULL)
         return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->experiment.dataset);
     const ib_normalization *choice = ib_normalization_at((size_t)config->experiment.normalize);
-    ib_onnx_notes notes = {
-        .normalize = choice->name, .image = info->image, .classes = info->classes};
+    ib_onnx_notes notes = {.normalize = choice->name,
+                           .sha256 = sha256,
+                           .image = info->image,
+                           .classes = info->classes};
     ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
     ib_onnx_written written;
-    IB_TRY(ib_onnx_write(model, &notes, path, &written, err));
+    IB_TRY(ib_onnx_write_read(file, &notes, path, &written, err));
     print_written(path, &written, config->output.json, context->out);
     return IB_OK;
 }
@@ -107,8 +110,12 @@ static ib_status export_onnx(const char *model, ib_arguments *arguments,
                              const ib_command_context *context, ib_error *err) {
     const char *output = arguments->config.output.file;
     char *path = output == NULL ? onnx_name(model) : ib_format("%s", output);
-    ib_status status =
-        path == NULL ? ib_fail_memory(err) : write_onnx(model, path, arguments, context, err);
+    ib_contents file = {0};
+    ib_status status = path == NULL ? ib_fail_memory(err)
+                                    : ib_contents_open(model, IB_MODEL_FILE_MOST, &file, err);
+    if (status == IB_OK)
+        status = write_onnx(&file, path, arguments, context, err);
+    ib_contents_close(&file);
     free(path);
     return status;
 }

@@ -14,13 +14,26 @@ _Static_assert((int)IB_CHOOSE_OFFICIAL == (int)IB_SPLIT_OFFICIAL &&
                    (int)IB_CHOOSE_70_10_20 == (int)IB_SPLIT_70_10_20,
                "the option's values are the split's");
 
+/* Support vector machines need all images at once. */
+static size_t memory_for_data(const ib_config *config) {
+    ib_limits limits;
+    ib_memory_use machine;
+    if (config->experiment.model == IB_MODEL_SVM)
+        return SIZE_MAX;
+    if (config->machine.data_memory > 0)
+        return (size_t)config->machine.data_memory << 20;
+    ib_limits_read("", &limits);
+    return ib_read_memory("", &limits, &machine) ? (size_t)(machine.total / 2) : SIZE_MAX;
+}
+
 ib_status ib_session_open(const ib_config *config, ib_session *session, ib_error *err) {
     ib_backend_options options = {.backend =
                                       config->machine.no_accel ? "cpu" : config->machine.backend,
                                   .isa = config->machine.isa,
                                   .threads = (unsigned)config->machine.threads};
     IB_TRY(ib_backend_open(&options, &session->backend, err));
-    IB_TRY(ib_dataset_open(config->data.dir, config->experiment.dataset, &session->dataset, err));
+    IB_TRY(ib_dataset_open_within(config->data.dir, config->experiment.dataset,
+                                  memory_for_data(config), &session->dataset, err));
     const ib_dataset *dataset = &session->dataset;
     IB_TRY(ib_split_make((ib_split_kind)config->experiment.split, dataset->train_count,
                          dataset->test_count, config->experiment.seed,
@@ -65,14 +78,18 @@ ib_status ib_session_open_model(const ib_config *config, int training, ib_sessio
     if (!training)
         return IB_OK;
     IB_TRY(ib_check_model_memory(session->model, err));
-    if (config->experiment.init_model != NULL)
-        return ib_model_load(session->model, config->experiment.init_model, err);
+    if (config->experiment.init_model != NULL) {
+        ib_status status = ib_model_load_read(session->model, &session->init, err);
+        ib_safetensors_close(&session->init);
+        return status;
+    }
     return ib_model_initialize(session->model, config->experiment.seed, err);
 }
 
 void ib_session_close(ib_session *session) {
     if (session->model != NULL)
         ib_model_close(session->model);
+    ib_safetensors_close(&session->init);
     ib_split_close(&session->split);
     ib_dataset_close(&session->dataset);
     if (session->backend != NULL)
@@ -80,7 +97,7 @@ void ib_session_close(ib_session *session) {
     *session = (ib_session){0};
 }
 
-ib_status ib_identify(const ib_config *config, const ib_session *session, char **experiment,
+ib_status ib_identify(const ib_config *config, ib_session *session, char **experiment,
                       char **canonical, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
     *experiment = ib_format("%s-%s", config->experiment.dataset,
                             ib_model_kind_name((ib_model_kind)config->experiment.model));
@@ -95,7 +112,10 @@ ib_status ib_identify(const ib_config *config, const ib_session *session, char *
         if (!ib_path_exists(config->experiment.init_model))
             return ib_fail(err, IB_ERROR_VERIFY, "--init-model: there is no file %s",
                            config->experiment.init_model);
-        IB_TRY(ib_sha256_file(config->experiment.init_model, init_sha256, err));
+        ib_safetensors *init = &session->init;
+        ib_safetensors_close(init);
+        IB_TRY(ib_safetensors_open(config->experiment.init_model, init, err));
+        ib_sha256_bytes(init->own.data, init->own.size, init_sha256);
         inputs.init_model_sha256 = init_sha256;
     }
     return ib_canonical(config, &inputs, canonical, hex, err);

@@ -11,12 +11,14 @@
 #include "model/model.h"
 #include "options/canonical.h"
 #include "options/config.h"
+#include "tensor/safetensors.h"
 
 typedef struct ib_session {
     ib_backend *backend;
     ib_dataset dataset;
     ib_split split;
     ib_model *model;
+    ib_safetensors init; /* the file of --init-model, from hashing to loading */
 } ib_session;
 
 /* Backend, verified data set and split; then ib_session_open_model. Zero-initialise session; the
@@ -33,8 +35,9 @@ size_t ib_session_test_batch(const ib_config *config, const ib_session *session)
 void ib_session_close(ib_session *session);
 
 /* Names the experiment ("mnist-cnn") and computes its canonical form and experiment_sha256. The
- * caller frees both texts, also after a failure. */
-ib_status ib_identify(const ib_config *config, const ib_session *session, char **experiment,
+ * caller frees both texts, also after a failure. Reads the file of --init-model, once: before
+ * ib_session_open_model. */
+ib_status ib_identify(const ib_config *config, ib_session *session, char **experiment,
                       char **canonical, char hex[IB_SHA256_HEX_SIZE], ib_error *err);
 
 /* Greatest resident memory of this process so far, in bytes. */

@@ -104,38 +104,35 @@ static ib_status evaluate(const ib_session *session, const ib_svm_model *model,
     return status;
 }
 
-ib_status ib_svm_file_kind_of(const char *path, ib_svm_file_kind *kind, ib_error *err) {
+ib_status ib_svm_file_kind_of(const ib_contents *contents, ib_svm_file_kind *kind, ib_error *err) {
     static const char BEGIN[] = "svm_type";
-    ib_map map;
     *kind = IB_NO_SVM;
-    IB_TRY(ib_map_file(path, &map, err));
-    int text = map.size >= sizeof BEGIN && memcmp(map.data, BEGIN, sizeof BEGIN - 1) == 0;
-    ib_unmap(&map);
-    if (text) {
+    if (contents->size >= sizeof BEGIN && memcmp(contents->data, BEGIN, sizeof BEGIN - 1) == 0) {
         *kind = IB_SVM_LIBSVM;
         return IB_OK;
     }
     ib_safetensors file;
-    IB_TRY(ib_safetensors_open(path, &file, err));
+    IB_TRY(ib_safetensors_parse(contents, &file, err));
     if (ib_safetensors_find(&file, "support_vectors") != NULL)
         *kind = IB_SVM_SAFETENSORS;
     ib_safetensors_close(&file);
     return IB_OK;
 }
 
-ib_status ib_svm_test_file(const char *path, ib_svm_file_kind kind, const ib_config *config,
+ib_status ib_svm_test_file(ib_contents *contents, ib_svm_file_kind kind, const ib_config *config,
                            const ib_session *session, ib_evaluation *test, size_t *vectors,
                            ib_error *err) {
     const ib_dataset_info *info = session->dataset.info;
     size_t width = session->dataset.image_bytes;
+    const char *path = contents->path;
     ib_svm_model model;
     double mean, deviation;
     ib_normalization_choose(ib_normalization_at((size_t)config->experiment.normalize), info->mean,
                             info->standard_deviation, &mean, &deviation);
     if (kind == IB_SVM_LIBSVM)
-        IB_TRY(ib_svm_read_libsvm(path, mean, deviation, width, &model, err));
+        IB_TRY(ib_svm_parse_libsvm(contents, mean, deviation, width, &model, err));
     else
-        IB_TRY(ib_svm_load(path, &model, err));
+        IB_TRY(ib_svm_load_read(contents, &model, err));
     *vectors = model.count;
     ib_status status = IB_OK;
     if (model.width != width)

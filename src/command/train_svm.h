@@ -12,10 +12,11 @@ ib_status ib_run_train_svm(const ib_config *config, const ib_command_context *co
 
 /* Whether a model file is a support vector machine: ours, or a text file of LIBSVM. */
 typedef enum ib_svm_file_kind { IB_NO_SVM, IB_SVM_SAFETENSORS, IB_SVM_LIBSVM } ib_svm_file_kind;
-ib_status ib_svm_file_kind_of(const char *path, ib_svm_file_kind *kind, ib_error *err);
+ib_status ib_svm_file_kind_of(const ib_contents *contents, ib_svm_file_kind *kind, ib_error *err);
 
-/* Reads the file and evaluates it on the session's test images; loss is left 0. */
-ib_status ib_svm_test_file(const char *path, ib_svm_file_kind kind, const ib_config *config,
+/* Evaluates a file that was read, whose text may be cut up, on the session's test images; loss is
+ * left 0. */
+ib_status ib_svm_test_file(ib_contents *contents, ib_svm_file_kind kind, const ib_config *config,
                            const ib_session *session, ib_evaluation *test, size_t *vectors,
                            ib_error *err);
 

@@ -1,35 +1,49 @@
-/* Data sets: images and labels, mapped read-only from verified files. */
+/* Data sets: images and labels in memory of their own, where they were verified. */
 #ifndef IB_DATA_DATASET_H
 #define IB_DATA_DATASET_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/file.h"
+#include "base/input.h"
 #include "base/sha256.h"
 #include "base/status.h"
 #include "catalog/datasets.h"
+#include "data/blocks.h"
 
 /* An open data set: training images first, then test images, in one numbering 0..count-1. */
 typedef struct ib_dataset {
     const ib_dataset_info *info;
     size_t train_count, test_count;
-    ib_map files[IB_FILE_ROLES];
+    ib_contents files[IB_FILE_ROLES];
+    ib_blocks *blocks[IB_FILE_ROLES];     /* of what is not in memory whole, instead */
     const uint8_t *values[IB_FILE_ROLES]; /* behind the header; NULL when released */
     size_t image_bytes;
-    char sha256[IB_FILE_ROLES][IB_SHA256_HEX_SIZE]; /* as computed from the bytes mapped */
+    char sha256[IB_FILE_ROLES][IB_SHA256_HEX_SIZE]; /* of the bytes read */
 } ib_dataset;
 
-/* Maps <data_dir>/<name>/ and checks every file's SHA-256 against the pinned one. A missing or
- * damaged file is IB_ERROR_VERIFY with the command that mends it. The caller closes it. */
+/* Reads <data_dir>/<name>/ into memory and checks every file's SHA-256 against the pinned one. A
+ * missing or damaged file is IB_ERROR_VERIFY with the command that mends it. What happens to the
+ * files afterwards changes nothing. The caller closes it. */
 ib_status ib_dataset_open(const char *data_dir, const char *name, ib_dataset *dataset,
                           ib_error *err);
-/* The same for a described data set, which outlives *dataset. */
+/* The same within so much memory: where it is too little, images stay in their files, and
+ * ib_dataset_hold brings those that are wanted. */
+ib_status ib_dataset_open_within(const char *data_dir, const char *name, size_t memory_bytes,
+                                 ib_dataset *dataset, ib_error *err);
+/* The first for a described data set, which outlives *dataset. */
 ib_status ib_dataset_open_described(const char *data_dir, const ib_dataset_info *info,
                                     ib_dataset *dataset, ib_error *err);
 void ib_dataset_close(ib_dataset *dataset);
 /* Gives the pixels' memory back early; info and hashes stay. Then only ib_dataset_close is left. */
 void ib_dataset_release_pixels(ib_dataset *dataset);
+
+/* Makes the pixels of these images readable until the next call, which is needed where images stay
+ * in files and costs nothing elsewhere. A file that was changed is IB_ERROR_VERIFY. */
+ib_status ib_dataset_hold(const ib_dataset *dataset, const uint32_t *indices, size_t count,
+                          ib_error *err);
+/* How many images ib_dataset_hold can take at once within the memory, at least 1. */
+size_t ib_dataset_hold_most(const ib_dataset *dataset);
 
 /* The image_bytes bytes (row by row, a pixel's channels together) and the label (0 to classes - 1)
  * of one image of the joint numbering. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "data/digits.h"
 #include "data/fetch.h"
 #include "data/gunzip.h"
@@ -20,7 +21,13 @@ static void note(FILE *log, const ib_dataset_info *info, ib_file_role role, cons
                  const char *detail) {
     if (log == NULL)
         return;
-    fprintf(log, "%s/%s: %s%s\n", info->name, ib_dataset_file_name(info, role), what, detail);
+    char *line =
+        ib_format("%s/%s: %s%s\n", info->name, ib_dataset_file_name(info, role), what, detail);
+    if (line == NULL)
+        return;
+    ib_text_make_safe(line);
+    fputs(line, log);
+    free(line);
     fflush(log);
 }
 
@@ -145,12 +152,12 @@ static ib_status obtain(const ib_dataset_info *info, ib_file_role role, const ch
 
 /* Whether the stored file is already what is pinned. */
 static int is_stored(const ib_dataset_info *info, ib_file_role role, const char *path) {
-    ib_map map;
+    ib_contents file;
     char found[IB_SHA256_HEX_SIZE];
-    if (ib_map_file(path, &map, NULL) != IB_OK)
+    if (ib_contents_open(path, (size_t)ib_dataset_file_bytes(info, role), &file, NULL) != IB_OK)
         return 0;
-    int good = ib_dataset_check(info, role, path, map.data, map.size, found, NULL) == IB_OK;
-    ib_unmap(&map);
+    int good = ib_dataset_check(info, role, path, file.data, file.size, found, NULL) == IB_OK;
+    ib_contents_close(&file);
     return good;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "data/prepare.h"
 
 typedef struct tally {
@@ -20,12 +21,13 @@ static ib_status verify_file(const ib_dataset_info *info, ib_file_role role, con
     if (path == NULL)
         return ib_fail_memory(err);
     ib_error why = {0};
-    ib_map map;
+    ib_contents file;
     char found[IB_SHA256_HEX_SIZE];
     int missing = ib_path_is_missing(path);
-    ib_status status = ib_map_file(path, &map, &why);
+    ib_status status =
+        ib_contents_open(path, (size_t)ib_dataset_file_bytes(info, role), &file, &why);
     if (status == IB_OK)
-        status = ib_dataset_check(info, role, path, map.data, map.size, found, &why);
+        status = ib_dataset_check(info, role, path, file.data, file.size, found, &why);
     if (status == IB_OK)
         fprintf(report, "%s/%s: ok\n", info->name, name);
     else if (missing)
@@ -34,7 +36,7 @@ static ib_status verify_file(const ib_dataset_info *info, ib_file_role role, con
         fprintf(report, "%s/%s: damaged (%s)\n", info->name, name, ib_error_text(&why));
     count->bad += status != IB_OK;
     ib_error_clear(&why);
-    ib_unmap(&map);
+    ib_contents_close(&file);
     free(path);
     return IB_OK;
 }

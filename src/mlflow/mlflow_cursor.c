@@ -17,7 +17,7 @@ static const double SAVE_SECONDS = 1;
 
 int ib_mlflow_run_is_live(const char *directory) {
     char *path = ib_path_join(directory, "metrics.jsonl");
-    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     free(path);
     if (fd < 0)
         return 0;

@@ -42,9 +42,8 @@ static int is_untouched(const json_t *entry, const struct stat *info) {
 
 static ib_status put_file(ib_mlflow_sender *s, const char *path, const char *artifact_uri,
                           const char *name, const struct stat *info, ib_error *err) {
-    FILE *stream = fopen(path, "re");
-    if (stream == NULL)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
+    FILE *stream;
+    IB_TRY(ib_open_input_stream(path, SIZE_MAX, &stream, err));
     ib_status status =
         ib_mlflow_put(s->client, artifact_uri, name, stream, (uint64_t)info->st_size, err);
     fclose(stream);

@@ -118,13 +118,13 @@ ib_status ib_mlflow_open_lines(const ib_mlflow_sender *s, const char *name, uint
     char *path = ib_path_join(s->directory, name);
     if (path == NULL)
         return ib_fail_memory(err);
-    *stream = fopen(path, "re");
-    int reason = errno;
+    *stream = NULL;
+    ib_status status =
+        ib_path_is_missing(path) ? IB_OK : ib_open_input_stream(path, SIZE_MAX, stream, err);
     free(path);
     if (*stream == NULL)
-        return reason == ENOENT ? IB_OK
-                                : ib_fail_errno(err, IB_ERROR_VERIFY, reason, "cannot read %s/%s",
-                                                s->directory, name);
+        return status;
+    int reason;
     if (fseeko(*stream, (off_t)offset, SEEK_SET) == 0)
         return IB_OK;
     reason = errno;

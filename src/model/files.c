@@ -138,12 +138,17 @@ static ib_status check_tensor_count(const ib_model *model, const ib_safetensors 
                    file->count, model->name, count);
 }
 
+ib_status ib_model_load_read(ib_model *model, const ib_safetensors *file, ib_error *err) {
+    IB_TRY(check_tensor_count(model, file, file->path, model->tensor_count, err));
+    for (size_t i = 0; i < model->tensor_count; ++i)
+        IB_TRY(load(model, file, file->path, model->tensors[i].name, i, IB_PART_VALUE, err));
+    return IB_OK;
+}
+
 ib_status ib_model_load(ib_model *model, const char *path, ib_error *err) {
     ib_safetensors file;
     IB_TRY(ib_safetensors_open(path, &file, err));
-    ib_status status = check_tensor_count(model, &file, path, model->tensor_count, err);
-    for (size_t i = 0; status == IB_OK && i < model->tensor_count; ++i)
-        status = load(model, &file, path, model->tensors[i].name, i, IB_PART_VALUE, err);
+    ib_status status = ib_model_load_read(model, &file, err);
     ib_safetensors_close(&file);
     return status;
 }
@@ -164,23 +169,27 @@ static int settles_at(const char *name) {
     return IB_SETTLE;
 }
 
-ib_status ib_model_check_settled(const char *path, ib_error *err) {
-    ib_safetensors file;
-    IB_TRY(ib_safetensors_open(path, &file, err));
-    ib_status status = IB_OK;
-    for (size_t t = 0; status == IB_OK && t < file.count; ++t) {
-        const ib_named_tensor *tensor = &file.tensors[t];
+ib_status ib_model_check_settled_read(const ib_safetensors *file, ib_error *err) {
+    for (size_t t = 0; t < file->count; ++t) {
+        const ib_named_tensor *tensor = &file->tensors[t];
         const float *values = tensor->data;
         int k = settles_at(tensor->name);
         int64_t count = tensor->dtype == IB_F32 ? ib_shape_elements(&tensor->shape) : 0, i = 0;
         while (i < count && !ib_is_unsettled(values[i], k))
             ++i;
         if (i < count)
-            status = ib_fail(err, IB_ERROR_VERIFY,
-                             "%s: element %lld of tensor %s is %a, but nothing exact is -0 or "
-                             "between 0 and 2^-%d in magnitude (NUMERICS.md, section 1)",
-                             path, (long long)i, tensor->name, (double)values[i], k);
+            return ib_fail(err, IB_ERROR_VERIFY,
+                           "%s: element %lld of tensor %s is %a, but nothing exact is -0 or "
+                           "between 0 and 2^-%d in magnitude (NUMERICS.md, section 1)",
+                           file->path, (long long)i, tensor->name, (double)values[i], k);
     }
+    return IB_OK;
+}
+
+ib_status ib_model_check_settled(const char *path, ib_error *err) {
+    ib_safetensors file;
+    IB_TRY(ib_safetensors_open(path, &file, err));
+    ib_status status = ib_model_check_settled_read(&file, err);
     ib_safetensors_close(&file);
     return status;
 }
@@ -205,21 +214,22 @@ static ib_status load_states(ib_model *model, const ib_safetensors *file, const 
     return IB_OK;
 }
 
+ib_status ib_model_load_optimizer_read(ib_model *model, const ib_safetensors *file, uint64_t *steps,
+                                       ib_error *err) {
+    size_t count = 0;
+    const ib_named_tensor *step = ib_safetensors_find(file, "step");
+    if (step == NULL || step->dtype != IB_I64 || step->shape.rank != 0)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s has no I64 scalar named step", file->path);
+    *steps = (uint64_t) * (const int64_t *)step->data;
+    IB_TRY(load_states(model, file, file->path, &count, err));
+    return check_tensor_count(model, file, file->path, count, err);
+}
+
 ib_status ib_model_load_optimizer(ib_model *model, const char *path, uint64_t *steps,
                                   ib_error *err) {
     ib_safetensors file;
-    size_t count = 0;
     IB_TRY(ib_safetensors_open(path, &file, err));
-    const ib_named_tensor *step = ib_safetensors_find(&file, "step");
-    ib_status status = IB_OK;
-    if (step == NULL || step->dtype != IB_I64 || step->shape.rank != 0)
-        status = ib_fail(err, IB_ERROR_VERIFY, "%s has no I64 scalar named step", path);
-    else
-        *steps = (uint64_t) * (const int64_t *)step->data;
-    if (status == IB_OK)
-        status = load_states(model, &file, path, &count, err);
-    if (status == IB_OK)
-        status = check_tensor_count(model, &file, path, count, err);
+    ib_status status = ib_model_load_optimizer_read(model, &file, steps, err);
     ib_safetensors_close(&file);
     return status;
 }

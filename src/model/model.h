@@ -10,6 +10,7 @@
 #include "catalog/datasets.h"
 #include "catalog/experiment.h"
 #include "nn/network.h"
+#include "tensor/safetensors.h"
 #include "tensor/tensor.h"
 
 typedef struct ib_model ib_model;
@@ -116,6 +117,11 @@ ib_status ib_model_check_settled(const char *path, ib_error *err);
 /* The reverse, by the same names and with the same checks as ib_model_load. */
 ib_status ib_model_load_optimizer(ib_model *model, const char *path, uint64_t *steps,
                                   ib_error *err);
+/* The three of a file that was read already: what was hashed is what is used. */
+ib_status ib_model_load_read(ib_model *model, const ib_safetensors *file, ib_error *err);
+ib_status ib_model_check_settled_read(const ib_safetensors *file, ib_error *err);
+ib_status ib_model_load_optimizer_read(ib_model *model, const ib_safetensors *file, uint64_t *steps,
+                                       ib_error *err);
 
 /* Dense multiply-adds of one image: forward, and forward + backward as a training step needs. */
 uint64_t ib_model_macs_forward(const ib_model *model);

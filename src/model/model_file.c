@@ -53,24 +53,36 @@ static ib_status find_kind(const ib_safetensors *file, ib_backend *backend,
     return IB_OK;
 }
 
-ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_experiment *experiment,
-                             const ib_dataset_info *data, size_t max_batch, ib_model **model,
-                             ib_error *err) {
+ib_status ib_open_model_read(const ib_contents *contents, ib_backend *backend,
+                             ib_experiment *experiment, const ib_dataset_info *data,
+                             size_t max_batch, ib_model **model, ib_error *err) {
     *model = NULL;
     ib_safetensors file;
-    IB_TRY(ib_safetensors_open(path, &file, err));
+    IB_TRY(ib_safetensors_parse(contents, &file, err));
     ib_status status = find_kind(&file, backend, experiment, data, max_batch, model, err);
     if (status == IB_OK && *model == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY,
                          "%s is no model of this version: its %zu tensors (%s, ...) fit none; "
                          "'isobit train --help' lists the models",
-                         path, file.count, file.count > 0 ? file.tensors[0].name : "none");
-    ib_safetensors_close(&file);
+                         file.path, file.count, file.count > 0 ? file.tensors[0].name : "none");
     if (status == IB_OK)
-        status = ib_model_load(*model, path, err);
+        status = ib_model_load_read(*model, &file, err);
+    ib_safetensors_close(&file);
     if (status != IB_OK) {
         ib_model_close(*model);
         *model = NULL;
     }
+    return status;
+}
+
+ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_experiment *experiment,
+                             const ib_dataset_info *data, size_t max_batch, ib_model **model,
+                             ib_error *err) {
+    ib_contents contents;
+    *model = NULL;
+    IB_TRY(ib_contents_open(path, IB_MODEL_FILE_MOST, &contents, err));
+    ib_status status =
+        ib_open_model_read(&contents, backend, experiment, data, max_batch, model, err);
+    ib_contents_close(&contents);
     return status;
 }

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "base/input.h"
 #include "model/model.h"
 
 /* The model that a command was given: the file itself, or model.safetensors in a run's directory.
@@ -16,5 +17,9 @@ ib_status ib_model_file_path(const char *given, char **path, ib_error *err);
 ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_experiment *experiment,
                              const ib_dataset_info *data, size_t max_batch, ib_model **model,
                              ib_error *err);
+/* The same of a file that was read already. */
+ib_status ib_open_model_read(const ib_contents *contents, ib_backend *backend,
+                             ib_experiment *experiment, const ib_dataset_info *data,
+                             size_t max_batch, ib_model **model, ib_error *err);
 
 #endif

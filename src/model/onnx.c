@@ -164,9 +164,9 @@ static ib_status plan(const ib_onnx_notes *notes, const ib_row *rows, ib_network
     return ib_plan_rows(net, rows, err);
 }
 
-static ib_status write_fitting(const ib_safetensors *file, const ib_onnx_notes *notes,
-                               const char *path, ib_onnx_written *written, int hashed, int *found,
-                               ib_error *err) {
+static ib_status write_fitting(const ib_contents *contents, const ib_safetensors *file,
+                               const ib_onnx_notes *notes, const char *path,
+                               ib_onnx_written *written, int hashed, int *found, ib_error *err) {
     ib_rows rows;
     ib_network net = {0};
     ib_onnx_graph g = {0};
@@ -180,7 +180,7 @@ static ib_status write_fitting(const ib_safetensors *file, const ib_onnx_notes *
     *found = status == IB_OK && !g.mismatch;
     if (*found) {
         if (notes->sha256 == NULL)
-            ib_sha256_bytes(file->map.data, file->map.size, sha256);
+            ib_sha256_bytes(contents->data, contents->size, sha256);
         if (status == IB_OK)
             status = frame_build(&f, &g, ib_model_kind_name(written->kind), notes,
                                  notes->sha256 != NULL ? notes->sha256 : sha256, err);
@@ -195,23 +195,32 @@ static ib_status write_fitting(const ib_safetensors *file, const ib_onnx_notes *
     return status;
 }
 
-ib_status ib_onnx_write(const char *model_path, const ib_onnx_notes *notes, const char *path,
-                        ib_onnx_written *written, ib_error *err) {
+ib_status ib_onnx_write_read(const ib_contents *contents, const ib_onnx_notes *notes,
+                             const char *path, ib_onnx_written *written, ib_error *err) {
     ib_safetensors file;
     ib_onnx_written result = {0};
     int found = 0;
-    IB_TRY(ib_safetensors_open(model_path, &file, err));
+    IB_TRY(ib_safetensors_parse(contents, &file, err));
     ib_status status = IB_OK;
     for (size_t i = 0; status == IB_OK && !found && ib_network_at(i) != NULL; ++i) {
         result.kind = (ib_model_kind)i;
-        status = write_fitting(&file, notes, path, &result, written != NULL, &found, err);
+        status = write_fitting(contents, &file, notes, path, &result, written != NULL, &found, err);
     }
     if (status == IB_OK && !found)
         status = ib_fail(err, IB_ERROR_VERIFY,
                          "%s is no network of this version: its %zu tensors (%s, ...) fit none",
-                         model_path, file.count, file.count > 0 ? file.tensors[0].name : "none");
+                         file.path, file.count, file.count > 0 ? file.tensors[0].name : "none");
     ib_safetensors_close(&file);
     if (written != NULL)
         *written = result;
+    return status;
+}
+
+ib_status ib_onnx_write(const char *model_path, const ib_onnx_notes *notes, const char *path,
+                        ib_onnx_written *written, ib_error *err) {
+    ib_contents contents;
+    IB_TRY(ib_contents_open(model_path, IB_MODEL_FILE_MOST, &contents, err));
+    ib_status status = ib_onnx_write_read(&contents, notes, path, written, err);
+    ib_contents_close(&contents);
     return status;
 }

@@ -308,7 +308,7 @@ static void *thread_main(void *argument) {
 }
 
 static void open_file(ib_sampler *sampler, const char *path) {
-    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     sampler->file = fd < 0 ? NULL : fdopen(fd, "r+");
     if (sampler->file == NULL) {
         note_error(sampler, "cannot open resources.jsonl: %s", strerror(errno));

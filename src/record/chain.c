@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/input.h"
 
 static const char MEMBER[] = ",\"chain\":\"";
 static const char END[] = "\"}\n";
@@ -68,31 +69,31 @@ size_t ib_chain_first_misfit(const uint8_t *data, size_t size) {
 
 ib_status ib_prefix_check(const char *path, const ib_prefix *prefix, ib_first_misfit *first_misfit,
                           ib_sha256 *hash, ib_error *err) {
-    ib_map map;
+    ib_contents file;
     ib_prefix found;
     ib_sha256_begin(hash);
     if (prefix->bytes == 0)
         return IB_OK;
     if (!ib_path_exists(path))
         return ib_fail(err, IB_ERROR_VERIFY, "%s is missing", path);
-    IB_TRY(ib_map_file(path, &map, err));
+    IB_TRY(ib_contents_open(path, IB_RECORDED_MOST, &file, err));
     ib_status status = IB_OK;
-    if (map.size < prefix->bytes) {
+    if (file.size < prefix->bytes) {
         status = ib_fail(err, IB_ERROR_VERIFY,
                          "%s has %zu bytes, but the checkpoint was written after %" PRIu64
                          ": what is between is missing",
-                         path, map.size, prefix->bytes);
+                         path, file.size, prefix->bytes);
     } else {
-        ib_sha256_update(hash, map.data, (size_t)prefix->bytes);
+        ib_sha256_update(hash, file.data, (size_t)prefix->bytes);
         ib_chain_prefix(hash, &found);
         if (strcmp(found.sha256, prefix->sha256) != 0) {
-            size_t offset = first_misfit(map.data, (size_t)prefix->bytes);
+            size_t offset = first_misfit(file.data, (size_t)prefix->bytes);
             status = ib_fail(err, IB_ERROR_VERIFY,
                              "%s, offset %zu: it was changed: up to offset %" PRIu64
                              " it is not what it was when the checkpoint was written",
                              path, offset < prefix->bytes ? offset : 0, prefix->bytes);
         }
     }
-    ib_unmap(&map);
+    ib_contents_close(&file);
     return status;
 }

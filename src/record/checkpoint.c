@@ -255,22 +255,47 @@ static ib_status read_json(const char *path, const char *experiment_sha256, json
     return IB_OK;
 }
 
-static ib_status check_file(const char *path, const char *recorded, ib_error *err) {
+/* Reads the file once: what is hashed is what is loaded. */
+static ib_status open_checked(const char *path, const char *recorded, ib_safetensors *file,
+                              ib_error *err) {
     char hex[IB_SHA256_HEX_SIZE];
     if (!ib_path_exists(path))
         return damaged(path, "it is missing", err);
-    IB_TRY(ib_sha256_file(path, hex, err));
-    if (recorded == NULL || strcmp(hex, recorded) != 0)
-        return damaged(path, "it is damaged: its SHA-256 is not the one recorded", err);
-    return IB_OK;
+    ib_contents contents;
+    IB_TRY(ib_contents_open(path, IB_MODEL_FILE_MOST, &contents, err));
+    ib_sha256_bytes(contents.data, contents.size, hex);
+    ib_status status =
+        recorded == NULL || strcmp(hex, recorded) != 0
+            ? damaged(path, "it is damaged: its SHA-256 is not the one recorded", err)
+            : ib_safetensors_parse(&contents, file, err);
+    if (status == IB_OK)
+        file->own = contents;
+    else
+        ib_contents_close(&contents);
+    return status;
 }
 
-static ib_status load(ib_model *model, const char *model_path, const char *optimizer_path,
-                      uint64_t *steps, ib_error *err) {
-    IB_TRY(ib_model_check_settled(model_path, err));
-    IB_TRY(ib_model_check_settled(optimizer_path, err));
-    IB_TRY(ib_model_load(model, model_path, err));
-    return ib_model_load_optimizer(model, optimizer_path, steps, err);
+/* model NULL: only checks them. */
+static ib_status load_files(const json_t *object, const char *model_path,
+                            const char *optimizer_path, ib_model *model, uint64_t *steps,
+                            ib_error *err) {
+    ib_safetensors weights = {0}, states = {0};
+    ib_status status =
+        open_checked(model_path, ib_json_text_at(object, "model_sha256", NULL), &weights, err);
+    if (status == IB_OK)
+        status = open_checked(optimizer_path, ib_json_text_at(object, "optimizer_sha256", NULL),
+                              &states, err);
+    if (status == IB_OK && model != NULL)
+        status = ib_model_check_settled_read(&weights, err);
+    if (status == IB_OK && model != NULL)
+        status = ib_model_check_settled_read(&states, err);
+    if (status == IB_OK && model != NULL)
+        status = ib_model_load_read(model, &weights, err);
+    if (status == IB_OK && model != NULL)
+        status = ib_model_load_optimizer_read(model, &states, steps, err);
+    ib_safetensors_close(&weights);
+    ib_safetensors_close(&states);
+    return status;
 }
 
 /* model NULL: only checks them. */
@@ -286,11 +311,7 @@ static ib_status read_files(const char *folder, uint64_t step, const char *exper
     if (status == IB_OK)
         status = read_json(json_path, experiment_sha256, &object, checkpoint, err);
     if (status == IB_OK)
-        status = check_file(model_path, ib_json_text_at(object, "model_sha256", NULL), err);
-    if (status == IB_OK)
-        status = check_file(optimizer_path, ib_json_text_at(object, "optimizer_sha256", NULL), err);
-    if (status == IB_OK && model != NULL)
-        status = load(model, model_path, optimizer_path, &steps, err);
+        status = load_files(object, model_path, optimizer_path, model, &steps, err);
     if (status == IB_OK && (steps != step || checkpoint->position.steps != step))
         status = damaged(json_path, "its name and its files are of different steps", err);
     json_decref(object);

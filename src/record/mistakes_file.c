@@ -45,11 +45,17 @@ ib_status ib_mistakes_write(const ib_mistakes *mistakes, const ib_dataset *datas
     ib_json_uint(&json, "width", dataset->info->image.width);
     ib_json_uint(&json, "channels", dataset->info->image.channels);
     ib_json_open(&json, "shown", '[');
-    for (size_t i = 0; i < mistakes->count; ++i)
-        write_mistake(&mistakes->kept[i], dataset, has_probability, pixels, &json);
+    for (size_t i = 0; status == IB_OK && i < mistakes->count; ++i) {
+        status = ib_dataset_hold(dataset, &mistakes->kept[i].index, 1, err);
+        if (status == IB_OK)
+            write_mistake(&mistakes->kept[i], dataset, has_probability, pixels, &json);
+    }
     ib_json_close(&json, ']');
     ib_json_close(&json, '}');
     fputc('\n', json.out);
     free(pixels);
-    return ib_atomic_commit(&file, err);
+    if (status == IB_OK)
+        return ib_atomic_commit(&file, err);
+    ib_atomic_abort(&file);
+    return status;
 }

@@ -230,7 +230,7 @@ static ib_status open_previous(ib_record *record, ib_error *err) {
         free(path);
         return ib_fail_memory(err);
     }
-    int fd = open(record->metrics_path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    int fd = open(record->metrics_path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     int reason = errno;
     record->metrics = fd < 0 ? NULL : fdopen(fd, "a");
     ib_status status = IB_OK;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/input.h"
 #include "base/sha256.h"
 #include "record/chain.h"
 #include "record/record_file.h"
@@ -183,15 +184,15 @@ int ib_record_names(const json_t *record, const char *name) {
 static ib_status check_bytes(const char *path, const char *sha256, const json_t *bytes,
                              ib_error *err) {
     char hex[IB_SHA256_HEX_SIZE];
-    ib_map map;
+    ib_contents file;
     if (!ib_path_exists(path)) /* the results alone do not say that the model is kept beside them */
         return bytes == NULL
                    ? IB_OK
                    : ib_fail(err, IB_ERROR_VERIFY, "%s is missing, but run.json names it", path);
-    IB_TRY(ib_map_file(path, &map, err));
-    ib_sha256_bytes(map.data, map.size, hex);
-    size_t size = map.size;
-    ib_unmap(&map);
+    IB_TRY(ib_contents_open(path, IB_RECORDED_MOST, &file, err));
+    ib_sha256_bytes(file.data, file.size, hex);
+    size_t size = file.size;
+    ib_contents_close(&file);
     if (bytes != NULL && json_integer_value(bytes) != (json_int_t)size)
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s has %zu bytes, but run.json records %" JSON_INTEGER_FORMAT, path, size,
@@ -221,19 +222,19 @@ ib_status ib_record_check_files(const char *directory, const json_t *record, ib_
 }
 
 static ib_status check_lines(const char *path, ib_error *err) {
-    ib_map map;
+    ib_contents file;
     ib_sha256 hash;
     size_t offset = 0;
     if (!ib_path_exists(path))
         return ib_fail(err, IB_ERROR_VERIFY, "%s is missing", path);
-    IB_TRY(ib_map_file(path, &map, err));
+    IB_TRY(ib_contents_open(path, IB_RECORDED_MOST, &file, err));
     ib_sha256_begin(&hash);
     ib_status status = IB_OK;
-    if (!ib_chain_take_lines(&hash, (const char *)map.data, map.size, &offset))
+    if (!ib_chain_take_lines(&hash, (const char *)file.data, file.size, &offset))
         status = ib_fail(err, IB_ERROR_VERIFY,
                          "%s, offset %zu: it was changed: this line is not what was written there",
                          path, offset);
-    ib_unmap(&map);
+    ib_contents_close(&file);
     return status;
 }
 

@@ -166,7 +166,7 @@ static ib_status write_files(const ib_record *record, const ib_run_standing *sta
     for (size_t i = 0; IB_RECORD_FILES[i] != NULL && !state->running && status == IB_OK; ++i) {
         char hex[IB_SHA256_HEX_SIZE];
         uint64_t bytes = 0;
-        char *path = ib_record_path(record, IB_RECORD_FILES[i]);
+        char *path = ib_path_join(record->directory, IB_RECORD_FILES[i]);
         ib_status found =
             path == NULL ? ib_fail_memory(err)
                          : settle_file(path, &bytes, hex, state->outcome == IB_OK ? err : NULL);
@@ -227,7 +227,7 @@ static ib_status write_members(const ib_record *record, const ib_run_standing *s
 
 ib_status ib_record_write(const ib_record *record, const ib_run_standing *state, ib_error *err) {
     ib_sealing sealing;
-    char *path = ib_record_path(record, "run.json");
+    char *path = ib_path_join(record->directory, "run.json");
     if (path == NULL)
         return ib_fail_memory(err);
     ib_status status = ib_seal_open(&sealing, 2, err);

@@ -278,7 +278,7 @@ void ib_trace_close(ib_trace_writer *writer) {
 
 struct ib_trace {
     char *path;
-    ib_map map;
+    ib_contents file;
     json_t *header;
     const json_t *names, *trained; /* of header */
     size_t header_bytes, tensor_count;
@@ -303,8 +303,8 @@ static int is_shape(const json_t *shape) {
 
 static ib_status read_header(ib_trace *trace, ib_error *err) {
     json_error_t why;
-    const char *text = (const char *)trace->map.data;
-    size_t limit = trace->map.size < MAX_HEADER ? trace->map.size : MAX_HEADER;
+    const char *text = (const char *)trace->file.data;
+    size_t limit = trace->file.size < MAX_HEADER ? trace->file.size : MAX_HEADER;
     const char *end = text == NULL ? NULL : memchr(text, '\n', limit);
     if (end != NULL)
         trace->header = ib_json_parse(text, (size_t)(end - text), &why);
@@ -326,7 +326,7 @@ static ib_status read_header(ib_trace *trace, ib_error *err) {
     }
     trace->header_bytes = (size_t)(end - text) + 1;
     trace->stride = trace->word_count + (format == FORMAT);
-    trace->records = (trace->map.size - trace->header_bytes) / (trace->stride * sizeof(uint64_t));
+    trace->records = (trace->file.size - trace->header_bytes) / (trace->stride * sizeof(uint64_t));
     return IB_OK;
 }
 
@@ -342,7 +342,7 @@ size_t ib_trace_shape(const ib_trace *trace, size_t tensor, size_t extents[IB_MA
 static uint64_t word_at(const ib_trace *trace, uint64_t record, size_t index) {
     uint64_t word;
     memcpy(&word,
-           trace->map.data + trace->header_bytes + (record * trace->stride + index) * sizeof word,
+           trace->file.data + trace->header_bytes + (record * trace->stride + index) * sizeof word,
            sizeof word);
     return word;
 }
@@ -355,9 +355,9 @@ int ib_trace_is_chained(const ib_trace *trace) {
 static uint64_t first_misfit(const ib_trace *trace) {
     ib_sha256 chain;
     size_t bytes = trace->word_count * sizeof(uint64_t);
-    const uint8_t *at = trace->map.data + trace->header_bytes;
+    const uint8_t *at = trace->file.data + trace->header_bytes;
     ib_sha256_begin(&chain);
-    ib_sha256_update(&chain, trace->map.data, trace->header_bytes);
+    ib_sha256_update(&chain, trace->file.data, trace->header_bytes);
     for (uint64_t r = 0; r < trace->records; ++r, at += trace->stride * sizeof(uint64_t)) {
         if (word_at(trace, r, 0) != r)
             return r;
@@ -376,7 +376,7 @@ static size_t offset_of(const ib_trace *trace, uint64_t record) {
 }
 
 size_t ib_trace_first_misfit(const uint8_t *data, size_t size) {
-    ib_trace trace = {.map = {data, size}};
+    ib_trace trace = {.file = {.data = (uint8_t *)(uintptr_t)data, .size = size}};
     size_t offset = 0;
     if (read_header(&trace, NULL) == IB_OK) {
         uint64_t misfit = first_misfit(&trace);
@@ -398,7 +398,7 @@ ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *e
         return IB_OK;
     }
     if (status == IB_OK)
-        status = ib_map_file(found->path, &found->map, err);
+        status = ib_contents_open(found->path, IB_RECORDED_MOST, &found->file, err);
     if (status == IB_OK)
         status = read_header(found, err);
     uint64_t misfit = status == IB_OK ? first_misfit(found) : 0;
@@ -416,7 +416,7 @@ ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *e
 void ib_trace_free(ib_trace *trace) {
     if (trace == NULL)
         return;
-    ib_unmap(&trace->map);
+    ib_contents_close(&trace->file);
     json_decref(trace->header);
     free(trace->path);
     free(trace);
@@ -488,7 +488,7 @@ ib_status ib_trace_compare(const ib_trace *a, const ib_trace *b, ib_trace_differ
     size_t bytes = a->word_count * sizeof(uint64_t);
     uint64_t common = a->records < b->records ? a->records : b->records, r = 0;
     while (r < common &&
-           memcmp(a->map.data + offset_of(a, r), b->map.data + offset_of(b, r), bytes) == 0)
+           memcmp(a->file.data + offset_of(a, r), b->file.data + offset_of(b, r), bytes) == 0)
         ++r;
     if (r == common) {
         difference->step = common;
@@ -498,8 +498,8 @@ ib_status ib_trace_compare(const ib_trace *a, const ib_trace *b, ib_trace_differ
     uint64_t *words = malloc(2 * bytes);
     if (words == NULL)
         return ib_fail_memory(err);
-    memcpy(words, a->map.data + offset_of(a, r), bytes);
-    memcpy(words + a->word_count, b->map.data + offset_of(b, r), bytes);
+    memcpy(words, a->file.data + offset_of(a, r), bytes);
+    memcpy(words + a->word_count, b->file.data + offset_of(b, r), bytes);
     compare_records(a, words, words + a->word_count, difference);
     free(words);
     return IB_OK;

@@ -149,10 +149,14 @@ size_t ib_comparison_agreements(const ib_comparison *comparison) {
 /* ---- metrics ------------------------------------------------------------------------------------
  */
 
+enum { MAX_METRICS_BYTES = 1 << 30 };
+
 /* The lines of metrics.jsonl, in order; a line that is cut off ends them. */
 static json_t *read_metrics(const char *directory) {
     char *path = ib_path_join(directory, "metrics.jsonl");
-    FILE *stream = path == NULL ? NULL : fopen(path, "re");
+    FILE *stream = NULL;
+    if (path != NULL)
+        ib_open_input_stream(path, MAX_METRICS_BYTES, &stream, NULL);
     json_t *lines = stream == NULL ? NULL : json_array();
     char *line = NULL;
     size_t capacity = 0;

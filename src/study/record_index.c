@@ -36,7 +36,7 @@ void ib_record_index_close(ib_record_index *index) {
 
 int ib_found_run_is_live(const ib_record_index *index, const ib_found_run *run) {
     char *path = ib_format("%s/%s/metrics.jsonl", index->directory, run->run_id);
-    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     free(path);
     if (fd < 0)
         return 0;

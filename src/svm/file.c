@@ -181,15 +181,24 @@ static ib_status read_tensors(const loading *l, ib_svm_model *model) {
     return IB_OK;
 }
 
-ib_status ib_svm_load(const char *path, ib_svm_model *model, ib_error *err) {
+ib_status ib_svm_load_read(const ib_contents *contents, ib_svm_model *model, ib_error *err) {
     *model = (ib_svm_model){0};
-    loading l = {.path = path, .err = err};
-    IB_TRY(ib_safetensors_open(path, &l.file, err));
+    loading l = {.path = contents->path, .err = err};
+    IB_TRY(ib_safetensors_parse(contents, &l.file, err));
     ib_status status = read_options(&l, &model->options);
     if (status == IB_OK)
         status = read_tensors(&l, model);
     ib_safetensors_close(&l.file);
     if (status != IB_OK)
         *model = (ib_svm_model){0};
+    return status;
+}
+
+ib_status ib_svm_load(const char *path, ib_svm_model *model, ib_error *err) {
+    ib_contents contents;
+    *model = (ib_svm_model){0};
+    IB_TRY(ib_contents_open(path, IB_MODEL_FILE_MOST, &contents, err));
+    ib_status status = ib_svm_load_read(&contents, model, err);
+    ib_contents_close(&contents);
     return status;
 }

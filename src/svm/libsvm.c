@@ -8,10 +8,10 @@
 
 #include "base/file.h"
 #include "base/number.h"
+#include "tensor/safetensors.h"
 
 static const char *const NAMES[] = {"linear", "polynomial", "rbf", "sigmoid"};
 enum { NAME_COUNT = sizeof NAMES / sizeof NAMES[0] };
-static const size_t LARGEST_FILE = (size_t)4 << 30;
 
 static double feature(unsigned byte, double mean, double deviation) {
     return ((double)byte / 255.0 - mean) / deviation;
@@ -286,23 +286,30 @@ static ib_status read_model(reading *r, double mean, double deviation, size_t wi
     return IB_OK;
 }
 
-ib_status ib_svm_read_libsvm(const char *path, double mean, double deviation, size_t width,
-                             ib_svm_model *model, ib_error *err) {
+ib_status ib_svm_parse_libsvm(ib_contents *contents, double mean, double deviation, size_t width,
+                              ib_svm_model *model, ib_error *err) {
     *model = (ib_svm_model){0};
-    reading r = {.path = path, .zero = -1, .err = err};
+    char *text = (char *)contents->data;
+    reading r = {.path = contents->path, .at = text, .zero = -1, .err = err};
     for (unsigned v = 0; v < 256; ++v) {
         r.table[v] = feature(v, mean, deviation);
         if (r.table[v] == 0)
             r.zero = (int)v;
     }
-    char *text = NULL;
-    size_t size = 0;
-    IB_TRY(ib_read_file(path, LARGEST_FILE, &text, &size, err));
-    r.at = text;
-    ib_status status = strlen(text) != size ? wrong(&r, "there is a zero byte in it")
-                                            : read_model(&r, mean, deviation, width, model);
-    free(text);
+    ib_status status = strlen(text) != contents->size
+                           ? wrong(&r, "there is a zero byte in it")
+                           : read_model(&r, mean, deviation, width, model);
     if (status != IB_OK)
         ib_svm_model_close(model);
+    return status;
+}
+
+ib_status ib_svm_read_libsvm(const char *path, double mean, double deviation, size_t width,
+                             ib_svm_model *model, ib_error *err) {
+    ib_contents contents;
+    *model = (ib_svm_model){0};
+    IB_TRY(ib_contents_open(path, IB_MODEL_FILE_MOST, &contents, err));
+    ib_status status = ib_svm_parse_libsvm(&contents, mean, deviation, width, model, err);
+    ib_contents_close(&contents);
     return status;
 }

@@ -22,6 +22,7 @@
 
 #include "backend/host.h"
 #include "base/arena.h"
+#include "base/input.h"
 #include "base/sha256.h"
 #include "base/status.h"
 
@@ -89,13 +90,11 @@ ib_status ib_svm_train(ib_host *host, const ib_svm_options *options, const ib_sv
                        const ib_svm_observer *observer, ib_svm_model *model, ib_error *err);
 
 /* classes[i]: the label of images[i]. */
-ib_status ib_svm_predict(ib_host *host, const ib_svm_model *model,
-                         const uint8_t *const *images, size_t count, uint8_t *classes,
-                         ib_error *err);
+ib_status ib_svm_predict(ib_host *host, const ib_svm_model *model, const uint8_t *const *images,
+                         size_t count, uint8_t *classes, ib_error *err);
 /* decisions: [count][pairs]. */
-ib_status ib_svm_decide(ib_host *host, const ib_svm_model *model,
-                        const uint8_t *const *images, size_t count, double *decisions,
-                        ib_error *err);
+ib_status ib_svm_decide(ib_host *host, const ib_svm_model *model, const uint8_t *const *images,
+                        size_t count, double *decisions, ib_error *err);
 
 void ib_svm_model_close(ib_svm_model *model);
 /* Room for count vectors; options, labels and counts are the caller's to fill. */
@@ -107,12 +106,17 @@ ib_status ib_svm_save(const ib_svm_model *model, const char *path, char hex[IB_S
                       ib_error *err);
 /* IB_ERROR_VERIFY with the reason for a file that is no such model. */
 ib_status ib_svm_load(const char *path, ib_svm_model *model, ib_error *err);
+/* The same of a file that was read already. */
+ib_status ib_svm_load_read(const ib_contents *contents, ib_svm_model *model, ib_error *err);
 
 /* LIBSVM's model file. Reading needs the mean and deviation the model was trained with: every
  * feature must be one of the 256 values that a byte can have. */
 ib_status ib_svm_write_libsvm(const ib_svm_model *model, const char *path, ib_error *err);
 ib_status ib_svm_read_libsvm(const char *path, double mean, double deviation, size_t width,
                              ib_svm_model *model, ib_error *err);
+/* The same of a file that was read already; its contents are cut into words. */
+ib_status ib_svm_parse_libsvm(ib_contents *contents, double mean, double deviation, size_t width,
+                              ib_svm_model *model, ib_error *err);
 
 /* The kernel function that the options and the training set make. */
 ib_svm_kernel ib_svm_kernel_of(const ib_svm_options *options, size_t width);

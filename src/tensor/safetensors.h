@@ -5,14 +5,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/file.h"
+#include "base/input.h"
 #include "base/sha256.h"
 #include "tensor/tensor.h"
 
 /* The format's limit for the header's JSON and padding. */
 #define IB_SAFETENSORS_MAX_HEADER 100000000
+/* What is read of a model's file at most, of any format. */
+#define IB_MODEL_FILE_MOST ((size_t)4 << 30)
 
-/* One tensor to write, or one read: data then points into the file's map. */
+/* One tensor to write, or one read: data then points into its contents. */
 typedef struct ib_named_tensor {
     const char *name;
     ib_dtype dtype;
@@ -44,9 +46,10 @@ ib_status ib_safetensors_write_read(const char *path, const ib_named_tensor *ten
 ib_status ib_safetensors_hash(const ib_named_tensor *tensors, size_t count,
                               char hex[IB_SHA256_HEX_SIZE], ib_error *err);
 
-/* An open file. Names and data live as long as it does. */
+/* An open file. Names and data live as long as it and its contents do. */
 typedef struct ib_safetensors {
-    ib_map map;
+    const char *path;         /* the caller's */
+    ib_contents own;          /* empty where the caller has them */
     ib_named_tensor *tensors; /* in file order */
     size_t count;
     char *(*metadata)[2];
@@ -57,6 +60,8 @@ typedef struct ib_safetensors {
  * a file whose tensors are not aligned for their dtype (the format's own writers align them), which
  * makes every data pointer good to read through. The caller closes it. */
 ib_status ib_safetensors_open(const char *path, ib_safetensors *file, ib_error *err);
+/* The same of a file that was read, and perhaps hashed, already; contents outlive *file. */
+ib_status ib_safetensors_parse(const ib_contents *contents, ib_safetensors *file, ib_error *err);
 void ib_safetensors_close(ib_safetensors *file);
 const ib_named_tensor *ib_safetensors_find(const ib_safetensors *file, const char *name);
 

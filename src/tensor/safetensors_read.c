@@ -18,7 +18,7 @@ struct entry {
 /* Everything one reading needs, so that checks can name the file. */
 struct reader {
     const char *path;
-    ib_map map;
+    const ib_contents *contents;
     uint64_t header_size; /* N of the format */
     uint64_t data_size;
     json_t *root;
@@ -33,26 +33,26 @@ static ib_status fail_tensor(const struct reader *reader, const char *name, cons
 
 /* Bytes 0..8+N: the length and what can be said without parsing. */
 static ib_status read_length(struct reader *reader) {
-    const ib_map *map = &reader->map;
-    if (map->size < LENGTH_BYTES)
+    const ib_contents *file = reader->contents;
+    if (file->size < LENGTH_BYTES)
         return ib_fail(reader->err, IB_ERROR_VERIFY,
                        "%s: offset %zu: the file ends inside its 8-byte header length",
-                       reader->path, map->size);
+                       reader->path, file->size);
     uint64_t length = 0;
     for (int i = 0; i < LENGTH_BYTES; ++i)
-        length |= (uint64_t)map->data[i] << (8 * i);
+        length |= (uint64_t)file->data[i] << (8 * i);
     if (length > IB_SAFETENSORS_MAX_HEADER)
         return ib_fail(reader->err, IB_ERROR_VERIFY,
                        "%s: offset 0: header length %" PRIu64
                        " is over the format's limit of %d: this "
                        "is no safetensors file",
                        reader->path, length, IB_SAFETENSORS_MAX_HEADER);
-    if (length > map->size - LENGTH_BYTES)
+    if (length > file->size - LENGTH_BYTES)
         return ib_fail(reader->err, IB_ERROR_VERIFY,
                        "%s: offset 0: header length %" PRIu64
                        " goes beyond the end of the file (%zu bytes)",
-                       reader->path, length, map->size);
-    if (length == 0 || map->data[LENGTH_BYTES] != '{')
+                       reader->path, length, file->size);
+    if (length == 0 || file->data[LENGTH_BYTES] != '{')
         return ib_fail(reader->err, IB_ERROR_VERIFY,
                        "%s: offset 8: the header does not start with '{'", reader->path);
     if (length % ALIGNMENT != 0)
@@ -60,13 +60,13 @@ static ib_status read_length(struct reader *reader) {
                        "%s: offset 0: header length %" PRIu64 " is not a multiple of 8",
                        reader->path, length);
     reader->header_size = length;
-    reader->data_size = map->size - LENGTH_BYTES - length;
+    reader->data_size = file->size - LENGTH_BYTES - length;
     return IB_OK;
 }
 
 static ib_status parse_header(struct reader *reader) {
     json_error_t problem;
-    const char *text = (const char *)reader->map.data + LENGTH_BYTES;
+    const char *text = (const char *)reader->contents->data + LENGTH_BYTES;
     reader->root = json_loadb(text, reader->header_size, JSON_REJECT_DUPLICATES, &problem);
     if (reader->root == NULL &&
         (problem.text[0] == '\0' || json_error_code(&problem) == json_error_out_of_memory))
@@ -221,7 +221,7 @@ static ib_status store_tensors(const struct reader *reader, ib_safetensors *file
     if (file->tensors == NULL)
         return ib_fail_memory(reader->err);
     char *cursor = (char *)(file->tensors + reader->count);
-    const uint8_t *data = reader->map.data + LENGTH_BYTES + reader->header_size;
+    const uint8_t *data = reader->contents->data + LENGTH_BYTES + reader->header_size;
     for (size_t i = 0; i < reader->count; ++i) {
         const struct entry *entry = &reader->entries[i];
         file->tensors[i] = (ib_named_tensor){store(&cursor, entry->name), entry->dtype,
@@ -268,10 +268,9 @@ static ib_status read_all(struct reader *reader, ib_safetensors *file) {
     return store_metadata(reader, file);
 }
 
-ib_status ib_safetensors_open(const char *path, ib_safetensors *file, ib_error *err) {
-    *file = (ib_safetensors){0};
-    IB_TRY(ib_map_file(path, &file->map, err));
-    struct reader reader = {.path = path, .map = file->map, .err = err};
+ib_status ib_safetensors_parse(const ib_contents *contents, ib_safetensors *file, ib_error *err) {
+    *file = (ib_safetensors){.path = contents->path};
+    struct reader reader = {.path = contents->path, .contents = contents, .err = err};
     ib_status status = read_all(&reader, file);
     json_decref(reader.root);
     free(reader.entries);
@@ -280,10 +279,22 @@ ib_status ib_safetensors_open(const char *path, ib_safetensors *file, ib_error *
     return status;
 }
 
+ib_status ib_safetensors_open(const char *path, ib_safetensors *file, ib_error *err) {
+    ib_contents contents;
+    *file = (ib_safetensors){0};
+    IB_TRY(ib_contents_open(path, IB_MODEL_FILE_MOST, &contents, err));
+    ib_status status = ib_safetensors_parse(&contents, file, err);
+    if (status == IB_OK)
+        file->own = contents;
+    else
+        ib_contents_close(&contents);
+    return status;
+}
+
 void ib_safetensors_close(ib_safetensors *file) {
     free(file->tensors);
     free(file->metadata);
-    ib_unmap(&file->map);
+    ib_contents_close(&file->own);
     *file = (ib_safetensors){0};
 }
 

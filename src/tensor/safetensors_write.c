@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "tensor/safetensors.h"
 
 enum { LENGTH_BYTES = 8, ALIGNMENT = 8 };
@@ -286,8 +287,7 @@ static ib_status write_or_hash(const char *path, const ib_named_tensor *tensors,
             return ib_fail(err, IB_ERROR_USAGE, "tensor %s has no data", tensors[i].name);
         }
     ib_sha256 hash;
-    struct sink sink = {
-        .reader = reader, .tensors = tensors, .hash = hex == NULL ? NULL : &hash};
+    struct sink sink = {.reader = reader, .tensors = tensors, .hash = hex == NULL ? NULL : &hash};
     ib_sha256_begin(&hash);
     ib_status status =
         path == NULL ? put_image(&sink, &image, err) : write_image(path, &image, sink, err);

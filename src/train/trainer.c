@@ -45,9 +45,27 @@ static void count_images(ib_evaluation *evaluation, const uint32_t *indices, siz
     evaluation->loss = count > 0 ? total / (double)count : 0;
 }
 
-/* The model's data set is attached, with these labels. */
-static ib_status evaluate(ib_model *model, const uint16_t *labels, const uint32_t *indices,
-                          size_t count, const ib_train_observer *observer,
+/* Images that stay in files come a piece at a time; else the piece is all of them. */
+static ib_status score(ib_model *model, const ib_dataset *dataset, const uint32_t *indices,
+                       size_t count, const ib_train_observer *observer, const ib_scores *scores,
+                       ib_error *err) {
+    size_t most = ib_dataset_hold_most(dataset);
+    for (size_t done = 0, piece; done < count; done += piece) {
+        piece = count - done < most ? count - done : most;
+        ib_scores part = {.losses = scores->losses + done,
+                          .classes = scores->classes + done,
+                          .evidence = scores->evidence + 2 * done};
+        IB_TRY(ib_dataset_hold(dataset, indices + done, piece, err));
+        IB_TRY(ib_model_order(model, indices + done, piece, err));
+        IB_TRY(ib_model_evaluate(model, piece, observer == NULL ? NULL : observer->stop,
+                                 observer == NULL ? NULL : observer->context, &part, err));
+    }
+    return IB_OK;
+}
+
+/* The data set is attached to the model, with these labels. */
+static ib_status evaluate(ib_model *model, const ib_dataset *dataset, const uint16_t *labels,
+                          const uint32_t *indices, size_t count, const ib_train_observer *observer,
                           ib_evaluation *evaluation, ib_error *err) {
     double start = ib_seconds();
     IB_TRY(ib_evaluation_begin(evaluation, ib_model_class_count(model), err));
@@ -58,10 +76,7 @@ static ib_status evaluate(ib_model *model, const uint16_t *labels, const uint32_
     if (scores.losses == NULL || scores.classes == NULL || scores.evidence == NULL)
         status = ib_fail_memory(err);
     if (status == IB_OK)
-        status = ib_model_order(model, indices, count, err);
-    if (status == IB_OK)
-        status = ib_model_evaluate(model, count, observer == NULL ? NULL : observer->stop,
-                                   observer == NULL ? NULL : observer->context, &scores, err);
+        status = score(model, dataset, indices, count, observer, &scores, err);
     if (status == IB_OK)
         count_images(evaluation, indices, count, labels, &scores);
     free(scores.losses);
@@ -76,7 +91,7 @@ ib_status ib_evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t
     uint16_t *labels;
     ib_status status = attach(model, dataset, &labels, err);
     if (status == IB_OK)
-        status = evaluate(model, labels, indices, count, NULL, evaluation, err);
+        status = evaluate(model, dataset, labels, indices, count, NULL, evaluation, err);
     free(labels);
     return status;
 }
@@ -88,6 +103,7 @@ struct run {
     ib_model *model;
     const ib_experiment *experiment;
     size_t test_batch;
+    const ib_dataset *dataset;
     const ib_split *split;
     const ib_train_observer *observer;
     ib_train_result *result;
@@ -139,6 +155,8 @@ static size_t chunk_size(const struct run *r, size_t left) {
     size_t most = IB_MOST_STEPS;
     if (r->observer->steps_until != NULL)
         most = r->observer->steps_until(r->observer->context, &r->result->position);
+    size_t held = ib_dataset_hold_most(r->dataset) / (size_t)r->experiment->batch_size;
+    most = held < most ? held : most; /* as many steps as there is memory for their images */
     if (most == 0 || most > IB_MOST_STEPS)
         most = most == 0 ? 1 : IB_MOST_STEPS;
     return left < most ? left : most;
@@ -158,6 +176,8 @@ static ib_status train_chunk(struct run *r, size_t end, ib_error *err) {
                             .stop_context = r->observer->context};
     float losses[IB_MOST_STEPS];
     double start = ib_seconds();
+    size_t images = steps.count * batch < end - first ? steps.count * batch : end - first;
+    IB_TRY(ib_dataset_hold(r->dataset, r->order + first, images, err));
     ib_status status = ib_model_train(r->model, &steps, losses, &done, err);
     IB_TRY(report_steps(r, losses, done, ib_seconds() - start, status == IB_OK ? err : NULL));
     IB_TRY(status);
@@ -185,13 +205,13 @@ static ib_status evaluate_model(struct run *r, ib_error *err) {
     size_t count = r->split->test_count;
     if (c->dry_run && count > r->test_batch)
         count = r->test_batch;
-    IB_TRY(evaluate(r->model, r->labels, r->split->test, count, r->observer, &r->result->test,
-                    err));
+    IB_TRY(evaluate(r->model, r->dataset, r->labels, r->split->test, count, r->observer,
+                    &r->result->test, err));
     r->result->has_validation = r->split->validation_count > 0 && !c->dry_run;
     if (!r->result->has_validation)
         return IB_OK;
-    return evaluate(r->model, r->labels, r->split->validation, r->split->validation_count,
-                    r->observer, &r->result->validation, err);
+    return evaluate(r->model, r->dataset, r->labels, r->split->validation,
+                    r->split->validation_count, r->observer, &r->result->validation, err);
 }
 
 static ib_status end_epoch(struct run *r, ib_error *err) {
@@ -258,6 +278,7 @@ ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test
     struct run r = {.model = model,
                     .experiment = experiment,
                     .test_batch = test_batch,
+                    .dataset = dataset,
                     .split = split,
                     .observer = observer,
                     .result = result,

@@ -141,7 +141,7 @@ static ib_status open_tensors(const char *path, ib_error *err) {
         assert_int_equal(file.metadata_count, 2);
     } else {
         assert_null(file.tensors);
-        assert_null(file.map.data);
+        assert_null(file.own.data);
     }
     ib_safetensors_close(&file);
     return status;

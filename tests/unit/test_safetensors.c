@@ -186,7 +186,7 @@ static void expect_refused(const char *path, const char *part_of_message) {
         fail_msg("status %d, \"%s\" where \"%s\" was expected", (int)status, text, part_of_message);
     assert_null(file.tensors);
     assert_null(file.metadata);
-    assert_null(file.map.data);
+    assert_null(file.own.data);
     ib_error_clear(&err);
 }
 

@@ -10,15 +10,15 @@
 #include "data/dataset.h"
 #include "data/idx.h"
 #include "data/prepare.h"
-#include "options/options.h"
 #include "model/model.h"
 #include "model/onnx.h"
-#include "report/records.h"
-#include "svm/svm.h"
-#include "temp_dir.h"
+#include "options/options.h"
 #include "record/mistakes_file.h"
 #include "record/record.h"
 #include "record/record_file.h"
+#include "report/records.h"
+#include "svm/svm.h"
+#include "temp_dir.h"
 
 /* Of the text "{}". */
 #define SHA256_OF_CANONICAL "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
@@ -260,10 +260,10 @@ static void check_onnx(const fixture *f, ib_model *model) {
                            .classes = f->row.classes};
     must(ib_model_save(model, from, NULL, &err), &err);
     must(ib_onnx_write(from, &notes, to, NULL, &err), &err);
-    ib_map map;
-    must(ib_map_file(to, &map, &err), &err);
+    ib_contents map;
+    must(ib_contents_open(to, IB_MODEL_FILE_MOST, &map, &err), &err);
     assert_non_null(memmem(map.data, map.size, LIST, sizeof LIST - 1));
-    ib_unmap(&map);
+    ib_contents_close(&map);
     notes.classes = 10; /* the file has other shapes than such a network would */
     assert_int_equal(ib_onnx_write(from, &notes, to, NULL, &err), IB_ERROR_VERIFY);
     ib_error_clear(&err);
