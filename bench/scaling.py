@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Measures how time and memory grow with the work and writes docs/results/scaling-*.tsv; then
-docs/figures/scaling.gp draws them.
+docs/figures/draw.py draws them.
 
 batch:   isobit bench step, batch sizes 8 to 1024, 1 and 2 threads
 data:    isobit train for one epoch of 1,000 to 60,000 images

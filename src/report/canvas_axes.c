@@ -183,8 +183,9 @@ static void draw_axis(const ib_canvas *canvas, ib_rect plot, const ib_axis *axis
         else if (grid)
             ib_canvas_line(canvas, plot.left, at, plot.right, at, IB_RULE, 0.8, 0);
         else if (numbers && shown[i] && across)
-            ib_canvas_text(canvas, at, plot.bottom + 13, 'c', IB_SMALL_FONT, IB_MUTED,
-                           ticks[i].text);
+            /* the last one may reach beyond its plot, never beyond the drawing */
+            ib_canvas_text(canvas, fmin(at, canvas->width - tick_half(&ticks[i], 1) + 3),
+                           plot.bottom + 13, 'c', IB_SMALL_FONT, IB_MUTED, ticks[i].text);
         else if (numbers && shown[i])
             ib_canvas_text(canvas, plot.left - 7, at, 'r', IB_SMALL_FONT, IB_MUTED, ticks[i].text);
     }
