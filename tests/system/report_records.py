@@ -102,10 +102,12 @@ class Known:
         by_epoch = [{"test_accuracy": draw.uniform(0.5, 0.8),
                      "validation_accuracy": draw.uniform(0.5, 0.9)} for _ in range(epochs)]
         value["epochs"] = by_epoch
-        value["confusion"] = [[draw.randrange(2000, 3000) if r == c else draw.randrange(50)
-                               for c in range(10)] for r in range(10)]
-        value["test_accuracy"] = (sum(value["confusion"][i][i] for i in range(10)) /
-                                  sum(map(sum, value["confusion"])))
+        wrong = [[0 if r == c else draw.randrange(50) for c in range(10)] for r in range(10)]
+        errors, share = sum(map(sum, wrong)), value["test_accuracy"]
+        right = round(errors * share / (1 - share) / 10)
+        value["confusion"] = [[right if r == c else wrong[r][c] for c in range(10)]
+                              for r in range(10)]
+        value["test_accuracy"] = 10 * right / (10 * right + errors)
         by_epoch[-1]["test_accuracy"] = value["test_accuracy"]
         run_id = f"20260101T000000Z-{number:06x}"
         record = {
