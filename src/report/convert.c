@@ -40,9 +40,9 @@ static double scale_of(const ib_report_figure *figure, const char *format) {
     return strcmp(format, "png") == 0 ? fmin(2, fmax(1, finest)) : 1;
 }
 
-/* PDF files say when they were made: without that the same figure is the same file. */
-static char **make_environment(void) {
-    static char epoch[] = "SOURCE_DATE_EPOCH=0";
+/* PDF files say when they were made: without that the same figure is the same file. The list
+ * is fresh memory, its texts are not. */
+static char **make_environment(char *epoch) {
     size_t count = 0;
     while (environ[count] != NULL)
         ++count;
@@ -68,7 +68,8 @@ static int spawn(job *j, char *svg, const char *format, double scale) {
                                (char *)(uintptr_t) "--",
                                svg,
                                NULL};
-    char **environment = make_environment();
+    char epoch[] = "SOURCE_DATE_EPOCH=0";
+    char **environment = make_environment(epoch);
     int problem = environment == NULL ? ENOMEM : posix_spawn_file_actions_init(&actions);
     if (problem == 0) {
         problem = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
