@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "tensor/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -24,8 +25,8 @@ static void use(const ib_safetensors *file) {
         size_t bytes = (size_t)ib_shape_elements(&tensor->shape) * ib_dtype_size(tensor->dtype);
         const uint8_t *values = tensor->data;
         require(bytes == 0 ||
-                    (values >= file->map.data && values + bytes <= file->map.data + file->map.size),
-                "data outside the map");
+                    (values >= file->own.data && values + bytes <= file->own.data + file->own.size),
+                "data outside the file");
         for (size_t b = 0; b < bytes; ++b)
             sum = (uint8_t)(sum + values[b]);
         require(ib_safetensors_find(file, tensor->name) == tensor, "a name found twice");
