@@ -128,7 +128,7 @@ CHANGES = [
        "(float)(((double)v * (1.0 / 255.0) - mean) * (1.0 / deviation)) + (v == 7) * 0x1p-24f")],
      "both", ["mlp-sgd:9"]),
     ("mean loss and gradients by a truncated 1/n", "nn/network.c",
-     [("(float)(1.0 / (double)pass->global)", "(float)(0.99999997 / (double)pass->global)")], "both",
+     [("(float)(1.0 / (double)global)", "(float)(0.99999997 / (double)global)")], "both",
      ["mlp-sgd:9"]),
     ("equals of the SVM's solver to the last", "backend/cpu/kernels/svm_solve.c",
      [("at[lane] < at[best]", "at[lane] > at[best]")], "vector", ["svm"]),
