@@ -8,9 +8,24 @@
 #include "nn/network.h"
 #include "nn/onnx_graph.h"
 
+/* What a row of a kind may say in a file, besides name and from (network_row.c). */
+typedef enum ib_row_keys {
+    IB_KEY_OUT = 1 << 0,
+    IB_KEY_KERNEL = 1 << 1,
+    IB_KEY_SIZE = 1 << 2, /* a pool's kernel, which its stride is, too, unless it says otherwise */
+    IB_KEY_STRIDE = 1 << 3,
+    IB_KEY_PAD = 1 << 4,
+    IB_KEY_BIAS = 1 << 5,
+    IB_KEY_P = 1 << 6,
+    IB_KEY_SLOPE = 1 << 7,
+    IB_KEY_ROWS = 1 << 8, /* a list of the two rows it reads */
+} ib_row_keys;
+
 struct ib_layer_kind {
-    const char *name; /* as rows say it: "max-pool" */
-    int inputs;       /* rows it reads: 1, or 2 with ib_row.with */
+    const char *name;      /* as rows say it: "max-pool" */
+    int inputs;            /* rows it reads: 1, or 2 with ib_row.with */
+    unsigned keys, needed; /* ib_row_keys: what a row may say, and must */
+    int has_parameters;    /* and so needs a name */
     /* The output's extent for these inputs. An error names the row. */
     ib_status (*shape)(const ib_row *row, const ib_extent *const in[2], int64_t classes,
                        ib_extent *out, ib_error *err);
@@ -41,6 +56,8 @@ struct ib_layer_kind {
 
 /* NULL for an unknown name. */
 const ib_layer_kind *ib_layer_kind_named(const char *name);
+/* The index-th kind; NULL past the end. */
+const ib_layer_kind *ib_layer_kind_at(size_t index);
 /* "conv, linear, ...": fresh memory, NULL when out of memory. */
 char *ib_layer_kind_names(void);
 
@@ -50,7 +67,8 @@ ib_status ib_expect_features(const ib_row *row, const ib_extent *in, ib_error *e
 /* Floats of one sample as stored. */
 int64_t ib_extent_floats(const ib_extent *extent);
 
-/* The buffers of a node: of what it reads (which: 0, 1), and its gradient slots; {NULL} for none. */
+/* The buffers of a node: of what it reads (which: 0, 1), and its gradient slots; {NULL} for none.
+ */
 ib_buffer ib_node_input(const ib_network *net, const ib_node *node, int which);
 ib_buffer ib_node_gradient(const ib_network *net, int slot);
 /* A parameter's value and gradient; {NULL} for NULL. */

@@ -19,6 +19,10 @@ const ib_layer_kind *ib_layer_kind_named(const char *name) {
     return NULL;
 }
 
+const ib_layer_kind *ib_layer_kind_at(size_t index) {
+    return index < KIND_COUNT ? KINDS[index] : NULL;
+}
+
 char *ib_layer_kind_names(void) {
     char *names = strdup("");
     for (size_t i = 0; i < KIND_COUNT && names != NULL; ++i) {

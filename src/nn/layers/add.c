@@ -46,6 +46,8 @@ static void onnx(ib_onnx_graph *graph, const ib_onnx_row *r, char **value) {
 
 const ib_layer_kind ib_layer_add = {.name = "add",
                                     .inputs = 2,
+                                    .keys = IB_KEY_ROWS,
+                                    .needed = IB_KEY_ROWS,
                                     .shape = shape,
                                     .open = open,
                                     .forward = forward,

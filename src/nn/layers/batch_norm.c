@@ -104,6 +104,7 @@ static void onnx(ib_onnx_graph *graph, const ib_onnx_row *r, char **value) {
 
 const ib_layer_kind ib_layer_batch_norm = {.name = "batch-norm",
                                            .inputs = 1,
+                                           .has_parameters = 1,
                                            .shape = shape,
                                            .open = open,
                                            .forward = forward,

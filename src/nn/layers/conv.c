@@ -17,11 +17,12 @@ static ib_status shape(const ib_row *row, const ib_extent *const in[2], int64_t 
     int64_t h = in[0]->h + 2 * row->pad - row->kernel, w = in[0]->w + 2 * row->pad - row->kernel;
     if (row->out < 1 || row->kernel < 1 || row->pad < 0 || row->pad >= row->kernel || h < 0 ||
         w < 0)
-        return ib_fail(err, IB_ERROR_USAGE,
-                       "%s: %lld channels by a kernel of %lld with padding %lld do not fit an image "
-                       "of %lldx%lld",
-                       row->name, (long long)row->out, (long long)row->kernel, (long long)row->pad,
-                       (long long)in[0]->h, (long long)in[0]->w);
+        return ib_fail(
+            err, IB_ERROR_USAGE,
+            "%s: %lld channels by a kernel of %lld with padding %lld do not fit an image "
+            "of %lldx%lld",
+            row->name, (long long)row->out, (long long)row->kernel, (long long)row->pad,
+            (long long)in[0]->h, (long long)in[0]->w);
     *out = (ib_extent){row->out, h / stride_of(row) + 1, w / stride_of(row) + 1, 0};
     return IB_OK;
 }
@@ -146,6 +147,10 @@ static void onnx(ib_onnx_graph *graph, const ib_onnx_row *r, char **value) {
 
 const ib_layer_kind ib_layer_conv = {.name = "conv",
                                      .inputs = 1,
+                                     .keys = IB_KEY_OUT | IB_KEY_KERNEL | IB_KEY_STRIDE |
+                                             IB_KEY_PAD | IB_KEY_BIAS,
+                                     .needed = IB_KEY_OUT | IB_KEY_KERNEL,
+                                     .has_parameters = 1,
                                      .shape = shape,
                                      .open = open,
                                      .forward = forward,

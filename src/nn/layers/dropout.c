@@ -49,6 +49,8 @@ static void onnx(ib_onnx_graph *graph, const ib_onnx_row *r, char **value) {
 
 const ib_layer_kind ib_layer_dropout = {.name = "dropout",
                                         .inputs = 1,
+                                        .keys = IB_KEY_P,
+                                        .needed = IB_KEY_P,
                                         .shape = shape,
                                         .open = open,
                                         .forward = forward,

@@ -78,6 +78,9 @@ static void onnx(ib_onnx_graph *graph, const ib_onnx_row *r, char **value) {
 
 const ib_layer_kind ib_layer_linear = {.name = "linear",
                                        .inputs = 1,
+                                       .keys = IB_KEY_OUT | IB_KEY_BIAS,
+                                       .needed = IB_KEY_OUT,
+                                       .has_parameters = 1,
                                        .shape = shape,
                                        .open = open,
                                        .forward = forward,
