@@ -60,7 +60,7 @@ static ib_status read_blocks(struct network_reader *r, const ib_yaml_node *map,
     };
     const ib_yaml_node *rows, *repeat = ib_yaml_get(map, "repeat"),
                               *first = ib_yaml_get(map, "first");
-    const char *use, *own;
+    const char *use = "", *own = "";
     int64_t times = 1, from = 0;
     IB_TRY(ib_yaml_check(r->yaml, map, "a block", KEYS, is_a_value, err));
     IB_TRY(find_block(r, map, &use, &rows, err));

@@ -95,7 +95,7 @@ int ib_network_is_row_name(const char *name) {
 
 static ib_status take_name(const struct network_reader *r, const struct network_scope *scope,
                            const ib_yaml_node *node, const char **name, ib_error *err) {
-    const char *text;
+    const char *text = "";
     IB_TRY(ib_network_take_text(r, scope, "name", node, &text, err));
     if (!ib_network_is_row_name(text) || strcmp(text, "input") == 0)
         return ib_yaml_fail(r->yaml, node->line, "name", err,
@@ -116,7 +116,7 @@ static ib_status take_name(const struct network_reader *r, const struct network_
 static ib_status take_reference(const struct network_reader *r, const struct network_scope *scope,
                                 const char *key, const ib_yaml_node *node, const char **name,
                                 ib_error *err) {
-    const char *text;
+    const char *text = "";
     IB_TRY(ib_network_take_text(r, scope, key, node, &text, err));
     if (scope->values != NULL && strcmp(text, "input") == 0) {
         if (scope->input == NULL)
