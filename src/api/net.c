@@ -16,7 +16,7 @@ struct ib_net {
     ib_device *device;
     const ib_data *data;
     ib_arguments arguments; /* of isobit train; the model points to the experiment */
-    ib_rows rows;           /* copied; none: the experiment names the network */
+    ib_network_file rows;   /* copied; none: the experiment names the network */
     ib_model *model;
     ib_split split;
     ib_train_position position;
@@ -41,7 +41,7 @@ static ib_status begin_model(ib_net *net, ib_error *err) {
     net->position = (ib_train_position){0};
     net->ended = 0;
     if (net->rows.rows != NULL)
-        IB_TRY(ib_model_open_rows(net->device->backend, experiment, net->rows.rows, "of rows", info,
+        IB_TRY(ib_model_open_network(net->device->backend, experiment, &net->rows, info,
                                   batch, 1, &net->model, err));
     else
         IB_TRY(ib_model_open(net->device->backend, experiment, info, batch, 1, &net->model, err));
@@ -59,7 +59,7 @@ static ib_status open_net(ib_net *net, const ib_net_options *options, ib_error *
         return ib_fail(err, IB_ERROR_USAGE, "a network is given by name or by rows, not by both");
     IB_TRY(ib_net_options_parse(options->network, options->options, &net->arguments, err));
     if (options->rows != NULL)
-        IB_TRY(ib_rows_copy(options->rows, &net->rows, err));
+        IB_TRY(ib_network_of_rows(options->rows, &net->rows, err));
     IB_TRY(ib_split_make((ib_split_kind)experiment->split, dataset->train_count,
                          dataset->test_count, experiment->seed, (size_t)experiment->train_size,
                          (size_t)experiment->test_size, &net->split, err));
@@ -96,7 +96,7 @@ void ib_net_close(ib_net *net) {
         return;
     ib_model_close(net->model);
     ib_split_close(&net->split);
-    ib_rows_close(&net->rows);
+    ib_network_file_close(&net->rows);
     ib_arguments_free(&net->arguments);
     ib_error_clear(&net->err);
     free(net);

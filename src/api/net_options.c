@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "nn/layer.h"
 
 /* ---- options ----------------------------------------------------------------------------------
  */
@@ -65,46 +64,4 @@ ib_status ib_net_options_parse(const char *network, const char *const *options,
     for (size_t i = 0; i < count; ++i)
         free(words[i]);
     return status;
-}
-
-/* ---- rows -------------------------------------------------------------------------------------
- */
-
-static ib_status copy_text(const char *text, const char **copy, ib_error *err) {
-    if (text == NULL)
-        return IB_OK;
-    *copy = strdup(text);
-    return *copy == NULL ? ib_fail_memory(err) : IB_OK;
-}
-
-/* Kinds become the constant names that the planner has, so that rows own their other texts alone.
- */
-static ib_status copy_row(const ib_row *row, ib_row *copy, ib_error *err) {
-    const ib_layer_kind *kind = ib_layer_kind_named(row->kind);
-    if (kind == NULL) {
-        char *names = ib_layer_kind_names();
-        ib_fail(err, IB_ERROR_USAGE, "no kind of row is called '%s'; there are %s", row->kind,
-                names != NULL ? names : "");
-        free(names);
-        return IB_ERROR_USAGE;
-    }
-    *copy = *row;
-    copy->kind = kind->name;
-    copy->name = copy->from = copy->with = NULL;
-    IB_TRY(copy_text(row->name, &copy->name, err));
-    IB_TRY(copy_text(row->from, &copy->from, err));
-    return copy_text(row->with, &copy->with, err);
-}
-
-ib_status ib_rows_copy(const ib_row *rows, ib_rows *copy, ib_error *err) {
-    size_t count = 0;
-    while (rows[count].kind != NULL)
-        ++count;
-    *copy = (ib_rows){.owned = calloc(count + 1, sizeof *rows)};
-    copy->rows = copy->owned;
-    if (copy->owned == NULL)
-        return ib_fail_memory(err);
-    for (size_t i = 0; i < count; ++i)
-        IB_TRY(copy_row(&rows[i], &copy->owned[i], err));
-    return IB_OK;
 }

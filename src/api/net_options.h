@@ -2,7 +2,6 @@
 #ifndef IB_API_NET_OPTIONS_H
 #define IB_API_NET_OPTIONS_H
 
-#include "catalog/networks.h"
 #include "options/options.h"
 
 /* network NULL: the default. options ("name=value", ended by NULL; or NULL) go through the parser
@@ -10,9 +9,5 @@
  * ib_arguments_free, also after a failure. */
 ib_status ib_net_options_parse(const char *network, const char *const *options,
                                ib_arguments *arguments, ib_error *err);
-
-/* Into fresh memory. A kind that there is not is IB_ERROR_USAGE. The caller calls ib_rows_close,
- * also after a failure. */
-ib_status ib_rows_copy(const ib_row *rows, ib_rows *copy, ib_error *err);
 
 #endif

@@ -17,6 +17,9 @@ typedef enum ib_split_choice { IB_CHOOSE_OFFICIAL, IB_CHOOSE_70_10_20 } ib_split
 /* Strings are owned by whoever owns the structure; NULL where the option was not given. */
 struct ib_experiment {
     int model;                          /* ib_model_kind */
+    char *network;                      /* of IB_MODEL_FILE: the text of its file; else NULL */
+    char *network_name;                 /* as it calls itself: "lenet5" */
+    char *network_path;                 /* where it was read */
     char *dataset;                      /* "mnist" */
     int split;                          /* ib_split_choice */
     int64_t train_size;                 /* 0: all */
@@ -43,5 +46,11 @@ struct ib_experiment {
     double svm_coef0;   /* 0 */
     double tolerance;   /* 0.001: greatest violation of the optimality conditions left */
 };
+
+/* "cnn", or how the network of a file is called. */
+static inline const char *ib_experiment_model_name(const ib_experiment *experiment) {
+    return experiment->network_name != NULL ? experiment->network_name
+                                            : ib_model_kind_name((ib_model_kind)experiment->model);
+}
 
 #endif

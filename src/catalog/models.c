@@ -1,14 +1,15 @@
 #include "catalog/models.h"
 
 static const ib_model_info MODELS[] = {
-#define IB_NETWORK(id, name) [IB_MODEL_##id] = {#name, 1},
-#include "catalog/networks.inc"
+#define IB_NETWORK(id, name) [IB_MODEL_##id] = {name, 1},
+#include "networks.inc"
 #undef IB_NETWORK
     [IB_MODEL_SVM] = {"svm", 0},
+    [IB_MODEL_FILE] = {"file", 1},
 };
 
 const ib_model_info *ib_model_at(size_t index) {
-    return index < sizeof MODELS / sizeof MODELS[0] ? &MODELS[index] : NULL;
+    return index < IB_MODEL_FILE ? &MODELS[index] : NULL;
 }
 
 const char *ib_model_kind_name(ib_model_kind kind) {

@@ -6,9 +6,10 @@
 
 typedef enum ib_model_kind {
 #define IB_NETWORK(id, name) IB_MODEL_##id,
-#include "catalog/networks.inc"
+#include "networks.inc"
 #undef IB_NETWORK
-    IB_MODEL_SVM
+    IB_MODEL_SVM,
+    IB_MODEL_FILE /* a network that the user wrote: no row of the catalogue */
 } ib_model_kind;
 
 typedef struct ib_model_info {
@@ -18,7 +19,7 @@ typedef struct ib_model_info {
 
 /* The index-th model, which is that of the kind with this number; NULL past the end. */
 const ib_model_info *ib_model_at(size_t index);
-/* "cnn". */
+/* "cnn"; "file". */
 const char *ib_model_kind_name(ib_model_kind kind);
 int ib_model_is_network(ib_model_kind kind);
 

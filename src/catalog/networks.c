@@ -1,32 +1,13 @@
 #include "catalog/networks.h"
 
-#include <stdlib.h>
+#include "network_texts.inc"
 
-static const ib_network_row *const NETWORKS[] = {
-#define IB_NETWORK(id, name) &ib_network_##name,
-#include "catalog/networks.inc"
+static const ib_network_text NETWORKS[] = {
+#define IB_NETWORK(id, name) {name, TEXT_##id, sizeof TEXT_##id - 1},
+#include "networks.inc"
 #undef IB_NETWORK
 };
 
-const ib_network_row *ib_network_at(size_t index) {
-    return index < sizeof NETWORKS / sizeof NETWORKS[0] ? NETWORKS[index] : NULL;
-}
-
-ib_status ib_rows_open(const ib_network_row *network, ib_rows *rows, ib_error *err) {
-    *rows = (ib_rows){.rows = network->rows};
-    if (network->build == NULL)
-        return IB_OK;
-    ib_status status = network->build(&rows->owned, err);
-    rows->rows = rows->owned;
-    return status;
-}
-
-void ib_rows_close(ib_rows *rows) {
-    for (ib_row *row = rows->owned; row != NULL && row->kind != NULL; ++row) {
-        free((void *)row->name);
-        free((void *)row->from);
-        free((void *)row->with);
-    }
-    free(rows->owned);
-    *rows = (ib_rows){0};
+const ib_network_text *ib_network_at(size_t index) {
+    return index < sizeof NETWORKS / sizeof NETWORKS[0] ? &NETWORKS[index] : NULL;
 }

@@ -106,7 +106,7 @@ static ib_status report_steps(const ib_config *config, const ib_backend *backend
         return ib_bench_print_json(
             json_pack("{s:s, s:I, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, "
                       "s:f, s:I}",
-                      "model", ib_model_kind_name((ib_model_kind)config->experiment.model),
+                      "model", ib_experiment_model_name(&config->experiment),
                       "batch_size", (json_int_t)config->experiment.batch_size, "backend",
                       backend->info.name, "isa", backend->info.isa, "threads",
                       (int)backend->info.threads, "steps", (int)timing->count, "step_ms_median",
@@ -127,7 +127,7 @@ static ib_status report_steps(const ib_config *config, const ib_backend *backend
         "floor       %8.3f ms: dense work at the peak, %.1f MB of the update at %.1f GB/s; the\n"
         "            step is at %.1f %% of it\n"
         "memory      %8.1f MB at most\n",
-        ib_model_kind_name((ib_model_kind)config->experiment.model),
+        ib_experiment_model_name(&config->experiment),
         (long long)config->experiment.batch_size, backend->info.isa, backend->info.threads,
         timing->count, median, least, late, images, gflop, peak, 100 * share, floor_ms,
         1e-6 * (double)ib_model_update_bytes(model), ceilings->memory_gb_s, 100 * floor_ms / median,

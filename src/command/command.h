@@ -35,6 +35,7 @@ ib_command_function ib_command_cost;
 ib_command_function ib_command_data;
 /* With config->output.measure also the floor of a training step on this machine. */
 ib_command_function ib_command_describe;
+ib_command_function ib_command_model;
 ib_command_function ib_command_devices;
 /* Checks an experiment file, or prints the format. */
 ib_command_function ib_command_experiment;

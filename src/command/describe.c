@@ -116,7 +116,7 @@ static ib_status print_json(const ib_config *config, const ib_model *model,
     ib_network_memory memory = ib_model_memory(model);
     json_t *object =
         json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "model",
-                  ib_model_kind_name((ib_model_kind)config->experiment.model), "batch_size",
+                  ib_experiment_model_name(&config->experiment), "batch_size",
                   (json_int_t)config->experiment.batch_size, "parameters",
                   (json_int_t)ib_model_parameter_count(model), "macs", (json_int_t)totals.macs,
                   "macs_counting_tool", (json_int_t)totals.counted, "macs_step",

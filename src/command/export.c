@@ -53,7 +53,7 @@ static char *onnx_name(const char *model) {
 }
 
 static void print_written(const char *path, const ib_onnx_written *written, int json, FILE *out) {
-    const char *model = ib_model_kind_name(written->kind);
+    const char *model = written->network;
     if (!json) {
         fprintf(out, "%s: %s, %llu bytes, SHA-256 %s\n", path, model,
                 (unsigned long long)written->bytes, written->sha256);
@@ -94,7 +94,8 @@ static ib_status write_onnx(const ib_contents *file, const char *path, ib_argume
     if (info == NULL)
         return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->experiment.dataset);
     const ib_normalization *choice = ib_normalization_at((size_t)config->experiment.normalize);
-    ib_onnx_notes notes = {.normalize = choice->name,
+    ib_onnx_notes notes = {.experiment = &config->experiment,
+                           .normalize = choice->name,
                            .sha256 = sha256,
                            .image = info->image,
                            .classes = info->classes};

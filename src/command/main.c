@@ -64,6 +64,7 @@ static const struct {
     {IB_FOR_HASH, ib_command_hash, 0},
     {IB_FOR_BENCH, ib_command_bench, 0},
     {IB_FOR_DESCRIBE, ib_command_describe, 0},
+    {IB_FOR_MODEL, ib_command_model, 0},
     {IB_FOR_DEVICES, ib_command_devices, 0},
     {IB_FOR_COMPLETION, ib_command_completion, 0},
     {IB_FOR_MANUAL, ib_command_manual, 0},

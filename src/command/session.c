@@ -100,7 +100,7 @@ void ib_session_close(ib_session *session) {
 ib_status ib_identify(const ib_config *config, ib_session *session, char **experiment,
                       char **canonical, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
     *experiment = ib_format("%s-%s", config->experiment.dataset,
-                            ib_model_kind_name((ib_model_kind)config->experiment.model));
+                            ib_experiment_model_name(&config->experiment));
     if (*experiment == NULL)
         return ib_fail_memory(err);
     ib_experiment_inputs inputs = {.train_count = session->split.train_count,
@@ -118,7 +118,12 @@ ib_status ib_identify(const ib_config *config, ib_session *session, char **exper
         ib_sha256_bytes(init->own.data, init->own.size, init_sha256);
         inputs.init_model_sha256 = init_sha256;
     }
-    return ib_canonical(config, &inputs, canonical, hex, err);
+    char *network = NULL;
+    IB_TRY(ib_network_identify(&config->experiment, &inputs.model, &network, err));
+    inputs.network = network;
+    ib_status status = ib_canonical(config, &inputs, canonical, hex, err);
+    free(network);
+    return status;
 }
 
 /* VmHWM, because ru_maxrss keeps the peak of the process that called exec. */

@@ -40,7 +40,7 @@ static void print_json(const ib_config *config, const ib_session *session,
     ib_json_uint(&json, "test_correct", test->correct);
     ib_json_uint(&json, "test_count", test->count);
     ib_json_double(&json, "test_seconds", test->seconds);
-    ib_json_string(&json, "model", ib_model_kind_name((ib_model_kind)config->experiment.model));
+    ib_json_string(&json, "model", ib_experiment_model_name(&config->experiment));
     ib_json_string(&json, "dataset", config->experiment.dataset);
     ib_json_uint(&json, "model_bytes", model_bytes);
     ib_json_uint(&json, "peak_rss_bytes", ib_peak_rss_bytes());

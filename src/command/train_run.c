@@ -294,7 +294,7 @@ static ib_status finish_record(const train_run *run, const ib_run_results *resul
 /* --save-model: the file that PyTorch's example writes, under a name that says what it is. */
 static ib_status save_beside(const train_run *run, ib_error *err) {
     char *path = ib_format("./%s_%s_%lldepochs.safetensors", run->config->experiment.dataset,
-                           ib_model_kind_name((ib_model_kind)run->config->experiment.model),
+                           ib_experiment_model_name(&run->config->experiment),
                            (long long)run->config->experiment.epochs);
     if (path == NULL)
         return ib_fail_memory(err);

@@ -8,22 +8,24 @@
 #include "model/state.h"
 
 static ib_status open_network(ib_model *model, ib_backend *backend, const ib_experiment *experiment,
-                              const ib_dataset_info *data, size_t max_batch, int training,
-                              ib_error *err) {
+                              const ib_network_file *file, const ib_dataset_info *data,
+                              size_t max_batch, int training, ib_error *err) {
     ib_network_options options = {
         .input = {data->image.channels, data->image.height, data->image.width, 0},
         .classes = data->classes,
         .capacity = (int64_t)max_batch,
         .training = training,
         .optimizer = (ib_optimizer_kind)experiment->optimizer,
-        .momentum = experiment->momentum != 0};
+        .momentum = experiment->momentum != 0,
+        .path = file->path,
+        .lines = file->lines};
     float table[IB_LOAD_CHANNELS * 256];
     double mean, deviation;
     if (data->image.channels < 1 || data->image.channels > IB_LOAD_CHANNELS)
         return ib_fail(err, IB_ERROR_USAGE,
                        "%s has images of %u channels where 1 to %d are possible", data->name,
                        data->image.channels, IB_LOAD_CHANNELS);
-    IB_TRY(ib_network_open(&model->network, backend, model->rows.rows, &options, err));
+    IB_TRY(ib_network_open(&model->network, backend, file->rows, &options, err));
     ib_normalization_choose(ib_normalization_at((size_t)experiment->normalize), data->mean,
                             data->standard_deviation, &mean, &deviation);
     for (uint32_t c = 0; c < data->image.channels; ++c)
@@ -44,9 +46,9 @@ static ib_status describe_tensors(ib_model *model, ib_error *err) {
     return IB_OK;
 }
 
-/* rows NULL: those of the experiment's network. */
+/* network NULL: the experiment's. */
 static ib_status open_model(ib_backend *backend, const ib_experiment *experiment,
-                            const ib_row *rows, const char *name, const ib_dataset_info *data,
+                            const ib_network_file *network, const ib_dataset_info *data,
                             size_t max_batch, int training, ib_model **result, ib_error *err) {
     *result = NULL;
     if (max_batch == 0 || max_batch > 65536)
@@ -57,13 +59,16 @@ static ib_status open_model(ib_backend *backend, const ib_experiment *experiment
     if (model == NULL)
         return ib_fail_memory(err);
     model->experiment = experiment;
-    model->name = name;
-    model->rows.rows = rows;
     ib_status status = IB_OK;
-    if (rows == NULL)
-        status = ib_rows_open(ib_network_at((size_t)experiment->model), &model->rows, err);
+    if (network == NULL)
+        status = ib_network_of(experiment, &model->rows, err);
+    if (network == NULL)
+        network = &model->rows;
+    model->name = network->name;
     if (status == IB_OK)
-        status = open_network(model, backend, experiment, data, max_batch, training, err);
+        status = ib_network_check_images(network, &data->image, data->name, err);
+    if (status == IB_OK)
+        status = open_network(model, backend, experiment, network, data, max_batch, training, err);
     if (status == IB_OK)
         status = describe_tensors(model, err);
     if (status != IB_OK) {
@@ -77,25 +82,20 @@ static ib_status open_model(ib_backend *backend, const ib_experiment *experiment
 ib_status ib_model_open(ib_backend *backend, const ib_experiment *experiment,
                         const ib_dataset_info *data, size_t max_batch, int training,
                         ib_model **model, ib_error *err) {
-    const char *name = ib_model_kind_name((ib_model_kind)experiment->model);
-    *model = NULL;
-    if (!ib_model_is_network((ib_model_kind)experiment->model))
-        return ib_fail(err, IB_ERROR_USAGE, "%s is no network: only isobit train and test know it",
-                       name);
-    return open_model(backend, experiment, NULL, name, data, max_batch, training, model, err);
+    return open_model(backend, experiment, NULL, data, max_batch, training, model, err);
 }
 
-ib_status ib_model_open_rows(ib_backend *backend, const ib_experiment *experiment,
-                             const ib_row *rows, const char *name, const ib_dataset_info *data,
-                             size_t max_batch, int training, ib_model **model, ib_error *err) {
-    return open_model(backend, experiment, rows, name, data, max_batch, training, model, err);
+ib_status ib_model_open_network(ib_backend *backend, const ib_experiment *experiment,
+                                const ib_network_file *network, const ib_dataset_info *data,
+                                size_t max_batch, int training, ib_model **model, ib_error *err) {
+    return open_model(backend, experiment, network, data, max_batch, training, model, err);
 }
 
 void ib_model_close(ib_model *model) {
     if (model == NULL)
         return;
     ib_network_close(&model->network);
-    ib_rows_close(&model->rows);
+    ib_network_file_close(&model->rows);
     free(model->tensors);
     free(model);
 }

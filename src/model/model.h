@@ -10,6 +10,7 @@
 #include "catalog/datasets.h"
 #include "catalog/experiment.h"
 #include "nn/network.h"
+#include "nn/network_file.h"
 #include "tensor/safetensors.h"
 #include "tensor/tensor.h"
 
@@ -28,11 +29,10 @@ typedef struct ib_tensor_info {
 ib_status ib_model_open(ib_backend *backend, const ib_experiment *experiment,
                         const ib_dataset_info *data, size_t max_batch, int training,
                         ib_model **model, ib_error *err);
-/* The same for rows that are of no network in the catalogue, which outlive the model; experiment's
- * model means nothing then. name, for messages, outlives it too. */
-ib_status ib_model_open_rows(ib_backend *backend, const ib_experiment *experiment,
-                             const ib_row *rows, const char *name, const ib_dataset_info *data,
-                             size_t max_batch, int training, ib_model **model, ib_error *err);
+/* The same with another network than the experiment's, which outlives the model. */
+ib_status ib_model_open_network(ib_backend *backend, const ib_experiment *experiment,
+                                const ib_network_file *network, const ib_dataset_info *data,
+                                size_t max_batch, int training, ib_model **model, ib_error *err);
 void ib_model_close(ib_model *model);
 
 /* Initial weights as torch.nn's defaults draw them in distribution; a pure function of the seed. */

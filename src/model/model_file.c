@@ -35,20 +35,34 @@ static int fits(const ib_model *model, const ib_safetensors *file) {
     return 1;
 }
 
-/* Each kind is tried: planning one costs address space, no memory. */
+/* Opens the experiment's network where the file fits it. */
+static ib_status try_network(const ib_safetensors *file, ib_backend *backend,
+                             const ib_experiment *experiment, const ib_dataset_info *data,
+                             size_t max_batch, ib_model **model, ib_error *err) {
+    IB_TRY(ib_model_open(backend, experiment, data, max_batch, 0, model, err));
+    if (fits(*model, file))
+        return IB_OK;
+    ib_model_close(*model);
+    *model = NULL;
+    return IB_OK;
+}
+
+/* A network that came as a file, then each of the catalogue that takes such images: planning one
+ * costs address space, no memory. */
 static ib_status find_kind(const ib_safetensors *file, ib_backend *backend,
                            ib_experiment *experiment, const ib_dataset_info *data, size_t max_batch,
                            ib_model **model, ib_error *err) {
     const ib_model_info *row;
-    for (size_t kind = 0; (row = ib_model_at(kind)) != NULL; ++kind) {
+    if (experiment->model == IB_MODEL_FILE)
+        return try_network(file, backend, experiment, data, max_batch, model, err);
+    for (size_t kind = 0; *model == NULL && (row = ib_model_at(kind)) != NULL; ++kind) {
         if (!row->is_network)
             continue;
         experiment->model = (int)kind;
-        IB_TRY(ib_model_open(backend, experiment, data, max_batch, 0, model, err));
-        if (fits(*model, file))
-            return IB_OK;
-        ib_model_close(*model);
-        *model = NULL;
+        ib_status status = try_network(file, backend, experiment, data, max_batch, model, err);
+        if (status != IB_OK && status != IB_ERROR_USAGE)
+            return status;
+        ib_error_clear(err);
     }
     return IB_OK;
 }

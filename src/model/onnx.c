@@ -8,6 +8,7 @@
 #include "base/number.h"
 #include "base/numerics_version.h"
 #include "build_info.h"
+#include "catalog/networks.h"
 #include "nn/onnx_graph.h"
 #include "tensor/protobuf.h"
 #include "tensor/safetensors.h"
@@ -165,15 +166,16 @@ static ib_status plan(const ib_onnx_notes *notes, const ib_row *rows, ib_network
 }
 
 static ib_status write_fitting(const ib_contents *contents, const ib_safetensors *file,
-                               const ib_onnx_notes *notes, const char *path,
-                               ib_onnx_written *written, int hashed, int *found, ib_error *err) {
-    ib_rows rows;
+                               const ib_experiment *experiment, const ib_onnx_notes *notes,
+                               const char *path, ib_onnx_written *written, int hashed, int *found,
+                               ib_error *err) {
+    ib_network_file network = {0};
     ib_network net = {0};
     ib_onnx_graph g = {0};
     struct frame f = {0};
     char sha256[IB_SHA256_HEX_SIZE];
-    ib_status status = ib_rows_open(ib_network_at((size_t)written->kind), &rows, err);
-    if (status == IB_OK && plan(notes, rows.rows, &net, NULL) == IB_OK)
+    ib_status status = ib_network_of(experiment, &network, err);
+    if (status == IB_OK && plan(notes, network.rows, &net, NULL) == IB_OK)
         status = ib_onnx_graph_build(&g, file, &net, err);
     else
         g.mismatch = 1; /* this network does not take such images */
@@ -182,16 +184,17 @@ static ib_status write_fitting(const ib_contents *contents, const ib_safetensors
         if (notes->sha256 == NULL)
             ib_sha256_bytes(contents->data, contents->size, sha256);
         if (status == IB_OK)
-            status = frame_build(&f, &g, ib_model_kind_name(written->kind), notes,
+            status = frame_build(&f, &g, network.name, notes,
                                  notes->sha256 != NULL ? notes->sha256 : sha256, err);
         if (status == IB_OK)
             status = write_hashed(&g, &f, path, hashed ? written->sha256 : NULL, err);
         written->bytes = f.bytes;
+        snprintf(written->network, sizeof written->network, "%s", network.name);
     }
     frame_close(&f);
     ib_onnx_graph_close(&g);
     free(net.rows);
-    ib_rows_close(&rows);
+    ib_network_file_close(&network);
     return status;
 }
 
@@ -202,9 +205,13 @@ ib_status ib_onnx_write_read(const ib_contents *contents, const ib_onnx_notes *n
     int found = 0;
     IB_TRY(ib_safetensors_parse(contents, &file, err));
     ib_status status = IB_OK;
+    if (notes->experiment != NULL && notes->experiment->model == IB_MODEL_FILE)
+        status = write_fitting(contents, &file, notes->experiment, notes, path, &result,
+                               written != NULL, &found, err);
     for (size_t i = 0; status == IB_OK && !found && ib_network_at(i) != NULL; ++i) {
-        result.kind = (ib_model_kind)i;
-        status = write_fitting(contents, &file, notes, path, &result, written != NULL, &found, err);
+        ib_experiment experiment = {.model = (int)i};
+        status = write_fitting(contents, &file, &experiment, notes, path, &result, written != NULL,
+                               &found, err);
     }
     if (status == IB_OK && !found)
         status = ib_fail(err, IB_ERROR_VERIFY,

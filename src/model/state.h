@@ -4,11 +4,12 @@
 
 #include "model/model.h"
 #include "nn/layer.h"
+#include "nn/network_file.h"
 
 struct ib_model {
     const ib_experiment *experiment;
     const char *name; /* "cnn", for messages */
-    ib_rows rows;
+    ib_network_file rows;
     ib_network network;
     ib_tensor_info *tensors;
     size_t tensor_count;

@@ -1,8 +1,10 @@
 /* The canonical form of a network: what its experiment_sha256 covers. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json_text.h"
+#include "catalog/networks.h"
 #include "nn/layer.h"
 #include "nn/network_file.h"
 
@@ -53,4 +55,45 @@ ib_status ib_network_canonical(const ib_network_file *file, char **text, ib_erro
     free(*text);
     *text = NULL;
     return ib_fail_memory(err);
+}
+
+/* The network of the catalogue with this canonical form; NULL: none. */
+static ib_status find_own(const char *canonical, const char **name, ib_error *err) {
+    const ib_network_text *own;
+    ib_status status = IB_OK;
+    for (size_t i = 0; status == IB_OK && *name == NULL && (own = ib_network_at(i)) != NULL; ++i) {
+        const ib_experiment experiment = {.model = (int)i};
+        ib_network_file file = {0};
+        char *text = NULL;
+        status = ib_network_of(&experiment, &file, err);
+        if (status == IB_OK)
+            status = ib_network_canonical(&file, &text, err);
+        if (status == IB_OK && strcmp(text, canonical) == 0)
+            *name = own->name;
+        free(text);
+        ib_network_file_close(&file);
+    }
+    return status;
+}
+
+ib_status ib_network_identify(const ib_experiment *experiment, const char **model, char **network,
+                              ib_error *err) {
+    ib_network_file file = {0};
+    *model = NULL;
+    *network = NULL;
+    if (experiment->model != IB_MODEL_FILE)
+        return IB_OK;
+    ib_status status = ib_network_of(experiment, &file, err);
+    if (status == IB_OK)
+        status = ib_network_canonical(&file, network, err);
+    if (status == IB_OK)
+        status = find_own(*network, model, err);
+    ib_network_file_close(&file);
+    if (status != IB_OK || *model != NULL) {
+        free(*network);
+        *network = NULL;
+        return status;
+    }
+    *model = ib_model_kind_name(IB_MODEL_FILE);
+    return IB_OK;
 }

@@ -5,6 +5,8 @@
 
 #include "base/file.h"
 #include "base/yaml.h"
+#include "catalog/networks.h"
+#include "nn/layer.h"
 #include "nn/network_parts.h"
 
 static ib_status read_rows(struct network_reader *r, const ib_yaml_node *list,
@@ -196,6 +198,75 @@ ib_status ib_network_read(const char *path, ib_network_file *file, ib_error *err
         status = read_yaml(&yaml, file, err);
     ib_yaml_close(&yaml);
     return status;
+}
+
+ib_status ib_network_of(const ib_experiment *experiment, ib_network_file *file, ib_error *err) {
+    if (experiment->model == IB_MODEL_FILE)
+        return ib_network_parse(experiment->network_path, experiment->network,
+                                strlen(experiment->network), file, err);
+    const ib_network_text *own = ib_network_at((size_t)experiment->model);
+    if (own == NULL)
+        return ib_fail(err, IB_ERROR_USAGE, "%s is no network: only isobit train and test know it",
+                       ib_model_kind_name((ib_model_kind)experiment->model));
+    return ib_network_parse(own->name, own->text, own->size, file, err);
+}
+
+ib_status ib_network_check_images(const ib_network_file *file, const ib_image_shape *image,
+                                  const char *dataset, ib_error *err) {
+    if (file->channels == 0 || (file->channels == image->channels &&
+                                file->height == image->height && file->width == image->width))
+        return IB_OK;
+    return ib_fail(err, IB_ERROR_USAGE,
+                   "%s is for images of %lldx%lldx%lld (channels, height, width), and those of %s "
+                   "are %ux%ux%u",
+                   file->path, (long long)file->channels, (long long)file->height,
+                   (long long)file->width, dataset, image->channels, image->height, image->width);
+}
+
+static ib_status copy_text(const char *text, const char **copy, ib_error *err) {
+    if (text == NULL)
+        return IB_OK;
+    *copy = strdup(text);
+    return *copy == NULL ? ib_fail_memory(err) : IB_OK;
+}
+
+/* Kinds become the constant names that the planner has, so that rows own their other texts alone.
+ */
+static ib_status copy_row(const ib_row *row, ib_row *copy, ib_error *err) {
+    const ib_layer_kind *kind = ib_layer_kind_named(row->kind);
+    if (kind == NULL) {
+        char *names = ib_layer_kind_names();
+        ib_fail(err, IB_ERROR_USAGE, "no kind of row is called '%s'; there are %s", row->kind,
+                names != NULL ? names : "");
+        free(names);
+        return IB_ERROR_USAGE;
+    }
+    *copy = *row;
+    copy->kind = kind->name;
+    copy->name = copy->from = copy->with = NULL;
+    IB_TRY(copy_text(row->name, &copy->name, err));
+    IB_TRY(copy_text(row->from, &copy->from, err));
+    return copy_text(row->with, &copy->with, err);
+}
+
+ib_status ib_network_of_rows(const ib_row *rows, ib_network_file *file, ib_error *err) {
+    size_t count = 0;
+    while (rows[count].kind != NULL)
+        ++count;
+    file->rows = calloc(count + 1, sizeof *rows);
+    file->path = strdup("the rows");
+    file->name = strdup("of rows");
+    if (file->rows == NULL || file->path == NULL || file->name == NULL)
+        return ib_fail_memory(err);
+    for (; file->count < count; ++file->count) {
+        ib_row *copy = &file->rows[file->count];
+        ib_status status = copy_row(&rows[file->count], copy, err);
+        if (status != IB_OK) {
+            ib_network_free_row(copy);
+            return status;
+        }
+    }
+    return IB_OK;
 }
 
 void ib_network_file_close(ib_network_file *file) {

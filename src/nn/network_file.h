@@ -16,6 +16,8 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "catalog/datasets.h"
+#include "catalog/experiment.h"
 #include "isobit/row.h"
 
 enum {
@@ -40,7 +42,20 @@ typedef struct ib_network_file {
 ib_status ib_network_parse(const char *path, const char *text, size_t size, ib_network_file *file,
                            ib_error *err);
 ib_status ib_network_read(const char *path, ib_network_file *file, ib_error *err);
+/* The network of an experiment: of the catalogue, or of the file that was given. */
+ib_status ib_network_of(const ib_experiment *experiment, ib_network_file *file, ib_error *err);
+/* Whether images of that shape are those that the network is for: else IB_ERROR_USAGE. */
+ib_status ib_network_check_images(const ib_network_file *file, const ib_image_shape *image,
+                                  const char *dataset, ib_error *err);
+/* Copies rows that end with a kind of NULL. A kind that there is not is IB_ERROR_USAGE. */
+ib_status ib_network_of_rows(const ib_row *rows, ib_network_file *file, ib_error *err);
 void ib_network_file_close(ib_network_file *file);
+
+/* What the canonical form of an experiment says of its network: *model is NULL where it is one of
+ * the catalogue by name; a file that is one of those is that one; else "file", and *network its
+ * canonical form, fresh memory. */
+ib_status ib_network_identify(const ib_experiment *experiment, const char **model, char **network,
+                              ib_error *err);
 
 /* The canonical form: one line of JSON with every row as it is computed, blocks unfolded and
  * defaults filled in; two files of one form are one network. Fresh memory. */

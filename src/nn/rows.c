@@ -110,6 +110,13 @@ static ib_status plan_row(ib_network *net, size_t at, int *dropouts, ib_error *e
     return plan->kind->shape(row, in, net->classes, &plan->out, err);
 }
 
+/* What is wrong with a row of a file, with its place there. */
+static ib_status at_line(const ib_network *net, size_t row, ib_status status, ib_error *err) {
+    if (net->lines != NULL)
+        ib_fail_context(err, "%s:%zu", net->path, net->lines[row]);
+    return status;
+}
+
 ib_status ib_plan_rows(ib_network *net, const ib_row *rows, ib_error *err) {
     size_t count = 0;
     int dropouts = 0;
@@ -120,15 +127,22 @@ ib_status ib_plan_rows(ib_network *net, const ib_row *rows, ib_error *err) {
         return ib_fail_memory(err);
     for (; net->row_count < count; ++net->row_count) {
         net->rows[net->row_count].row = &rows[net->row_count];
-        IB_TRY(plan_row(net, net->row_count, &dropouts, err));
+        ib_status status = plan_row(net, net->row_count, &dropouts, err);
+        if (status != IB_OK)
+            return at_line(net, net->row_count, status, err);
     }
     if (count == 0)
         return ib_fail(err, IB_ERROR_USAGE, "a network needs rows");
     if (net->rows[count - 1].out.h > 0 || net->rows[count - 1].out.features != net->classes)
-        return ib_fail(err, IB_ERROR_USAGE, "the last row, %s, does not give one value a class",
-                       shown(&rows[count - 1]));
+        return at_line(net, count - 1,
+                       ib_fail(err, IB_ERROR_USAGE,
+                               "the last row, %s, does not give one value a class",
+                               shown(&rows[count - 1])),
+                       err);
     for (size_t i = 0; i + 1 < count; ++i)
         if (net->rows[i].readers == 0)
-            return ib_fail(err, IB_ERROR_USAGE, "nothing reads the row %s", shown(&rows[i]));
+            return at_line(
+                net, i, ib_fail(err, IB_ERROR_USAGE, "nothing reads the row %s", shown(&rows[i])),
+                err);
     return IB_OK;
 }

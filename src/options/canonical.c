@@ -40,6 +40,12 @@ void ib_option_write(const ib_option *option, const ib_config *config, const cha
     case IB_OPTION_DOUBLE:
         ib_json_double(json, key, *(const double *)at);
         break;
+    case IB_OPTION_MODEL:
+        ib_json_string(json, key,
+                       config->experiment.network_path != NULL
+                           ? config->experiment.network_path
+                           : ib_option_choice_name(option, config));
+        break;
     case IB_OPTION_CHOICE:
     case IB_OPTION_NAME:
         ib_json_string(json, key, ib_option_choice_name(option, config));
@@ -78,13 +84,17 @@ static int by_key(const void *a, const void *b) {
     return strcmp(((const canonical_entry *)a)->key, ((const canonical_entry *)b)->key);
 }
 
-static const char *const EXTRA_KEYS[] = {"data_sha256", "init_model_sha256", "numerics"};
+static const char *const EXTRA_KEYS[] = {"data_sha256", "init_model_sha256", "network", "numerics"};
 enum { EXTRAS = sizeof EXTRA_KEYS / sizeof EXTRA_KEYS[0] };
 
 static void write_entry(const canonical_entry *entry, const ib_config *config,
                         const ib_experiment_inputs *inputs, ib_json *json) {
     const char *key = entry->key;
-    if (entry->option == NULL && strcmp(key, "numerics") == 0) {
+    if (entry->option != NULL && entry->option->kind == IB_OPTION_MODEL && inputs->model != NULL) {
+        ib_json_string(json, key, inputs->model);
+    } else if (entry->option == NULL && strcmp(key, "network") == 0) {
+        ib_json_string(json, key, inputs->network);
+    } else if (entry->option == NULL && strcmp(key, "numerics") == 0) {
         ib_json_string(json, key, IB_NUMERICS_VERSION);
     } else if (entry->option == NULL && strcmp(key, "init_model_sha256") == 0) {
         ib_json_string(json, key, inputs->init_model_sha256);
@@ -116,6 +126,8 @@ static ib_status write_canonical(const ib_config *config, const ib_experiment_in
             return ib_fail_memory(err);
     }
     for (size_t i = 0; i < EXTRAS; ++i) {
+        if (strcmp(EXTRA_KEYS[i], "network") == 0 && inputs->network == NULL)
+            continue; /* as before networks came as files */
         entries[*count] = (canonical_entry){strdup(EXTRA_KEYS[i]), NULL};
         if (entries[(*count)++].key == NULL)
             return ib_fail_memory(err);

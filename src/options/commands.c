@@ -10,6 +10,7 @@ static const char *const HASH_VERBS[] = {"update", "verify", NULL};
 static const char *const HASH_OBJECTS[] = {"data", "model", "result", NULL};
 static const char *const BENCH_VERBS[] = {"roofline", "step", "ops", NULL};
 static const char *const EXPERIMENT_VERBS[] = {"check", "schema", NULL};
+static const char *const MODEL_VERBS[] = {"list", "show", "check", NULL};
 static const char *const SHELLS[] = {"bash", "zsh", "fish", NULL};
 
 static const ib_command COMMANDS[] = {
@@ -164,6 +165,24 @@ static const ib_command COMMANDS[] = {
                 "counting tools print them; the memory of training. --measure adds the floor of "
                 "a training step on this machine: its multiply-adds at the measured peak and the "
                 "optimiser's bytes at the measured memory bandwidth."},
+    {.name = "model",
+     .bit = IB_FOR_MODEL,
+     .verbs = {MODEL_VERBS},
+     .operand = "NAME|FILE",
+     .summary = "list networks, print one, or check a file of yours",
+     .details =
+         "list names the networks there are. show prints one as a file: a start for your own, "
+         "which "
+         "--model FILE.yaml then trains. check says what is wrong with a file, with the line, or "
+         "what the network costs for the images of --dataset. A file has a name, perhaps about (a "
+         "sentence), input: {channels, height, width} (the images it is for) and blocks, and rows, "
+         "each reading the one before unless it says from: NAME. Kinds and their keys: conv (out, "
+         "kernel, stride, pad, bias), linear (out: a number or classes, bias), batch-norm, relu, "
+         "max-pool (size, stride, pad), mean, dropout (p), flatten, add: [NAME, NAME]; each may "
+         "have name, and PyTorch's names of keys do as well. block: {use, name, repeat, first, "
+         "...} "
+         "writes the rows of a block, its other keys being what $key stands for there, and input "
+         "what the block reads."},
     {.name = "devices",
      .bit = IB_FOR_DEVICES,
      .summary = "list what can compute here",

@@ -16,6 +16,7 @@ typedef enum ib_option_kind {
     IB_OPTION_UINT64,         /* uint64_t */
     IB_OPTION_DOUBLE,         /* double */
     IB_OPTION_CHOICE,         /* int, the chosen row's value */
+    IB_OPTION_MODEL,          /* int, the chosen row's value; or a network's file: its text */
     IB_OPTION_NAME,           /* char *, one of the choices */
     IB_OPTION_STRING,         /* char *, anything but the empty string */
     IB_OPTION_NAME_OR_DOUBLE, /* char *, one of the choices or a number, in its shortest form */
@@ -51,6 +52,7 @@ enum {
     IB_FOR_SYNC = 1 << 19,
     IB_FOR_COST = 1 << 20,
     IB_FOR_VERIFY = 1 << 21,
+    IB_FOR_MODEL = 1 << 22,
 };
 
 enum { IB_MAX_ALIASES = 2, IB_MAX_IDLE = 2, IB_MAX_OPTIONS = 96 };
@@ -120,6 +122,8 @@ const ib_option *ib_option_find_for(const char *name, size_t length, unsigned co
 size_t ib_option_index(const ib_option *option);
 /* Whether the option means anything for this model, optimiser, schedule and kernel. */
 int ib_option_applies(const ib_option *option, const ib_experiment *experiment);
+/* Whether its value decides which other options mean something. */
+int ib_option_decides(const ib_option *option);
 /* Whether it enters experiment_sha256: it is of ib_experiment. */
 int ib_option_is_hashed(const ib_option *option);
 /* The same by its value, not by the content of a file. */
@@ -171,6 +175,8 @@ void ib_arguments_free(ib_arguments *parsed);
 /* Gives one option a value from text, with every check of the parser. */
 ib_status ib_option_set(const ib_option *option, const char *text, const char *given_as,
                         ib_config *config, ib_error *err);
+/* Whether a value of --model is the name of a file: it has a '/' or ends with .yaml or .yml. */
+int ib_is_network_file_name(const char *text);
 /* How the option was set, by the name of its row. */
 ib_source ib_arguments_source(const ib_arguments *parsed, const char *name);
 /* All defaults; the caller calls ib_config_free. */

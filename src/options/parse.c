@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/nearest.h"
 #include "base/number.h"
+#include "base/yaml.h"
 
 static void *member(const ib_option *option, ib_config *config) {
     return (char *)config + option->offset;
@@ -60,6 +61,12 @@ char *ib_option_range(const ib_option *option) {
                              low);
         return ib_format("a number from %s to %s%s", low, option->maximum_excluded ? "below " : "",
                          high);
+    case IB_OPTION_MODEL: {
+        char *names = choice_list(option->choices, ", ");
+        char *text = names == NULL ? NULL : ib_format("one of %s, or a file FILE.yaml", names);
+        free(names);
+        return text;
+    }
     case IB_OPTION_CHOICE:
     case IB_OPTION_NAME: {
         char *names = choice_list(option->choices, ", ");
@@ -130,6 +137,68 @@ static ib_status set_choice(const ib_option *option, const char *text, const cha
     return bad_value(option, text, given_as, err);
 }
 
+static void forget_network(ib_experiment *experiment) {
+    free(experiment->network);
+    free(experiment->network_name);
+    free(experiment->network_path);
+    experiment->network = experiment->network_name = experiment->network_path = NULL;
+}
+
+int ib_is_network_file_name(const char *text) {
+    size_t length = strlen(text);
+    return strchr(text, '/') != NULL || (length > 5 && strcmp(text + length - 5, ".yaml") == 0) ||
+           (length > 4 && strcmp(text + length - 4, ".yml") == 0);
+}
+
+/* The name that the file of a network gives it; what else it says is read when the network is
+ * planned (nn/network_file.h). */
+static ib_status read_network_name(const char *path, const char *text, size_t size, char **name,
+                                   ib_error *err) {
+    ib_yaml yaml = {0};
+    ib_status status = ib_yaml_parse(path, text, size, &yaml, err);
+    const ib_yaml_node *node = status == IB_OK ? ib_yaml_get(yaml.root, "name") : NULL;
+    if (status == IB_OK && (node == NULL || node->kind != IB_YAML_TEXT))
+        status = ib_fail(err, IB_ERROR_USAGE,
+                         "%s: a network needs a name: begin the file with 'name: NAME'", path);
+    if (status == IB_OK && (*name = strdup(node->text)) == NULL)
+        status = ib_fail_memory(err);
+    ib_yaml_close(&yaml);
+    return status;
+}
+
+/* One of the choices, or a network's file, which is read here, once: what is checked and hashed is
+ * what is trained. */
+static ib_status set_model(const ib_option *option, const char *text, const char *given_as,
+                           ib_config *config, ib_error *err) {
+    ib_experiment *experiment = &config->experiment;
+    ib_experiment fresh = {0};
+    size_t size = 0;
+    if (!ib_is_network_file_name(text)) {
+        IB_TRY(set_choice(option, text, given_as, config, err));
+        forget_network(experiment);
+        return IB_OK;
+    }
+    if (!ib_path_exists(text))
+        return ib_fail(err, IB_ERROR_USAGE, "%s: there is no file %s", given_as, text);
+    ib_status status = ib_read_file(text, IB_YAML_MAX_BYTES, &fresh.network, &size, err);
+    if (status == IB_OK && strlen(fresh.network) != size)
+        status = ib_fail(err, IB_ERROR_USAGE, "%s: %s is no text", given_as, text);
+    if (status == IB_OK)
+        status = read_network_name(text, fresh.network, size, &fresh.network_name, err);
+    if (status == IB_OK && (fresh.network_path = strdup(text)) == NULL)
+        status = ib_fail_memory(err);
+    if (status != IB_OK) {
+        forget_network(&fresh);
+        return status;
+    }
+    forget_network(experiment);
+    experiment->model = IB_MODEL_FILE;
+    experiment->network = fresh.network;
+    experiment->network_name = fresh.network_name;
+    experiment->network_path = fresh.network_path;
+    return IB_OK;
+}
+
 /* One of the choices as it is, or a number in its shortest form: one experiment, one text. */
 static ib_status set_name_or_double(const ib_option *option, const char *text, const char *given_as,
                                     ib_config *config, ib_error *err) {
@@ -169,6 +238,8 @@ ib_status ib_option_set(const ib_option *option, const char *text, const char *g
             return bad_value(option, text, given_as, err);
         *(double *)member(option, config) = real + 0.0; /* -0 becomes +0: one canonical form */
         return IB_OK;
+    case IB_OPTION_MODEL:
+        return set_model(option, text, given_as, config, err);
     case IB_OPTION_CHOICE:
     case IB_OPTION_NAME:
         return set_choice(option, text, given_as, config, err);
@@ -204,6 +275,7 @@ void ib_config_free(ib_config *config) {
         if (option->kind == IB_OPTION_STRING || option->kind == IB_OPTION_NAME ||
             option->kind == IB_OPTION_NAME_OR_DOUBLE)
             free(*(char **)member(option, config));
+    forget_network(&config->experiment);
     *config = (ib_config){0};
 }
 
@@ -211,6 +283,10 @@ void ib_arguments_free(ib_arguments *parsed) {
     free(parsed->words);
     ib_config_free(&parsed->config);
     *parsed = (ib_arguments){0};
+}
+
+int ib_option_decides(const ib_option *option) {
+    return option->kind == IB_OPTION_CHOICE || option->kind == IB_OPTION_MODEL;
 }
 
 ib_source ib_arguments_source(const ib_arguments *parsed, const char *name) {
@@ -450,7 +526,7 @@ static ib_status check_idle(const ib_arguments *parsed, ib_error *err) {
 static ib_status without_effect(const ib_option *option, const ib_experiment *experiment,
                                 ib_error *err) {
     const char *name = option->name;
-    const char *model = ib_model_kind_name((ib_model_kind)experiment->model);
+    const char *model = ib_experiment_model_name(experiment);
     int network = ib_model_is_network((ib_model_kind)experiment->model);
     if (option->models == IB_NETWORKS_ONLY && !network)
         return ib_fail(err, IB_ERROR_USAGE, "--%s has no effect with --model %s: leave it out",

@@ -46,6 +46,8 @@ char *ib_option_text(const ib_option *option, const ib_config *config) {
     case IB_OPTION_DOUBLE:
         ib_print_double(*(const double *)at, number);
         return strdup(number);
+    case IB_OPTION_MODEL:
+        return strdup(ib_experiment_model_name(&config->experiment));
     case IB_OPTION_CHOICE: {
         const char *name = ib_option_value_name(option, *(const int *)at);
         return strdup(name != NULL ? name : "");

@@ -257,7 +257,7 @@ static ib_status override_cells(ib_study *study, const ib_yaml *yaml, const size
         const ib_study_group *group = &study->groups[groups[g]];
         for (size_t c = group->first_cell; c < group->first_cell + group->cell_count; ++c) {
             ib_study_cell *cell = &study->cells[c];
-            int decides = option->kind == IB_OPTION_CHOICE;
+            int decides = ib_option_decides(option);
             if (!decides && !ib_option_applies(option, &cell->arguments.config.experiment))
                 continue;
             *used = 1;

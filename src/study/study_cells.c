@@ -259,7 +259,7 @@ static ib_status deciding_config(const ib_study_cell *cell, ib_config *config, i
     const ib_option *option;
     IB_TRY(ib_config_defaults(config, err));
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
-        if (cell->texts[i] != NULL && option->kind == IB_OPTION_CHOICE)
+        if (cell->texts[i] != NULL && ib_option_decides(option))
             IB_TRY(ib_option_set(option, cell->texts[i], option->name, config, err));
     return IB_OK;
 }

@@ -104,16 +104,19 @@ static ib_status identify(const ib_study_cell *cell, ib_study_run *run, ib_error
         IB_TRY(ib_sha256_file(config->experiment.init_model, init_sha256, err));
         inputs.init_model_sha256 = init_sha256;
     }
-    char *canonical = NULL;
+    char *canonical = NULL, *network = NULL;
+    IB_TRY(ib_network_identify(&config->experiment, &inputs.model, &network, err));
+    inputs.network = network;
     ib_status status = ib_canonical(config, &inputs, &canonical, run->experiment_sha256, err);
     free(canonical);
+    free(network);
     return status;
 }
 
 static ib_status find_folder(ib_study_plan *plan, const ib_config *config, size_t *folder,
                              ib_error *err) {
     char *name = ib_format("%s-%s", config->experiment.dataset,
-                           ib_model_kind_name((ib_model_kind)config->experiment.model));
+                           ib_experiment_model_name(&config->experiment));
     if (name == NULL)
         return ib_fail_memory(err);
     for (*folder = 0; *folder < plan->folder_count; ++*folder)
@@ -281,7 +284,7 @@ char *ib_study_cell_text(const ib_study *study, size_t index) {
     const ib_config *config = &cell->arguments.config;
     const ib_option *option;
     char *text = ib_format("%s %s", config->experiment.dataset,
-                           ib_model_kind_name((ib_model_kind)config->experiment.model));
+                           ib_experiment_model_name(&config->experiment));
     if (cell->label != NULL)
         text = extend(text, " [", cell->label, "]");
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {

@@ -105,6 +105,10 @@ int ib_option_same(const ib_option *option, const ib_config *a, const ib_config 
     case IB_OPTION_FLAG:
     case IB_OPTION_CHOICE:
         return *(const int *)at == *(const int *)bt;
+    case IB_OPTION_MODEL:
+        return *(const int *)at == *(const int *)bt &&
+               strcmp(ib_experiment_model_name(&a->experiment),
+                      ib_experiment_model_name(&b->experiment)) == 0;
     case IB_OPTION_INT:
         return *(const int64_t *)at == *(const int64_t *)bt;
     case IB_OPTION_UINT64:

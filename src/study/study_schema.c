@@ -55,6 +55,17 @@ static void write_value(ib_json *json, const char *key, const ib_option *option)
             ib_json_double(json, option->maximum_excluded ? "exclusiveMaximum" : "maximum",
                            option->maximum);
         break;
+    case IB_OPTION_MODEL:
+        ib_json_open(json, "anyOf", '[');
+        ib_json_open(json, NULL, '{');
+        write_choices(json, option);
+        ib_json_close(json, '}');
+        ib_json_open(json, NULL, '{');
+        ib_json_string(json, "type", "string");
+        ib_json_string(json, "pattern", "/|\\.ya?ml$");
+        ib_json_close(json, '}');
+        ib_json_close(json, ']');
+        break;
     case IB_OPTION_CHOICE:
     case IB_OPTION_NAME:
         write_choices(json, option);

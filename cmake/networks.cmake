@@ -1,0 +1,17 @@
+# The networks: every file of src/catalog/networks is one, called as the file. Their texts go into the
+# program; catalog/models.h numbers them in the order of their names.
+file(GLOB network_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/catalog/networks/*.yaml)
+set(network_list "")
+set(network_texts "")
+foreach(path ${network_files})
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${path})
+  get_filename_component(name ${path} NAME_WE)
+  string(TOUPPER ${name} id)
+  string(REPLACE "-" "_" id ${id})
+  string(APPEND network_list "IB_NETWORK(${id}, \"${name}\")\n")
+  file(READ ${path} bytes HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+  string(APPEND network_texts "static const char TEXT_${id}[] = {${bytes}0};\n")
+endforeach()
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/networks.inc CONTENT "${network_list}" @ONLY)
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/network_texts.inc CONTENT "${network_texts}" @ONLY)
