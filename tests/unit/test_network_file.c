@@ -1,3 +1,5 @@
+/* Networks as files: what the built-in ones are, what blocks unfold to, and what is refused, each
+ * with its line. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,52 +10,156 @@
 
 #include <cmocka.h>
 
+#include "base/sha256.h"
 #include "catalog/networks.h"
 #include "nn/network_file.h"
 
-static int same(const char *a, const char *b, const char *before) {
-    if (a != NULL && before != NULL && strcmp(a, before) == 0)
-        a = NULL;
-    if (b != NULL && before != NULL && strcmp(b, before) == 0)
-        b = NULL;
-    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
+#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
+
+static char *canonical_of(const char *text) {
+    ib_network_file file = {0};
+    ib_error err = {0};
+    char *canonical = NULL;
+    if (ib_network_parse("a.yaml", text, strlen(text), &file, &err) != IB_OK)
+        fail_msg("%s", ib_error_text(&err));
+    assert_int_equal(ib_network_canonical(&file, &canonical, &err), IB_OK);
+    ib_network_file_close(&file);
+    return canonical;
 }
 
-static void tables(void **state) {
+/* The networks are part of what experiment_sha256 stands for: their rows never change. */
+static void built_in(void **state) {
+    static const struct {
+        const char *name, *sha256;
+        size_t rows;
+    } WANT[] = {
+        {"cnn", "34d244fd1de9be43465da052d7d08fe54ee0040601b66669a8e50b374a177370", 11},
+        {"lenet5", "a935a9ab1ddb9e4e7663a36353632aa15a38dcf738d91a5fe7d1b9a4df4bdd5a", 12},
+        {"mlp", "e9dd7468f5f6cc0545bac69240031988dd1d7acc832728a11e06f8829e34236a", 8},
+        {"resnet18", "9b067715a8994902018e3eeb72623ab80e34973bdc2b1a767566cb82d525e582", 68},
+        {"resnet34", "e463fc8ebfb24dd185265c452cc71882ef63642219bf0a2b816f7487b50b45c1", 124},
+        {"resnet50", "46e8f4b83cde0dcb31bb6ed99861a3d7bf2a52c647c10a36028190ac693ac4f7", 174},
+    };
     (void)state;
-    for (size_t k = 0; ib_network_at(k) != NULL; ++k) {
-        ib_rows rows;
-        ib_network_file f = {0};
+    for (size_t i = 0; i < COUNT_OF(WANT); ++i) {
+        const ib_experiment experiment = {.model = (int)i};
+        ib_network_file file = {0};
         ib_error err = {0};
-        char path[200];
-        snprintf(path, sizeof path, "%s/src/catalog/networks/%s.yaml", getenv("SOURCE_DIR"),
-                 ib_network_at(k)->name);
-        if (ib_network_read(path, &f, &err) != IB_OK)
+        char *canonical = NULL, hex[IB_SHA256_HEX_SIZE];
+        if (ib_network_of(&experiment, &file, &err) != IB_OK)
             fail_msg("%s", ib_error_text(&err));
-        assert_int_equal(ib_rows_open(ib_network_at(k), &rows, &err), IB_OK);
-        for (size_t i = 0; i <= f.count; ++i) {
-            const ib_row *a = &rows.rows[i], *b = &f.rows[i];
-            const char *before = i > 0 ? rows.rows[i - 1].name : NULL;
-            if ((a->kind == NULL) != (b->kind == NULL))
-                fail_msg("%s %zu: end", path, i);
-            if (a->kind == NULL)
-                break;
-            if (strcmp(a->kind, b->kind) != 0 || !same(a->name, b->name, NULL) ||
-                !same(a->from, b->from, before) || !same(a->with, b->with, NULL) ||
-                a->out != b->out || a->kernel != b->kernel || a->pad != b->pad || a->p != b->p ||
-                (a->stride != b->stride && a->stride + b->stride != 1) || a->no_bias != b->no_bias)
-                fail_msg("%s row %zu: %s %s", path, i, a->kind, a->name);
-        }
-        char *text;
-        assert_int_equal(ib_network_canonical(&f, &text, &err), IB_OK);
-        print_message("%s %s\n", f.name, strlen(text) < 2000 ? text : "");
-        free(text);
-        ib_rows_close(&rows);
-        ib_network_file_close(&f);
+        assert_string_equal(file.name, WANT[i].name);
+        assert_string_equal(ib_network_at(i)->name, WANT[i].name);
+        assert_int_equal(ib_network_canonical(&file, &canonical, &err), IB_OK);
+        ib_sha256_bytes(canonical, strlen(canonical), hex);
+        print_message("%s %zu %s\n", file.name, file.count, hex);
+        assert_string_equal(hex, WANT[i].sha256);
+        assert_int_equal(file.count, WANT[i].rows);
+        free(canonical);
+        ib_network_file_close(&file);
     }
+    assert_null(ib_network_at(COUNT_OF(WANT)));
+}
+
+/* Different texts of one network. */
+static void one_form(void **state) {
+    static const char LONG[] =
+        "name: a\nrows:\n"
+        "  - conv: {name: b.0.c, out: 8, kernel: 3, stride: 1, pad: 1, bias: true}\n"
+        "  - relu\n"
+        "  - conv: {name: b.1.c, out: 8, kernel: 3, stride: 1, pad: 1, bias: true}\n"
+        "  - relu: {name: b.1}\n"
+        "  - max-pool: {size: 2, stride: 2, pad: 0}\n"
+        "  - flatten\n"
+        "  - linear: {name: linear1, out: classes, bias: true}\n";
+    static const char SHORT[] =
+        "name: other\nabout: the same network\ninput: {channels: 1, height: 8, width: 8}\n"
+        "blocks:\n"
+        "  layer:\n"
+        "    - conv: {name: c, out_channels: $out, kernel_size: 3, padding: 1}\n"
+        "    - relu: {}\n"
+        "rows:\n"
+        "  - block: {use: layer, name: b, repeat: 2, out: 8}\n"
+        "  - max-pool: 2\n"
+        "  - flatten\n"
+        "  - linear: {out: classes}\n";
+    (void)state;
+    char *a = canonical_of(LONG), *b = canonical_of(SHORT);
+    /* the last row of a block is called as the block is */
+    char *named = strstr(b, "\"kind\":\"relu\",\"name\":\"b.0\"");
+    assert_non_null(named);
+    memmove(named + strlen("\"kind\":\"relu\""),
+            named + strlen("\"kind\":\"relu\",\"name\":\"b.0\""),
+            strlen(named + strlen("\"kind\":\"relu\",\"name\":\"b.0\"")) + 1);
+    assert_string_equal(a, b);
+    free(a);
+    free(b);
+}
+
+static void refused(void **state) {
+    static const struct {
+        const char *rows, *says;
+    } CASES[] = {
+        {"  - conv: {out: 8}\n", "a.yaml:3: conv: the row needs kernel"},
+        {"  - conv\n", "a.yaml:3: conv: the row says nothing"},
+        {"  - conv: {out: 8, kernel: 0}\n", "a.yaml:3: kernel: give an integer from 1 to 255"},
+        {"  - conv: {out: 8, kernel: 3, kernel_size: 3}\n",
+         "a.yaml:3: kernel_size: the row says kernel twice"},
+        {"  - conv: {out: 8, kernel: 3, dilation: 2}\n",
+         "a.yaml:3: dilation: conv has no such key: it has out, kernel, stride, pad, bias, name "
+         "and from"},
+        {"  - conv: {out: classes, kernel: 3}\n", "a.yaml:3: out: give an integer"},
+        {"  - conv: {out: 8, kernel: 3, bias: no}\n", "a.yaml:3: bias: give true or false"},
+        {"  - conv: 8\n", "a.yaml:3: conv: give its keys in braces: out, kernel"},
+        {"  - cnov: {out: 8, kernel: 3}\n",
+         "a.yaml:3: no kind of layer is called 'cnov'; did you mean conv?"},
+        {"  - transformer\n", "a.yaml:3: no kind of layer is called 'transformer' ("},
+        {"  - relu: 3\n", "a.yaml:3: relu: give its keys in braces: name and from"},
+        {"  - relu: {name: input}\n", "a.yaml:3: name: 'input' is no name for a row"},
+        {"  - relu: {name: a/b}\n", "a.yaml:3: name: 'a/b' is no name for a row"},
+        {"  - relu: {name: r}\n  - relu: {name: r}\n",
+         "a.yaml:4: name: an earlier row is called r, too"},
+        {"  - relu: {from: nobody}\n", "a.yaml:3: from: no row before this one is called nobody"},
+        {"  - relu\n  - add: [a]\n", "a.yaml:4: add: give the names of two rows"},
+        {"  - relu: {name: r}\n  - add: [r, s]\n", "a.yaml:4: add: no row before this one"},
+        {"  - dropout: many\n", "a.yaml:3: p: give a number"},
+        {"  - conv: {out: $out, kernel: 3}\n", "a.yaml:3: $out stands for a value in blocks only"},
+        {"  - block: {use: nothing, name: b}\n", "a.yaml:3: use: the file has no block 'nothing'"},
+        {"  - block: {name: b}\n", "a.yaml:3: a block needs the key use"},
+        {"  - [relu]\n", "a.yaml:3: a row is its kind, or its kind and keys"},
+        {"  - {relu: {}, flatten: {}}\n", "a.yaml:3: a row is its kind"},
+        {"  - block: {use: b, name: x}\nblocks: {b: [conv: {out: $o, kernel: 1}]}\n",
+         "a.yaml:3: the block has $o in line 4: give o a value here"},
+        {"  - block: {use: b, name: x}\nblocks: {b: [block: {use: b, name: y}]}\n",
+         "blocks use each other at most 4 deep"},
+        {"  - relu\n  - block: {use: b, name: x}\nblocks: {b: [relu: {from: input}]}\n",
+         "a.yaml:4: the block reads the row before by name (line 5): give that row a name"},
+        {"  - block: {use: b, name: x, repeat: 1001}\nblocks: {b: [relu]}\n",
+         "a.yaml:3: repeat: give an integer from 1 to 1000"},
+        {"  - block: {use: b, name: x, repeat: 1000}\n"
+         "blocks: {b: [relu, relu, relu, relu, relu]}\n",
+         "a.yaml:4: a network has at most 4096 rows"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(CASES); ++i) {
+        ib_network_file file = {0};
+        ib_error err = {0};
+        char text[1024];
+        int length = snprintf(text, sizeof text, "name: a\nrows:\n%s", CASES[i].rows);
+        ib_status status = ib_network_parse("a.yaml", text, (size_t)length, &file, &err);
+        if (status != IB_ERROR_USAGE || strstr(ib_error_text(&err), CASES[i].says) == NULL)
+            fail_msg("%s: %d, %s", CASES[i].rows, (int)status, ib_error_text(&err));
+        ib_error_clear(&err);
+        ib_network_file_close(&file);
+    }
+    print_message("%zu files refused\n", COUNT_OF(CASES));
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(tables)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(built_in),
+        cmocka_unit_test(one_form),
+        cmocka_unit_test(refused),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
