@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "backend/host.h"
+#include "backend/ops/average_pool.h"
 #include "backend/ops/batch.h"
 #include "backend/ops/conv.h"
 #include "backend/ops/elementwise.h"

@@ -68,6 +68,16 @@ static const struct max_pool_case MAX_POOL_CASES[] = {
     {2, 4, 15, 16, 2, 5, 0, 1, WILD},
 };
 
+/* Average-pool, likewise. */
+static const struct max_pool_case AVERAGE_POOL_CASES[] = {
+    {2, 8, 8, 20, 2, 2, 0, 0, PLAIN},   {2, 9, 7, 10, 2, 2, 0, 1, WILD},
+    {3, 7, 5, 16, 1, 1, 0, 0, PLAIN},   {2, 8, 7, 33, 3, 1, 1, 1, BRINK},
+    {2, 9, 9, 64, 3, 2, 0, 0, VANISH},  {2, 10, 9, 16, 4, 2, 1, 1, PLAIN},
+    {1, 16, 16, 16, 15, 1, 7, 0, WILD}, {9, 5, 5, 48, 5, 5, 0, 0, BRINK},
+    {2, 11, 12, 1, 5, 3, 2, 0, PLAIN},  {1, 40, 40, 16, 32, 8, 4, 1, PLAIN},
+    {2, 4, 15, 16, 2, 5, 0, 1, WILD},   {1, 1, 1, 16, 2, 2, 1, 0, PLAIN},
+};
+
 /* labels, losses, evidence: whether they are given. ties: the greatest logit is there twice. */
 struct classify_case {
     int n, classes, labels, losses, evidence, ties;

@@ -145,6 +145,40 @@ static inline void run_max_pool(const struct max_pool_case *k, uint64_t salt, ib
     run_collect(run);
 }
 
+static inline void run_average_pool(const struct max_pool_case *k, uint64_t salt,
+                                    ib_backend *backend, struct op_run *run) {
+    ib_average_pool s = {.n = k->n,
+                         .h = k->h,
+                         .w = k->w,
+                         .channels = k->channels,
+                         .kernel = k->kernel,
+                         .stride = k->stride,
+                         .pad = k->pad,
+                         .inverse = (float)(1.0 / (double)(k->kernel * k->kernel))};
+    int64_t c = s.channels, c16 = ib_pad16(c), inputs = s.n * s.h * s.w;
+    int64_t outputs = s.n * ib_average_pool_out(&s, s.h) * ib_average_pool_out(&s, s.w);
+    run_open(run, backend);
+    float *x = run_floats(run, inputs * c16), *dy = run_floats(run, outputs * c16);
+    float *second = k->second ? run_floats(run, outputs * c16) : NULL;
+    fill_floats(x, 1, inputs, inputs, c, c16, salt * 16 + 1, k->fill, 0);
+    fill_floats(dy, 1, outputs, outputs, c, c16, salt * 16 + 2, k->fill, 0);
+    if (second != NULL)
+        fill_floats(second, 1, outputs, outputs, c, c16, salt * 16 + 3, k->fill, 0);
+    run_seal_inputs(run);
+    float *y = run_floats(run, outputs * c16), *dx = run_floats(run, inputs * c16);
+    fill_garbage_whole(y, outputs * c16);
+    fill_garbage_whole(dx, inputs * c16);
+    run_output(run, "y", y, 1);
+    run_output(run, "dx", dx, 1);
+    run_start(run);
+    ib_average_pool_operands p = {.x = run_buffer(run, x), .y = run_buffer(run, y)};
+    RUN_OP(run, average_pool_forward, &s, &p);
+    ib_average_pool_operands back = {
+        .dy = run_buffer(run, dy), .second = run_buffer(run, second), .dx = run_buffer(run, dx)};
+    RUN_OP(run, average_pool_backward, &s, &back);
+    run_collect(run);
+}
+
 /* ---- the ends of a batch -----------------------------------------------------------------------
  */
 

@@ -34,6 +34,7 @@ static const struct dropout_case DROP = {3, 6, 5, 50, 8, 0, SMOOTH};
 static const struct flatten_case FLATTEN = {3, 6, 5, SMOOTH};
 static const struct max_pool_case POOL = {2, 6, 5, 3, 3, 2, 1, 0, SMOOTH};
 static const struct max_pool_case POOL2 = {2, 7, 5, 3, 2, 2, 0, 0, SMOOTH};
+static const struct max_pool_case AVERAGE = {2, 6, 5, 3, 3, 2, 1, 0, SMOOTH};
 static const struct pool_case BOTH = {2, 6, 5, 3, 0, SMOOTH};
 static const struct softmax_case LOSS = {11, 7, 3.0f};
 static const struct elementwise_case RELU = {32, 0, SMOOTH};
@@ -103,6 +104,7 @@ static const struct subject_case CASES[] = {
     {"flatten", OP_FLATTEN, &FLATTEN, 2, "y", {{1, "dx", 0}}, 0x1p-4f, 1e-4},
     {"max-pool", OP_MAX_POOL, &POOL, 2, "y", {{1, "dx", 0}}, 0x1p-12f, 2e-3},
     {"max-pool 2", OP_MAX_POOL, &POOL2, 2, "y", {{1, "dx", 0}}, 0x1p-12f, 2e-3},
+    {"average-pool", OP_AVERAGE_POOL, &AVERAGE, 2, "y", {{1, "dx", 0}}, 0x1p-4f, 1e-4},
     {"relu", OP_ELEMENTWISE, &RELU, 3, "y", {{1, "dx", 0}}, 0x1p-4f, 1e-4},
 };
 
@@ -135,6 +137,9 @@ static void run_case(const struct subject_case *c, ib_backend *backend, struct o
         break;
     case OP_MAX_POOL:
         run_max_pool(c->item, salt, backend, run);
+        break;
+    case OP_AVERAGE_POOL:
+        run_average_pool(c->item, salt, backend, run);
         break;
     case OP_POOL:
         run_pool(c->item, salt, backend, run);

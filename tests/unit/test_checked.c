@@ -29,6 +29,7 @@ static const ib_norm SMALL_norm = {1, 1, 1, .training = 1, .momentum = 0.1f, .ep
 static const ib_norm_part SMALL_norm_part = {1,           1, 1, .training = 1, .momentum = 0.1f,
                                              .eps = 1e-5f};
 static const ib_max_pool SMALL_max_pool = {1, 3, 3, 1, 2, 1, 0};
+static const ib_average_pool SMALL_average_pool = {1, 3, 3, 1, 2, 1, 0, 0.25f};
 static const ib_mean SMALL_mean = {1, 1, 1, 1.0f};
 static const ib_elementwise SMALL_elementwise = {16, 0};
 static const ib_drop SMALL_drop = {.n = 1, .pixels = 1, .channels = 1};
@@ -37,19 +38,20 @@ static const ib_loss SMALL_loss = {1, 2, 1.0f, 1};
 static const ib_update SMALL_update = {.kind = IB_ADAM, .count = 16};
 static const ib_tree SMALL_tree = {2, 16};
 
-#define SIZES_load(S)        S(n) S(pixels) S(channels) S(stride)
-#define SIZES_conv(S)        S(n) S(h) S(w) S(ci) S(co) S(kh) S(kw) S(stride)
-#define SIZES_linear(S)      S(n) S(in) S(out)
-#define SIZES_norm(S)        S(n) S(pixels) S(channels)
-#define SIZES_norm_part(S)   S(n) S(pixels) S(channels)
-#define SIZES_max_pool(S)    S(n) S(h) S(w) S(channels) S(kernel) S(stride)
-#define SIZES_mean(S)        S(n) S(pixels) S(channels)
-#define SIZES_elementwise(S) S(count)
-#define SIZES_drop(S)        S(n) S(pixels) S(channels)
-#define SIZES_flatten(S)     S(n) S(pixels) S(channels)
-#define SIZES_loss(S)        S(n) S(classes)
-#define SIZES_update(S)      S(count)
-#define SIZES_tree(S)        S(leaves) S(width)
+#define SIZES_load(S)         S(n) S(pixels) S(channels) S(stride)
+#define SIZES_conv(S)         S(n) S(h) S(w) S(ci) S(co) S(kh) S(kw) S(stride)
+#define SIZES_linear(S)       S(n) S(in) S(out)
+#define SIZES_norm(S)         S(n) S(pixels) S(channels)
+#define SIZES_norm_part(S)    S(n) S(pixels) S(channels)
+#define SIZES_max_pool(S)     S(n) S(h) S(w) S(channels) S(kernel) S(stride)
+#define SIZES_average_pool(S) S(n) S(h) S(w) S(channels) S(kernel) S(stride)
+#define SIZES_mean(S)         S(n) S(pixels) S(channels)
+#define SIZES_elementwise(S)  S(count)
+#define SIZES_drop(S)         S(n) S(pixels) S(channels)
+#define SIZES_flatten(S)      S(n) S(pixels) S(channels)
+#define SIZES_loss(S)         S(n) S(classes)
+#define SIZES_update(S)       S(count)
+#define SIZES_tree(S)         S(leaves) S(width)
 
 struct operand {
     const char *name;
@@ -79,9 +81,9 @@ struct operation {
 };
 
 #define LIST(type, member)                                                                         \
-    list[count++] = (struct operand){                                                              \
-        #member, (size_t)((const char *)&at.member - (const char *)&at), sizes.member,             \
-        sizeof(type)};
+    list[count++] =                                                                                \
+        (struct operand){#member, (size_t)((const char *)&at.member - (const char *)&at),          \
+                         sizes.member, sizeof(type)};
 #define IB_OPERATION(operation, kind, direction)                                                   \
     static ib_status plan_##operation(const void *shape, ib_error *err) {                          \
         return ib_plan_##operation(backend, shape, err);                                           \
@@ -111,19 +113,20 @@ static const struct operation OPERATIONS[] = {
      plan_##operation,                                                                             \
      run_##operation,                                                                              \
      list_##operation},
-#define SIZE_OF_load(m)        offsetof(ib_load, m),
-#define SIZE_OF_conv(m)        offsetof(ib_conv, m),
-#define SIZE_OF_linear(m)      offsetof(ib_linear, m),
-#define SIZE_OF_norm(m)        offsetof(ib_norm, m),
-#define SIZE_OF_norm_part(m)   offsetof(ib_norm_part, m),
-#define SIZE_OF_max_pool(m)    offsetof(ib_max_pool, m),
-#define SIZE_OF_mean(m)        offsetof(ib_mean, m),
-#define SIZE_OF_elementwise(m) offsetof(ib_elementwise, m),
-#define SIZE_OF_drop(m)        offsetof(ib_drop, m),
-#define SIZE_OF_flatten(m)     offsetof(ib_flatten, m),
-#define SIZE_OF_loss(m)        offsetof(ib_loss, m),
-#define SIZE_OF_update(m)      offsetof(ib_update, m),
-#define SIZE_OF_tree(m)        offsetof(ib_tree, m),
+#define SIZE_OF_load(m)         offsetof(ib_load, m),
+#define SIZE_OF_conv(m)         offsetof(ib_conv, m),
+#define SIZE_OF_linear(m)       offsetof(ib_linear, m),
+#define SIZE_OF_norm(m)         offsetof(ib_norm, m),
+#define SIZE_OF_norm_part(m)    offsetof(ib_norm_part, m),
+#define SIZE_OF_max_pool(m)     offsetof(ib_max_pool, m),
+#define SIZE_OF_average_pool(m) offsetof(ib_average_pool, m),
+#define SIZE_OF_mean(m)         offsetof(ib_mean, m),
+#define SIZE_OF_elementwise(m)  offsetof(ib_elementwise, m),
+#define SIZE_OF_drop(m)         offsetof(ib_drop, m),
+#define SIZE_OF_flatten(m)      offsetof(ib_flatten, m),
+#define SIZE_OF_loss(m)         offsetof(ib_loss, m),
+#define SIZE_OF_update(m)       offsetof(ib_update, m),
+#define SIZE_OF_tree(m)         offsetof(ib_tree, m),
 #include "backend/operations.inc"
 #undef IB_OPERATION
 };
