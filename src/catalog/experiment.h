@@ -31,6 +31,7 @@ struct ib_experiment {
     double gamma;        /* 0.7: lr factor for each epoch of schedule step */
     int schedule;        /* ib_schedule_kind */
     double momentum;     /* 0 where the optimiser has none */
+    int nesterov;        /* of sgd with momentum: look ahead along it */
     double weight_decay; /* 0, L2 added to the gradient, as torch.optim */
     double rho;
     double beta1, beta2;

@@ -25,6 +25,11 @@ const char *ib_optimizer_default(ib_optimizer_kind kind, const char *option) {
     return NULL;
 }
 
+int ib_optimizer_has(ib_optimizer_kind kind, const char *option) {
+    return ib_optimizer_default(kind, option) != NULL ||
+           ib_is_listed(OPTIMIZERS[kind]->flags, option);
+}
+
 int ib_optimizer_states(ib_optimizer_kind kind, int has_momentum) {
     const ib_optimizer *row = OPTIMIZERS[kind];
     int count = 0;
@@ -85,6 +90,8 @@ ib_status ib_optimizer_check(const ib_experiment *e, ib_error *err) {
         return IB_OK;
     IB_TRY(check((struct bound){"lr", "", e->lr, FACTOR, 0}, err));
     IB_TRY(check((struct bound){"weight-decay", "", e->weight_decay, FACTOR, 0}, err));
+    if (e->nesterov && e->momentum == 0)
+        return ib_fail(err, IB_ERROR_USAGE, "--nesterov needs a --momentum above 0");
     for (const ib_optimizer_option *o = OPTIMIZERS[e->optimizer]->options; o->name != NULL; ++o) {
         double value = *(const double *)(const void *)((const char *)e + o->offset);
         double rest = o->rest_least > 0 ? 1.0 - value : 0;

@@ -45,6 +45,7 @@ typedef struct ib_optimizer {
     /* Ended by a NULL name. Options of the table that belong to optimisers mean something with
      * those alone that list them; an option that has one default for all may get another here. */
     ib_optimizer_option options[IB_ROW_NAMES];
+    const char *flags[IB_ROW_NAMES];        /* options without a value that it has; ended by NULL */
     const char *states[IB_MOST_STATES + 1]; /* as torch.optim names them; ended by NULL */
     unsigned averages; /* bit i: state i averages squares, and settles at 2^-100 (NUMERICS.md) */
     int states_need_momentum; /* without --momentum there are none */
@@ -58,6 +59,8 @@ typedef struct ib_optimizer {
 const ib_optimizer *ib_optimizer_at(size_t index);
 /* The default of an option; NULL: it is not this optimiser's, or has no default of its own. */
 const char *ib_optimizer_default(ib_optimizer_kind kind, const char *option);
+/* Whether the option means something with it. */
+int ib_optimizer_has(ib_optimizer_kind kind, const char *option);
 /* The scalars of step t = step + 1 (NUMERICS.md, "Optimisers"). */
 ib_update_scalars ib_update_scalars_of(const ib_experiment *experiment, double learning_rate,
                                        uint64_t step);

@@ -112,6 +112,21 @@ static void write_entry(const canonical_entry *entry, const ib_config *config,
     }
 }
 
+static int is_zero(const ib_option *option, const ib_config *config) {
+    const void *at = member(option, config);
+    switch (option->kind) {
+    case IB_OPTION_FLAG:
+    case IB_OPTION_CHOICE:
+        return *(const int *)at == 0;
+    case IB_OPTION_INT:
+        return *(const int64_t *)at == 0;
+    case IB_OPTION_DOUBLE:
+        return *(const double *)at == 0;
+    default:
+        return 0;
+    }
+}
+
 static ib_status write_canonical(const ib_config *config, const ib_experiment_inputs *inputs,
                                  canonical_entry *entries, size_t *count, FILE *out,
                                  ib_error *err) {
@@ -119,8 +134,8 @@ static ib_status write_canonical(const ib_config *config, const ib_experiment_in
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
         if (!ib_option_is_arithmetic(option) || !ib_option_applies(option, &config->experiment))
             continue;
-        if (option->of == IB_OF_VALIDATION && config->experiment.validation_size == 0)
-            continue; /* the whole part, as before there was the option */
+        if (option->unsaid && is_zero(option, config))
+            continue;
         entries[*count] = (canonical_entry){ib_option_key(option), option};
         if (entries[(*count)++].key == NULL)
             return ib_fail_memory(err);

@@ -44,7 +44,7 @@ int ib_option_is_later(const char *name, size_t length) {
 static int of_choice(const ib_option *option, const ib_experiment *experiment) {
     switch (option->of) {
     case IB_OF_OPTIMIZERS:
-        return ib_optimizer_default((ib_optimizer_kind)experiment->optimizer, option->name) != NULL;
+        return ib_optimizer_has((ib_optimizer_kind)experiment->optimizer, option->name);
     case IB_OF_SCHEDULES:
         return ib_is_listed(ib_schedule_at((size_t)experiment->schedule)->options, option->name);
     case IB_OF_SVM_KERNELS:

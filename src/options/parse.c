@@ -442,7 +442,7 @@ static char *optimizers_with(const ib_option *option) {
     const ib_optimizer *optimizer;
     char *text = ib_format("%s", "");
     for (size_t i = 0; text != NULL && (optimizer = ib_optimizer_at(i)) != NULL; ++i) {
-        if (ib_optimizer_default((ib_optimizer_kind)i, option->name) == NULL)
+        if (!ib_optimizer_has((ib_optimizer_kind)i, option->name))
             continue;
         char *longer = ib_format("%s%s%s", text, text[0] == '\0' ? "" : " or ", optimizer->name);
         free(text);

@@ -364,6 +364,7 @@ struct update_case {
     int steps;
     enum fill fill;
     int at_bounds; /* every hyper-parameter as small as it may be */
+    int nesterov;
 };
 
 static const struct update_case UPDATE_CASES[] = {
@@ -392,6 +393,14 @@ static const struct update_case UPDATE_CASES[] = {
     {IB_ADAM, 0, 0, 4112, 40, BRINK, 0},
     {IB_ADAM, 0, 1e-3f, 4112, 3, BRINK, 0},
     {IB_ADAM, 0, 0x1p-40f, 4112, 40, BRINK, 1},
+    {IB_SGD, 0.9f, 5e-4f, 4112, 3, PLAIN, 0, 1},
+    {IB_SGD, 0.9f, 0, 4112, 40, BRINK, 0, 1},
+    {IB_SGD, 0x1p-40f, 0x1p-40f, 4112, 3, BRINK, 1, 1},
+    {IB_ADAMW, 0, 0, 48, 3, PLAIN, 0},
+    {IB_ADAMW, 0, 0.01f, 4112, 2, WILD, 0},
+    {IB_ADAMW, 0, 0.1f, 1024, 300, VANISH, 0},
+    {IB_ADAMW, 0, 0.01f, 4112, 40, BRINK, 0},
+    {IB_ADAMW, 0, 0x1p-40f, 4112, 40, BRINK, 1},
 };
 
 /* stride: floats between images. */

@@ -5,6 +5,7 @@
 
 #include "catalog/optimizers/adadelta.h"
 #include "catalog/optimizers/adam.h"
+#include "catalog/optimizers/adamw.h"
 #include "catalog/optimizers/sgd.h"
 #include "op_memory.h"
 
@@ -228,6 +229,17 @@ static inline ib_update update_of_case(const struct update_case *k) {
     case IB_SGD:
         of[IB_SGD_LR] = bounds ? least : 0.7f;
         of[IB_SGD_MOMENTUM] = k->momentum;
+        of[IB_SGD_NESTEROV] = k->nesterov ? k->momentum : 0;
+        break;
+    case IB_ADAMW:
+        u.scalars.decay = 0;
+        of[IB_ADAMW_STEP_SIZE] = bounds ? least : 0.0037f;
+        of[IB_ADAMW_BETA1_COMPLEMENT] = bounds ? least : (float)(1.0 - 0.9);
+        of[IB_ADAMW_BETA2] = bounds ? 0x1p-20f : (float)0.999;
+        of[IB_ADAMW_BETA2_COMPLEMENT] = bounds ? least : (float)(1.0 - 0.999);
+        of[IB_ADAMW_ROOT_CORRECTION] = bounds ? 1.0f : 4.2f;
+        of[IB_ADAMW_EPS] = bounds ? 1e-30f : 1e-8f;
+        of[IB_ADAMW_DECAY] = k->weight_decay;
         break;
     case IB_ADAM:
         of[IB_ADAM_STEP_SIZE] = bounds ? least : 0.0037f;

@@ -1,4 +1,4 @@
-/* The scalars of sgd: lr, momentum. */
+/* The scalars of sgd: lr, momentum; the same again where Nesterov looks ahead, else 0. */
 #ifndef IB_CATALOG_OPTIMIZERS_SGD_H
 #define IB_CATALOG_OPTIMIZERS_SGD_H
 
@@ -7,6 +7,7 @@
 enum {
     IB_SGD_LR = IB_UPDATE_EPS + 1,
     IB_SGD_MOMENTUM,
+    IB_SGD_NESTEROV,
 };
 
 #endif

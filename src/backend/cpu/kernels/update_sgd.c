@@ -6,8 +6,9 @@ static inline vf formula(const float *u, int has_momentum, vf w, vf g, float *bu
                          float *unused) {
     (void)unused;
     if (has_momentum) {
-        g = v_settle(v_fma(v_set1(u[IB_SGD_MOMENTUM]), v_load(buffer), g));
-        v_store(buffer, g);
+        vf m = v_settle(v_fma(v_set1(u[IB_SGD_MOMENTUM]), v_load(buffer), g));
+        v_store(buffer, m);
+        g = u[IB_SGD_NESTEROV] != 0 ? v_settle(v_fma(v_set1(u[IB_SGD_NESTEROV]), m, g)) : m;
     }
     return v_settle(v_fma(v_set1(-u[IB_SGD_LR]), g, w));
 }
