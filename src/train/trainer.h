@@ -84,7 +84,8 @@ ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test
                    const ib_dataset *dataset, const ib_split *split, const ib_train_position *from,
                    const ib_train_observer *observer, ib_train_result *result, ib_error *err);
 
-/* Mean loss, accuracy and confusion matrix over indices[0..count). The evaluation is zero or was begun before; the caller calls ib_evaluation_free. */
+/* Mean loss, accuracy and confusion matrix over indices[0..count). The evaluation is zero or was
+ * begun before; the caller calls ib_evaluation_free. */
 ib_status ib_evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t *indices,
                       size_t count, ib_evaluation *evaluation, ib_error *err);
 

@@ -5,15 +5,15 @@
 
 #include "base/sha256.h"
 #include "fuzz_files.h"
-#include "report/compare.h"
+#include "mlflow/mlflow_cursor.h"
+#include "monitor/resources_totals.h"
+#include "record/checkpoint.h"
 #include "record/cost.h"
+#include "record/record_file.h"
+#include "record/recorded.h"
+#include "report/compare.h"
 #include "report/records.h"
 #include "study/record_index.h"
-#include "record/recorded.h"
-#include "record/checkpoint.h"
-#include "mlflow/mlflow_cursor.h"
-#include "record/record_file.h"
-#include "monitor/resources_totals.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,7 +26,8 @@ static void refused(ib_status status, ib_error *err) {
 }
 
 static void read_report(const char *directory) {
-    static const ib_price price = {.name = "machine", .currency = "USD", .on_demand = 1, .spot = 0.5};
+    static const ib_price price = {
+        .name = "machine", .currency = "USD", .on_demand = 1, .spot = 0.5};
     const ib_report_pricing pricing = {.price = &price, .watts = 100};
     ib_report_record record;
     ib_error err = {0};

@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "backend/backend.h"
-#include "options/options.h"
 #include "isobit/isobit.h"
 #include "model/model.h"
+#include "options/options.h"
 #include "temp_dir.h"
 
 enum { PIXELS = 784, CLASSES = 10 };

@@ -12,8 +12,8 @@
 #include <jansson.h>
 
 #include "options/options.h"
-#include "temp_dir.h"
 #include "record/record.h"
+#include "temp_dir.h"
 
 /* A record's surroundings, without training. */
 typedef struct fixture {

@@ -14,8 +14,8 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "temp_dir.h"
 #include "monitor/resources.h"
+#include "temp_dir.h"
 
 static int set_up(void **state) {
     *state = temp_dir_make();

@@ -10,9 +10,9 @@
 #include "base/settle.h"
 #include "catalog/optimizers/adam.h"
 #include "catalog/optimizers/sgd.h"
-#include "options/options.h"
 #include "model/model.h"
 #include "nn/network.h"
+#include "options/options.h"
 #include "temp_dir.h"
 #include "tensor/safetensors.h"
 
