@@ -84,7 +84,7 @@ static ib_status write_onnx(const ib_contents *file, const char *path, ib_argume
                        "%s is a support vector machine; --onnx writes networks, --libsvm these",
                        model);
     ib_sha256_bytes(file->data, file->size, sha256);
-    IB_TRY(ib_adopt_beside(model, sha256, arguments, context->log, &adopted, err));
+    IB_TRY(ib_adopt_beside(model, sha256, IB_FOR_EXPORT, arguments, context->log, &adopted, err));
     if (!adopted && ib_arguments_source(arguments, "dataset") == IB_FROM_DEFAULT)
         fprintf(context->log,
                 "no run record beside %s: its pixels are taken to be normalised as %s's; --dataset "

@@ -117,7 +117,7 @@ static ib_status adopt(const json_t *record, const char *run, ib_arguments *argu
     int changed = ib_arguments_source(arguments, "seed") == IB_FROM_FLAG;
     if (changed && arguments->config.experiment.seed == seed)
         *experiment_sha256 = NULL; /* perhaps another experiment: the comparison tells */
-    IB_TRY(ib_adopt_options(configuration, run, arguments, err));
+    IB_TRY(ib_adopt_options(configuration, run, IB_FOR_REPRODUCE, arguments, err));
     char *trace = ib_path_join(run, "trace.bin");
     if (trace == NULL)
         return ib_fail_memory(err);

@@ -60,11 +60,11 @@ ib_status ib_adopt_option(const char *name, const json_t *configuration, const c
     return adopt_value(option, value_of(option, configuration), path, &arguments->config, err);
 }
 
-ib_status ib_adopt_options(const json_t *configuration, const char *path, ib_arguments *arguments,
-                           ib_error *err) {
+ib_status ib_adopt_options(const json_t *configuration, const char *path, unsigned command,
+                           ib_arguments *arguments, ib_error *err) {
     const ib_option *option;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
-        if ((option->from_record & arguments->command->bit) != 0 &&
+        if ((option->from_record & command) != 0 &&
             ib_option_applies(option, &arguments->config.experiment))
             IB_TRY(ib_adopt_option(option->name, configuration, path, arguments, err));
     return IB_OK;
@@ -154,8 +154,8 @@ static char *record_beside(const char *path) {
     return ib_format("%.*srun.json", slash == NULL ? 0 : (int)(slash - path) + 1, path);
 }
 
-ib_status ib_adopt_beside(const char *model_path, const char *sha256, ib_arguments *arguments,
-                          FILE *log, int *adopted, ib_error *err) {
+ib_status ib_adopt_beside(const char *model_path, const char *sha256, unsigned command,
+                          ib_arguments *arguments, FILE *log, int *adopted, ib_error *err) {
     char *path = record_beside(model_path);
     if (path == NULL)
         return ib_fail_memory(err);
@@ -176,8 +176,8 @@ ib_status ib_adopt_beside(const char *model_path, const char *sha256, ib_argumen
                         "same",
                         model_path, sha256, path, recorded);
         if (status == IB_OK)
-            status = ib_adopt_options(configuration, path, arguments, err);
-        if (status == IB_OK && !arguments->config.output.json)
+            status = ib_adopt_options(configuration, path, command, arguments, err);
+        if (status == IB_OK && log != NULL && !arguments->config.output.json)
             fprintf(log, "options not given are taken from %s\n", path);
     }
     if (adopted != NULL)

@@ -50,6 +50,12 @@ typedef struct ib_train_position {
     size_t images; /* trained on, all epochs */
 } ib_train_position;
 
+/* Where training stands after so many steps, as far as bits depend on it: the losses and seconds of
+ * what went before are not known, and of an epoch that was begun the mean loss is NAN. An epoch all
+ * of whose steps are done is over. More steps than there are is IB_ERROR_VERIFY. */
+ib_status ib_train_position_after(const ib_experiment *experiment, const ib_split *split,
+                                  uint64_t steps, ib_train_position *position, ib_error *err);
+
 /* Any function may be NULL. A status other than IB_OK ends the run with it. The step event comes
  * for every step; an observer that logs every 10th must skip the others cheaply. */
 typedef struct ib_train_observer {

@@ -1,4 +1,5 @@
 /* The public C API: a predictor gives the same bits however images are asked for. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,8 +46,12 @@ static void check_kind(const char *directory, const char *kind, const uint8_t *i
     uint16_t classes[IMAGES];
     char message[256];
     ib_predictor *predictor = NULL;
+    cpu_set_t before, after;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
     if (ib_predictor_open(path, NULL, &predictor, message, sizeof message) != IB_OK)
         fail_msg("%s", message);
+    assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+    assert_true(CPU_EQUAL(&before, &after));
     assert_int_equal(ib_predictor_image_bytes(predictor), PIXELS);
     assert_int_equal(ib_predictor_class_count(predictor), CLASSES);
     assert_int_equal(ib_predictor_predict(predictor, images, IMAGES, classes, all), IB_OK);
