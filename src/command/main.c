@@ -12,6 +12,7 @@
 #include "base/numerics_version.h"
 #include "build_info.h"
 #include "command/command.h"
+#include "command/installed.h"
 
 /* A signal handler can reach nothing but a static variable; it is passed on by pointer. */
 static volatile sig_atomic_t stop_signal;
@@ -103,13 +104,17 @@ static ib_status dispatch(ib_arguments *arguments, const ib_command_context *con
 static ib_status run_command(const ib_command *command, int count, const char *const *words,
                              double start, ib_error *err) {
     ib_arguments arguments;
+    char *found = NULL;
     ib_command_context context = make_context(start);
     ib_status status = ib_arguments_parse(command, count, words, read_environment, &arguments, err);
     if (status == IB_OK && arguments.help)
         status = ib_help_command(command, stdout, err);
     else if (status == IB_OK)
+        status = ib_find_installed(&arguments, &found, err);
+    if (status == IB_OK && !arguments.help)
         status = dispatch(&arguments, &context, err);
     ib_arguments_free(&arguments);
+    free(found);
     return status;
 }
 
