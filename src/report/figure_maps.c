@@ -232,10 +232,11 @@ static ib_rect tile_of(const ib_figure_image *image, double x, double y) {
 
 static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, double top) {
     size_t across = tiles_across(canvas->room);
+    double pitch = canvas->room / (double)across;
     top += images_head(canvas, panel, canvas->room, top);
     for (size_t i = 0; i < panel->image_count; ++i) {
         const ib_figure_image *image = &panel->images[i];
-        double x = 10 + (double)(i % across) * (TILE + TILE_GAP);
+        double x = (double)(i % across) * pitch + (pitch - TILE) / 2;
         double y = top + (double)(i / across) * (TILE + CAPTION + 10);
         char text[64];
         snprintf(text, sizeof text, "%u taken for %u", image->actual, image->predicted);

@@ -5,8 +5,10 @@ environment: ISOBIT, the program; BUILD_DIR, SOURCE_DIR; ISOBIT_TEST_DATA, where
 """
 import json
 import os
+import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -19,6 +21,7 @@ DATA = os.environ["ISOBIT_TEST_DATA"]
 EXAMPLE = os.path.join(SOURCE, "examples", "mnist-cnn.c")
 OPTIONS = {"epochs": "1", "train-size": "640", "test-size": "300", "seed": "3"}
 CC = os.environ.get("CC", "cc")
+COMPILERS = [CC] + [name for name in ("gcc", "clang") if name != CC and shutil.which(name)]
 
 # Opens the network of a run from its files and goes on to one more epoch than argv[3] says.
 GO_ON = r"""
@@ -229,18 +232,35 @@ def test_example_has_the_hash_of_the_command(directory):
         assert len(stream.readlines()) <= 80
     wanted = trained(directory)["model_sha256"]
     warnings = ["-std=c17", "-Wall", "-Wextra", "-Werror", "-pedantic"]
-    shared = os.path.join(directory, "shared")
-    run([CC, *warnings, EXAMPLE, *flags(environment, "--cflags", "--libs"), "-o", shared],
-        env=environment)
-    assert hash_of(shared, directory, environment) == wanted
-    run([ISOBIT, "test", os.path.join(directory, "mnist-cnn.safetensors"), "--dataset", "digits",
-         "--data-dir", DATA])
-    static = os.path.join(directory, "static")
     words = flags(environment, "--static", "--cflags", "--libs")
     words[words.index("-lisobit")] = "-l:libisobit.a"
-    run([CC, *warnings, EXAMPLE, *words, "-o", static], env=environment)
-    del environment["LD_LIBRARY_PATH"]
-    assert hash_of(static, directory, environment) == wanted
+    for compiler in COMPILERS:
+        shared, static = (os.path.join(directory, f"{compiler}-{kind}")
+                          for kind in ("shared", "static"))
+        run([compiler, *warnings, EXAMPLE, *flags(environment, "--cflags", "--libs"), "-o", shared],
+            env=environment)
+        assert hash_of(shared, directory, environment) == wanted, compiler
+        run([compiler, *warnings, EXAMPLE, *words, "-o", static], env=environment)
+        alone = {name: value for name, value in environment.items() if name != "LD_LIBRARY_PATH"}
+        assert hash_of(static, directory, alone) == wanted, compiler
+    run([ISOBIT, "test", os.path.join(directory, "mnist-cnn.safetensors"), "--dataset", "digits",
+         "--data-dir", DATA])
+
+
+def test_example_stops_on_request(directory):
+    """SIGINT after the first line that it prints: it ends after a step, long before its epochs."""
+    _, environment = install(directory)
+    with open(EXAMPLE, encoding="ascii") as stream:
+        program = built(directory, stream.read(), environment)
+    ours, its = pty.openpty()  # a pipe would get its lines when it ends
+    with subprocess.Popen([program, DATA, "digits", "epochs=1000"], cwd=directory, env=environment,
+                          stdout=its, stderr=subprocess.PIPE, text=True) as running:
+        os.close(its)
+        assert os.read(ours, 1000).startswith(b"step 1 of ")
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=600)
+    os.close(ours)
+    assert running.returncode == 130 and "training was stopped" in said, (running.returncode, said)
 
 
 def test_cmake_package(directory):
