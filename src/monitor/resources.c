@@ -44,10 +44,9 @@ static void note_error(ib_sampler *sampler, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static void note_error(ib_sampler *sampler, const char *format, ...) {
     va_list arguments;
-    if (sampler->totals.error[0] != '\0')
-        return;
     va_start(arguments, format);
-    vsnprintf(sampler->totals.error, sizeof sampler->totals.error, format, arguments);
+    if (sampler->totals.error[0] == '\0')
+        vsnprintf(sampler->totals.error, sizeof sampler->totals.error, format, arguments);
     va_end(arguments);
 }
 
