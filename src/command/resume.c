@@ -43,7 +43,7 @@ static ib_status go_on(ib_record *record, ib_arguments *arguments,
     ib_status adopted = ib_adopt_experiment(previous, ib_record_directory(record), NULL, arguments,
                                             &target.experiment_sha256, err);
     if (finished && adopted != IB_ERROR_USAGE) {
-        ib_checkpoint_remove(ib_record_directory(record)); /* killed before it came to that */
+        ib_checkpoint_remove(ib_record_folder(record)); /* killed before it came to that */
         return say_finished(record, &arguments->config, context, err);
     }
     IB_TRY(adopted);

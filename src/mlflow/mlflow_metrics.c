@@ -94,21 +94,24 @@ static ib_status take_line(ib_mlflow_sender *s, const char *line, size_t size, u
 }
 
 static ib_status send_lines(ib_mlflow_sender *s, FILE *stream, uint64_t bytes, ib_error *err) {
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t length;
+    ib_line line = {0};
     json_t *list = json_array();
     ib_status status = list == NULL ? ib_fail_memory(err) : IB_OK;
     uint64_t begun = bytes, last_time = ib_mlflow_state_number(&s->cursor, "metrics_time");
-    while (status == IB_OK && (length = getline(&line, &capacity, stream)) > 0 &&
-           line[length - 1] == '\n') { /* a line without its end is being written */
-        status = take_line(s, line, (size_t)length, &bytes, &last_time, list, err);
+    while (status == IB_OK &&
+           ib_line_read(stream, &line)) { /* one without its end is being written */
+        status = take_line(s, line.text, line.length, &bytes, &last_time, list, err);
         if (status == IB_OK && json_array_size(list) == MOST_METRICS)
             status = flush_batch(s, list, bytes, last_time, err);
     }
     if (status == IB_OK && bytes != begun)
         status = flush_batch(s, list, bytes, last_time, err);
-    free(line);
+    if (status == IB_OK && line.is_too_long)
+        status =
+            ib_fail(err, IB_ERROR_VERIFY,
+                    "%s/metrics.jsonl, offset %llu: a line of more than %zu bytes, or no memory",
+                    s->directory, (unsigned long long)bytes, IB_LINE_MOST);
+    free(line.text);
     json_decref(list);
     return status;
 }

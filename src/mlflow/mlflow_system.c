@@ -49,21 +49,24 @@ static ib_status take_line(ib_mlflow_sender *s, const char *line, size_t size, u
 }
 
 static ib_status send_lines(ib_mlflow_sender *s, FILE *stream, uint64_t bytes, ib_error *err) {
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t length;
+    ib_line line = {0};
     json_t *list = json_array();
     ib_status status = list == NULL ? ib_fail_memory(err) : IB_OK;
-    while (status == IB_OK && (length = getline(&line, &capacity, stream)) > 0 &&
-           line[length - 1] == '\n') { /* a line without its end is being written */
-        status = take_line(s, line, (size_t)length, bytes, list, err);
-        bytes += (uint64_t)length;
+    while (status == IB_OK &&
+           ib_line_read(stream, &line)) { /* one without its end is being written */
+        status = take_line(s, line.text, line.length, bytes, list, err);
+        bytes += line.length;
         if (status == IB_OK && json_array_size(list) >= ENOUGH_FOR_A_CALL)
             status = flush_batch(s, list, bytes, err);
     }
     if (status == IB_OK && json_array_size(list) > 0)
         status = flush_batch(s, list, bytes, err);
-    free(line);
+    if (status == IB_OK && line.is_too_long)
+        status =
+            ib_fail(err, IB_ERROR_VERIFY,
+                    "%s/resources.jsonl, offset %llu: a line of more than %zu bytes, or no memory",
+                    s->directory, (unsigned long long)bytes, IB_LINE_MOST);
+    free(line.text);
     json_decref(list);
     return status;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <dirent.h>
@@ -14,6 +15,19 @@
 #include "options/options.h"
 #include "record/record.h"
 #include "temp_dir.h"
+
+/* The linker sends the library's clock_gettime here (tests/CMakeLists.txt). */
+int __real_clock_gettime(clockid_t clock, struct timespec *time);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+
+static time_t set_back; /* s, by whoever sets the machine's clock */
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time) {
+    int failed = __real_clock_gettime(clock, time);
+    if (clock == CLOCK_REALTIME)
+        time->tv_sec -= set_back;
+    return failed;
+}
 
 /* A record's surroundings, without training. */
 typedef struct fixture {
@@ -59,7 +73,7 @@ static int tear_down(void **state) {
 }
 
 static json_t *read_run(const ib_record *record) {
-    char *path = ib_record_path(record, "run.json");
+    char *path = ib_path_join(ib_record_directory(record), "run.json");
     json_error_t why;
     json_t *read = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
     if (read == NULL)
@@ -131,7 +145,7 @@ static void metrics_are_lines(void **state) {
     for (uint64_t i = 0; i < 4; ++i)
         assert_int_equal(ib_record_metric(record, "loss", values[i], i, 1, &err), IB_OK);
     assert_int_equal(ib_record_flush(record, &err), IB_OK);
-    char *path = ib_record_path(record, "metrics.jsonl");
+    char *path = ib_path_join(ib_record_directory(record), "metrics.jsonl");
     FILE *stream = fopen(path, "r");
     assert_non_null(stream);
     const char *const texts[] = {NULL, "Infinity", "-Infinity", "NaN"};
@@ -203,8 +217,81 @@ static void an_unwritable_place_leaves_nothing(void **state) {
     ib_error_clear(&err);
 }
 
+static void finish_one(fixture *f, ib_record *record) {
+    ib_run_results results = {.experiment_sha256 = "e0", .backend = &f->backend, .exact = 1};
+    ib_evaluation test = {0};
+    ib_metrics metrics;
+    assert_int_equal(ib_evaluation_begin(&test, 10, NULL), IB_OK);
+    test.confusion[0] = 1;
+    assert_int_equal(ib_metrics_compute(test.confusion, test.classes, &metrics, NULL), IB_OK);
+    results.metrics = &metrics;
+    assert_int_equal(ib_record_finish(record, IB_OK, NULL, &results, &test, NULL), IB_OK);
+    ib_metrics_free(&metrics);
+    ib_evaluation_free(&test);
+}
+
+/* Times of one record never run backwards, and its duration is not the clock's. */
+static void a_clock_is_set_back(void **state) {
+    fixture *f = *state;
+    ib_record *record = NULL;
+    set_back = 0;
+    assert_int_equal(ib_record_begin(&f->start, &record, NULL), IB_OK);
+    ib_record_watch(record, 0, NULL);
+    for (uint64_t i = 0; i < 4; ++i) {
+        assert_int_equal(ib_record_metric(record, "loss", 0, i, 1, NULL), IB_OK);
+        set_back = 7200;
+    }
+    finish_one(f, record);
+    set_back = 0;
+    json_t *run = read_run(record);
+    assert_true(strcmp(text_at(run, "started"), text_at(run, "ended")) <= 0);
+    double seconds = json_number_value(json_object_get(run, "seconds"));
+    assert_true(seconds > 0 && seconds < 3600);
+    json_decref(run);
+    char *path = ib_path_join(ib_record_directory(record), "metrics.jsonl");
+    FILE *stream = fopen(path, "r");
+    char line[256];
+    json_int_t last = 0;
+    for (int i = 0; i < 4; ++i) {
+        assert_non_null(fgets(line, sizeof line, stream));
+        json_t *read = json_loads(line, 0, NULL);
+        json_int_t time = json_integer_value(json_object_get(read, "timestamp"));
+        assert_true(time >= last);
+        last = time;
+        json_decref(read);
+    }
+    fclose(stream);
+    free(path);
+    ib_record_close(record);
+}
+
+/* The first part of the run was begun by a clock that was ahead. */
+static void a_clock_was_set_back_between(void **state) {
+    fixture *f = *state;
+    ib_record *record = NULL;
+    f->start.canonical = "{}"; /* the SHA-256 of that */
+    f->start.experiment_sha256 = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    set_back = -7200;
+    assert_int_equal(ib_record_begin(&f->start, &record, NULL), IB_OK);
+    char *directory = strdup(ib_record_directory(record));
+    ib_record_close(record);
+    set_back = 0;
+    ib_error err = {0};
+    assert_int_equal(ib_record_reopen(directory, &record, &err), IB_OK);
+    assert_int_equal(ib_record_continue(record, &f->start, &(ib_prefix){0}, 5, &err), IB_OK);
+    finish_one(f, record);
+    json_t *run = read_run(record);
+    assert_true(strcmp(text_at(run, "started"), text_at(run, "ended")) <= 0);
+    assert_true(json_number_value(json_object_get(run, "seconds")) >= 5);
+    json_decref(run);
+    ib_record_close(record);
+    free(directory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_clock_is_set_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_clock_was_set_back_between, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_finished_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(metrics_are_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_run_says_how_it_ended, set_up, tear_down),
