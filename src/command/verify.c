@@ -43,7 +43,6 @@ static json_t *unknown_files(const char *directory, const json_t *record) {
 }
 
 static ib_status check_record(const char *directory, json_t **record, ib_error *err) {
-    int there = 0;
     IB_TRY(ib_record_read(directory, record, err));
     const char *status = ib_json_text_at(*record, "status", NULL);
     const char *experiment = ib_json_text_at(*record, "experiment_sha256", NULL);
@@ -57,7 +56,7 @@ static ib_status check_record(const char *directory, json_t **record, ib_error *
     IB_TRY(ib_record_check_files(directory, *record, err));
     /* What a finished run has left of its checkpoints is about to be removed. */
     if (strcmp(status, "finished") != 0 && ib_record_is_sealed(*record))
-        IB_TRY(ib_checkpoint_check(directory, experiment, &there, err));
+        IB_TRY(ib_checkpoint_check_all(directory, experiment, err));
     return IB_OK;
 }
 

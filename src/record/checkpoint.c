@@ -43,29 +43,37 @@ static int is_named(const char *name, const char *suffix, uint64_t *step) {
     return good;
 }
 
-/* The newest steps of complete checkpoints, in falling order; at most KEPT. A folder that is not
- * there has none; one that cannot be read is an error: its run must not begin anew for that. */
-static ib_status newest_steps(const char *folder, uint64_t steps[KEPT], size_t *count,
-                              ib_error *err) {
+static int newer_first(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x < y) - (x > y);
+}
+
+/* The steps of complete checkpoints, the newest first; fresh memory. A folder that is not there has
+ * none; one that cannot be read is an error: its run must not begin anew for that. */
+static ib_status list_steps(const char *folder, uint64_t **steps, size_t *count, ib_error *err) {
+    *steps = NULL;
     *count = 0;
     DIR *directory = opendir(folder);
     const struct dirent *entry;
+    ib_status status = IB_OK;
     if (directory == NULL && errno != ENOENT)
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", folder);
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        uint64_t step;
+    while (directory != NULL && status == IB_OK && (entry = readdir(directory)) != NULL) {
+        uint64_t step, *more;
         if (!is_named(entry->d_name, JSON, &step))
             continue;
-        size_t at = *count < KEPT ? (*count)++ : KEPT;
-        for (; at > 0 && steps[at - 1] < step; --at)
-            if (at < KEPT)
-                steps[at] = steps[at - 1];
-        if (at < KEPT)
-            steps[at] = step;
+        if ((more = realloc(*steps, (*count + 1) * sizeof *more)) == NULL) {
+            status = ib_fail_memory(err);
+        } else {
+            *steps = more;
+            more[(*count)++] = step;
+        }
     }
     if (directory != NULL)
         closedir(directory);
-    return IB_OK;
+    if (*count > 0)
+        qsort(*steps, *count, sizeof **steps, newer_first);
+    return status;
 }
 
 static int is_kept(const char *name, const uint64_t *steps, size_t count) {
@@ -166,7 +174,6 @@ static ib_status write_files(const char *folder, const char *experiment_sha256,
 ib_status ib_checkpoint_write(const char *run_directory, const char *experiment_sha256,
                               const ib_model *model, const ib_checkpoint *checkpoint,
                               ib_error *err) {
-    uint64_t steps[KEPT] = {0};
     char *folder = ib_path_join(run_directory, FOLDER);
     if (folder == NULL)
         return ib_fail_memory(err);
@@ -178,9 +185,11 @@ ib_status ib_checkpoint_write(const char *run_directory, const char *experiment_
     if (status != IB_OK)
         ib_fail_context(err, "the checkpoint after step %llu",
                         (unsigned long long)checkpoint->position.steps);
-    size_t count = 0;
-    if (newest_steps(folder, steps, &count, NULL) == IB_OK)
-        remove_others(folder, steps, count);
+    uint64_t *steps;
+    size_t count;
+    if (list_steps(folder, &steps, &count, NULL) == IB_OK)
+        remove_others(folder, steps, count < KEPT ? count : KEPT);
+    free(steps);
     free(folder);
     return status;
 }
@@ -323,15 +332,16 @@ static ib_status read_files(const char *folder, uint64_t step, const char *exper
 
 ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_sha256,
                              ib_model *model, ib_checkpoint *checkpoint, ib_error *err) {
-    uint64_t steps[KEPT] = {0};
+    uint64_t *steps;
+    size_t count;
     *checkpoint = (ib_checkpoint){0};
     char *folder = ib_path_join(run_directory, FOLDER);
     if (folder == NULL)
         return ib_fail_memory(err);
-    size_t count = 0;
-    ib_status status = newest_steps(folder, steps, &count, err);
+    ib_status status = list_steps(folder, &steps, &count, err);
     if (status == IB_OK && count > 0)
         status = read_files(folder, steps[0], experiment_sha256, model, checkpoint, err);
+    free(steps);
     free(folder);
     return status;
 }
@@ -355,10 +365,36 @@ ib_status ib_checkpoint_check_prefixes(const char *run_directory, const ib_check
                         err);
 }
 
-ib_status ib_checkpoint_check(const char *run_directory, const char *experiment_sha256, int *there,
-                              ib_error *err) {
-    ib_checkpoint checkpoint;
-    IB_TRY(ib_checkpoint_read(run_directory, experiment_sha256, NULL, &checkpoint, err));
-    *there = checkpoint.position.epoch > 0;
-    return ib_checkpoint_check_prefixes(run_directory, &checkpoint, err);
+static ib_status check_one(const char *run_directory, const char *folder, uint64_t step,
+                           const char *experiment_sha256, ib_error *err) {
+    ib_checkpoint checkpoint = {0};
+    ib_error why = {0};
+    char *path = path_of(folder, step, JSON);
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_status status = read_files(folder, step, experiment_sha256, NULL, &checkpoint, &why);
+    if (status == IB_OK)
+        status = ib_checkpoint_check_prefixes(run_directory, &checkpoint, &why);
+    if (status != IB_OK && ib_path_is_missing(path))
+        status = IB_OK; /* the run goes on, and has removed it meanwhile */
+    if (status != IB_OK)
+        ib_fail(err, status, "%s", ib_error_text(&why));
+    ib_error_clear(&why);
+    free(path);
+    return status;
+}
+
+ib_status ib_checkpoint_check_all(const char *run_directory, const char *experiment_sha256,
+                                  ib_error *err) {
+    uint64_t *steps;
+    size_t count;
+    char *folder = ib_path_join(run_directory, FOLDER);
+    if (folder == NULL)
+        return ib_fail_memory(err);
+    ib_status status = list_steps(folder, &steps, &count, err);
+    for (size_t i = 0; status == IB_OK && i < count; ++i)
+        status = check_one(run_directory, folder, steps[i], experiment_sha256, err);
+    free(steps);
+    free(folder);
+    return status;
 }
