@@ -218,7 +218,7 @@ static int natural_at(const json_t *object, const char *key, uint64_t *value) {
 
 static int prefix_at(const json_t *object, const char *bytes, const char *sha256,
                      ib_prefix *prefix) {
-    const char *hex = ib_json_text_at(object, sha256, NULL);
+    const char *hex = ib_json_text_at(object, sha256);
     if (!natural_at(object, bytes, &prefix->bytes) || hex == NULL ||
         strlen(hex) != (prefix->bytes == 0 && hex[0] == '\0' ? 0 : IB_SHA256_HEX_SIZE - 1))
         return 0;
@@ -245,7 +245,7 @@ static ib_status read_json(const char *path, const char *experiment_sha256, json
         return damaged(path, "it is damaged: its SHA-256 is not that of its content", err);
     if (!natural_at(*object, "format", &format) || format != FORMAT)
         return damaged(path, "its format is not of this version", err);
-    const char *experiment = ib_json_text_at(*object, "experiment_sha256", NULL);
+    const char *experiment = ib_json_text_at(*object, "experiment_sha256");
     if (experiment == NULL || strcmp(experiment, experiment_sha256) != 0)
         return damaged(path, "it is of another experiment", err);
     if (!natural_at(*object, "step", &at->steps) || !natural_at(*object, "epoch", &epoch) ||
@@ -290,10 +290,10 @@ static ib_status load_files(const json_t *object, const char *model_path,
                             ib_error *err) {
     ib_safetensors weights = {0}, states = {0};
     ib_status status =
-        open_checked(model_path, ib_json_text_at(object, "model_sha256", NULL), &weights, err);
+        open_checked(model_path, ib_json_text_at(object, "model_sha256"), &weights, err);
     if (status == IB_OK)
-        status = open_checked(optimizer_path, ib_json_text_at(object, "optimizer_sha256", NULL),
-                              &states, err);
+        status =
+            open_checked(optimizer_path, ib_json_text_at(object, "optimizer_sha256"), &states, err);
     if (status == IB_OK && model != NULL)
         status = ib_model_check_settled_read(&weights, err);
     if (status == IB_OK && model != NULL)

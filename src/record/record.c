@@ -13,9 +13,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "record/record_file.h"
 #include "record/record_parts.h"
-#include "record/record_read.h"
 
 enum { FLUSH_MILLISECONDS = 1000, RUN_ID_TRIES = 16 };
 
@@ -246,8 +244,8 @@ static ib_status open_previous(ib_record *record, ib_error *err) {
     if (status == IB_OK)
         status = take_lock(record, err);
     if (status == IB_OK)
-        status = ib_record_read(record->directory, &record->previous, err);
-    const char *id = ib_json_text_at(record->previous, "run_id", NULL);
+        status = ib_run_read(record->directory, &record->previous, err);
+    const char *id = record->previous.run_id;
     if (status == IB_OK && id == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY, "%s has no run_id: it is no run record", path);
     if (status == IB_OK && (record->run_id = strdup(id)) == NULL)
@@ -270,8 +268,8 @@ ib_status ib_record_reopen(const char *directory, ib_record **record, ib_error *
     return status;
 }
 
-const json_t *ib_record_previous(const ib_record *record) {
-    return record->previous;
+const ib_run *ib_record_previous(const ib_record *record) {
+    return &record->previous;
 }
 
 ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
@@ -281,7 +279,7 @@ ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
     IB_TRY(
         ib_prefix_check(record->metrics_path, metrics, ib_chain_first_misfit, &record->chain, err));
     ib_atomic_clean(record->directory, NULL);
-    json_t *before = json_object_get(json_object_get(record->previous, "resumes"), "times");
+    const json_t *before = record->previous.resume_times;
     char *now = ib_record_utc(ib_unix_milliseconds(), 0);
     record->resumed = json_is_array(before) ? json_deep_copy(before) : json_array();
     int added = now != NULL && json_array_append_new(record->resumed, json_string(now)) == 0;
@@ -375,7 +373,7 @@ void ib_record_close(ib_record *record) {
     ib_sampler_close(record->sampler);
     if (record->metrics != NULL)
         fclose(record->metrics);
-    json_decref(record->previous);
+    ib_run_close(&record->previous);
     json_decref(record->resumed);
     free(record->run_id);
     free(record->directory);

@@ -5,6 +5,7 @@
 #include "monitor/resources.h"
 #include "record/chain.h"
 #include "record/record.h"
+#include "record/run.h"
 
 struct ib_record {
     ib_record_start start;
@@ -14,8 +15,8 @@ struct ib_record {
     FILE *metrics;   /* its file carries the run's lock */
     ib_sha256 chain; /* of all lines of metrics.jsonl */
     int64_t started_ms, flushed_ms;
-    json_t *previous; /* run.json as it was found: a run that goes on; else NULL */
-    json_t *resumed;  /* the times, as texts; NULL: never */
+    ib_run previous; /* as it was found: a run that goes on; else empty */
+    json_t *resumed; /* the times, as texts; NULL: never */
     double earlier_seconds;
     int watched;
     ib_sampler *sampler; /* NULL: not watched, or no memory for it */
