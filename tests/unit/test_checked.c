@@ -33,7 +33,7 @@ static const ib_mean SMALL_mean = {1, 1, 1, 1.0f};
 static const ib_elementwise SMALL_elementwise = {16, 0};
 static const ib_drop SMALL_drop = {.n = 1, .pixels = 1, .channels = 1};
 static const ib_flatten SMALL_flatten = {1, 1, 1};
-static const ib_loss SMALL_loss = {1, 2, 1.0f};
+static const ib_loss SMALL_loss = {1, 2, 1.0f, 1};
 static const ib_update SMALL_update = {.kind = IB_ADAM, .count = 16};
 static const ib_tree SMALL_tree = {2, 16};
 
