@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/number.h"
 #include "base/threads.h"
+#include "record/run_files.h"
 
 /* ---- locks and leftovers ------------------------------------------------------------------------
  */
@@ -99,16 +100,19 @@ ib_status ib_sweep_leftovers(const ib_study_plan *plan, const ib_study_run *run,
         const ib_found_run *found = &folder->runs[i];
         if (!is_leftover(run, found))
             continue;
-        if (ib_found_run_is_live(folder, found)) {
-            *live = 1;
-        } else if (resume && *go_on == NULL) {
-            *go_on = ib_path_join(folder->directory, found->run_id);
-            if (*go_on == NULL)
-                return ib_fail_memory(err);
-            fprintf(log, "isobit: going on with %s\n", *go_on);
-        } else if (found->state == IB_RUN_LIVE) {
-            IB_TRY(move_aside(folder, found->run_id, log, err));
+        char *directory = ib_path_join(folder->directory, found->run_id);
+        if (directory == NULL)
+            return ib_fail_memory(err);
+        int is_live = ib_run_is_live(directory);
+        if (!is_live && resume && *go_on == NULL) {
+            fprintf(log, "isobit: going on with %s\n", directory);
+            *go_on = directory;
+            continue;
         }
+        free(directory);
+        *live = *live || is_live;
+        if (!is_live && found->state == IB_RUN_LIVE)
+            IB_TRY(move_aside(folder, found->run_id, log, err));
     }
     return IB_OK;
 }

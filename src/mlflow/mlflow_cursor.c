@@ -10,27 +10,16 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "record/record_file.h"
+#include "record/run_files.h"
 
 enum { CURSOR_FORMAT = 1, POLL_NANOSECONDS = 50000000 };
 static const double SAVE_SECONDS = 1;
-
-int ib_mlflow_run_is_live(const char *directory) {
-    char *path = ib_path_join(directory, "metrics.jsonl");
-    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    free(path);
-    if (fd < 0)
-        return 0;
-    int live = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    close(fd);
-    return live;
-}
 
 static ib_status take_lock(ib_mlflow_cursor *cursor, int wait, int *busy, ib_error *err) {
     while (flock(cursor->folder.fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK)
             return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot lock %s", cursor->directory);
-        if (!wait || ib_mlflow_run_is_live(cursor->directory)) {
+        if (!wait || ib_run_is_live(cursor->directory)) {
             *busy = 1;
             return IB_OK;
         }

@@ -36,7 +36,4 @@ uint64_t ib_mlflow_state_number(const ib_mlflow_cursor *cursor, const char *key)
 ib_status ib_mlflow_state_set(ib_mlflow_cursor *cursor, const char *key, json_t *value,
                               ib_error *err); /* takes value, NULL: out of memory */
 
-/* Whether a process is training into this record: it holds the lock of metrics.jsonl. */
-int ib_mlflow_run_is_live(const char *directory);
-
 #endif

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "mlflow/mlflow_send.h"
-#include "record/record_read.h"
+#include "record/run_files.h"
 
 enum { DEEPEST = 4, MOST_HASHED_BYTES = 1 << 20 };
 
@@ -43,7 +43,7 @@ static int is_untouched(const json_t *entry, const struct stat *info) {
 static ib_status put_file(ib_mlflow_sender *s, const char *path, const char *artifact_uri,
                           const char *name, const struct stat *info, ib_error *err) {
     FILE *stream;
-    IB_TRY(ib_open_input_stream(path, SIZE_MAX, &stream, err));
+    IB_TRY(ib_open_input_stream(path, IB_RECORDED_MOST, &stream, err));
     ib_status status =
         ib_mlflow_put(s->client, artifact_uri, name, stream, (uint64_t)info->st_size, err);
     fclose(stream);
@@ -73,7 +73,7 @@ ib_status ib_mlflow_send_file(ib_mlflow_sender *s, const char *path, const char 
     const char *known = json_string_value(json_object_get(entry, "sha256"));
     if (!hashed || known == NULL || strcmp(known, hex) != 0) {
         s->client->transient = 0;
-        IB_TRY(ib_record_check_file(s->directory, s->record, name, err));
+        IB_TRY(ib_run_check_file(&s->run, name, err));
         IB_TRY(put_file(s, path, artifact_uri, name, &info, err));
     }
     return note_file(s, files, name, hashed ? hex : NULL, &info, err);
@@ -143,8 +143,8 @@ static ib_status send_directory(ib_mlflow_sender *s, const char *path, const cha
 
 /* The confusion matrix as a table that MLflow shows. */
 static ib_status send_confusion(ib_mlflow_sender *s, ib_error *err) {
-    const json_t *rows = json_object_get(s->record, "confusion");
-    if (json_array_size(rows) == 0)
+    size_t classes = s->run.data.shape.classes;
+    if (s->run.confusion == NULL)
         return IB_OK;
     char *text = NULL;
     size_t size = 0;
@@ -152,13 +152,12 @@ static ib_status send_confusion(ib_mlflow_sender *s, ib_error *err) {
     if (out == NULL)
         return ib_fail_memory(err);
     fputs("label", out);
-    for (size_t c = 0; c < json_array_size(json_array_get(rows, 0)); ++c)
+    for (size_t c = 0; c < classes; ++c)
         fprintf(out, ",predicted_%zu", c);
-    for (size_t r = 0; r < json_array_size(rows); ++r) {
-        const json_t *row = json_array_get(rows, r);
+    for (size_t r = 0; r < classes; ++r) {
         fprintf(out, "\n%zu", r);
-        for (size_t c = 0; c < json_array_size(row); ++c)
-            fprintf(out, ",%lld", (long long)json_integer_value(json_array_get(row, c)));
+        for (size_t c = 0; c < classes; ++c)
+            fprintf(out, ",%.0f", s->run.confusion[r * classes + c]);
     }
     fputc('\n', out);
     ib_status status =

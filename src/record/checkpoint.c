@@ -47,40 +47,46 @@ static int is_named(const char *name, const char *suffix, uint64_t *step) {
     return good;
 }
 
-typedef struct kept_steps {
-    uint64_t steps[KEPT]; /* in falling order */
+/* The steps of the complete checkpoints of a folder. */
+typedef struct step_list {
+    uint64_t *steps; /* the newest first; fresh memory */
     size_t count;
-} kept_steps;
+} step_list;
 
 static ib_status take_step(void *context, const char *name, ib_error *err) {
-    kept_steps *kept = context;
-    uint64_t step;
-    (void)err;
+    step_list *list = context;
+    uint64_t step, *more;
     if (!is_named(name, JSON, &step))
         return IB_OK;
-    size_t at = kept->count < KEPT ? kept->count++ : KEPT;
-    for (; at > 0 && kept->steps[at - 1] < step; --at)
-        if (at < KEPT)
-            kept->steps[at] = kept->steps[at - 1];
-    if (at < KEPT)
-        kept->steps[at] = step;
+    if ((more = realloc(list->steps, (list->count + 1) * sizeof *more)) == NULL)
+        return ib_fail_memory(err);
+    list->steps = more;
+    more[list->count++] = step;
     return IB_OK;
 }
 
-/* The newest steps of complete checkpoints. A folder that cannot be read is an error: its run must
- * not begin anew for that. */
-static ib_status newest_steps(const ib_folder *folder, kept_steps *kept, ib_error *err) {
-    *kept = (kept_steps){0};
-    return ib_folder_visit(folder, take_step, kept, err);
+static int newer_first(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x < y) - (x > y);
 }
 
-static int is_kept(const char *name, const kept_steps *kept) {
+/* A folder without a path has none. One that cannot be read is an error: its run must not begin
+ * anew for that. The caller frees steps, also after a failure. */
+static ib_status list_steps(const ib_folder *folder, step_list *list, ib_error *err) {
+    *list = (step_list){0};
+    ib_status status = folder->path == NULL ? IB_OK : ib_folder_visit(folder, take_step, list, err);
+    if (list->count > 0)
+        qsort(list->steps, list->count, sizeof *list->steps, newer_first);
+    return status;
+}
+
+static int is_kept(const char *name, const step_list *list) {
     uint64_t step;
     if (!is_named(name, JSON, &step) && !is_named(name, MODEL, &step) &&
         !is_named(name, OPTIMIZER, &step))
         return 0; /* what a killed process left half-written */
-    for (size_t i = 0; i < kept->count; ++i)
-        if (kept->steps[i] == step)
+    for (size_t i = 0; i < list->count && i < KEPT; ++i)
+        if (list->steps[i] == step)
             return 1;
     return 0;
 }
@@ -91,7 +97,7 @@ static int is_of_checkpoint(const char *name) {
 
 typedef struct removal {
     const ib_folder *folder;
-    const kept_steps *kept;
+    const step_list *list;
     int json; /* only those */
 } removal;
 
@@ -99,16 +105,16 @@ static ib_status remove_other(void *context, const char *name, ib_error *err) {
     const removal *r = context;
     uint64_t step;
     (void)err;
-    if (is_of_checkpoint(name) && !is_kept(name, r->kept) &&
+    if (is_of_checkpoint(name) && !is_kept(name, r->list) &&
         (!r->json || is_named(name, JSON, &step)))
         unlinkat(r->folder->fd, name, 0);
     return IB_OK;
 }
 
 /* Two passes: without its JSON a checkpoint is none, whatever happens in between. */
-static void remove_others(const ib_folder *folder, const kept_steps *kept) {
+static void remove_others(const ib_folder *folder, const step_list *list) {
     for (int json = 1; json >= 0; --json)
-        ib_folder_visit(folder, remove_other, &(removal){folder, kept, json}, NULL);
+        ib_folder_visit(folder, remove_other, &(removal){folder, list, json}, NULL);
 }
 
 static ib_status check_name(void *context, const char *name, ib_error *err) {
@@ -128,7 +134,7 @@ void ib_checkpoint_remove(const ib_folder *run) {
     ib_folder folder;
     if (ib_folder_open_inner(run, FOLDER, 0, &folder, NULL) != IB_OK || folder.path == NULL)
         return;
-    remove_others(&folder, &(kept_steps){0});
+    remove_others(&folder, &(step_list){0});
     unlinkat(run->fd, FOLDER, AT_REMOVEDIR);
     ib_folder_close(&folder);
 }
@@ -192,7 +198,7 @@ static ib_status write_files(const ib_folder *folder, const char *experiment_sha
 ib_status ib_checkpoint_write(const ib_folder *run, const char *experiment_sha256,
                               const ib_model *model, const ib_checkpoint *checkpoint,
                               ib_error *err) {
-    kept_steps kept;
+    step_list list = {0};
     ib_folder folder = {0};
     ib_status status = ib_folder_open_inner(run, FOLDER, 1, &folder, err);
     if (status == IB_OK)
@@ -200,8 +206,9 @@ ib_status ib_checkpoint_write(const ib_folder *run, const char *experiment_sha25
     if (status != IB_OK)
         ib_fail_context(err, "the checkpoint after step %llu",
                         (unsigned long long)checkpoint->position.steps);
-    if (folder.path != NULL && newest_steps(&folder, &kept, NULL) == IB_OK)
-        remove_others(&folder, &kept);
+    if (folder.path != NULL && list_steps(&folder, &list, NULL) == IB_OK)
+        remove_others(&folder, &list);
+    free(list.steps);
     ib_folder_close(&folder);
     return status;
 }
@@ -230,7 +237,7 @@ static int natural_at(const json_t *object, const char *key, uint64_t *value) {
 
 static int prefix_at(const json_t *object, const char *bytes, const char *sha256,
                      ib_prefix *prefix) {
-    const char *hex = ib_json_text_at(object, sha256, NULL);
+    const char *hex = ib_json_text_at(object, sha256);
     if (!natural_at(object, bytes, &prefix->bytes) || hex == NULL ||
         strlen(hex) != (prefix->bytes == 0 && hex[0] == '\0' ? 0 : IB_SHA256_HEX_SIZE - 1))
         return 0;
@@ -257,7 +264,7 @@ static ib_status read_json(const char *path, const char *experiment_sha256, json
         return damaged(path, "it is damaged: its SHA-256 is not that of its content", err);
     if (!natural_at(*object, "format", &format) || format != FORMAT)
         return damaged(path, "its format is not of this version", err);
-    const char *experiment = ib_json_text_at(*object, "experiment_sha256", NULL);
+    const char *experiment = ib_json_text_at(*object, "experiment_sha256");
     if (experiment == NULL || strcmp(experiment, experiment_sha256) != 0)
         return damaged(path, "it is of another experiment", err);
     if (!natural_at(*object, "step", &at->steps) || !natural_at(*object, "epoch", &epoch) ||
@@ -302,10 +309,10 @@ static ib_status load_files(const json_t *object, const char *model_path,
                             ib_error *err) {
     ib_safetensors weights = {0}, states = {0};
     ib_status status =
-        open_checked(model_path, ib_json_text_at(object, "model_sha256", NULL), &weights, err);
+        open_checked(model_path, ib_json_text_at(object, "model_sha256"), &weights, err);
     if (status == IB_OK)
-        status = open_checked(optimizer_path, ib_json_text_at(object, "optimizer_sha256", NULL),
-                              &states, err);
+        status =
+            open_checked(optimizer_path, ib_json_text_at(object, "optimizer_sha256"), &states, err);
     if (status == IB_OK && model != NULL)
         status = ib_model_check_settled_read(&weights, err);
     if (status == IB_OK && model != NULL)
@@ -344,16 +351,16 @@ static ib_status read_files(const ib_folder *folder, uint64_t step, const char *
 
 ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_sha256,
                              ib_model *model, ib_checkpoint *checkpoint, ib_error *err) {
-    kept_steps kept;
+    step_list list = {0};
     ib_folder run, folder = {0};
     *checkpoint = (ib_checkpoint){0};
     IB_TRY(ib_folder_open(run_directory, &run, err));
     ib_status status = ib_folder_open_inner(&run, FOLDER, 0, &folder, err);
-    if (status == IB_OK && folder.path != NULL) {
-        status = newest_steps(&folder, &kept, err);
-        if (status == IB_OK && kept.count > 0)
-            status = read_files(&folder, kept.steps[0], experiment_sha256, model, checkpoint, err);
-    }
+    if (status == IB_OK)
+        status = list_steps(&folder, &list, err);
+    if (status == IB_OK && list.count > 0)
+        status = read_files(&folder, list.steps[0], experiment_sha256, model, checkpoint, err);
+    free(list.steps);
     ib_folder_close(&folder);
     ib_folder_close(&run);
     return status;
@@ -378,10 +385,37 @@ ib_status ib_checkpoint_check_prefixes(const char *run_directory, const ib_check
                         err);
 }
 
-ib_status ib_checkpoint_check(const char *run_directory, const char *experiment_sha256, int *there,
-                              ib_error *err) {
-    ib_checkpoint checkpoint;
-    IB_TRY(ib_checkpoint_read(run_directory, experiment_sha256, NULL, &checkpoint, err));
-    *there = checkpoint.position.epoch > 0;
-    return ib_checkpoint_check_prefixes(run_directory, &checkpoint, err);
+static ib_status check_one(const char *run_directory, const ib_folder *folder, uint64_t step,
+                           const char *experiment_sha256, ib_error *err) {
+    ib_checkpoint checkpoint = {0};
+    ib_error why = {0};
+    char *path = path_of(folder, step, JSON);
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_status status = read_files(folder, step, experiment_sha256, NULL, &checkpoint, &why);
+    if (status == IB_OK)
+        status = ib_checkpoint_check_prefixes(run_directory, &checkpoint, &why);
+    if (status != IB_OK && ib_path_is_missing(path))
+        status = IB_OK; /* the run goes on, and has removed it meanwhile */
+    if (status != IB_OK)
+        ib_fail(err, status, "%s", ib_error_text(&why));
+    ib_error_clear(&why);
+    free(path);
+    return status;
+}
+
+ib_status ib_checkpoint_check_all(const char *run_directory, const char *experiment_sha256,
+                                  ib_error *err) {
+    step_list list = {0};
+    ib_folder run, folder = {0};
+    IB_TRY(ib_folder_open(run_directory, &run, err));
+    ib_status status = ib_folder_open_inner(&run, FOLDER, 0, &folder, err);
+    if (status == IB_OK)
+        status = list_steps(&folder, &list, err);
+    for (size_t i = 0; status == IB_OK && i < list.count; ++i)
+        status = check_one(run_directory, &folder, list.steps[i], experiment_sha256, err);
+    free(list.steps);
+    ib_folder_close(&folder);
+    ib_folder_close(&run);
+    return status;
 }

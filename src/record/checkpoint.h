@@ -36,10 +36,10 @@ ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_s
 ib_status ib_checkpoint_check_prefixes(const char *run_directory, const ib_checkpoint *checkpoint,
                                        ib_error *err);
 
-/* Whether the newest checkpoint and what it claims of the record's files are whole, without loading
- * anything: IB_ERROR_VERIFY where not. *there 0: there is none. */
-ib_status ib_checkpoint_check(const char *run_directory, const char *experiment_sha256, int *there,
-                              ib_error *err);
+/* Whether every checkpoint and what it claims of the record's files are whole, without loading
+ * anything: IB_ERROR_VERIFY naming what is not. */
+ib_status ib_checkpoint_check_all(const char *run_directory, const char *experiment_sha256,
+                                  ib_error *err);
 
 /* Whether nothing lies where checkpoints are written that must not be written to (folder.h). */
 ib_status ib_checkpoint_check_names(const ib_folder *run, ib_error *err);

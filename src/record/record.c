@@ -13,9 +13,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "record/checkpoint.h"
-#include "record/record_file.h"
 #include "record/record_parts.h"
-#include "record/record_read.h"
+#include "record/run_files.h"
 #include "record/trace.h"
 
 enum { RUN_ID_TRIES = 16 };
@@ -259,8 +258,8 @@ static ib_status open_previous(ib_record *record, ib_error *err) {
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s holds no run record: run.json or metrics.jsonl is missing", directory);
     IB_TRY(take_lock(record, err));
-    IB_TRY(ib_record_read(directory, &record->previous, err));
-    const char *id = ib_json_text_at(record->previous, "run_id", NULL);
+    IB_TRY(ib_run_read(directory, &record->previous, err));
+    const char *id = record->previous.run_id;
     if (id == NULL)
         return ib_fail(err, IB_ERROR_VERIFY, "%s/run.json has no run_id: it is no run record",
                        directory);
@@ -287,8 +286,8 @@ ib_status ib_record_reopen(const char *directory, ib_record **record, ib_error *
     return status;
 }
 
-const json_t *ib_record_previous(const ib_record *record) {
-    return record->previous;
+const ib_run *ib_record_previous(const ib_record *record) {
+    return &record->previous;
 }
 
 static ib_status check_prefix(ib_record *record, const ib_prefix *metrics, ib_error *err) {
@@ -306,7 +305,7 @@ ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
     record->earlier_seconds = earlier_seconds;
     IB_TRY(check_prefix(record, metrics, err));
     ib_atomic_clean(&record->folder, NULL);
-    json_t *before = json_object_get(json_object_get(record->previous, "resumes"), "times");
+    const json_t *before = record->previous.resume_times;
     char *now = ib_record_utc(record->clock.utc_ms, 0);
     record->resumed = json_is_array(before) ? json_deep_copy(before) : json_array();
     int added = now != NULL && json_array_append_new(record->resumed, json_string(now)) == 0;
@@ -396,7 +395,7 @@ void ib_record_close(ib_record *record) {
     ib_sampler_close(record->sampler);
     if (record->metrics != NULL)
         fclose(record->metrics);
-    json_decref(record->previous);
+    ib_run_close(&record->previous);
     json_decref(record->resumed);
     free(record->run_id);
     ib_folder_close(&record->folder);

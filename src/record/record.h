@@ -3,7 +3,6 @@
 #ifndef IB_RECORD_RECORD_H
 #define IB_RECORD_RECORD_H
 
-#include <jansson.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +15,7 @@
 #include "data/dataset.h"
 #include "data/split.h"
 #include "record/chain.h"
+#include "record/run.h"
 #include "train/metrics.h"
 #include "train/trainer.h"
 
@@ -75,8 +75,8 @@ ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_e
  * writes is a link, a pipe or the like: IB_ERROR_VERIFY. Nothing is changed yet. The caller ends
  * with ib_record_close. */
 ib_status ib_record_reopen(const char *directory, ib_record **record, ib_error *err);
-/* run.json as ib_record_reopen found it; owned by the record. */
-const json_t *ib_record_previous(const ib_record *record);
+/* As ib_record_reopen found it; owned by the record. */
+const ib_run *ib_record_previous(const ib_record *record);
 /* Goes on: writes run.json with status "running", the time of this resumption and earlier_seconds
  * (what the parts before it took, as far as the run keeps their work) and cuts metrics.jsonl to the
  * given beginning. One that does not begin so is IB_ERROR_VERIFY, and nothing is changed. */

@@ -6,6 +6,7 @@
 #include "monitor/resources.h"
 #include "record/chain.h"
 #include "record/record.h"
+#include "record/run.h"
 
 struct ib_record {
     ib_record_start start;
@@ -15,7 +16,7 @@ struct ib_record {
     ib_sha256 chain;       /* of all lines of metrics.jsonl */
     ib_steady_clock clock; /* begun with this process's part */
     double flushed;        /* ib_seconds() */
-    json_t *previous;      /* run.json as it was found: a run that goes on; else NULL */
+    ib_run previous;       /* as it was found: a run that goes on; else empty */
     json_t *resumed;       /* the times, as texts; NULL: never */
     double earlier_seconds;
     int watched;

@@ -11,9 +11,8 @@
 #include "options/canonical.h"
 #include "record/environment.h"
 #include "record/metrics_json.h"
-#include "record/record_file.h"
 #include "record/record_parts.h"
-#include "record/record_read.h"
+#include "record/run_files.h"
 #include "record/seal.h"
 
 char *ib_record_utc(int64_t milliseconds, int for_name) {
@@ -112,17 +111,19 @@ static void write_data(const ib_record *record, ib_json *json) {
     ib_json_close(json, '}');
 }
 
-static const char *status_name(ib_status outcome) {
-    switch (outcome) {
+static ib_run_status status_of(const ib_run_standing *state) {
+    if (state->running)
+        return IB_RECORDED_RUNNING;
+    switch (state->outcome) {
     case IB_OK:
-        return "finished";
+        return IB_RECORDED_FINISHED;
     case IB_ERROR_DIVERGED:
-        return "diverged";
+        return IB_RECORDED_DIVERGED;
     case IB_INTERRUPTED:
     case IB_TERMINATED:
-        return "interrupted";
+        return IB_RECORDED_INTERRUPTED;
     default:
-        return "failed";
+        return IB_RECORDED_FAILED;
     }
 }
 
@@ -180,7 +181,7 @@ static ib_status write_files(const ib_record *record, const ib_run_standing *sta
 
 static ib_status write_members(const ib_record *record, const ib_run_standing *state, ib_json *json,
                                ib_error *err) {
-    const char *first = ib_json_text_at(record->previous, "started", NULL);
+    const char *first = record->previous.started;
     char *started = first != NULL ? strdup(first) : ib_record_utc(record->clock.utc_ms, 0);
     char *now = ib_record_utc(ib_steady_milliseconds(&record->clock), 0);
     /* What an earlier process began may be ahead of this one's clock. Both texts sort by time. */
@@ -188,7 +189,7 @@ static ib_status write_members(const ib_record *record, const ib_run_standing *s
     ib_json_int(json, "format", IB_RECORD_FORMAT);
     ib_json_string(json, "run_id", record->run_id);
     ib_json_string(json, "experiment", record->start.experiment);
-    ib_json_string(json, "status", state->running ? "running" : status_name(state->outcome));
+    ib_json_string(json, "status", ib_run_status_name(status_of(state)));
     ib_json_string(json, "message", state->running ? NULL : or_null(state->message));
     if (state->running)
         ib_json_string(json, "exit_code", NULL);

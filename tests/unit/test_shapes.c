@@ -174,10 +174,10 @@ static void check_record(const char *directory, const ib_evaluation *test) {
     ib_report_record record;
     ib_error err = {0};
     must(ib_report_record_read(directory, NULL, &record, &err), &err);
-    assert_int_equal(record.classes, CLASSES);
-    assert_non_null(record.confusion);
+    assert_int_equal(record.run.data.shape.classes, CLASSES);
+    assert_non_null(record.run.confusion);
     for (size_t k = 0; k < CLASSES * CLASSES; ++k)
-        assert_true(record.confusion[k] == test->confusion[k]);
+        assert_true(record.run.confusion[k] == test->confusion[k]);
     ib_figure_image *images;
     size_t count, total;
     char *missing;
