@@ -112,7 +112,7 @@ static ib_status adopt(const ib_run *run, ib_arguments *arguments, const char **
     *experiment_sha256 = run->experiment_sha256;
     if (changed && arguments->config.experiment.seed == seed)
         *experiment_sha256 = NULL; /* perhaps another experiment: the comparison tells */
-    IB_TRY(ib_adopt_options(run->configuration, run->directory, arguments, err));
+    IB_TRY(ib_adopt_options(run->configuration, run->directory, IB_FOR_REPRODUCE, arguments, err));
     char *trace = ib_path_join(run->directory, "trace.bin");
     if (trace == NULL)
         return ib_fail_memory(err);

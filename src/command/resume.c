@@ -38,7 +38,7 @@ static ib_status go_on(ib_record *record, ib_arguments *arguments,
                        "leave it out");
     ib_status adopted = ib_adopt_experiment(previous, NULL, arguments, err);
     if (previous->status == IB_RECORDED_FINISHED && adopted != IB_ERROR_USAGE) {
-        ib_checkpoint_remove(ib_record_directory(record)); /* killed before it came to that */
+        ib_checkpoint_remove(ib_record_folder(record)); /* killed before it came to that */
         return say_finished(record, &arguments->config, context, err);
     }
     IB_TRY(adopted);
@@ -48,7 +48,8 @@ static ib_status go_on(ib_record *record, ib_arguments *arguments,
             "--trace: the run was begun without, and a trace begins with the first step");
     /* Not of the experiment, but of this run: metrics.jsonl and the user's wishes stay as they
      * were. */
-    IB_TRY(ib_adopt_options(configuration, ib_record_directory(record), arguments, err));
+    IB_TRY(
+        ib_adopt_options(configuration, ib_record_directory(record), IB_FOR_TRAIN, arguments, err));
     if (ib_recorded_option(configuration, "sample-period") != NULL) /* earlier versions had none */
         IB_TRY(ib_adopt_option("sample-period", configuration, ib_record_directory(record),
                                arguments, err));

@@ -5,13 +5,14 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "base/folder.h"
 #include "base/status.h"
 
 /* Zero-initialise. While it is open no other process sends from this directory: a flock on the
  * directory itself, since mlflow.json is replaced and metrics.jsonl is locked by the run. */
 typedef struct ib_mlflow_cursor {
     const char *directory; /* outlives the cursor */
-    int lock;              /* -1: not open */
+    ib_folder folder;      /* its descriptor carries the lock; without a path: not open */
     json_t *file;
     json_t *state; /* this server's; owned by file */
     double saved;  /* when the file was written last */

@@ -107,6 +107,7 @@ static int is_passed_over(const char *name) {
            strstr(name, ".tmp-") != NULL;
 }
 
+/* Links are not followed: what lies outside the record is nobody's to publish. */
 static ib_status send_directory(ib_mlflow_sender *s, const char *path, const char *prefix,
                                 int depth, ib_error *err) {
     const char *artifact_uri = ib_mlflow_state_text(&s->cursor, "artifact_uri");
@@ -116,14 +117,14 @@ static ib_status send_directory(ib_mlflow_sender *s, const char *path, const cha
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
     ib_status status = IB_OK;
     for (int i = 0; i < count; ++i) {
-        struct stat info;
+        struct stat info = {0};
         char *inner = NULL, *name = NULL;
         if (status == IB_OK && !is_passed_over(entries[i]->d_name)) {
             inner = ib_path_join(path, entries[i]->d_name);
             name = ib_format("%s%s", prefix, entries[i]->d_name);
             if (inner == NULL || name == NULL)
                 status = ib_fail_memory(err);
-            else if (stat(inner, &info) == 0 && S_ISREG(info.st_mode))
+            else if (lstat(inner, &info) == 0 && S_ISREG(info.st_mode))
                 status = ib_mlflow_send_file(s, inner, artifact_uri, name, "artifacts", err);
             else if (S_ISDIR(info.st_mode) && depth < DEEPEST) {
                 char *below = ib_format("%s/", name);

@@ -200,8 +200,7 @@ static ib_status finish_model(ib_mlflow_sender *s, int is_new, ib_error *err) {
     return status == IB_OK ? add_output(s, id, is_new, err) : status;
 }
 
-static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, const char *onnx,
-                            ib_error *err) {
+static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, ib_error *err) {
     const json_t *configuration = s->run.configuration;
     const char *model = json_string_value(ib_recorded_option(configuration, "model"));
     const char *dataset = json_string_value(ib_recorded_option(configuration, "dataset"));
@@ -216,7 +215,7 @@ static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, 
                            .classes = info->classes};
     ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
-    return ib_onnx_write(safetensors, &notes, onnx, NULL, err);
+    return ib_onnx_write(safetensors, &notes, &s->cursor.folder, "model.onnx", NULL, err);
 }
 
 ib_status ib_mlflow_ensure_onnx(ib_mlflow_sender *s, ib_error *err) {
@@ -224,7 +223,7 @@ ib_status ib_mlflow_ensure_onnx(ib_mlflow_sender *s, ib_error *err) {
     char *onnx = ib_path_join(s->directory, "model.onnx");
     ib_status status = safetensors == NULL || onnx == NULL ? ib_fail_memory(err) : IB_OK;
     if (status == IB_OK && ib_path_exists(safetensors) && !ib_path_exists(onnx))
-        status = write_onnx(s, safetensors, onnx, err);
+        status = write_onnx(s, safetensors, err);
     free(safetensors);
     free(onnx);
     return status;

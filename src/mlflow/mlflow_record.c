@@ -107,11 +107,12 @@ static ib_status send_description(ib_mlflow_sender *s, const char *status, const
 
 /* What there is to say once the run has ended, and the end itself last. */
 static ib_status send_end(ib_mlflow_sender *s, const char *status, ib_error *err) {
+    int64_t started = ib_mlflow_time(s->run.started);
     int64_t end = ib_mlflow_time(s->run.ended);
     if (end == 0) /* killed: its last sign of life */
         end = (int64_t)ib_mlflow_state_number(&s->cursor, "metrics_time");
-    if (end == 0)
-        end = ib_mlflow_time(s->run.started);
+    if (end < started) /* none, or a clock that was set back in a record of an earlier version */
+        end = started;
     IB_TRY(ib_mlflow_ensure_onnx(s, err));
     IB_TRY(ib_mlflow_send_files(s, err));
     const char *ended = ib_mlflow_state_text(&s->cursor, "ended");
@@ -134,8 +135,7 @@ ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
                                 const ib_mlflow_names *names, int wait, ib_mlflow_sent *sent,
                                 ib_mlflow_sender *s, ib_error *err) {
     *sent = (ib_mlflow_sent){0};
-    *s = (ib_mlflow_sender){
-        .client = client, .directory = directory, .sent = sent, .cursor = {.lock = -1}};
+    *s = (ib_mlflow_sender){.client = client, .directory = directory, .sent = sent};
     if (names != NULL)
         s->names = *names;
     return ib_mlflow_cursor_open(directory, client->settings.uri, wait, &s->cursor, &sent->busy,

@@ -98,6 +98,8 @@ static study_progress progress_of(const char *directory, const json_t *study) {
             progress.first = started;
         if (ended > progress.last)
             progress.last = ended;
+        if (ended > 0 && started > progress.last) /* a clock that was set back */
+            progress.last = started;
         ++progress.cells;
         progress.ended += state != NULL && !is_one_of(state, LEFT);
         progress.failed += is_one_of(state, FAILED);

@@ -1,7 +1,6 @@
 #include "record/checkpoint.h"
 
-#include <dirent.h>
-#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +21,14 @@ static const char MODEL[] = ".model.safetensors";
 static const char OPTIMIZER[] = ".optimizer.safetensors";
 static const char JSON[] = ".json";
 
+/* step-<N><suffix>, fresh memory. */
+static char *name_of(uint64_t step, const char *suffix) {
+    return ib_format("step-%012llu%s", (unsigned long long)step, suffix);
+}
+
 /* <folder>/step-<N><suffix>, fresh memory. */
-static char *path_of(const char *folder, uint64_t step, const char *suffix) {
-    return ib_format("%s/step-%012llu%s", folder, (unsigned long long)step, suffix);
+static char *path_of(const ib_folder *folder, uint64_t step, const char *suffix) {
+    return ib_format("%s/step-%012llu%s", folder->path, (unsigned long long)step, suffix);
 }
 
 /* ---- the folder ---------------------------------------------------------------------------------
@@ -43,77 +47,96 @@ static int is_named(const char *name, const char *suffix, uint64_t *step) {
     return good;
 }
 
+typedef struct step_list {
+    uint64_t *steps; /* in falling order; the caller frees them */
+    size_t count;
+} step_list;
+
+static ib_status take_step(void *context, const char *name, ib_error *err) {
+    step_list *list = context;
+    uint64_t step;
+    if (!is_named(name, JSON, &step))
+        return IB_OK;
+    uint64_t *more = realloc(list->steps, (list->count + 1) * sizeof *more);
+    if (more == NULL)
+        return ib_fail_memory(err);
+    list->steps = more;
+    more[list->count++] = step;
+    return IB_OK;
+}
+
 static int newer_first(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return (x < y) - (x > y);
 }
 
-/* The steps of complete checkpoints, the newest first; fresh memory. A folder that is not there has
- * none; one that cannot be read is an error: its run must not begin anew for that. */
-static ib_status list_steps(const char *folder, uint64_t **steps, size_t *count, ib_error *err) {
-    *steps = NULL;
-    *count = 0;
-    DIR *directory = opendir(folder);
-    const struct dirent *entry;
-    ib_status status = IB_OK;
-    if (directory == NULL && errno != ENOENT)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", folder);
-    while (directory != NULL && status == IB_OK && (entry = readdir(directory)) != NULL) {
-        uint64_t step, *more;
-        if (!is_named(entry->d_name, JSON, &step))
-            continue;
-        if ((more = realloc(*steps, (*count + 1) * sizeof *more)) == NULL) {
-            status = ib_fail_memory(err);
-        } else {
-            *steps = more;
-            more[(*count)++] = step;
-        }
-    }
-    if (directory != NULL)
-        closedir(directory);
-    if (*count > 0)
-        qsort(*steps, *count, sizeof **steps, newer_first);
+/* The steps of complete checkpoints. A folder that cannot be read is an error: its run must not
+ * begin anew for that. */
+static ib_status list_steps(const ib_folder *folder, step_list *list, ib_error *err) {
+    *list = (step_list){0};
+    ib_status status = ib_folder_visit(folder, take_step, list, err);
+    if (list->count > 0)
+        qsort(list->steps, list->count, sizeof *list->steps, newer_first);
     return status;
 }
 
-static int is_kept(const char *name, const uint64_t *steps, size_t count) {
+static int is_kept(const char *name, const step_list *kept) {
     uint64_t step;
     if (!is_named(name, JSON, &step) && !is_named(name, MODEL, &step) &&
         !is_named(name, OPTIMIZER, &step))
         return 0; /* what a killed process left half-written */
-    for (size_t i = 0; i < count; ++i)
-        if (steps[i] == step)
+    for (size_t i = 0; i < kept->count; ++i)
+        if (kept->steps[i] == step)
             return 1;
     return 0;
 }
 
-/* Two passes: without its JSON a checkpoint is none, whatever happens in between. */
-static void remove_others(const char *folder, const uint64_t *steps, size_t count) {
-    for (int json = 1; json >= 0; --json) {
-        DIR *directory = opendir(folder);
-        const struct dirent *entry;
-        uint64_t step;
-        while (directory != NULL && (entry = readdir(directory)) != NULL) {
-            if (strncmp(entry->d_name, "step-", 5) != 0 || is_kept(entry->d_name, steps, count) ||
-                (json && !is_named(entry->d_name, JSON, &step)))
-                continue;
-            char *path = ib_path_join(folder, entry->d_name);
-            if (path != NULL)
-                unlink(path);
-            free(path);
-        }
-        if (directory != NULL)
-            closedir(directory);
-    }
+static int is_of_checkpoint(const char *name) {
+    return strncmp(name, "step-", 5) == 0;
 }
 
-void ib_checkpoint_remove(const char *run_directory) {
-    char *folder = ib_path_join(run_directory, FOLDER);
-    if (folder == NULL)
+typedef struct removal {
+    const ib_folder *folder;
+    const step_list *kept;
+    int json; /* only those */
+} removal;
+
+static ib_status remove_other(void *context, const char *name, ib_error *err) {
+    const removal *r = context;
+    uint64_t step;
+    (void)err;
+    if (is_of_checkpoint(name) && !is_kept(name, r->kept) &&
+        (!r->json || is_named(name, JSON, &step)))
+        unlinkat(r->folder->fd, name, 0);
+    return IB_OK;
+}
+
+/* Two passes: without its JSON a checkpoint is none, whatever happens in between. */
+static void remove_others(const ib_folder *folder, const step_list *kept) {
+    for (int json = 1; json >= 0; --json)
+        ib_folder_visit(folder, remove_other, &(removal){folder, kept, json}, NULL);
+}
+
+static ib_status check_name(void *context, const char *name, ib_error *err) {
+    return is_of_checkpoint(name) ? ib_folder_check_file(context, name, O_RDONLY, err) : IB_OK;
+}
+
+ib_status ib_checkpoint_check_names(const ib_folder *run, ib_error *err) {
+    ib_folder folder;
+    IB_TRY(ib_folder_open_inner(run, FOLDER, 0, &folder, err));
+    ib_status status =
+        folder.path == NULL ? IB_OK : ib_folder_visit(&folder, check_name, &folder, err);
+    ib_folder_close(&folder);
+    return status;
+}
+
+void ib_checkpoint_remove(const ib_folder *run) {
+    ib_folder folder;
+    if (ib_folder_open_inner(run, FOLDER, 0, &folder, NULL) != IB_OK || folder.path == NULL)
         return;
-    remove_others(folder, NULL, 0);
-    rmdir(folder);
-    free(folder);
+    remove_others(&folder, &(step_list){0});
+    unlinkat(run->fd, FOLDER, AT_REMOVEDIR);
+    ib_folder_close(&folder);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------
@@ -140,22 +163,23 @@ static void write_members(const char *experiment_sha256, const ib_checkpoint *ch
     ib_json_string(json, "optimizer_sha256", optimizer_sha256);
 }
 
-static ib_status write_files(const char *folder, const char *experiment_sha256,
+static ib_status write_files(const ib_folder *folder, const char *experiment_sha256,
                              const ib_model *model, const ib_checkpoint *checkpoint,
                              ib_error *err) {
     uint64_t step = checkpoint->position.steps;
     char model_sha256[IB_SHA256_HEX_SIZE], optimizer_sha256[IB_SHA256_HEX_SIZE];
-    char *model_path = path_of(folder, step, MODEL);
-    char *optimizer_path = path_of(folder, step, OPTIMIZER);
-    char *json_path = path_of(folder, step, JSON);
+    char *model_name = name_of(step, MODEL);
+    char *optimizer_name = name_of(step, OPTIMIZER);
+    char *json_name = name_of(step, JSON);
     ib_sealing sealing = {0};
     ib_status status = IB_OK;
-    if (model_path == NULL || optimizer_path == NULL || json_path == NULL)
+    if (model_name == NULL || optimizer_name == NULL || json_name == NULL)
         status = ib_fail_memory(err);
     if (status == IB_OK)
-        status = ib_model_save(model, model_path, model_sha256, err);
+        status = ib_model_save(model, folder, model_name, model_sha256, err);
     if (status == IB_OK)
-        status = ib_model_save_optimizer(model, optimizer_path, step, optimizer_sha256, err);
+        status =
+            ib_model_save_optimizer(model, folder, optimizer_name, step, optimizer_sha256, err);
     if (status == IB_OK)
         status = ib_seal_open(&sealing, 0, err);
     if (status == IB_OK) {
@@ -163,34 +187,31 @@ static ib_status write_files(const char *folder, const char *experiment_sha256,
         status = ib_seal_close(&sealing, err);
     }
     if (status == IB_OK)
-        status = ib_write_file_atomic(json_path, sealing.text, sealing.size, err);
+        status = ib_write_file_in(folder, json_name, sealing.text, sealing.size, err);
     free(sealing.text);
-    free(model_path);
-    free(optimizer_path);
-    free(json_path);
+    free(model_name);
+    free(optimizer_name);
+    free(json_name);
     return status;
 }
 
-ib_status ib_checkpoint_write(const char *run_directory, const char *experiment_sha256,
+ib_status ib_checkpoint_write(const ib_folder *run, const char *experiment_sha256,
                               const ib_model *model, const ib_checkpoint *checkpoint,
                               ib_error *err) {
-    char *folder = ib_path_join(run_directory, FOLDER);
-    if (folder == NULL)
-        return ib_fail_memory(err);
-    ib_status status = ib_make_directories(folder, err);
+    step_list kept = {0};
+    ib_folder folder = {0};
+    ib_status status = ib_folder_open_inner(run, FOLDER, 1, &folder, err);
     if (status == IB_OK)
-        ib_sync_parent(folder);
-    if (status == IB_OK)
-        status = write_files(folder, experiment_sha256, model, checkpoint, err);
+        status = write_files(&folder, experiment_sha256, model, checkpoint, err);
     if (status != IB_OK)
         ib_fail_context(err, "the checkpoint after step %llu",
                         (unsigned long long)checkpoint->position.steps);
-    uint64_t *steps;
-    size_t count;
-    if (list_steps(folder, &steps, &count, NULL) == IB_OK)
-        remove_others(folder, steps, count < KEPT ? count : KEPT);
-    free(steps);
-    free(folder);
+    if (folder.path != NULL && list_steps(&folder, &kept, NULL) == IB_OK) {
+        kept.count = kept.count < KEPT ? kept.count : KEPT;
+        remove_others(&folder, &kept);
+    }
+    free(kept.steps);
+    ib_folder_close(&folder);
     return status;
 }
 
@@ -308,7 +329,7 @@ static ib_status load_files(const json_t *object, const char *model_path,
 }
 
 /* model NULL: only checks them. */
-static ib_status read_files(const char *folder, uint64_t step, const char *experiment_sha256,
+static ib_status read_files(const ib_folder *folder, uint64_t step, const char *experiment_sha256,
                             ib_model *model, ib_checkpoint *checkpoint, ib_error *err) {
     char *json_path = path_of(folder, step, JSON), *model_path = path_of(folder, step, MODEL);
     char *optimizer_path = path_of(folder, step, OPTIMIZER);
@@ -330,19 +351,28 @@ static ib_status read_files(const char *folder, uint64_t step, const char *exper
     return status;
 }
 
+/* *folder stays without a path where there are no checkpoints. */
+static ib_status open_checkpoints(const char *run_directory, ib_folder *folder, step_list *list,
+                                  ib_error *err) {
+    ib_folder run;
+    *folder = (ib_folder){0};
+    *list = (step_list){0};
+    IB_TRY(ib_folder_open(run_directory, &run, err));
+    ib_status status = ib_folder_open_inner(&run, FOLDER, 0, folder, err);
+    ib_folder_close(&run);
+    return status == IB_OK && folder->path != NULL ? list_steps(folder, list, err) : status;
+}
+
 ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_sha256,
                              ib_model *model, ib_checkpoint *checkpoint, ib_error *err) {
-    uint64_t *steps;
-    size_t count;
+    step_list list;
+    ib_folder folder;
     *checkpoint = (ib_checkpoint){0};
-    char *folder = ib_path_join(run_directory, FOLDER);
-    if (folder == NULL)
-        return ib_fail_memory(err);
-    ib_status status = list_steps(folder, &steps, &count, err);
-    if (status == IB_OK && count > 0)
-        status = read_files(folder, steps[0], experiment_sha256, model, checkpoint, err);
-    free(steps);
-    free(folder);
+    ib_status status = open_checkpoints(run_directory, &folder, &list, err);
+    if (status == IB_OK && list.count > 0)
+        status = read_files(&folder, list.steps[0], experiment_sha256, model, checkpoint, err);
+    free(list.steps);
+    ib_folder_close(&folder);
     return status;
 }
 
@@ -365,7 +395,7 @@ ib_status ib_checkpoint_check_prefixes(const char *run_directory, const ib_check
                         err);
 }
 
-static ib_status check_one(const char *run_directory, const char *folder, uint64_t step,
+static ib_status check_one(const char *run_directory, const ib_folder *folder, uint64_t step,
                            const char *experiment_sha256, ib_error *err) {
     ib_checkpoint checkpoint = {0};
     ib_error why = {0};
@@ -386,15 +416,12 @@ static ib_status check_one(const char *run_directory, const char *folder, uint64
 
 ib_status ib_checkpoint_check_all(const char *run_directory, const char *experiment_sha256,
                                   ib_error *err) {
-    uint64_t *steps;
-    size_t count;
-    char *folder = ib_path_join(run_directory, FOLDER);
-    if (folder == NULL)
-        return ib_fail_memory(err);
-    ib_status status = list_steps(folder, &steps, &count, err);
-    for (size_t i = 0; status == IB_OK && i < count; ++i)
-        status = check_one(run_directory, folder, steps[i], experiment_sha256, err);
-    free(steps);
-    free(folder);
+    step_list list;
+    ib_folder folder;
+    ib_status status = open_checkpoints(run_directory, &folder, &list, err);
+    for (size_t i = 0; status == IB_OK && i < list.count; ++i)
+        status = check_one(run_directory, &folder, list.steps[i], experiment_sha256, err);
+    free(list.steps);
+    ib_folder_close(&folder);
     return status;
 }

@@ -61,11 +61,11 @@ ib_status ib_adopt_option(const char *name, const json_t *configuration, const c
     return adopt_value(option, value_of(option, configuration), path, &arguments->config, err);
 }
 
-ib_status ib_adopt_options(const json_t *configuration, const char *path, ib_arguments *arguments,
-                           ib_error *err) {
+ib_status ib_adopt_options(const json_t *configuration, const char *path, unsigned command,
+                           ib_arguments *arguments, ib_error *err) {
     const ib_option *option;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
-        if ((option->from_record & arguments->command->bit) != 0 &&
+        if ((option->from_record & command) != 0 &&
             ib_option_applies(option, &arguments->config.experiment))
             IB_TRY(ib_adopt_option(option->name, configuration, path, arguments, err));
     return IB_OK;
@@ -131,7 +131,7 @@ ib_status ib_adopt_experiment(const ib_run *run, const char *const *changeable,
 
 /* The record of a model that has this SHA-256. */
 static ib_status adopt_run(const ib_run *run, const char *model_path, const char *sha256,
-                           ib_arguments *arguments, FILE *log, ib_error *err) {
+                           unsigned command, ib_arguments *arguments, FILE *log, ib_error *err) {
     char *path = ib_path_join(run->directory, "run.json");
     ib_status status = IB_OK;
     if (path == NULL)
@@ -143,15 +143,15 @@ static ib_status adopt_run(const ib_run *run, const char *model_path, const char
                          "same",
                          model_path, sha256, path, run->model_sha256);
     if (status == IB_OK)
-        status = ib_adopt_options(run->configuration, path, arguments, err);
-    if (status == IB_OK && !arguments->config.output.json)
+        status = ib_adopt_options(run->configuration, path, command, arguments, err);
+    if (status == IB_OK && log != NULL && !arguments->config.output.json)
         fprintf(log, "options not given are taken from %s\n", path);
     free(path);
     return status;
 }
 
-ib_status ib_adopt_beside(const char *model_path, const char *sha256, ib_arguments *arguments,
-                          FILE *log, int *adopted, ib_error *err) {
+ib_status ib_adopt_beside(const char *model_path, const char *sha256, unsigned command,
+                          ib_arguments *arguments, FILE *log, int *adopted, ib_error *err) {
     const char *slash = strrchr(model_path, '/');
     char *directory =
         slash == NULL ? strdup(".") : strndup(model_path, (size_t)(slash - model_path) + 1);
@@ -159,7 +159,7 @@ ib_status ib_adopt_beside(const char *model_path, const char *sha256, ib_argumen
     ib_status status = directory == NULL ? ib_fail_memory(err) : ib_run_read(directory, &run, err);
     int found = status == IB_OK && run.configuration != NULL && run.model_sha256 != NULL;
     if (found)
-        status = adopt_run(&run, model_path, sha256, arguments, log, err);
+        status = adopt_run(&run, model_path, sha256, command, arguments, log, err);
     if (adopted != NULL)
         *adopted = status == IB_OK && found;
     ib_run_close(&run);

@@ -20,9 +20,10 @@ char *ib_recorded_text(const json_t *value);
 ib_status ib_adopt_option(const char *name, const json_t *configuration, const char *path,
                           ib_arguments *arguments, ib_error *err);
 
-/* The same for all options that mean something and that the command takes from records. */
-ib_status ib_adopt_options(const json_t *configuration, const char *path, ib_arguments *arguments,
-                           ib_error *err);
+/* The same for all options that mean something and that the command (IB_FOR_... bit) takes from
+ * records. */
+ib_status ib_adopt_options(const json_t *configuration, const char *path, unsigned command,
+                           ib_arguments *arguments, ib_error *err);
 
 /* Gives every option that may change bits the value of the record's canonical form. That form must
  * have the record's experiment_sha256 and this program's NUMERICS version: else IB_ERROR_VERIFY.
@@ -32,8 +33,8 @@ ib_status ib_adopt_experiment(const ib_run *run, const char *const *changeable,
                               ib_arguments *arguments, ib_error *err);
 
 /* ib_adopt_options from run.json beside a model file, where there is one; it must record the file's
- * SHA-256, else IB_ERROR_VERIFY. adopted may be NULL. */
-ib_status ib_adopt_beside(const char *model_path, const char *sha256, ib_arguments *arguments,
-                          FILE *log, int *adopted, ib_error *err);
+ * SHA-256, else IB_ERROR_VERIFY. log and adopted may be NULL. */
+ib_status ib_adopt_beside(const char *model_path, const char *sha256, unsigned command,
+                          ib_arguments *arguments, FILE *log, int *adopted, ib_error *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <dirent.h>
@@ -23,6 +24,19 @@
 #define CANONICAL "{\"seed\":1}"
 #define EXPERIMENT                                                                                 \
     "fbe47f6d82b435a89f6e6fca65ad16138195de06c5fc3ffb66826a76e64e479f" /* its SHA-256 */
+
+/* The linker sends the library's clock_gettime here (tests/CMakeLists.txt). */
+int __real_clock_gettime(clockid_t clock, struct timespec *time);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+
+static time_t set_back; /* s, by whoever sets the machine's clock */
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time) {
+    int failed = __real_clock_gettime(clock, time);
+    if (clock == CLOCK_REALTIME)
+        time->tv_sec -= set_back;
+    return failed;
+}
 
 /* A record's surroundings, without training. */
 typedef struct fixture {
@@ -68,7 +82,7 @@ static int tear_down(void **state) {
 }
 
 static json_t *read_run(const ib_record *record) {
-    char *path = ib_record_path(record, "run.json");
+    char *path = ib_path_join(ib_record_directory(record), "run.json");
     json_error_t why;
     json_t *read = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
     if (read == NULL)
@@ -199,7 +213,7 @@ static void metrics_are_lines(void **state) {
     for (uint64_t i = 0; i < 4; ++i)
         assert_int_equal(ib_record_metric(record, "loss", values[i], i, 1, &err), IB_OK);
     assert_int_equal(ib_record_flush(record, &err), IB_OK);
-    char *path = ib_record_path(record, "metrics.jsonl");
+    char *path = ib_path_join(ib_record_directory(record), "metrics.jsonl");
     FILE *stream = fopen(path, "r");
     assert_non_null(stream);
     const char *const texts[] = {NULL, "Infinity", "-Infinity", "NaN"};
@@ -263,47 +277,58 @@ static char *keys_from(const char *directory, uint64_t offset, int without_steps
 }
 
 static void lines_of_any_kind_are_read(void **state) {
-    static const char FIRST[] = "{\"key\":\"a\",\"value\":1}\n";
-    static const char STEP[] = "{\"key\":\"train_loss\",\"value\":1}\n";
-    static const char OTHERS[] = "\n{\"key\":7,\"value\":1}\n{\"key\":\"b\"}\nno JSON\n"
-                                 "{\"key\":\"c\",\"value\":[1]}\n"
-                                 "{\"key\":\"d\",\"value\":-2e300,\"step\":-1}\n";
+    static const char FIRST[] = "{\"key\":\"a\",\"value\":1}\n"
+                                "{\"key\":\"train_loss\",\"value\":1}\n"
+                                "\n{\"key\":7,\"value\":1}\n{\"key\":\"b\"}\nno JSON\n"
+                                "{\"key\":\"c\",\"value\":[1]}\n"
+                                "{\"key\":\"d\",\"value\":-2e300,\"step\":-1}\n";
     static const char LAST[] = "{\"key\":\"e\",\"value\":1}\n{\"key\":\"f\",\"value\":1}";
     fixture *f = *state;
-    size_t longest = IB_LINE_MOST - 1, size = 0; /* with its line break as much as fits */
-    char *text = malloc(4 * IB_LINE_MOST);
-    for (size_t length = longest; length <= 2 * longest + 3; length += longest + 3) {
-        size = 0;
-        size += (size_t)sprintf(text + size, "%s%s%s", FIRST, STEP, OTHERS);
-        size += (size_t)sprintf(text + size, "{\"key\":\"g\",\"value\":1,\"x\":\"");
-        while (size < strlen(FIRST) + strlen(STEP) + strlen(OTHERS) + length - 2)
-            text[size++] = 'x';
-        size += (size_t)sprintf(text + size, "\"}\n%s", LAST);
-        temp_dir_write(f->directory, "metrics.jsonl", text, size);
-        char *keys = keys_from(f->directory, 0, 0);
-        assert_string_equal(keys, length == longest ? " a train_loss - - - - - d g e"
-                                                    : " a train_loss - - - - - d - e");
-        free(keys);
-    }
-    char *keys = keys_from(f->directory, 0, 1);
-    assert_string_equal(keys, " a - - - - - d - e");
+    char *text = ib_format("%s%s", FIRST, LAST);
+    temp_dir_write(f->directory, "metrics.jsonl", text, strlen(text));
+    free(text);
+    char *keys = keys_from(f->directory, 0, 0);
+    assert_string_equal(keys, " a train_loss - - - - - d e");
     free(keys);
-    keys = keys_from(f->directory, size - strlen(LAST), 0);
+    keys = keys_from(f->directory, 0, 1);
+    assert_string_equal(keys, " a - - - - - d e");
+    free(keys);
+    keys = keys_from(f->directory, strlen(FIRST), 0);
     assert_string_equal(keys, " e");
     free(keys);
-    free(text);
+}
 
-    ib_metric_lines lines;
+static void files_of_lines_are_bounded(void **state) {
+    fixture *f = *state;
     ib_error err = {0};
-    char *path = ib_path_join(f->directory, "metrics.jsonl");
-    if (truncate(path, (off_t)IB_RECORDED_MOST + 1) != 0)
-        skip();
-    assert_int_equal(ib_metric_lines_open(f->directory, 0, &lines, &err), IB_ERROR_RUNTIME);
+    ib_lines lines;
+    ib_metric_lines metrics;
+    const char *line;
+    size_t size;
+    char *text = malloc(IB_LINE_MOST + 1), *path = ib_path_join(f->directory, "metrics.jsonl");
+    memset(text, 'x', IB_LINE_MOST);
+    text[IB_LINE_MOST] = '\n';
+    temp_dir_write(f->directory, "metrics.jsonl", text, IB_LINE_MOST + 1);
+    free(text);
+    assert_int_equal(ib_lines_open(f->directory, "metrics.jsonl", 1, SIZE_MAX, &lines, &err),
+                     IB_OK);
+    assert_int_equal(ib_lines_next(&lines, &line, &size, &err), IB_OK);
+    assert_true(line != NULL && size == IB_LINE_MOST - 1);
+    ib_lines_close(&lines);
+    assert_int_equal(ib_lines_open(f->directory, "metrics.jsonl", 0, SIZE_MAX, &lines, &err),
+                     IB_OK);
+    assert_int_equal(ib_lines_next(&lines, &line, &size, &err), IB_ERROR_VERIFY);
+    assert_non_null(strstr(ib_error_text(&err), "metrics.jsonl, offset 0: a line of more"));
+    ib_lines_close(&lines);
+    ib_error_clear(&err);
+
+    assert_int_equal(truncate(path, (off_t)IB_RECORDED_MOST + 1), 0);
+    assert_int_equal(ib_metric_lines_open(f->directory, 0, &metrics, &err), IB_ERROR_RUNTIME);
     assert_non_null(strstr(ib_error_text(&err), "larger than"));
-    ib_metric_lines_close(&lines);
+    ib_metric_lines_close(&metrics);
     ib_error_clear(&err);
     assert_int_equal(unlink(path), 0);
-    keys = keys_from(f->directory, 0, 0);
+    char *keys = keys_from(f->directory, 0, 0);
     assert_string_equal(keys, "");
     free(keys);
     free(path);
@@ -363,11 +388,83 @@ static void an_unwritable_place_leaves_nothing(void **state) {
     ib_error_clear(&err);
 }
 
+static void finish_one(fixture *f, ib_record *record) {
+    ib_run_results results = {.experiment_sha256 = EXPERIMENT, .backend = &f->backend, .exact = 1};
+    ib_evaluation test = {0};
+    ib_metrics metrics;
+    assert_int_equal(ib_evaluation_begin(&test, 10, NULL), IB_OK);
+    test.confusion[0] = 1;
+    assert_int_equal(ib_metrics_compute(test.confusion, test.classes, &metrics, NULL), IB_OK);
+    results.metrics = &metrics;
+    assert_int_equal(ib_record_finish(record, IB_OK, NULL, &results, &test, NULL), IB_OK);
+    ib_metrics_free(&metrics);
+    ib_evaluation_free(&test);
+}
+
+/* Times of one record never run backwards, and its duration is not the clock's. */
+static void a_clock_is_set_back(void **state) {
+    fixture *f = *state;
+    ib_record *record = NULL;
+    set_back = 0;
+    assert_int_equal(ib_record_begin(&f->start, &record, NULL), IB_OK);
+    ib_record_watch(record, 0, NULL);
+    for (uint64_t i = 0; i < 4; ++i) {
+        assert_int_equal(ib_record_metric(record, "loss", 0, i, 1, NULL), IB_OK);
+        set_back = 7200;
+    }
+    finish_one(f, record);
+    set_back = 0;
+    json_t *run = read_run(record);
+    assert_true(strcmp(text_at(run, "started"), text_at(run, "ended")) <= 0);
+    double seconds = json_number_value(json_object_get(run, "seconds"));
+    assert_true(seconds > 0 && seconds < 3600);
+    json_decref(run);
+    char *path = ib_path_join(ib_record_directory(record), "metrics.jsonl");
+    FILE *stream = fopen(path, "r");
+    char line[256];
+    json_int_t last = 0;
+    for (int i = 0; i < 4; ++i) {
+        assert_non_null(fgets(line, sizeof line, stream));
+        json_t *read = json_loads(line, 0, NULL);
+        json_int_t time = json_integer_value(json_object_get(read, "timestamp"));
+        assert_true(time >= last);
+        last = time;
+        json_decref(read);
+    }
+    fclose(stream);
+    free(path);
+    ib_record_close(record);
+}
+
+/* The first part of the run was begun by a clock that was ahead. */
+static void a_clock_was_set_back_between(void **state) {
+    fixture *f = *state;
+    ib_record *record = NULL;
+    set_back = -7200;
+    assert_int_equal(ib_record_begin(&f->start, &record, NULL), IB_OK);
+    char *directory = strdup(ib_record_directory(record));
+    ib_record_close(record);
+    set_back = 0;
+    ib_error err = {0};
+    assert_int_equal(ib_record_reopen(directory, &record, &err), IB_OK);
+    assert_int_equal(ib_record_continue(record, &f->start, &(ib_prefix){0}, 5, &err), IB_OK);
+    finish_one(f, record);
+    json_t *run = read_run(record);
+    assert_true(strcmp(text_at(run, "started"), text_at(run, "ended")) <= 0);
+    assert_true(json_number_value(json_object_get(run, "seconds")) >= 5);
+    json_decref(run);
+    ib_record_close(record);
+    free(directory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_clock_is_set_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_clock_was_set_back_between, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_finished_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(metrics_are_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lines_of_any_kind_are_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(files_of_lines_are_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_run_says_how_it_ended, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_unwritable_place_leaves_nothing, set_up, tear_down),
     };
