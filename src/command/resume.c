@@ -48,7 +48,8 @@ static ib_status go_on(ib_record *record, ib_arguments *arguments,
             "--trace: the run was begun without, and a trace begins with the first step");
     /* Not of the experiment, but of this run: metrics.jsonl and the user's wishes stay as they
      * were. */
-    IB_TRY(ib_adopt_options(configuration, ib_record_directory(record), IB_FOR_TRAIN, arguments, err));
+    IB_TRY(
+        ib_adopt_options(configuration, ib_record_directory(record), IB_FOR_TRAIN, arguments, err));
     if (ib_recorded_option(configuration, "sample-period") != NULL) /* earlier versions had none */
         IB_TRY(ib_adopt_option("sample-period", configuration, ib_record_directory(record),
                                arguments, err));
