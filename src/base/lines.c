@@ -18,12 +18,6 @@ ib_status ib_lines_open(const char *directory, const char *name, uint64_t offset
                : ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", lines->path);
 }
 
-ib_status ib_lines_of(int fd, const char *path, ib_lines *lines, ib_error *err) {
-    *lines =
-        (ib_lines){.path = strdup(path), .buffer = malloc(IB_LINE_MOST), .fd = fd, .keeps_fd = 1};
-    return lines->path == NULL || lines->buffer == NULL ? ib_fail_memory(err) : IB_OK;
-}
-
 void ib_lines_close(ib_lines *lines) {
     if (lines->stream != NULL)
         fclose(lines->stream);

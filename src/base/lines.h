@@ -15,8 +15,6 @@ typedef struct ib_lines {
  * ib_lines_close, also after a failure. */
 ib_status ib_lines_open(const char *directory, const char *name, uint64_t offset, size_t most_bytes,
                         ib_lines *lines, ib_error *err);
-/* The same from an open file, which stays the caller's; path is for messages. */
-ib_status ib_lines_of(int fd, const char *path, ib_lines *lines, ib_error *err);
 /* *line: the next without its line break, good until the next call; NULL: there is none, or it is
  * still being written. One of more than IB_LINE_MOST is IB_ERROR_VERIFY. */
 ib_status ib_lines_next(ib_lines *lines, const char **line, size_t *size, ib_error *err);

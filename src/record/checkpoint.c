@@ -85,8 +85,8 @@ static int is_kept(const char *name, const step_list *kept) {
     if (!is_named(name, JSON, &step) && !is_named(name, MODEL, &step) &&
         !is_named(name, OPTIMIZER, &step))
         return 0; /* what a killed process left half-written */
-    for (size_t i = 0; i < list->count && i < KEPT; ++i)
-        if (list->steps[i] == step)
+    for (size_t i = 0; i < kept->count; ++i)
+        if (kept->steps[i] == step)
             return 1;
     return 0;
 }
@@ -105,7 +105,7 @@ static ib_status remove_other(void *context, const char *name, ib_error *err) {
     const removal *r = context;
     uint64_t step;
     (void)err;
-    if (is_of_checkpoint(name) && !is_kept(name, r->list) &&
+    if (is_of_checkpoint(name) && !is_kept(name, r->kept) &&
         (!r->json || is_named(name, JSON, &step)))
         unlinkat(r->folder->fd, name, 0);
     return IB_OK;
@@ -114,7 +114,7 @@ static ib_status remove_other(void *context, const char *name, ib_error *err) {
 /* Two passes: without its JSON a checkpoint is none, whatever happens in between. */
 static void remove_others(const ib_folder *folder, const step_list *kept) {
     for (int json = 1; json >= 0; --json)
-        ib_folder_visit(folder, remove_other, &(removal){folder, list, json}, NULL);
+        ib_folder_visit(folder, remove_other, &(removal){folder, kept, json}, NULL);
 }
 
 static ib_status check_name(void *context, const char *name, ib_error *err) {
