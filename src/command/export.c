@@ -101,7 +101,7 @@ static ib_status write_onnx(const ib_contents *file, const char *path, ib_argume
     ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
     ib_onnx_written written;
-    IB_TRY(ib_onnx_write_read(file, &notes, path, &written, err));
+    IB_TRY(ib_onnx_write_read(file, &notes, NULL, path, &written, err));
     print_written(path, &written, config->output.json, context->out);
     return IB_OK;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/input.h"
+
 /* What a line says cannot be trusted to be what this program wrote. */
 static double number_at(const json_t *values, const char *key) {
     const json_t *value = json_object_get(values, key);
@@ -89,20 +91,16 @@ static void take_line(const char *line, size_t length, ib_resource_totals *total
 }
 
 int ib_resources_replay(FILE *stream, ib_resource_totals *totals) {
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t length;
+    ib_line line = {0};
     off_t whole = 0;
-    int cut = 0;
-    while ((length = getline(&line, &capacity, stream)) > 0) {
-        cut = line[length - 1] != '\n';
-        if (cut)
-            break;
-        whole += length;
-        take_line(line, (size_t)length, totals);
+    while (ib_line_read(stream, &line)) {
+        whole += (off_t)line.length;
+        take_line(line.text, line.length, totals);
     }
-    free(line);
-    if (cut && ftruncate(fileno(stream), whole) != 0)
+    int failed = line.is_too_long || ferror(stream);
+    int cut = line.length > 0;
+    free(line.text);
+    if (failed || (cut && ftruncate(fileno(stream), whole) != 0))
         return 0;
     return fseeko(stream, 0, SEEK_END) == 0;
 }

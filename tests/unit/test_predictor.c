@@ -33,7 +33,7 @@ static char *save_model(const char *directory, const char *kind) {
         ib_model_open(backend, &config.experiment, ib_dataset_find("mnist"), 8, 0, &model, NULL),
         IB_OK);
     assert_int_equal(ib_model_initialize(model, 1, NULL), IB_OK);
-    assert_int_equal(ib_model_save(model, path, NULL, NULL), IB_OK);
+    assert_int_equal(ib_model_save(model, NULL, path, NULL, NULL), IB_OK);
     ib_model_close(model);
     ib_backend_close(backend);
     ib_config_free(&config);
