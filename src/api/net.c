@@ -355,8 +355,8 @@ ib_status ib_net_save_optimizer(ib_net *net, const char *path, char sha256[IB_SH
     if (status == IB_OK && path == NULL && sha256 == NULL)
         status = ib_fail(&net->err, IB_ERROR_USAGE, "neither a path nor room for a hash");
     if (status == IB_OK)
-        status = ib_model_save_optimizer(net->model, NULL, path, net->position.steps, sha256,
-                                         &net->err);
+        status =
+            ib_model_save_optimizer(net->model, NULL, path, net->position.steps, sha256, &net->err);
     ib_guard_leave(&guard);
     return status;
 }
