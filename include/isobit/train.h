@@ -158,7 +158,8 @@ enum { IB_SHA256_TEXT = 65 };
  * file's, in hexadecimal. */
 ib_status ib_net_save(ib_net *net, const char *path, char sha256[IB_SHA256_TEXT]);
 /* The reverse, for a network of the same tensors; training then begins anew from these weights. A
- * file that is damaged or of another network is IB_ERROR_VERIFY; weights are the seed's then. */
+ * file that is damaged or of another network is IB_ERROR_VERIFY; weights are the seed's then. Where
+ * memory runs out the network may be left with none: it is loaded again then, or closed. */
 ib_status ib_net_load(ib_net *net, const char *path);
 
 #pragma GCC visibility pop

@@ -32,14 +32,10 @@ static const ib_experiment *experiment_of(const ib_net *net) {
     return &net->arguments.config.experiment;
 }
 
-/* The model with the seed's weights, or those of init-model: where training begins. */
-static ib_status begin_model(ib_net *net, ib_error *err) {
+static ib_status open_model(ib_net *net, ib_error *err) {
     const ib_experiment *experiment = experiment_of(net);
     const ib_dataset_info *info = net->data->dataset.info;
     size_t batch = (size_t)experiment->batch_size;
-    ib_model_close(net->model);
-    net->position = (ib_train_position){0};
-    net->ended = 0;
     if (net->rows.rows != NULL)
         IB_TRY(ib_model_open_rows(net->device->backend, experiment, net->rows.rows, "of rows", info,
                                   batch, 1, &net->model, err));
@@ -48,6 +44,21 @@ static ib_status begin_model(ib_net *net, ib_error *err) {
     if (experiment->init_model != NULL)
         return ib_model_load(net->model, experiment->init_model, err);
     return ib_model_initialize(net->model, experiment->seed, err);
+}
+
+/* The model with the seed's weights, or those of init-model: where training begins. None on
+ * failure: weights that are nobody's must not be asked for. */
+static ib_status begin_model(ib_net *net, ib_error *err) {
+    ib_model_close(net->model);
+    net->model = NULL;
+    net->position = (ib_train_position){0};
+    net->ended = 0;
+    ib_status status = open_model(net, err);
+    if (status != IB_OK) {
+        ib_model_close(net->model);
+        net->model = NULL;
+    }
+    return status;
 }
 
 static ib_status open_net(ib_net *net, const ib_net_options *options, ib_error *err) {
@@ -106,15 +117,21 @@ const char *ib_net_error(const ib_net *net) {
     return ib_error_text(&net->err);
 }
 
-/* What each call begins with; ib_guard_leave follows whatever it returns. */
-static ib_status enter(ib_net *net, ib_guard *guard) {
+static ib_status enter_to_load(ib_net *net, ib_guard *guard) {
     ib_guard_enter(guard);
     ib_error_clear(&net->err);
     if (net->device->busy)
         return ib_fail(&net->err, IB_ERROR_USAGE,
                        "the device is training: its callback cannot use it");
+    return IB_OK;
+}
+
+/* What each call but loading begins with; ib_guard_leave follows whatever it returns. */
+static ib_status enter(ib_net *net, ib_guard *guard) {
+    IB_TRY(enter_to_load(net, guard));
     if (net->model == NULL)
-        return ib_fail(&net->err, IB_ERROR_RUNTIME, "the network lost its memory when it failed");
+        return ib_fail(&net->err, IB_ERROR_RUNTIME,
+                       "the network lost its memory when loading failed: load again");
     return IB_OK;
 }
 
@@ -295,16 +312,17 @@ ib_status ib_net_save(ib_net *net, const char *path, char sha256[IB_SHA256_TEXT]
 
 /* A model begun anew has no optimiser state; one half of whose tensors were read is none. */
 static ib_status load(ib_net *net, const char *path) {
-    IB_TRY(begin_model(net, &net->err));
-    ib_status status = ib_model_load(net->model, path, &net->err);
-    if (status != IB_OK && begin_model(net, NULL) != IB_OK)
-        net->ended = 1;
+    ib_status status = begin_model(net, &net->err);
+    if (status == IB_OK)
+        status = ib_model_load(net->model, path, &net->err);
+    if (status != IB_OK)
+        (void)begin_model(net, NULL);
     return status;
 }
 
 ib_status ib_net_load(ib_net *net, const char *path) {
     ib_guard guard;
-    ib_status status = enter(net, &guard);
+    ib_status status = enter_to_load(net, &guard);
     if (status == IB_OK)
         status = load(net, path);
     ib_guard_leave(&guard);

@@ -6,19 +6,22 @@
 
 #include "base/number.h"
 
-/* The length of the well-formed UTF-8 sequence at text, 0 when there is none. */
-static size_t utf8_length(const unsigned char *text) {
-    size_t length = text[0] < 0x80   ? 1
+size_t ib_utf8_length(const char *bytes, size_t size) {
+    const unsigned char *text = (const unsigned char *)bytes;
+    size_t length = size == 0        ? 0
+                    : text[0] < 0x80 ? 1
                     : text[0] < 0xC2 ? 0
                     : text[0] < 0xE0 ? 2
                     : text[0] < 0xF0 ? 3
                     : text[0] < 0xF5 ? 4
                                      : 0;
+    if (length > size)
+        return 0;
     for (size_t i = 1; i < length; ++i)
         if ((text[i] & 0xC0) != 0x80)
             return 0;
-    if ((text[0] == 0xE0 && text[1] < 0xA0) || (text[0] == 0xED && text[1] > 0x9F) ||
-        (text[0] == 0xF0 && text[1] < 0x90) || (text[0] == 0xF4 && text[1] > 0x8F))
+    if (length > 1 && ((text[0] == 0xE0 && text[1] < 0xA0) || (text[0] == 0xED && text[1] > 0x9F) ||
+                       (text[0] == 0xF0 && text[1] < 0x90) || (text[0] == 0xF4 && text[1] > 0x8F)))
         return 0;
     return length;
 }
@@ -27,7 +30,7 @@ static void write_text(FILE *out, const char *value) {
     const unsigned char *at = (const unsigned char *)value;
     fputc('"', out);
     while (*at != '\0') {
-        size_t length = utf8_length(at);
+        size_t length = ib_utf8_length((const char *)at, strnlen((const char *)at, 4));
         if (length == 0) { /* a path may hold any bytes, JSON may not */
             fputs("\\ufffd", out);
             length = 1;

@@ -1,4 +1,5 @@
 /* isobit compare: records side by side, and where two of one experiment parted. */
+#include "base/json_value.h"
 #include "command/command.h"
 
 #include <stdlib.h>
@@ -14,9 +15,10 @@ static ib_status print_json(const ib_comparison *comparison, json_t *divergence,
     const char *verdict = divergence != NULL ? "different"
                           : agreements > 0   ? "same bits"
                                              : "other experiments";
-    json_object_set_new(object, "verdict", json_string(verdict));
-    json_object_set(object, "divergence", divergence != NULL ? divergence : json_null());
-    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    int complete =
+        json_object_set_new(object, "verdict", json_string(verdict)) == 0 &&
+        json_object_set(object, "divergence", divergence != NULL ? divergence : json_null()) == 0;
+    char *text = complete ? ib_json_dump(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(object);
     if (text == NULL)
         return ib_fail_memory(err);
@@ -27,27 +29,29 @@ static ib_status print_json(const ib_comparison *comparison, json_t *divergence,
 
 static ib_status compare(const ib_comparison *comparison, ib_arguments *arguments,
                          const ib_command_context *context, ib_error *err) {
-    size_t first = 0, second = 0, agreements = ib_comparison_agreements(comparison);
+    ib_agreement agreement;
     json_t *divergence = NULL;
     int json = arguments->config.output.json;
+    IB_TRY(ib_comparison_agreement(comparison, &agreement, err));
     if (!json)
         IB_TRY(ib_comparison_print(comparison, context->out, err));
     ib_status status = IB_OK;
-    if (ib_comparison_conflict(comparison, &first, &second))
-        status =
-            ib_divergence_find(comparison, first, second, arguments, context, &divergence, err);
+    if (agreement.conflict)
+        status = ib_divergence_find(comparison, agreement.first, agreement.second, arguments,
+                                    context, &divergence, err);
     if (status == IB_OK && json)
-        status = print_json(comparison, divergence, agreements, context->out, err);
+        status = print_json(comparison, divergence, agreement.same, context->out, err);
     else if (status == IB_OK && divergence != NULL)
         ib_divergence_print(divergence, comparison, context->out);
     else if (status == IB_OK)
         fprintf(context->out, "\n%s\n",
-                agreements > 0 ? "Runs of one experiment_sha256 have the same bits."
-                               : "No two finished runs are of one experiment.");
+                agreement.same > 0 ? "Runs of one experiment_sha256 have the same bits."
+                                   : "No two finished runs are of one experiment.");
     if (status == IB_OK && divergence != NULL)
         status = ib_fail(err, IB_ERROR_NOT_REPRODUCED,
                          "%s and %s have one experiment_sha256, but not the same results",
-                         comparison->directories[first], comparison->directories[second]);
+                         comparison->directories[agreement.first],
+                         comparison->directories[agreement.second]);
     json_decref(divergence);
     return status;
 }

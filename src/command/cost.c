@@ -2,12 +2,14 @@
 #include "command/command.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/json_value.h"
 #include "record/cost.h"
 
 enum { DEPTH = 3 }; /* <runs-dir>/<experiment>/<run-id> */
@@ -55,10 +57,16 @@ static ib_status add_below(costs *all, const char *directory, int depth, ib_erro
     DIR *stream = depth == 0 ? NULL : opendir(directory);
     const struct dirent *entry;
     ib_status status = IB_OK;
+    if (depth != 0 && stream == NULL && errno == ENOMEM)
+        status = ib_fail_memory(err);
     while (stream != NULL && status == IB_OK && (entry = readdir(stream)) != NULL) {
         struct stat info;
-        char *below = entry->d_name[0] == '.' ? NULL : ib_path_join(directory, entry->d_name);
-        if (below != NULL && stat(below, &info) == 0 && S_ISDIR(info.st_mode))
+        if (entry->d_name[0] == '.')
+            continue;
+        char *below = ib_path_join(directory, entry->d_name);
+        if (below == NULL)
+            status = ib_fail_memory(err);
+        else if (stat(below, &info) == 0 && S_ISDIR(info.st_mode))
             status = add_below(all, below, depth - 1, err);
         free(below);
     }
@@ -112,11 +120,14 @@ static void print_table(const costs *all, FILE *out) {
 
 static ib_status print_json(const costs *all, FILE *out, ib_error *err) {
     json_t *runs = json_array();
-    for (size_t i = 0; i < all->count; ++i)
-        json_array_append_new(runs, ib_cost_json(&all->rows[i]));
+    int added = runs != NULL;
+    for (size_t i = 0; added && i < all->count; ++i)
+        added = json_array_append_new(runs, ib_cost_json(&all->rows[i])) == 0;
     json_t *object = json_pack("{s:s, s:I, s:o}", "prices", all->prices->yaml.name, "unfinished",
                                (json_int_t)all->unfinished, "runs", runs);
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *text = object == NULL || !added
+                     ? NULL
+                     : ib_json_dump(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(object);
     if (text == NULL)
         return ib_fail_memory(err);

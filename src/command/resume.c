@@ -22,7 +22,7 @@ static ib_status say_finished(const ib_record *record, const ib_config *config,
         fprintf(context->out, "model_sha256       %s\n", model);
         return IB_OK;
     }
-    char *text = json_dumps(results, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *text = ib_json_dump(results, JSON_COMPACT | JSON_REAL_PRECISION(17));
     if (text == NULL)
         return ib_fail_memory(err);
     fprintf(context->out, "%s\n", text);

@@ -21,11 +21,15 @@ typedef struct verification {
     size_t records, unsealed, broken;
 } verification;
 
-/* The names of files that the record does not know; NULL: out of memory. */
-static json_t *unknown_files(const char *directory, const json_t *record) {
+/* The names of files that the record does not know. */
+static ib_status unknown_files(const char *directory, const json_t *record, json_t **unknown,
+                               ib_error *err) {
     struct dirent **entries = NULL;
-    json_t *names = json_array();
     int count = scandir(directory, &entries, NULL, alphasort);
+    if (count < 0)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", directory);
+    *unknown = json_array();
+    int failed = *unknown == NULL;
     for (int i = 0; i < count; ++i) {
         const char *name = entries[i]->d_name;
         /* Of a run that goes on nothing is named yet. */
@@ -34,12 +38,13 @@ static json_t *unknown_files(const char *directory, const json_t *record) {
             known = strcmp(name, IB_RECORD_FILES[f]) == 0 &&
                     (!ib_record_is_sealed(record) ||
                      json_object_size(json_object_get(record, "files")) == 0);
-        if (!known)
-            json_array_append_new(names, json_string(name));
+        errno = 0; /* a name that is not UTF-8 cannot be told */
+        if (!known && !failed && json_array_append_new(*unknown, json_string(name)) != 0)
+            failed = errno == ENOMEM;
         free(entries[i]);
     }
     free(entries);
-    return names;
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
 static ib_status check_record(const char *directory, json_t **record, ib_error *err) {
@@ -63,7 +68,12 @@ static ib_status check_record(const char *directory, json_t **record, ib_error *
 
 static ib_status tell(verification *v, const char *directory, const char *state,
                       const json_t *record, const char *message, ib_error *err) {
-    json_t *unknown = unknown_files(directory, record);
+    json_t *unknown = NULL;
+    ib_status listed = unknown_files(directory, record, &unknown, err);
+    if (listed != IB_OK) {
+        json_decref(unknown);
+        return listed;
+    }
     if (v->runs != NULL) {
         json_t *run = json_pack("{s:s, s:s, s:s?, s:s?, s:O}", "run_dir", directory, "state", state,
                                 "status", ib_json_text_at(record, "status", NULL), "message",
@@ -87,15 +97,18 @@ static ib_status verify_record(verification *v, const char *directory, ib_error 
     json_t *record = NULL;
     ib_error why = {0};
     ib_status status = check_record(directory, &record, &why);
-    int sealed = ib_record_is_sealed(record);
+    int sealed = ib_record_is_sealed(record), is_memory = ib_error_is_memory(&why);
     ++v->records;
     v->broken += status != IB_OK;
     v->unsealed += status == IB_OK && !sealed;
-    status = tell(v, directory,
-                  status != IB_OK ? "BROKEN"
-                  : sealed        ? "sealed"
-                                  : "unsealed",
-                  record, status != IB_OK ? ib_error_text(&why) : NULL, err);
+    if (is_memory) /* nothing is known of it */
+        status = ib_fail_memory(err);
+    else
+        status = tell(v, directory,
+                      status != IB_OK ? "BROKEN"
+                      : sealed        ? "sealed"
+                                      : "unsealed",
+                      record, status != IB_OK ? ib_error_text(&why) : NULL, err);
     ib_error_clear(&why);
     json_decref(record);
     return status;
@@ -117,9 +130,11 @@ static ib_status verify_below(verification *v, const char *directory, int depth,
     ib_status status = IB_OK;
     for (int i = 0; i < count; ++i) {
         struct stat info;
-        char *below =
-            entries[i]->d_name[0] == '.' ? NULL : ib_path_join(directory, entries[i]->d_name);
-        if (status == IB_OK && below != NULL && stat(below, &info) == 0 && S_ISDIR(info.st_mode))
+        int hidden = entries[i]->d_name[0] == '.';
+        char *below = hidden ? NULL : ib_path_join(directory, entries[i]->d_name);
+        if (status == IB_OK && !hidden && below == NULL)
+            status = ib_fail_memory(err);
+        if (status == IB_OK && !hidden && stat(below, &info) == 0 && S_ISDIR(info.st_mode))
             status = verify_below(v, below, depth - 1, err);
         free(below);
         free(entries[i]);
@@ -133,7 +148,7 @@ static ib_status print_json(const verification *v, ib_error *err) {
         json_pack("{s:I, s:I, s:I, s:I, s:O}", "records", (json_int_t)v->records, "sealed",
                   (json_int_t)(v->records - v->unsealed - v->broken), "unsealed",
                   (json_int_t)v->unsealed, "broken", (json_int_t)v->broken, "runs", v->runs);
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    char *text = object == NULL ? NULL : ib_json_dump(object, JSON_COMPACT);
     json_decref(object);
     if (text == NULL)
         return ib_fail_memory(err);

@@ -77,7 +77,7 @@ ib_status ib_mlflow_cursor_open(const char *directory, const char *server, int w
 
 ib_status ib_mlflow_cursor_save(ib_mlflow_cursor *cursor, ib_error *err) {
     char *path = ib_path_join(cursor->directory, "mlflow.json");
-    char *text = json_dumps(cursor->file, JSON_INDENT(2));
+    char *text = ib_json_dump(cursor->file, JSON_INDENT(2));
     ib_status status = path == NULL || text == NULL
                            ? ib_fail_memory(err)
                            : ib_write_file_atomic(path, text, strlen(text), err);

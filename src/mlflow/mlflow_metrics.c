@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_value.h"
 #include "mlflow/mlflow_send.h"
 
 enum { MOST_METRICS = 1000 };
@@ -66,7 +67,8 @@ static ib_status flush_batch(ib_mlflow_sender *s, json_t *list, uint64_t bytes, 
 /* Adds one line to the batch, or passes it over. */
 static ib_status take_line(ib_mlflow_sender *s, const char *line, size_t size, uint64_t *bytes,
                            uint64_t *last_time, json_t *list, ib_error *err) {
-    json_t *read = json_loadb(line, size, 0, NULL);
+    json_t *read;
+    IB_TRY(ib_json_parse(line, size, &read, NULL, err));
     const char *key = json_string_value(json_object_get(read, "key"));
     json_t *value = json_object_get(read, "value");
     json_t *time = json_object_get(read, "timestamp");
@@ -96,7 +98,7 @@ static ib_status take_line(ib_mlflow_sender *s, const char *line, size_t size, u
 static ib_status send_lines(ib_mlflow_sender *s, FILE *stream, uint64_t bytes, ib_error *err) {
     char *line = NULL;
     size_t capacity = 0;
-    ssize_t length;
+    ssize_t length = 0;
     json_t *list = json_array();
     ib_status status = list == NULL ? ib_fail_memory(err) : IB_OK;
     uint64_t begun = bytes, last_time = ib_mlflow_state_number(&s->cursor, "metrics_time");
@@ -106,6 +108,8 @@ static ib_status send_lines(ib_mlflow_sender *s, FILE *stream, uint64_t bytes, i
         if (status == IB_OK && json_array_size(list) == MOST_METRICS)
             status = flush_batch(s, list, bytes, last_time, err);
     }
+    if (status == IB_OK && length < 0 && !feof(stream))
+        status = ib_fail_memory(err);
     if (status == IB_OK && bytes != begun)
         status = flush_batch(s, list, bytes, last_time, err);
     free(line);

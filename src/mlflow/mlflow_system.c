@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_value.h"
 #include "mlflow/mlflow_send.h"
 
 /* A call takes 1,000 values at most, a line has far fewer than 100. */
@@ -25,7 +26,8 @@ static ib_status flush_batch(ib_mlflow_sender *s, json_t *list, uint64_t bytes, 
 
 static ib_status take_line(ib_mlflow_sender *s, const char *line, size_t size, uint64_t offset,
                            json_t *list, ib_error *err) {
-    json_t *read = json_loadb(line, size, 0, NULL);
+    json_t *read;
+    IB_TRY(ib_json_parse(line, size, &read, NULL, err));
     json_t *time = json_object_get(read, "time"), *sample = json_object_get(read, "sample");
     json_t *values = json_object_get(read, "values"), *value;
     const char *key;
@@ -51,7 +53,7 @@ static ib_status take_line(ib_mlflow_sender *s, const char *line, size_t size, u
 static ib_status send_lines(ib_mlflow_sender *s, FILE *stream, uint64_t bytes, ib_error *err) {
     char *line = NULL;
     size_t capacity = 0;
-    ssize_t length;
+    ssize_t length = 0;
     json_t *list = json_array();
     ib_status status = list == NULL ? ib_fail_memory(err) : IB_OK;
     while (status == IB_OK && (length = getline(&line, &capacity, stream)) > 0 &&
@@ -61,6 +63,8 @@ static ib_status send_lines(ib_mlflow_sender *s, FILE *stream, uint64_t bytes, i
         if (status == IB_OK && json_array_size(list) >= ENOUGH_FOR_A_CALL)
             status = flush_batch(s, list, bytes, err);
     }
+    if (status == IB_OK && length < 0 && !feof(stream))
+        status = ib_fail_memory(err);
     if (status == IB_OK && json_array_size(list) > 0)
         status = flush_batch(s, list, bytes, err);
     free(line);

@@ -64,7 +64,6 @@ static int is_same_value(const char *key, const json_t *configured, const json_t
 
 static ib_status check_canonical(const char *path, const json_t *record, ib_error *err) {
     char hex[IB_SHA256_HEX_SIZE];
-    json_error_t why;
     const char *text = ib_json_text_at(record, "canonical", NULL), *key;
     const char *experiment = ib_json_text_at(record, "experiment_sha256", NULL);
     const char *again = ib_json_text_at(record, "results", "experiment_sha256");
@@ -82,8 +81,8 @@ static ib_status check_canonical(const char *path, const json_t *record, ib_erro
                        "%s: the record was changed: its results are of experiment_sha256 %s, it is "
                        "of %s",
                        path, again, experiment);
-    json_t *canonical = ib_json_parse(text, strlen(text), &why);
-    ib_status status = IB_OK;
+    json_t *canonical;
+    ib_status status = ib_json_parse(text, strlen(text), &canonical, NULL, err);
     json_object_foreach(canonical, key, value) {
         const json_t *configured = json_object_get(configuration, key);
         if (status == IB_OK && configured != NULL && !is_same_value(key, configured, value))
@@ -119,10 +118,10 @@ static ib_status check_accuracy(const char *path, const json_t *record, ib_error
 
 static ib_status parse(const char *path, const char *text, size_t size, json_t **record,
                        ib_error *err) {
-    json_error_t why = {.text = "out of memory"};
-    *record = ib_json_parse(text, size, &why);
+    ib_json_problem why;
+    IB_TRY(ib_json_parse(text, size, record, &why, err));
     if (*record == NULL)
-        return ib_fail(err, IB_ERROR_VERIFY, "%s, line %d: not valid JSON: %s", path, why.line,
+        return ib_fail(err, IB_ERROR_VERIFY, "%s, line %zu: not valid JSON: %s", path, why.line,
                        why.text);
     if (!json_is_object(*record))
         return ib_fail(err, IB_ERROR_VERIFY, "%s: the outermost value is not an object", path);

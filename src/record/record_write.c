@@ -190,6 +190,11 @@ static ib_status write_members(const ib_record *record, const ib_run_standing *s
     const char *first = ib_json_text_at(record->previous, "started", NULL);
     char *started = first != NULL ? strdup(first) : ib_record_utc(record->started_ms, 0);
     char *ended = state->running ? NULL : ib_record_utc(ib_unix_milliseconds(), 0);
+    if (started == NULL || (ended == NULL && !state->running)) {
+        free(started);
+        free(ended);
+        return ib_fail_memory(err);
+    }
     ib_json_int(json, "format", IB_RECORD_FORMAT);
     ib_json_string(json, "run_id", record->run_id);
     ib_json_string(json, "experiment", record->start.experiment);
@@ -207,7 +212,8 @@ static ib_status write_members(const ib_record *record, const ib_run_standing *s
     ib_json_string(json, "experiment_sha256", record->start.experiment_sha256);
     ib_json_string(json, "canonical", record->start.canonical);
     IB_TRY(ib_config_write(record->start.configuration, IB_FOR_TRAIN, "configuration", json, err));
-    ib_environment_write(record->start.backend, record->start.usable_cpus, "environment", json);
+    IB_TRY(ib_environment_write(record->start.backend, record->start.usable_cpus, "environment",
+                                json, err));
     write_data(record, json);
     if (state->results != NULL) {
         ib_json_open(json, "results", '{');
@@ -239,8 +245,8 @@ ib_status ib_record_write(const ib_record *record, const ib_run_standing *state,
             ib_seal_abort(&sealing);
     }
     if (status == IB_OK) {
-        status = ib_write_file_atomic(path, sealing.text, sealing.size, err);
-        free(sealing.text);
+        status = ib_write_file_atomic(path, sealing.text.data, sealing.text.size, err);
+        free(sealing.text.data);
     }
     free(path);
     return status;

@@ -8,6 +8,7 @@
 #include "base/number.h"
 #include "base/numerics_version.h"
 #include "base/sha256.h"
+#include "base/text_stream.h"
 #include "options/canonical.h"
 #include "record/record_file.h"
 #include "record/record_read.h"
@@ -32,24 +33,29 @@ static ib_status adopt_value(const ib_option *option, const json_t *value, const
     }
     if (json_is_null(value)) /* a text that was not given */
         return IB_OK;
-    char *text = ib_recorded_text(value);
-    if (text == NULL)
+    if (!json_is_string(value) && !json_is_number(value))
         return ib_fail(err, IB_ERROR_VERIFY, "%s: the configuration lacks '%s'", path,
                        option->name);
-    ib_status status = ib_option_set(option, text, option->name, config, err);
+    char *text = ib_recorded_text(value);
+    ib_error why = {0};
+    ib_status status = text == NULL ? ib_fail_memory(&why)
+                                    : ib_option_set(option, text, option->name, config, &why);
     free(text);
-    if (status != IB_OK) {
-        ib_fail_context(err, "%s", path);
-        return ib_fail(err, IB_ERROR_VERIFY, "%s", ib_error_text(err));
-    }
-    return IB_OK;
+    if (status != IB_OK) /* whatever a value is that no option has: the record was changed */
+        status = ib_error_is_memory(&why)
+                     ? ib_fail_memory(err)
+                     : ib_fail(err, IB_ERROR_VERIFY, "%s: %s", path, ib_error_text(&why));
+    ib_error_clear(&why);
+    return status;
 }
 
-static const json_t *value_of(const ib_option *option, const json_t *object) {
+/* *value NULL: the object does not have it. */
+static ib_status value_of(const ib_option *option, const json_t *object, const json_t **value,
+                          ib_error *err) {
     char *key = ib_option_key(option);
-    const json_t *value = key == NULL ? NULL : json_object_get(object, key);
+    *value = key == NULL ? NULL : json_object_get(object, key);
     free(key);
-    return value;
+    return key == NULL ? ib_fail_memory(err) : IB_OK;
 }
 
 ib_status ib_adopt_option(const char *name, const json_t *configuration, const char *path,
@@ -57,7 +63,9 @@ ib_status ib_adopt_option(const char *name, const json_t *configuration, const c
     const ib_option *option = ib_option_find(name, strlen(name));
     if (arguments->sources[ib_option_index(option)] != IB_FROM_DEFAULT)
         return IB_OK;
-    return adopt_value(option, value_of(option, configuration), path, &arguments->config, err);
+    const json_t *value;
+    IB_TRY(value_of(option, configuration, &value, err));
+    return adopt_value(option, value, path, &arguments->config, err);
 }
 
 ib_status ib_adopt_options(const json_t *configuration, const char *path, ib_arguments *arguments,
@@ -70,24 +78,22 @@ ib_status ib_adopt_options(const json_t *configuration, const char *path, ib_arg
     return IB_OK;
 }
 
-/* The option's value as the canonical form has it; fresh memory. */
+/* The option's value as the canonical form has it; fresh memory, NULL: out of it. */
 static char *written(const ib_option *option, const ib_config *config) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
+    ib_text_stream text;
+    if (ib_text_open(&text, NULL) != IB_OK)
         return NULL;
-    ib_json json = {.out = out};
+    ib_json json = {.out = text.stream};
     ib_option_write(option, config, NULL, &json);
-    fclose(out);
-    return text;
+    return ib_text_close(&text, NULL) == IB_OK ? text.data : NULL;
 }
 
 static ib_status adopt_arithmetic(const ib_option *option, const json_t *canonical,
                                   const char *path, const char *const *changeable,
                                   ib_arguments *arguments, ib_error *err) {
     int given = arguments->sources[ib_option_index(option)] == IB_FROM_FLAG;
-    const json_t *value = value_of(option, canonical);
+    const json_t *value;
+    IB_TRY(value_of(option, canonical, &value, err));
     if (given && changeable != NULL && ib_is_listed(changeable, option->name))
         return IB_OK;
     char *before = given ? written(option, &arguments->config) : NULL;
@@ -95,13 +101,13 @@ static ib_status adopt_arithmetic(const ib_option *option, const json_t *canonic
     if (value != NULL)
         status = adopt_value(option, value, path, &arguments->config, err);
     char *after = given ? written(option, &arguments->config) : NULL;
-    if (status == IB_OK && given &&
-        (value == NULL || before == NULL || after == NULL || strcmp(before, after) != 0))
+    if (status == IB_OK && given && (before == NULL || after == NULL))
+        status = ib_fail_memory(err);
+    if (status == IB_OK && given && (value == NULL || strcmp(before, after) != 0))
         status = ib_fail(err, IB_ERROR_USAGE,
                          "--%s %s: the run was begun with %s, which decides its bits: leave the "
                          "option out, or start another run",
-                         option->name, before != NULL ? before : "",
-                         value == NULL || after == NULL ? "none" : after);
+                         option->name, before, value == NULL ? "none" : after);
     free(before);
     free(after);
     return status;
@@ -110,7 +116,6 @@ static ib_status adopt_arithmetic(const ib_option *option, const json_t *canonic
 static ib_status check_canonical(const char *text, const char *experiment_sha256, const char *path,
                                  json_t **canonical, ib_error *err) {
     char hex[IB_SHA256_HEX_SIZE];
-    json_error_t why;
     if (text == NULL || experiment_sha256 == NULL)
         return ib_fail(
             err, IB_ERROR_VERIFY,
@@ -121,7 +126,7 @@ static ib_status check_canonical(const char *text, const char *experiment_sha256
                        "%s: the canonical configuration has SHA-256 %s, but experiment_sha256 is "
                        "%s: the record was changed",
                        path, hex, experiment_sha256);
-    *canonical = ib_json_parse(text, strlen(text), &why);
+    IB_TRY(ib_json_parse(text, strlen(text), canonical, NULL, err));
     const char *numerics = ib_json_text_at(*canonical, "numerics", NULL);
     if (numerics == NULL)
         return ib_fail(err, IB_ERROR_VERIFY, "%s: the canonical configuration is not JSON", path);

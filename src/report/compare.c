@@ -30,9 +30,8 @@ static ib_status read_record(const char *run, char **directory, json_t **record,
     if (status == IB_OK && *record == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY, "there is no run record: %s is missing", path);
     const char *text = ib_json_text_at(*record, "canonical", NULL);
-    json_error_t why;
     if (status == IB_OK && text != NULL)
-        *canonical = ib_json_parse(text, strlen(text), &why);
+        status = ib_json_parse(text, strlen(text), canonical, NULL, err);
     if (status == IB_OK && *canonical == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY, "%s has no canonical configuration", path);
     if (status == IB_OK)
@@ -119,31 +118,28 @@ static int same_experiment(const group_entry *a, const group_entry *b) {
     return strcmp(a->experiment, b->experiment) == 0;
 }
 
-int ib_comparison_conflict(const ib_comparison *comparison, size_t *first, size_t *second) {
+ib_status ib_comparison_agreement(const ib_comparison *comparison, ib_agreement *agreement,
+                                  ib_error *err) {
     size_t count = 0;
-    int found = 0;
     group_entry *entries = grouped(comparison, &count);
-    for (size_t i = 1; entries != NULL && i < count && !found; ++i) {
+    *agreement = (ib_agreement){0};
+    if (entries == NULL)
+        return ib_fail_memory(err);
+    for (size_t i = 1; i < count; ++i) {
+        size_t first = entries[i - 1].index, second = entries[i].index;
         if (!same_experiment(&entries[i - 1], &entries[i]))
             continue;
-        *first = entries[i - 1].index;
-        *second = entries[i].index;
-        found = ib_comparison_differing_result(comparison->records[*first],
-                                               comparison->records[*second]) != NULL;
+        int same = ib_comparison_differing_result(comparison->records[first],
+                                                  comparison->records[second]) == NULL;
+        agreement->same += (size_t)same;
+        if (!same && !agreement->conflict) {
+            agreement->conflict = 1;
+            agreement->first = first;
+            agreement->second = second;
+        }
     }
     free(entries);
-    return found;
-}
-
-size_t ib_comparison_agreements(const ib_comparison *comparison) {
-    size_t count = 0, pairs = 0;
-    group_entry *entries = grouped(comparison, &count);
-    for (size_t i = 1; entries != NULL && i < count; ++i)
-        pairs += same_experiment(&entries[i - 1], &entries[i]) &&
-                 ib_comparison_differing_result(comparison->records[entries[i - 1].index],
-                                                comparison->records[entries[i].index]) == NULL;
-    free(entries);
-    return pairs;
+    return IB_OK;
 }
 
 /* ---- metrics ------------------------------------------------------------------------------------
@@ -151,65 +147,103 @@ size_t ib_comparison_agreements(const ib_comparison *comparison) {
 
 enum { MAX_METRICS_BYTES = 1 << 30 };
 
-/* The lines of metrics.jsonl, in order; a line that is cut off ends them. */
-static json_t *read_metrics(const char *directory) {
-    char *path = ib_path_join(directory, "metrics.jsonl");
-    FILE *stream = NULL;
-    if (path != NULL)
-        ib_open_input_stream(path, MAX_METRICS_BYTES, &stream, NULL);
-    json_t *lines = stream == NULL ? NULL : json_array();
+/* Adds the lines of metrics.jsonl, in order; a line that is no JSON ends them. */
+static ib_status add_lines(FILE *stream, json_t *lines, ib_error *err) {
     char *line = NULL;
     size_t capacity = 0;
+    ssize_t length = 0;
     json_t *metric = NULL;
-    while (lines != NULL && getline(&line, &capacity, stream) > 0 &&
-           (metric = json_loads(line, 0, NULL)) != NULL)
-        json_array_append_new(lines, metric);
+    ib_status status = IB_OK;
+    do {
+        length = getline(&line, &capacity, stream);
+        if (length < 0)
+            status = feof(stream) ? IB_OK : ib_fail_memory(err);
+        else
+            status = ib_json_parse(line, (size_t)length, &metric, NULL, err);
+        if (status == IB_OK && length > 0 && metric != NULL &&
+            json_array_append_new(lines, metric) != 0)
+            status = ib_fail_memory(err);
+    } while (status == IB_OK && length > 0 && metric != NULL);
     free(line);
+    return status;
+}
+
+/* *lines NULL: there is no such file. */
+static ib_status read_metrics(const char *directory, json_t **lines, ib_error *err) {
+    char *path = ib_path_join(directory, "metrics.jsonl");
+    FILE *stream = NULL;
+    *lines = NULL;
+    ib_status status = path == NULL ? ib_fail_memory(err)
+                       : ib_path_exists(path)
+                           ? ib_open_input_stream(path, MAX_METRICS_BYTES, &stream, err)
+                           : IB_OK;
     free(path);
-    if (stream != NULL)
-        fclose(stream);
-    return lines;
+    if (stream == NULL)
+        return status;
+    *lines = json_array();
+    status = *lines == NULL ? ib_fail_memory(err) : add_lines(stream, *lines, err);
+    fclose(stream);
+    return status;
 }
 
-/* Fresh memory; NULL: no metric. */
-static char *metric_name(const json_t *metric) {
+/* *name is fresh memory; NULL: no metric. */
+static ib_status metric_name(const json_t *metric, char **name, ib_error *err) {
     const char *key = json_string_value(json_object_get(metric, "key"));
-    return key == NULL ? NULL
-                       : ib_format("%s@%lld", key,
-                                   (long long)json_integer_value(json_object_get(metric, "step")));
+    *name = key == NULL ? NULL
+                        : ib_format("%s@%lld", key,
+                                    (long long)json_integer_value(json_object_get(metric, "step")));
+    return key != NULL && *name == NULL ? ib_fail_memory(err) : IB_OK;
 }
 
-static json_t *by_name(const json_t *lines) {
-    json_t *object = json_object();
+static ib_status by_name(const json_t *lines, json_t *object, ib_error *err) {
     for (size_t i = 0; i < json_array_size(lines); ++i) {
-        json_t *metric = json_array_get(lines, i);
-        char *name = metric_name(metric);
-        if (name != NULL)
-            json_object_set(object, name, json_object_get(metric, "value"));
+        json_t *metric = json_array_get(lines, i), *value = json_object_get(metric, "value");
+        char *name;
+        IB_TRY(metric_name(metric, &name, err));
+        int failed = name != NULL && value != NULL && json_object_set(object, name, value) != 0;
         free(name);
+        if (failed)
+            return ib_fail_memory(err);
     }
-    return object;
+    return IB_OK;
 }
 
-json_t *ib_comparison_metrics(const ib_comparison *comparison, size_t first, size_t second) {
-    json_t *a = read_metrics(comparison->directories[first]);
-    json_t *b = read_metrics(comparison->directories[second]);
-    json_t *of_b = by_name(b), *found = a == NULL || b == NULL ? NULL : json_null();
-    for (size_t i = 0; json_is_null(found) && i < json_array_size(a); ++i) {
-        json_t *metric = json_array_get(a, i);
+static ib_status find_metric(const json_t *a, const json_t *of_b, json_t **found, ib_error *err) {
+    for (size_t i = 0; *found == NULL && i < json_array_size(a); ++i) {
+        json_t *metric = json_array_get(a, i), *value = json_object_get(metric, "value");
         const char *key = json_string_value(json_object_get(metric, "key"));
-        char *name = metric_name(metric);
+        char *name;
+        IB_TRY(metric_name(metric, &name, err));
         json_t *other = name == NULL ? NULL : json_object_get(of_b, name);
-        json_t *value = json_object_get(metric, "value");
-        if (key != NULL && strcmp(key, "train_seconds") != 0 && other != NULL &&
-            !json_equal(value, other))
-            found = json_pack("{s:s, s:O, s:O, s:O, s:O}", "key", key, "step",
-                              json_object_get(metric, "step"), "epoch",
-                              json_object_get(metric, "epoch"), "a", value, "b", other);
         free(name);
+        if (other == NULL || strcmp(key, "train_seconds") == 0 || json_equal(value, other))
+            continue;
+        *found = json_pack("{s:s, s:O?, s:O?, s:O?, s:O}", "key", key, "step",
+                           json_object_get(metric, "step"), "epoch",
+                           json_object_get(metric, "epoch"), "a", value, "b", other);
+        if (*found == NULL)
+            return ib_fail_memory(err);
     }
+    return IB_OK;
+}
+
+ib_status ib_comparison_metrics(const ib_comparison *comparison, size_t first, size_t second,
+                                json_t **metric, ib_error *err) {
+    json_t *a = NULL, *b = NULL, *of_b = json_object();
+    *metric = NULL;
+    ib_status status = of_b == NULL ? ib_fail_memory(err) : IB_OK;
+    if (status == IB_OK)
+        status = read_metrics(comparison->directories[first], &a, err);
+    if (status == IB_OK)
+        status = read_metrics(comparison->directories[second], &b, err);
+    if (status == IB_OK)
+        status = by_name(b, of_b, err);
+    if (status == IB_OK)
+        status = find_metric(a, of_b, metric, err);
+    if (status == IB_OK && *metric == NULL)
+        *metric = json_null();
     json_decref(a);
     json_decref(b);
     json_decref(of_b);
-    return found;
+    return status;
 }

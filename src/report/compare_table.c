@@ -89,7 +89,7 @@ static char *text_of(const ib_comparison *comparison, size_t run, const row *r) 
     }
     if (value == NULL || json_is_null(value))
         return strdup("-");
-    return json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    return ib_json_dump(value, JSON_ENCODE_ANY | JSON_COMPACT);
 }
 
 static int is_differing(const ib_comparison *comparison, const row *r) {
@@ -104,20 +104,24 @@ static int is_differing(const ib_comparison *comparison, const row *r) {
 /* Keys of the canonical forms in which the runs differ: an object; NULL: out of memory. */
 static json_t *differing_keys(const ib_comparison *comparison) {
     json_t *keys = json_object(), *seen = json_object();
-    for (size_t i = 0; keys != NULL && seen != NULL && i < comparison->count; ++i) {
+    int failed = keys == NULL || seen == NULL;
+    for (size_t i = 0; !failed && i < comparison->count; ++i) {
         const char *key;
         json_t *value;
         json_object_foreach(comparison->canonical[i], key, value) {
             row r = {DIFFERENT, key, key, OF_CANONICAL};
             if (json_object_get(seen, key) != NULL)
                 continue;
-            json_object_set(seen, key, value);
+            failed |= json_object_set(seen, key, value) != 0;
             if (is_differing(comparison, &r))
-                json_object_set(keys, key, value);
+                failed |= json_object_set(keys, key, value) != 0;
         }
     }
     json_decref(seen);
-    return keys;
+    if (!failed)
+        return keys;
+    json_decref(keys);
+    return NULL;
 }
 
 /* A grid of texts, printed with its first column to the left. */
@@ -236,28 +240,49 @@ ib_status ib_comparison_print(const ib_comparison *comparison, FILE *out, ib_err
     return status;
 }
 
+/* A value that the record does not have is left out. */
+static json_t *run_json(const ib_comparison *comparison, size_t run) {
+    json_t *object = json_pack("{s:s}", "run", comparison->directories[run]);
+    int failed = object == NULL;
+    for (size_t r = 0; !failed && r < FIXED_ROWS; ++r) {
+        json_t *value = FIXED[r].key == NULL ? NULL : value_of(comparison, run, &FIXED[r]);
+        failed = value != NULL && json_object_set(object, FIXED[r].key, value) != 0;
+    }
+    if (!failed)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+static json_t *values_json(const ib_comparison *comparison, const char *key) {
+    json_t *values = json_array();
+    int failed = values == NULL;
+    for (size_t i = 0; !failed && i < comparison->count; ++i) {
+        json_t *found = json_object_get(comparison->canonical[i], key);
+        failed = json_array_append(values, found != NULL ? found : json_null()) != 0;
+    }
+    if (!failed)
+        return values;
+    json_decref(values);
+    return NULL;
+}
+
 json_t *ib_comparison_json(const ib_comparison *comparison) {
     json_t *runs = json_array(), *differences = json_object();
-    json_t *keys = differing_keys(comparison);
+    json_t *keys = differing_keys(comparison), *object = NULL;
     const char *key;
     json_t *value;
-    for (size_t i = 0; i < comparison->count; ++i) {
-        json_t *run = json_object();
-        json_object_set_new(run, "run", json_string(comparison->directories[i]));
-        for (size_t r = 0; r < FIXED_ROWS; ++r)
-            if (FIXED[r].key != NULL)
-                json_object_set(run, FIXED[r].key, value_of(comparison, i, &FIXED[r]));
-        json_array_append_new(runs, run);
-    }
+    int failed = runs == NULL || differences == NULL || keys == NULL;
+    for (size_t i = 0; !failed && i < comparison->count; ++i)
+        failed = json_array_append_new(runs, run_json(comparison, i)) != 0;
     json_object_foreach(keys, key, value) {
         (void)value;
-        json_t *values = json_array();
-        for (size_t i = 0; i < comparison->count; ++i) {
-            json_t *found = json_object_get(comparison->canonical[i], key);
-            json_array_append(values, found != NULL ? found : json_null());
-        }
-        json_object_set_new(differences, key, values);
+        failed = failed || json_object_set_new(differences, key, values_json(comparison, key)) != 0;
     }
+    if (!failed)
+        object = json_pack("{s:O, s:O}", "runs", runs, "differences", differences);
     json_decref(keys);
-    return json_pack("{s:o, s:o}", "runs", runs, "differences", differences);
+    json_decref(runs);
+    json_decref(differences);
+    return object;
 }

@@ -194,8 +194,10 @@ static double *epoch_row(ib_report_record *record, double epoch) {
     size_t wanted = (size_t)epoch;
     if (wanted > record->epoch_count) {
         double *rows = realloc(record->by_epoch, wanted * IB_REPORT_METRICS * sizeof *rows);
-        if (rows == NULL)
+        if (rows == NULL) {
+            record->lost = 1;
             return NULL;
+        }
         for (size_t i = record->epoch_count * IB_REPORT_METRICS; i < wanted * IB_REPORT_METRICS;
              ++i)
             rows[i] = NAN;
@@ -206,7 +208,8 @@ static double *epoch_row(ib_report_record *record, double epoch) {
 }
 
 static void take_line(ib_report_record *record, const char *line, size_t length) {
-    json_t *json = json_loadb(line, length, 0, NULL);
+    json_t *json;
+    record->lost |= ib_json_parse(line, length, &json, NULL, NULL) != IB_OK;
     const char *key = ib_json_text_at(json, "key", NULL);
     const ib_metric_info *metric = key != NULL ? ib_metric_find(key) : NULL;
     if (metric != NULL) {
@@ -228,9 +231,12 @@ static void read_metrics(ib_report_record *record) {
     char *path = ib_path_join(record->directory, "metrics.jsonl");
     char *text = NULL;
     size_t size = 0;
+    ib_error why = {0};
     record->metrics_read = 1;
-    if (path != NULL && ib_path_exists(path) &&
-        ib_read_file(path, MAX_METRICS_BYTES, &text, &size, NULL) == IB_OK)
+    record->lost |= path == NULL;
+    if (path != NULL && ib_path_exists(path)) {
+        ib_read_file(path, MAX_METRICS_BYTES, &text, &size, &why);
+        record->lost |= ib_error_is_memory(&why);
         for (size_t at = 0; at < size;) {
             const char *end = memchr(text + at, '\n', size - at);
             size_t length = end == NULL ? size - at : (size_t)(end - (text + at));
@@ -240,6 +246,8 @@ static void read_metrics(ib_report_record *record) {
                 take_line(record, text + at, length);
             at += length + 1;
         }
+    }
+    ib_error_clear(&why);
     free(text);
     free(path);
 }
@@ -262,24 +270,28 @@ double ib_report_record_value(ib_report_record *record, const ib_metric_info *me
 /* ---- misclassified images -----------------------------------------------------------------------
  */
 
-/* The image's bytes, fresh; NULL: no such image, or out of memory. */
-static unsigned char *decode(const char *text, size_t bytes) {
+/* The image's bytes, fresh; NULL: no such image. */
+static ib_status decode(const char *text, size_t bytes, unsigned char **pixels) {
     unsigned char *decoded = text == NULL ? NULL : malloc(bytes + 1);
+    *pixels = NULL;
+    if (text != NULL && decoded == NULL)
+        return IB_ERROR_RUNTIME;
     if (decoded != NULL && ib_base64_decode(text, decoded, bytes))
-        return decoded;
-    free(decoded);
-    return NULL;
+        *pixels = decoded;
+    else
+        free(decoded);
+    return IB_OK;
 }
 
-/* 0: not an image as records hold them. */
-static int take_image(const json_t *entry, size_t classes, const ib_recorded_shape *shape,
-                      ib_figure_image *image) {
+/* Adds to *count, unless it is no image as records hold them. The only failure is memory. */
+static ib_status take_image(const json_t *entry, size_t classes, const ib_recorded_shape *shape,
+                            ib_figure_image *image, size_t *count) {
     double index = number_of(json_object_get(entry, "index"));
     double actual = number_of(json_object_get(entry, "actual"));
     double predicted = number_of(json_object_get(entry, "predicted"));
     if (!(index >= 0 && index < 1e15) || !(actual >= 0 && actual < (double)classes) ||
         !(predicted >= 0 && predicted < (double)classes))
-        return 0;
+        return IB_OK;
     double q = number_of(json_object_get(entry, "probability"));
     *image = (ib_figure_image){.height = shape->height,
                                .width = shape->width,
@@ -288,9 +300,10 @@ static int take_image(const json_t *entry, size_t classes, const ib_recorded_sha
                                .predicted = (unsigned)predicted,
                                .probability = q >= 0 && q <= 1 ? q : NAN,
                                .index = (size_t)index};
-    image->pixels = decode(ib_json_text_at(entry, "pixels", NULL),
-                           shape->height * shape->width * shape->channels);
-    return image->pixels != NULL;
+    IB_TRY(decode(ib_json_text_at(entry, "pixels", NULL),
+                  shape->height * shape->width * shape->channels, &image->pixels));
+    *count += image->pixels != NULL;
+    return IB_OK;
 }
 
 static ib_status check_file(const ib_report_record *record, const char *name, ib_error *err) {
@@ -318,6 +331,7 @@ ib_status ib_report_misclassified(const ib_report_record *record, size_t limit,
     else if (json == NULL)
         *missing = ib_format("%s has no misclassified.json: it was written by an earlier version",
                              record->directory);
+    int failed = ib_error_is_memory(&why) || (json == NULL && *missing == NULL);
     ib_error_clear(&why);
     free(path);
     const json_t *shown = json_object_get(json, "shown");
@@ -326,11 +340,11 @@ ib_status ib_report_misclassified(const ib_report_record *record, size_t limit,
     double images_in_all = number_of(json_object_get(json, "images"));
     if (json != NULL)
         *images = calloc(listed < limit ? listed + 1 : limit, sizeof **images);
-    for (size_t i = 0; *images != NULL && i < listed && *count < limit; ++i)
-        *count += (size_t)take_image(json_array_get(shown, i), record->classes, &shape,
-                                     &(*images)[*count]);
+    failed |= json != NULL && *images == NULL;
+    for (size_t i = 0; !failed && i < listed && *count < limit; ++i)
+        failed = take_image(json_array_get(shown, i), record->classes, &shape, &(*images)[*count],
+                            count) != IB_OK;
     *total = images_in_all >= 0 && images_in_all < 1e15 ? (size_t)images_in_all : *count;
-    int failed = json != NULL ? *images == NULL : *missing == NULL;
     json_decref(json);
     return failed ? ib_fail_memory(err) : IB_OK;
 }

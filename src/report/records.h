@@ -27,6 +27,7 @@ typedef struct ib_report_record {
     double epochs_asked;              /* of the configuration; 0: not said */
     double finals[IB_REPORT_METRICS]; /* by metric, NaN: no value */
     int metrics_read;
+    int lost;         /* memory ran out while they were: values are missing */
     double *by_epoch; /* [epoch - 1][metric] */
     size_t epoch_count;
     int has_resources;     /* run.json has totals */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_value.h"
 
 enum { MAX_BYTES = 1 << 30, MAX_LINE = 1 << 16, MAX_GPUS = 64 };
 
@@ -36,19 +37,22 @@ static void take_gpus(const json_t *values, ib_usage_sample *sample) {
     sample->values[IB_USAGE_GPU_POWER] = powers > 0 ? power : NAN;
 }
 
-/* 0: the line is no sample. */
-static int take_line(const char *line, size_t length, ib_usage_sample *sample) {
+/* Adds to *count, unless the line is no sample. */
+static ib_status take_line(const char *line, size_t length, ib_usage_sample *sample, size_t *count,
+                           ib_error *err) {
     static const char *const KEYS[] = {[IB_USAGE_CPU] = "system/process_cpu_utilization_percentage",
                                        [IB_USAGE_MEMORY] = "system/process_rss_megabytes",
                                        [IB_USAGE_POWER] = "system/power_watts"};
-    json_t *json = json_loadb(line, length, 0, NULL);
+    json_t *json;
+    IB_TRY(ib_json_parse(line, length, &json, NULL, err));
     const json_t *values = json_object_get(json, "values");
     sample->seconds = number_at(values, "system/process_seconds");
     for (size_t k = 0; k < sizeof KEYS / sizeof KEYS[0]; ++k)
         sample->values[k] = number_at(values, KEYS[k]);
     take_gpus(values, sample);
     json_decref(json);
-    return !isnan(sample->seconds);
+    *count += !isnan(sample->seconds);
+    return IB_OK;
 }
 
 /* Each group of them becomes its mean. */
@@ -81,9 +85,14 @@ ib_status ib_usage_read(const char *directory, size_t limit, ib_usage_sample **s
     *each = 1;
     if (path == NULL)
         return ib_fail_memory(err);
-    if (!ib_path_exists(path) || ib_read_file(path, MAX_BYTES, &text, &size, NULL) != IB_OK)
-        size = 0;
+    ib_error why = {0};
+    if (ib_path_exists(path))
+        ib_read_file(path, MAX_BYTES, &text, &size, &why);
     free(path);
+    int is_memory = ib_error_is_memory(&why);
+    ib_error_clear(&why);
+    if (is_memory)
+        return ib_fail_memory(err);
     for (size_t i = 0; i < size; ++i)
         lines += text[i] == '\n';
     *samples = calloc(lines + 1, sizeof **samples);
@@ -91,11 +100,12 @@ ib_status ib_usage_read(const char *directory, size_t limit, ib_usage_sample **s
         free(text);
         return ib_fail_memory(err);
     }
-    for (size_t at = 0; at < size;) {
+    ib_status status = IB_OK;
+    for (size_t at = 0; status == IB_OK && at < size;) {
         const char *end = memchr(text + at, '\n', size - at);
         size_t length = end == NULL ? size - at : (size_t)(end - (text + at));
         if (end != NULL && length <= MAX_LINE)
-            *count += (size_t)take_line(text + at, length, &(*samples)[*count]);
+            status = take_line(text + at, length, &(*samples)[*count], count, err);
         at += length + 1;
     }
     free(text);
@@ -103,5 +113,5 @@ ib_status ib_usage_read(const char *directory, size_t limit, ib_usage_sample **s
         *each = (*count + limit - 1) / limit;
         *count = thin(*samples, *count, *each);
     }
-    return IB_OK;
+    return status;
 }

@@ -36,7 +36,9 @@ void ib_record_index_close(ib_record_index *index) {
 
 int ib_found_run_is_live(const ib_record_index *index, const ib_found_run *run) {
     char *path = ib_format("%s/%s/metrics.jsonl", index->directory, run->run_id);
-    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (path == NULL)
+        return 1; /* cannot be told: nobody may touch it */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     free(path);
     if (fd < 0)
         return 0;
@@ -64,8 +66,12 @@ static const char *text_at(const json_t *object, const char *key) {
 /* Fills what run.json says; state MISSING: it says nothing that can be used. */
 static ib_status read_run(ib_found_run *run, const char *directory, ib_error *err) {
     json_t *record = NULL;
-    (void)err;
-    ib_record_read(directory, &record, NULL); /* NULL for a record that is damaged, too */
+    ib_error why = {0};
+    ib_record_read(directory, &record, &why); /* NULL for a record that is damaged, too */
+    int failed = ib_error_is_memory(&why);
+    ib_error_clear(&why);
+    if (failed)
+        return ib_fail_memory(err);
     const char *sha256 = text_at(record, "experiment_sha256");
     run->state = IB_RUN_MISSING;
     if (sha256 != NULL && strlen(sha256) == IB_SHA256_HEX_SIZE - 1) {
@@ -79,9 +85,10 @@ static ib_status read_run(ib_found_run *run, const char *directory, ib_error *er
         run->backend = strdup(backend != NULL ? backend : "");
         run->total_seconds =
             json_number_value(json_object_get(json_object_get(record, "results"), "total_seconds"));
+        failed = run->backend == NULL || (message != NULL && run->message == NULL);
     }
     json_decref(record);
-    return IB_OK;
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
 static int by_id(const void *a, const void *b) {

@@ -5,15 +5,15 @@
 
 #include "base/sha256.h"
 #include "fuzz_files.h"
-#include "report/compare.h"
+#include "mlflow/mlflow_cursor.h"
+#include "monitor/resources_totals.h"
+#include "record/checkpoint.h"
 #include "record/cost.h"
+#include "record/record_file.h"
+#include "record/recorded.h"
+#include "report/compare.h"
 #include "report/records.h"
 #include "study/record_index.h"
-#include "record/recorded.h"
-#include "record/checkpoint.h"
-#include "mlflow/mlflow_cursor.h"
-#include "record/record_file.h"
-#include "monitor/resources_totals.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,7 +26,8 @@ static void refused(ib_status status, ib_error *err) {
 }
 
 static void read_report(const char *directory) {
-    static const ib_price price = {.name = "machine", .currency = "USD", .on_demand = 1, .spot = 0.5};
+    static const ib_price price = {
+        .name = "machine", .currency = "USD", .on_demand = 1, .spot = 0.5};
     const ib_report_pricing pricing = {.price = &price, .watts = 100};
     ib_report_record record;
     ib_error err = {0};
@@ -53,12 +54,17 @@ static void compare(const char *directory, FILE *nowhere) {
     const char *const runs[] = {directory, directory};
     ib_comparison comparison = {0};
     ib_error err = {0};
-    size_t first, second;
+    ib_agreement agreement;
+    json_t *metric;
     ib_status status = ib_comparison_open(runs, 2, &comparison, &err);
     if (status == IB_OK) {
-        require(!ib_comparison_conflict(&comparison, &first, &second), "unlike itself");
+        require(ib_comparison_agreement(&comparison, &agreement, &err) == IB_OK &&
+                    !agreement.conflict,
+                "unlike itself");
         json_decref(ib_comparison_json(&comparison));
-        json_decref(ib_comparison_metrics(&comparison, 0, 1));
+        if (ib_comparison_metrics(&comparison, 0, 1, &metric, &err) == IB_OK)
+            json_decref(metric);
+        ib_error_clear(&err);
         status = ib_comparison_print(&comparison, nowhere, &err);
     }
     ib_comparison_close(&comparison);
