@@ -238,7 +238,7 @@ static int read_member(reader *r, json_t *object) {
         return 0;
     int added = 0;
     if (json_object_get(object, name) != NULL) {
-        wrong(r, "a name that is there twice");
+        wrong(r, "a duplicate name");
     } else if (!takes(r, ':')) {
         wrong(r, "no colon after a name");
     } else {

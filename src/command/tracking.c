@@ -170,15 +170,18 @@ static ib_status sync_set_aside(sync_work *w, const char *folder, ib_error *err)
 static ib_status index_record(sync_work *w, const char *directory, const char *name,
                               ib_error *err) {
     json_t *record = NULL;
-    (void)err;
-    ib_record_read(directory, &record, NULL); /* a damaged one is counted where it is sent */
+    ib_error why = {0};
+    ib_record_read(directory, &record, &why); /* a damaged one is counted where it is sent */
     const char *sha256 = ib_json_text_at(record, "experiment_sha256", NULL);
-    if (sha256 != NULL && json_object_get(w->by_experiment, sha256) == NULL)
-        json_object_set_new(w->by_experiment, sha256, json_array());
-    if (sha256 != NULL)
-        json_array_append_new(json_object_get(w->by_experiment, sha256), json_string(name));
+    int failed = ib_error_is_memory(&why);
+    ib_error_clear(&why);
+    if (!failed && sha256 != NULL && json_object_get(w->by_experiment, sha256) == NULL)
+        failed = json_object_set_new(w->by_experiment, sha256, json_array()) != 0;
+    if (!failed && sha256 != NULL)
+        failed = json_array_append_new(json_object_get(w->by_experiment, sha256),
+                                       json_string(name)) != 0;
     json_decref(record);
-    return IB_OK;
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
 static ib_status index_folder(sync_work *w, const char *directory, const char *name,
@@ -197,15 +200,16 @@ static ib_status sync_cell_record(sync_work *w, const char *directory, const cha
     if (path == NULL)
         return ib_fail_memory(err);
     *there = has_file(path, "run.json");
+    int failed = 0;
     if (*there) {
         ib_mlflow_names names = w->common;
         names.experiment = experiment;
         names.study = directory;
         sync_record(w, path, &names);
-        json_object_set_new(w->nested, run, json_true());
+        failed = json_object_set_new(w->nested, run, json_true()) != 0;
     }
     free(path);
-    return IB_OK;
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
 /* study.json names each cell's record; a sweep that was killed may not have come to that, or the

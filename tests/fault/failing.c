@@ -11,13 +11,7 @@
 #include <unistd.h>
 #include <unwind.h>
 
-#ifdef __has_feature
-#define IS_UNDER(sanitizer) __has_feature(sanitizer)
-#else
-#define IS_UNDER(sanitizer) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
-    IS_UNDER(address_sanitizer) || IS_UNDER(thread_sanitizer)
+#ifdef UNDER_SANITIZER
 #define REAL(name) __interceptor_##name
 #else
 #define REAL(name) __libc_##name
