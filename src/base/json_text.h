@@ -3,7 +3,6 @@
 #ifndef IB_BASE_JSON_TEXT_H
 #define IB_BASE_JSON_TEXT_H
 
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -17,9 +16,6 @@ typedef struct ib_json {
     int has_members[IB_JSON_MAX_DEPTH];
     int failed; /* for whoever writes values and lacks the memory for one */
 } ib_json;
-
-/* The length of the well-formed UTF-8 sequence that the text begins with, 0 when there is none. */
-size_t ib_utf8_length(const char *text, size_t size);
 
 /* key is NULL for elements of arrays and for the outermost value. */
 void ib_json_open(ib_json *json, const char *key, char bracket);        /* '{' or '[' */

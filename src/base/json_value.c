@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json_text.h"
 #include "base/number.h"
+#include "base/text.h"
 
 enum { LONG_DIGITS = 19, SHORT_NUMBER = 64 };
 

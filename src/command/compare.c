@@ -1,9 +1,9 @@
 /* isobit compare: records side by side, and where two of one experiment parted. */
-#include "base/json_value.h"
 #include "command/command.h"
 
 #include <stdlib.h>
 
+#include "base/json_value.h"
 #include "command/divergence.h"
 #include "report/compare.h"
 
@@ -29,29 +29,27 @@ static ib_status print_json(const ib_comparison *comparison, json_t *divergence,
 
 static ib_status compare(const ib_comparison *comparison, ib_arguments *arguments,
                          const ib_command_context *context, ib_error *err) {
-    ib_agreement agreement;
+    size_t first = 0, second = 0, agreements = ib_comparison_agreements(comparison);
     json_t *divergence = NULL;
     int json = arguments->config.output.json;
-    IB_TRY(ib_comparison_agreement(comparison, &agreement, err));
     if (!json)
         IB_TRY(ib_comparison_print(comparison, context->out, err));
     ib_status status = IB_OK;
-    if (agreement.conflict)
-        status = ib_divergence_find(comparison, agreement.first, agreement.second, arguments,
-                                    context, &divergence, err);
+    if (ib_comparison_conflict(comparison, &first, &second))
+        status =
+            ib_divergence_find(comparison, first, second, arguments, context, &divergence, err);
     if (status == IB_OK && json)
-        status = print_json(comparison, divergence, agreement.same, context->out, err);
+        status = print_json(comparison, divergence, agreements, context->out, err);
     else if (status == IB_OK && divergence != NULL)
         ib_divergence_print(divergence, comparison, context->out);
     else if (status == IB_OK)
         fprintf(context->out, "\n%s\n",
-                agreement.same > 0 ? "Runs of one experiment_sha256 have the same bits."
-                                   : "No two finished runs are of one experiment.");
+                agreements > 0 ? "Runs of one experiment_sha256 have the same bits."
+                               : "No two finished runs are of one experiment.");
     if (status == IB_OK && divergence != NULL)
         status = ib_fail(err, IB_ERROR_NOT_REPRODUCED,
                          "%s and %s have one experiment_sha256, but not the same results",
-                         comparison->directories[agreement.first],
-                         comparison->directories[agreement.second]);
+                         comparison->runs[first].directory, comparison->runs[second].directory);
     json_decref(divergence);
     return status;
 }

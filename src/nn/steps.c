@@ -155,13 +155,14 @@ static ib_status score_batch(ib_network *net, size_t index, size_t at, size_t co
     ib_pass pass = {.count = (int64_t)count, .global = (int64_t)count};
     ib_step_key key = {(int64_t)count, 0};
     const ib_node *last = &net->nodes[net->node_count - 1];
-    ib_loss loss = {pass.count, net->classes, 1.0f};
+    ib_loss loss = {pass.count, net->classes, 1.0f,
+                    scores->losses != NULL || scores->evidence != NULL};
     ib_loss_operands p = {.logits = last->y,
                           .losses = elements(&r->losses, at, count, sizeof(float)),
                           .classes = elements(&r->classes, at, count, sizeof(uint16_t)),
                           .evidence = elements(&r->evidence, at, count, 2 * sizeof(float))};
     int replayed = 0;
-    if (scores->losses != NULL || scores->evidence != NULL)
+    if (loss.labelled)
         p.labels = net->labels;
     IB_TRY(net->backend->ops->step_begin(net->backend, &key, index, &replayed, err));
     if (!replayed) {

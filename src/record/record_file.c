@@ -1,13 +1,24 @@
 #include "record/record_file.h"
 
+#include <math.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/file.h"
 
-enum { MAX_JSON_BYTES = 64 << 20 };
+ib_status ib_json_file_parse(const char *path, const char *text, size_t size, json_t **object,
+                             ib_error *err) {
+    ib_json_problem why;
+    IB_TRY(ib_json_parse(text, size, object, &why, err));
+    if (*object == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s, line %zu: not valid JSON: %s", path, why.line,
+                       why.text);
+    if (json_is_object(*object))
+        return IB_OK;
+    json_decref(*object);
+    *object = NULL;
+    return ib_fail(err, IB_ERROR_VERIFY, "%s: the outermost value is not an object", path);
+}
 
 ib_status ib_json_file_read(const char *path, json_t **object, ib_error *err) {
     *object = NULL;
@@ -15,28 +26,29 @@ ib_status ib_json_file_read(const char *path, json_t **object, ib_error *err) {
         return IB_OK;
     char *text = NULL;
     size_t size = 0;
-    IB_TRY(ib_read_file(path, MAX_JSON_BYTES, &text, &size, err));
-    ib_json_problem why;
-    json_t *read;
-    ib_status status = ib_json_parse(text, size, &read, &why, err);
+    IB_TRY(ib_read_file(path, IB_JSON_FILE_MOST, &text, &size, err));
+    ib_status status = ib_json_file_parse(path, text, size, object, err);
     free(text);
-    IB_TRY(status);
-    if (read == NULL)
-        return ib_fail(err, IB_ERROR_VERIFY, "%s, line %zu: not valid JSON: %s", path, why.line,
-                       why.text);
-    if (!json_is_object(read)) {
-        json_decref(read);
-        return ib_fail(err, IB_ERROR_VERIFY, "%s: the outermost value is not an object", path);
-    }
-    *object = read;
-    return IB_OK;
+    return status;
 }
 
-const char *ib_json_text_at(const json_t *object, const char *key, const char *inner) {
-    const json_t *value = json_object_get(object, key);
-    if (inner != NULL)
-        value = json_object_get(value, inner);
-    return json_string_value(value);
+const char *ib_json_text_at(const json_t *object, const char *key) {
+    return json_string_value(json_object_get(object, key));
+}
+
+double ib_json_number_of(const json_t *value) {
+    return json_is_number(value) ? json_number_value(value) : NAN; /* jansson's are finite */
+}
+
+double ib_json_number_at(const json_t *object, const char *key) {
+    return ib_json_number_of(json_object_get(object, key));
+}
+
+json_t *ib_json_number(double value) {
+    if (!isfinite(value))
+        return NULL;
+    return fabs(value) < 1e15 && value == floor(value) ? json_integer((json_int_t)value)
+                                                       : json_real(value);
 }
 
 /* object.key from 1 to most; 0: anything else. */

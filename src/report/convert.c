@@ -97,9 +97,8 @@ static ib_status start(job *j, const ib_report_figure *figure, const char *direc
         int problem = j->log == NULL ? errno : spawn(j, svg, format, scale_of(figure, format));
         if (problem != 0) {
             *is_missing = problem == ENOENT;
-            status =
-                ib_fail_errno(err, problem == ENOMEM ? IB_ERROR_RUNTIME : IB_ERROR_UNAVAILABLE,
-                              problem, "cannot start %s", program);
+            status = ib_fail_errno(err, problem == ENOMEM ? IB_ERROR_RUNTIME : IB_ERROR_UNAVAILABLE,
+                                   problem, "cannot start %s", program);
             ib_atomic_abort(&j->file);
             if (j->log != NULL)
                 fclose(j->log);

@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "base/json_value.h"
+#include "base/input.h"
+#include "base/lines.h"
+#include "record/record_file.h"
 
-enum { MAX_BYTES = 1 << 30, MAX_LINE = 1 << 16, MAX_GPUS = 64 };
+enum { MAX_GPUS = 64 };
 
 static double number_at(const json_t *values, const char *key) {
-    const json_t *value = json_object_get(values, key);
-    double number = json_is_number(value) ? json_number_value(value) : NAN;
+    double number = ib_json_number_at(values, key);
     return number >= 0 && number < 1e15 ? number : NAN;
 }
 
@@ -76,42 +76,35 @@ static size_t thin(ib_usage_sample *samples, size_t count, size_t each) {
     return kept;
 }
 
+static ib_status add_line(const char *line, size_t length, ib_usage_sample **samples, size_t *count,
+                          ib_error *err) {
+    ib_usage_sample *more = realloc(*samples, (*count + 1) * sizeof *more);
+    if (more == NULL)
+        return ib_fail_memory(err);
+    *samples = more;
+    return take_line(line, length, &more[*count], count, err);
+}
+
 ib_status ib_usage_read(const char *directory, size_t limit, ib_usage_sample **samples,
                         size_t *count, size_t *each, ib_error *err) {
-    char *path = ib_path_join(directory, "resources.jsonl"), *text = NULL;
-    size_t size = 0, lines = 0;
+    ib_lines lines;
+    const char *line;
+    size_t size;
+    ib_error why = {0};
     *samples = NULL;
     *count = 0;
     *each = 1;
-    if (path == NULL)
-        return ib_fail_memory(err);
-    ib_error why = {0};
-    if (ib_path_exists(path))
-        ib_read_file(path, MAX_BYTES, &text, &size, &why);
-    free(path);
-    int is_memory = ib_error_is_memory(&why);
+    ib_status status =
+        ib_lines_open(directory, "resources.jsonl", 0, IB_RECORDED_MOST, &lines, &why);
+    while (status == IB_OK && (status = ib_lines_next(&lines, &line, &size, &why)) == IB_OK &&
+           line != NULL)
+        status = add_line(line, size, samples, count, &why);
+    ib_lines_close(&lines);
+    int is_memory = ib_error_is_memory(&why); /* other failures: there are no samples to show */
     ib_error_clear(&why);
-    if (is_memory)
-        return ib_fail_memory(err);
-    for (size_t i = 0; i < size; ++i)
-        lines += text[i] == '\n';
-    *samples = calloc(lines + 1, sizeof **samples);
-    if (*samples == NULL) {
-        free(text);
-        return ib_fail_memory(err);
-    }
-    ib_status status = IB_OK;
-    for (size_t at = 0; status == IB_OK && at < size;) {
-        const char *end = memchr(text + at, '\n', size - at);
-        size_t length = end == NULL ? size - at : (size_t)(end - (text + at));
-        if (end != NULL && length <= MAX_LINE)
-            status = take_line(text + at, length, &(*samples)[*count], count, err);
-        at += length + 1;
-    }
-    free(text);
     if (*count > limit) {
         *each = (*count + limit - 1) / limit;
         *count = thin(*samples, *count, *each);
     }
-    return status;
+    return is_memory ? ib_fail_memory(err) : IB_OK;
 }

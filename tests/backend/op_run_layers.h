@@ -177,7 +177,7 @@ static inline void run_classify(const struct classify_case *k, uint64_t salt, ib
         run_output(run, "evidence", evidence, 1);
     }
     run_start(run);
-    ib_loss s = {n, classes, 1.0f};
+    ib_loss s = {n, classes, 1.0f, labels != NULL};
     ib_loss_operands p = {.logits = run_buffer(run, logits),
                           .labels = run_buffer(run, labels),
                           .losses = run_buffer(run, losses),

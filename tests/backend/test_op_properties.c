@@ -42,6 +42,21 @@ struct conv_values {
     int64_t image, row, cell, weights, co16; /* floats (bytes) of one sample */
 };
 
+/* x and dy of a batch whose weight gradients, and those of its parts, lie around 2^-40: where a
+ * part's sum has settled, the whole's is another. */
+static void make_tiny(float *x, int64_t inputs, float *dy, int64_t rows, int64_t columns) {
+    for (int64_t i = 0; i < inputs; ++i)
+        x[i] *= 0.25f;
+    fill_floats(dy, 1, rows, rows, columns, ib_pad16(columns), 14, VANISH, 0);
+}
+
+static int64_t count_unsettled(const float *values, int64_t count) {
+    int64_t unsettled = 0;
+    for (int64_t i = 0; i < count; ++i)
+        unsettled += ib_is_unsettled(values[i], IB_SETTLE);
+    return unsettled;
+}
+
 static ib_conv_operands conv_operands(const struct op_run *run, const struct conv_values *v,
                                       int64_t first, int part) {
     return (ib_conv_operands){.x = run_buffer(run, v->x + first * v->image),
@@ -49,7 +64,8 @@ static ib_conv_operands conv_operands(const struct op_run *run, const struct con
                               .b = run_buffer(run, v->b),
                               .dy = run_buffer(run, v->dy + first * v->row),
                               .y = run_buffer(run, v->y + first * v->row),
-                              .dx = run_buffer(run, v->dx + first * v->image),
+                              .dx =
+                                  run_buffer(run, v->dx == NULL ? NULL : v->dx + first * v->image),
                               .dw = run_buffer(run, v->dw + part * v->weights),
                               .db = run_buffer(run, v->db + part * v->co16),
                               .argmax = run_buffer(run, v->argmax + first * v->cell)};
@@ -60,77 +76,94 @@ static void conv_part(struct op_run *run, const ib_conv *whole, const struct con
                       int64_t first, int64_t n, int part) {
     ib_conv c = *whole;
     c.n = n;
+    c.node = n < whole->n;
     c.dropout.first_sample = first;
     ib_conv_operands p = conv_operands(run, v, first, part);
     RUN_OP(run, conv_forward, &c, &p);
     RUN_OP(run, conv_backward, &c, &p);
 }
 
-static void take_conv(struct op_run *run, const ib_conv *c, struct conv_values *v) {
+static void take_conv(struct op_run *run, const ib_conv *c, int tiny, struct conv_values *v) {
     int64_t co16 = ib_pad16(c->co), taps = c->kh * c->kw, cells;
+    int64_t pixels = ib_conv_out_h(c) * ib_conv_out_w(c), ci = c->ci == 1 ? 1 : ib_pad16(c->ci);
     cells = (ib_conv_out_h(c) / 2) * (ib_conv_out_w(c) / 2);
-    *v = (struct conv_values){.image = c->h * c->w * ib_pad16(c->ci),
-                              .row = ib_pad16(c->co * cells),
+    *v = (struct conv_values){.image = c->h * c->w * ci,
+                              .row = c->pool ? ib_pad16(c->co * cells) : pixels * co16,
                               .cell = cells * co16,
-                              .weights = taps * ib_pad16(c->ci) * co16,
+                              .weights = taps * ci * co16,
                               .co16 = co16};
     v->x = random_floats(run, c->n * c->h * c->w, c->ci, 11, 1);
     v->w = run_floats(run, v->weights);
-    fill_floats(v->w, taps, c->ci, ib_pad16(c->ci), c->co, co16, 12, PLAIN, 0);
+    fill_floats(v->w, taps, c->ci, ci, c->co, co16, 12, PLAIN, 0);
     v->b = random_floats(run, 1, c->co, 13, 0);
-    v->dy = random_floats(run, c->n, c->co * cells, 14, 0);
+    v->dy = c->pool ? random_floats(run, c->n, c->co * cells, 14, 0)
+                    : random_floats(run, c->n * pixels, c->co, 14, 0);
+    if (tiny)
+        make_tiny(v->x, c->n * v->image, v->dy, c->pool ? c->n : c->n * pixels,
+                  c->pool ? c->co * cells : c->co);
     run_seal_inputs(run);
     v->y = run_floats(run, c->n * v->row);
-    v->dx = run_floats(run, c->n * v->image);
+    v->dx = c->ci == 1 ? NULL : run_floats(run, c->n * v->image);
     v->dw = run_floats(run, 3 * v->weights); /* of the whole or two parts; their sum */
     v->db = run_floats(run, 3 * co16);
     v->argmax = run_take(run, (size_t)(c->n * v->cell));
 }
 
-/* Rows 0 and 1 into row 2. */
+/* Rows 0 and 1, the nodes of two parts, into row 2, the root. */
 static void add_parts(struct op_run *run, float *rows, int64_t width) {
-    ib_tree t = {2, width};
+    ib_tree t = {2, width, .settle = 1};
     ib_tree_operands p = {.rows = run_buffer(run, rows), .sum = run_buffer(run, rows + 2 * width)};
     RUN_OP(run, tree_sum, &t, &p);
 }
 
 /* Activations, dropout and gradients of what was read are those of the whole batch, and the halves'
- * weight gradients add up to its own. (That the halves' sums have settled changes these sums only
- * where one is below 2^-40; see NUMERICS.md, section 3.) */
+ * weight gradients, as nodes, add up to its own. */
+static void check_parts_of_conv(const struct subject *subject, const ib_conv *c, int tiny) {
+    struct op_run whole = {0}, parts = {0};
+    struct conv_values v, u;
+    run_open(&whole, subject->backend);
+    take_conv(&whole, c, tiny, &v);
+    run_start(&whole);
+    conv_part(&whole, c, &v, 0, WHOLE, 0);
+    finish(&whole, subject, "whole convolution");
+    run_open(&parts, subject->backend);
+    take_conv(&parts, c, tiny, &u);
+    run_start(&parts);
+    conv_part(&parts, c, &u, 0, HALF, 0);
+    conv_part(&parts, c, &u, HALF, WHOLE - HALF, 1);
+    add_parts(&parts, u.dw, u.weights);
+    add_parts(&parts, u.db, u.co16);
+    finish(&parts, subject, "parts of a convolution");
+    equal(subject, "y of parts", v.y, u.y, WHOLE * v.row);
+    if (c->ci > 1)
+        equal(subject, "dx of parts", v.dx, u.dx, WHOLE * v.image);
+    equal(subject, "dw of parts", v.dw, u.dw + 2 * u.weights, v.weights);
+    equal(subject, "db of parts", v.db, u.db + 2 * u.co16, v.co16);
+    if (tiny) /* such that nodes which settle would be noticed */
+        assert_true(count_unsettled(u.dw, 2 * u.weights) > 0);
+    run_close(&whole);
+    run_close(&parts);
+}
+
 static void parts_of_convolutions(void **state) {
     static const struct {
-        int ci, co, kernel, pad;
-    } SHAPES[] = {{16, 32, 3, 0}, {3, 10, 2, 1}, {32, 16, 1, 0}};
+        int ci, co, kernel, stride, pad, pool;
+    } SHAPES[] = {{16, 32, 3, 1, 0, 1}, {3, 10, 2, 1, 1, 1},  {32, 16, 1, 1, 0, 1},
+                  {1, 32, 3, 1, 0, 1},  {16, 32, 3, 1, 1, 0}, {20, 128, 3, 2, 1, 0},
+                  {1, 16, 3, 1, 1, 0},  {32, 16, 1, 1, 0, 0}};
     (void)state;
     for (size_t s = 0; s < subject_count; ++s)
-        for (size_t k = 0; k < COUNT_OF(SHAPES); ++k) {
-            ib_conv c = {.n = WHOLE, .h = 7, .w = 6, .ci = SHAPES[k].ci, .co = SHAPES[k].co};
-            struct op_run whole = {0}, parts = {0};
-            struct conv_values v, u;
-            c.kh = c.kw = SHAPES[k].kernel;
-            c.pad = SHAPES[k].pad;
-            c.stride = c.relu = c.pool = c.mask_input = 1;
+        for (size_t k = 0; k < 2 * COUNT_OF(SHAPES); ++k) {
+            ib_conv c = {.n = WHOLE, .h = 7, .w = 6, .ci = SHAPES[k / 2].ci};
+            c.co = SHAPES[k / 2].co;
+            c.kh = c.kw = SHAPES[k / 2].kernel;
+            c.stride = SHAPES[k / 2].stride;
+            c.pad = SHAPES[k / 2].pad;
+            c.pool = SHAPES[k / 2].pool;
+            c.relu = c.mask_input = 1;
             c.input_scale = 1.0f;
-            c.dropout = make_dropout(25, 99, 0);
-            run_open(&whole, subjects[s].backend);
-            take_conv(&whole, &c, &v);
-            run_start(&whole);
-            conv_part(&whole, &c, &v, 0, WHOLE, 0);
-            finish(&whole, &subjects[s], "whole convolution");
-            run_open(&parts, subjects[s].backend);
-            take_conv(&parts, &c, &u);
-            run_start(&parts);
-            conv_part(&parts, &c, &u, 0, HALF, 0);
-            conv_part(&parts, &c, &u, HALF, WHOLE - HALF, 1);
-            add_parts(&parts, u.dw, u.weights);
-            add_parts(&parts, u.db, u.co16);
-            finish(&parts, &subjects[s], "parts of a convolution");
-            equal(&subjects[s], "y of parts", v.y, u.y, WHOLE * v.row);
-            equal(&subjects[s], "dx of parts", v.dx, u.dx, WHOLE * v.image);
-            equal(&subjects[s], "dw of parts", v.dw, u.dw + 2 * u.weights, v.weights);
-            equal(&subjects[s], "db of parts", v.db, u.db + 2 * u.co16, v.co16);
-            run_close(&whole);
-            run_close(&parts);
+            c.dropout = make_dropout(c.pool ? 25 : 0, 99, 0);
+            check_parts_of_conv(&subjects[s], &c, k % 2);
         }
 }
 
@@ -139,13 +172,15 @@ struct linear_values {
     int64_t in16, out16;
 };
 
-static void take_linear(struct op_run *run, const ib_linear *l, struct linear_values *v) {
+static void take_linear(struct op_run *run, const ib_linear *l, int tiny, struct linear_values *v) {
     *v = (struct linear_values){.in16 = ib_pad16(l->in), .out16 = ib_pad16(l->out)};
     v->x = random_floats(run, l->n, l->in, 21, 1);
     v->w = run_floats(run, v->in16 * v->out16);
     fill_floats(v->w, 1, l->in, v->in16, l->out, v->out16, 22, PLAIN, 0);
     v->b = random_floats(run, 1, l->out, 23, 0);
     v->dy = random_floats(run, l->n, l->out, 24, 0);
+    if (tiny)
+        make_tiny(v->x, l->n * v->in16, v->dy, l->n, l->out);
     run_seal_inputs(run);
     v->y = run_floats(run, l->n * v->out16);
     v->dx = run_floats(run, l->n * v->in16);
@@ -157,6 +192,7 @@ static void linear_part(struct op_run *run, const ib_linear *whole, const struct
                         int64_t first, int64_t n, int part) {
     ib_linear l = *whole;
     l.n = n;
+    l.node = n < whole->n;
     l.dropout.first_sample = first;
     ib_linear_operands p = {.x = run_buffer(run, v->x + first * v->in16),
                             .w = run_buffer(run, v->w),
@@ -170,33 +206,40 @@ static void linear_part(struct op_run *run, const ib_linear *whole, const struct
     RUN_OP(run, linear_backward, &l, &p);
 }
 
+static void check_parts_of_linear(const struct subject *subject, int tiny) {
+    ib_linear l = {.n = WHOLE, .in = 77, .out = 130, .relu = 1, .mask_input = 1};
+    struct op_run whole = {0}, parts = {0};
+    struct linear_values v, u;
+    l.input_scale = 1.25f;
+    l.dropout = make_dropout(50, 98, 0);
+    run_open(&whole, subject->backend);
+    take_linear(&whole, &l, tiny, &v);
+    run_start(&whole);
+    linear_part(&whole, &l, &v, 0, WHOLE, 0);
+    finish(&whole, subject, "whole linear layer");
+    run_open(&parts, subject->backend);
+    take_linear(&parts, &l, tiny, &u);
+    run_start(&parts);
+    linear_part(&parts, &l, &u, 0, HALF, 0);
+    linear_part(&parts, &l, &u, HALF, WHOLE - HALF, 1);
+    add_parts(&parts, u.dw, u.in16 * u.out16);
+    add_parts(&parts, u.db, u.out16);
+    finish(&parts, subject, "parts of a linear layer");
+    equal(subject, "y of parts", v.y, u.y, WHOLE * v.out16);
+    equal(subject, "dx of parts", v.dx, u.dx, WHOLE * v.in16);
+    equal(subject, "dw of parts", v.dw, u.dw + 2 * u.in16 * u.out16, v.in16 * v.out16);
+    equal(subject, "db of parts", v.db, u.db + 2 * u.out16, v.out16);
+    if (tiny)
+        assert_true(count_unsettled(u.dw, 2 * u.in16 * u.out16) > 0);
+    run_close(&whole);
+    run_close(&parts);
+}
+
 static void parts_of_linear_layers(void **state) {
     (void)state;
     for (size_t s = 0; s < subject_count; ++s) {
-        ib_linear l = {.n = WHOLE, .in = 77, .out = 130, .relu = 1, .mask_input = 1};
-        struct op_run whole = {0}, parts = {0};
-        struct linear_values v, u;
-        l.input_scale = 1.25f;
-        l.dropout = make_dropout(50, 98, 0);
-        run_open(&whole, subjects[s].backend);
-        take_linear(&whole, &l, &v);
-        run_start(&whole);
-        linear_part(&whole, &l, &v, 0, WHOLE, 0);
-        finish(&whole, &subjects[s], "whole linear layer");
-        run_open(&parts, subjects[s].backend);
-        take_linear(&parts, &l, &u);
-        run_start(&parts);
-        linear_part(&parts, &l, &u, 0, HALF, 0);
-        linear_part(&parts, &l, &u, HALF, WHOLE - HALF, 1);
-        add_parts(&parts, u.dw, u.in16 * u.out16);
-        add_parts(&parts, u.db, u.out16);
-        finish(&parts, &subjects[s], "parts of a linear layer");
-        equal(&subjects[s], "y of parts", v.y, u.y, WHOLE * v.out16);
-        equal(&subjects[s], "dx of parts", v.dx, u.dx, WHOLE * v.in16);
-        equal(&subjects[s], "dw of parts", v.dw, u.dw + 2 * u.in16 * u.out16, v.in16 * v.out16);
-        equal(&subjects[s], "db of parts", v.db, u.db + 2 * u.out16, v.out16);
-        run_close(&whole);
-        run_close(&parts);
+        check_parts_of_linear(&subjects[s], 0);
+        check_parts_of_linear(&subjects[s], 1);
     }
 }
 
@@ -356,14 +399,14 @@ static void check_fused_conv(const struct subject *subject, const ib_conv *fused
     c.dropout.first_sample = 16;
     bare.relu = bare.pool = 0;
     run_open(&run, subject->backend);
-    take_conv(&run, &c, &v);
+    take_conv(&run, &c, 0, &v);
     run_start(&run);
     ib_conv_operands p = conv_operands(&run, &v, 0, 0);
     RUN_OP(&run, conv_forward, &c, &p);
     finish(&run, subject, "fused convolution");
 
     run_open(&single, subject->backend);
-    take_conv(&single, &c, &u);
+    take_conv(&single, &c, 0, &u);
     float *plain = run_floats(&single, image), *relu = run_floats(&single, image);
     float *cell = run_floats(&single, pooled), *kept = run_floats(&single, pooled);
     float *d_kept = run_floats(&single, pooled), *d_cell = run_floats(&single, pooled);
@@ -453,7 +496,7 @@ static void fused_linear_layers(void **state) {
         l.dropout = make_dropout(50, 95, 0);
         l.dropout.first_sample = 8;
         run_open(&run, subjects[s].backend);
-        take_linear(&run, &l, &v);
+        take_linear(&run, &l, 0, &v);
         int64_t count = l.n * v.out16;
         float *plain = run_floats(&run, count), *relu = run_floats(&run, count);
         float *kept = run_floats(&run, count);

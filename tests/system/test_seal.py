@@ -224,13 +224,11 @@ def test_bit_flips(directory):
     run, stopped = finished_run(directory), stopped_run(directory)
     files = []
     for place in (run, stopped):
-        newest = max((n for n in os.listdir(os.path.join(place, "checkpoints"))
-                      if n.endswith(".json")), default=None) if place == stopped else None
         for folder, _, names in os.walk(place):
-            files += [(place, os.path.join(folder, name)) for name in names
-                      if newest is None or "checkpoints" not in folder
-                      or name.startswith(newest[:-len(".json")])]
-    assert len(files) >= 13, files
+            files += [(place, os.path.join(folder, name)) for name in names]
+    newest = max(n for n in os.listdir(os.path.join(stopped, "checkpoints"))
+                 if n.endswith(".json"))[:-len(".json")]
+    assert len(files) >= 16, files
     for number in range(FLIPS):
         place, path = files[number % len(files)]
         offset, bit = CHANCE.randrange(os.path.getsize(path)), CHANCE.randrange(8)
@@ -240,7 +238,7 @@ def test_bit_flips(directory):
         if os.path.basename(path) == "run.json" and place == run:
             call("compare", run, run, cwd=directory, code=3)
             call("test", run, "--data-dir", DATA, cwd=directory, code=3)
-        if place == stopped and ("checkpoints" in path or path.endswith("run.json")):
+        if place == stopped and (newest in path or path.endswith("run.json")):
             call("train", "--resume", stopped, cwd=directory, code=3)
         flip(path, offset, bit)
     assert verify(directory, directory)["broken"] == 0

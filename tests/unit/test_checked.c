@@ -33,7 +33,7 @@ static const ib_mean SMALL_mean = {1, 1, 1, 1.0f};
 static const ib_elementwise SMALL_elementwise = {16, 0};
 static const ib_drop SMALL_drop = {.n = 1, .pixels = 1, .channels = 1};
 static const ib_flatten SMALL_flatten = {1, 1, 1};
-static const ib_loss SMALL_loss = {1, 2, 1.0f};
+static const ib_loss SMALL_loss = {1, 2, 1.0f, 1};
 static const ib_update SMALL_update = {.kind = IB_ADAM, .count = 16};
 static const ib_tree SMALL_tree = {2, 16};
 
@@ -79,9 +79,9 @@ struct operation {
 };
 
 #define LIST(type, member)                                                                         \
-    list[count++] = (struct operand){                                                              \
-        #member, (size_t)((const char *)&at.member - (const char *)&at), sizes.member,             \
-        sizeof(type)};
+    list[count++] =                                                                                \
+        (struct operand){#member, (size_t)((const char *)&at.member - (const char *)&at),          \
+                         sizes.member, sizeof(type)};
 #define IB_OPERATION(operation, kind, direction)                                                   \
     static ib_status plan_##operation(const void *shape, ib_error *err) {                          \
         return ib_plan_##operation(backend, shape, err);                                           \

@@ -27,13 +27,13 @@ const char *ib_loss_fault(const ib_loss *l, ib_direction direction) {
                : "shape out of range";
 }
 
-/* IB_BACKWARD: softmax_nll; IB_FORWARD: classify, labels being optional there, and losses with
- * them. evidence: [n][2]. */
+/* IB_BACKWARD: softmax_nll; IB_FORWARD: classify. evidence: [n][2]. */
 void ib_loss_need(const ib_loss *l, ib_direction direction, ib_loss_sizes *sizes) {
     int64_t logits = l->n * ib_pad16(l->classes);
     *sizes = (ib_loss_sizes){.logits = logits};
     if (direction == IB_FORWARD) {
-        sizes->labels = sizes->losses = -l->n;
+        sizes->labels = l->labelled ? l->n : 0;
+        sizes->losses = l->labelled ? -l->n : 0;
         sizes->classes = l->n;
         sizes->evidence = -2 * l->n;
     } else {

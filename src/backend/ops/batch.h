@@ -6,8 +6,9 @@
 
 enum { IB_LOAD_CHANNELS = 16 }; /* the most an image has */
 
-/* Images order[0..n) of the attached data, and their labels: x[i][p][c] = table[c][byte]. pixels a
- * channel; stride: floats of one image in x. channels 1: [pixels]; more: [pixels][C16]. */
+/* Images order[0..n) of the attached data, which callers know to be there, and their labels:
+ * x[i][p][c] = table[c][byte]. pixels a channel; stride: floats of one image in x. channels 1:
+ * [pixels]; more: [pixels][C16]. */
 typedef struct ib_load {
     int64_t n, pixels, channels, stride;
 } ib_load;
@@ -24,11 +25,12 @@ enum { IB_LOSS_CLASSES = 1000 };
 
 /* softmax_nll: losses[n] = -log softmax(logits)[label]; dlogits = (softmax - onehot) * inverse_n;
  * mean = leaf-tree sum of losses * inverse_n. classify: losses, and for each sample the first
- * greatest class, its logit and the label's. logits: [n][C16]. A label that is not below classes
- * makes its loss NaN; callers check labels before. */
+ * greatest class, its logit and the label's (+0 without labels). logits: [n][C16]. A label that is
+ * not below classes makes its loss NaN; callers check labels before. */
 typedef struct ib_loss {
     int64_t n, classes;
     float inverse_n; /* 1 / the global batch */
+    int labelled;    /* classify: there are labels; else they and losses are not looked at */
 } ib_loss;
 
 #define IB_OPERANDS_loss(READ, WRITE)                                                              \
@@ -41,9 +43,11 @@ typedef struct ib_loss {
     WRITE(float, evidence)
 IB_DECLARE_OPERANDS(loss);
 
-/* Sums rows[0..leaves) of width values each by the leaf tree, ended by +0. */
+/* Sums rows[0..leaves) of width values each by the leaf tree, ended by +0; settle: then that, as a
+ * gradient's root. */
 typedef struct ib_tree {
     int64_t leaves, width; /* width: a multiple of 16 */
+    int settle;
 } ib_tree;
 
 #define IB_OPERANDS_tree(READ, WRITE)                                                              \

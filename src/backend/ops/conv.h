@@ -10,7 +10,9 @@
  * Backward: dy is the gradient before the output's ReLU and dropout; with pool: of the features,
  * placed by argmax. dx (absent for the first layer) with mask_input comes out as the gradient
  * before the activation that made x: x > 0 ? dx * input_scale : +0. dw, db: leaf-tree sums over the
- * batch. An x that is not finite may be reported as IB_ERROR_DIVERGED, naming the layer. */
+ * batch, settled; with node: not settled, because the batch is one node of a tree that tree_sum
+ * goes on with (8 * 2^k samples from a multiple of them, or the last ones). An x that is not finite
+ * may be reported as IB_ERROR_DIVERGED, naming the layer. */
 typedef struct ib_conv {
     int64_t n, h, w, ci, co;
     int64_t kh, kw, stride, pad;
@@ -18,6 +20,7 @@ typedef struct ib_conv {
     ib_dropout dropout;
     int mask_input; /* 1: dx is masked by the activation that made x; 0: it is the plain gradient */
     float input_scale;  /* of the dropout that made x; 1 without. Used with mask_input only */
+    int node;           /* 1: dw, db are a node of the tree, where ranks share a batch */
     int dw_begins_zero; /* 1: dw of taps that meet no pixel is +0 already and need not be written */
 } ib_conv;
 

@@ -4,8 +4,8 @@
 
 #include "backend/operands.h"
 
-/* Forward y = f(x), or f(x, second) (an addition without a second: x); backward dx = f'(y, dy). dx may be dy, y may be x. A
- * function's parameter, where it has one: slope. */
+/* Forward y = f(x), or f(x, second) (an addition without a second: x); backward dx = f'(y, dy). dx
+ * may be dy, y may be x. A function's parameter, where it has one: slope. */
 typedef struct ib_elementwise {
     int64_t count; /* a multiple of 16 */
     float parameter;

@@ -11,6 +11,7 @@ typedef struct ib_linear {
     ib_dropout dropout;
     int mask_input;
     float input_scale;
+    int node;
 } ib_linear;
 
 /* b, db absent: no bias. */

@@ -200,7 +200,8 @@ static void reduce_item(void *context, size_t item, unsigned thread) {
     float *to = row < s.k ? b->p->dw + row * s.co16 : b->p->db;
     for (int64_t c = 0; c < s.co16; c += VL)
         v_store(to + c,
-                v_settle(leaf_sum(b->partials + row * s.co16 + c, (s.k + 1) * s.co16, leaves)));
+                leaf_end(leaf_sum(b->partials + row * s.co16 + c, (s.k + 1) * s.co16, leaves),
+                         b->conv->node));
 }
 
 /* ---- dx ---------------------------------------------------------------------------------------

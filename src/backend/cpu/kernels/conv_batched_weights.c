@@ -44,7 +44,7 @@ struct step {
 
 struct gradient {
     struct conv_shape s;
-    int dw_begins_zero;
+    int dw_begins_zero, node;
     const ib_conv_pointers *p;
     struct pair *pairs; /* [tap][samples of a group][existing pixels] */
     int32_t *cuts; /* [tap][stretches + 1]: existing pixels of one sample before each stretch */
@@ -154,10 +154,11 @@ struct chain {
     float *sums; /* SUMS times SUM_FLOATS */
     float *to;
     int64_t to_row;
+    float limit; /* below it `to` is +0: 2^-40, or 0 where `to` is a node of the tree */
     int stream;
 };
 
-/* A -0 in a sum does not matter: the end of the tree settles. */
+/* Every sum is ended by +0, which changes none but a -0. */
 ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct chain *t) {
     const int64_t x_pixel = t->x_pixel, dy_pixel = t->dy_pixel;
     for (int64_t s = 0; s < t->step_count; ++s) {
@@ -197,20 +198,22 @@ ALWAYS_INLINE void chain_tile(const int rows, const int vectors, const struct ch
         }
         float *to = step->to < 0 ? t->to : t->sums + step->to * SUM_FLOATS;
         int64_t to_row = step->to < 0 ? t->to_row : vectors * VL;
-        const vf limit = v_set1(step->to < 0 ? 0x1p-40f : 0.0f); /* weights settle, sums do not */
+        const vf limit = v_set1(step->to < 0 ? t->limit : 0.0f); /* sums do not settle */
         if (step->to < 0 && t->stream) {
 #pragma GCC unroll 12
             for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
                 for (int j = 0; j < vectors; ++j)
-                    v_stream(to + i * to_row + j * VL, v_settle_below(acc[i][j], limit));
+                    v_stream(to + i * to_row + j * VL,
+                             v_settle_below(v_add(acc[i][j], v_zero()), limit));
             return;
         }
 #pragma GCC unroll 12
         for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; ++j)
-                v_store(to + i * to_row + j * VL, v_settle_below(acc[i][j], limit));
+                v_store(to + i * to_row + j * VL,
+                        v_settle_below(v_add(acc[i][j], v_zero()), limit));
     }
 }
 
@@ -255,6 +258,7 @@ static void weight_tile(const struct gradient *g, int64_t tap, int64_t tile, int
         .sums = sums,
         .to = dw,
         .to_row = s->co16,
+        .limit = g->node ? 0.0f : 0x1p-40f,
         .stream = stream,
     };
     if (packs_dy(g)) {
@@ -287,7 +291,7 @@ static void bias_block(const struct gradient *g, int64_t column) {
                 }
             leaf_push(stack, leaf, sum);
         }
-        v_store(g->p->db + c, v_settle(leaf_total(stack, leaves)));
+        v_store(g->p->db + c, leaf_end(leaf_total(stack, leaves), g->node));
     }
 }
 
@@ -307,7 +311,8 @@ static void weights_item(void *context, size_t item, unsigned thread) {
 }
 
 static struct gradient gradient_of(const ib_conv *c) {
-    struct gradient g = {.s = conv_shape_of(c), .dw_begins_zero = c->dw_begins_zero};
+    struct gradient g = {
+        .s = conv_shape_of(c), .dw_begins_zero = c->dw_begins_zero, .node = c->node};
     int one = g.s.ci == 1;
     g.taps = one ? g.s.kh : g.s.kh * g.s.kw;
     g.rows = one ? g.s.kw : g.s.ci;

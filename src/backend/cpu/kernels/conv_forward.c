@@ -215,10 +215,10 @@ static void write_features(const struct conv_shape *s, const ib_conv *conv, int6
     for (int64_t i = s->co * count; last == s->co && i < ib_pad16(s->co * count); ++i)
         y[i] = 0.0f;
     if (last > first)
-        dropout_row(&conv->dropout,
-                    (uint64_t)((conv->dropout.first_sample + image) * s->co * count +
-                               first * count),
-                    (last - first) * count, y + first * count);
+        dropout_row(
+            &conv->dropout,
+            (uint64_t)((conv->dropout.first_sample + image) * s->co * count + first * count),
+            (last - first) * count, y + first * count);
 }
 
 /* ---- items ------------------------------------------------------------------------------------

@@ -352,14 +352,15 @@ static void reduce_item(void *context, size_t item, unsigned thread) {
     const struct sparse *b = context;
     struct conv_shape s = conv_shape_of(b->conv);
     int64_t co = (int64_t)item, leaves = (s.n + IB_LEAF - 1) / IB_LEAF;
+    const int node = b->conv->node;
     float lanes[VL];
     const float *channel = b->partials + co * SUM_ROWS * s.ci;
     for (int64_t i = 0; i < TAPS * s.ci; i += VL) {
-        v_store(lanes, v_settle(leaf_sum(channel + i, s.co * SUM_ROWS * s.ci, leaves)));
+        v_store(lanes, leaf_end(leaf_sum(channel + i, s.co * SUM_ROWS * s.ci, leaves), node));
         for (int64_t lane = 0; lane < VL; ++lane)
             b->p->dw[(i + lane) * s.co16 + co] = lanes[lane];
     }
-    v_store(lanes, v_settle(leaf_sum(channel + TAPS * s.ci, s.co * SUM_ROWS * s.ci, leaves)));
+    v_store(lanes, leaf_end(leaf_sum(channel + TAPS * s.ci, s.co * SUM_ROWS * s.ci, leaves), node));
     b->p->db[co] = lanes[0];
 }
 

@@ -24,6 +24,11 @@ static inline vf leaf_total(const vf stack[IB_MAX_LEAF_LEVELS], int64_t leaves) 
     return v_add(total, v_zero());
 }
 
+/* The end of a sum of gradients: at the root it settles, at a node it does not. */
+static inline vf leaf_end(vf total, int node) {
+    return node ? total : v_settle(total);
+}
+
 /* The total at one vector of `leaves` arrays that lie `stride` floats apart. */
 static inline vf leaf_sum(const float *partials, int64_t stride, int64_t leaves) {
     vf stack[IB_MAX_LEAF_LEVELS];

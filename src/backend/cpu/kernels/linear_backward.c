@@ -267,7 +267,7 @@ static void add_groups(const struct backward *b, int64_t complete, int rest_ther
 static void write_weights(const struct backward *b, int64_t first, int64_t width, float *tile) {
     int64_t used = b->shape->out * COLUMNS, padding = b->out16 * COLUMNS - used;
     for (int64_t i = 0; i < used; i += VL)
-        v_store(tile + i, v_settle(v_load(tile + i)));
+        v_store(tile + i, leaf_end(v_add(v_load(tile + i), v_zero()), b->shape->node));
     memset(tile + used, 0, sizeof(float) * (size_t)padding);
     for (int64_t i = 0; i < width; i += 16)
         for (int64_t o = 0; o < b->out16; o += 16)
@@ -333,7 +333,7 @@ static void bias_gradient(const struct backward *b) {
                 sum = v_add(sum, v_load(b->p->dy + i * b->out16 + j));
             leaf_push(stack, leaf, sum);
         }
-        v_store(b->p->db + j, v_settle(leaf_total(stack, leaves)));
+        v_store(b->p->db + j, leaf_end(leaf_total(stack, leaves), b->shape->node));
     }
 }
 

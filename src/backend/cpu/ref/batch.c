@@ -25,10 +25,10 @@ void IB_REF(ib_classify_run)(ib_cpu *cpu, const ib_loss *l, const ib_loss_pointe
         p->classes[n] = (uint16_t)best;
         if (p->evidence != NULL) {
             p->evidence[2 * n] = z[best];
-            p->evidence[2 * n + 1] = p->labels != NULL ? z[p->labels[n]] : 0.0f;
+            p->evidence[2 * n + 1] = l->labelled ? z[p->labels[n]] : 0.0f;
         }
     }
-    if (p->losses == NULL)
+    if (!l->labelled || p->losses == NULL)
         return;
     ib_loss_pointers losses = {.logits = p->logits, .labels = p->labels, .losses = p->losses};
     IB_REF(ib_softmax_nll_run)(cpu, l, &losses);
@@ -37,5 +37,5 @@ void IB_REF(ib_classify_run)(ib_cpu *cpu, const ib_loss *l, const ib_loss_pointe
 void IB_REF(ib_tree_sum_run)(ib_cpu *cpu, const ib_tree *t, const ib_tree_pointers *p) {
     (void)cpu;
     for (int64_t i = 0; i < t->width; ++i)
-        p->sum[i] = IB_REF(ib_leaf_sum)(p->rows + i, t->width, t->leaves);
+        p->sum[i] = ref_gradient(!t->settle, IB_REF(ib_leaf_sum)(p->rows + i, t->width, t->leaves));
 }

@@ -242,7 +242,7 @@ static void weight_row(const ib_conv *c, const struct shape *s, const ib_conv_po
     for (int64_t leaf = 0; leaf < leaves; ++leaf)
         leaf_row(c, s, p, gradient, t->group, leaf, tap, ci, t->leaves + leaf * s->co16);
     for (int64_t co = 0; co < s->co16; ++co)
-        to[co] = ib_settle(IB_REF(ib_leaf_sum)(t->leaves + co, s->co16, leaves));
+        to[co] = ref_gradient(c->node, IB_REF(ib_leaf_sum)(t->leaves + co, s->co16, leaves));
 }
 
 void IB_REF(ib_conv_backward_run)(ib_cpu *cpu, const ib_conv *c, const ib_conv_pointers *p) {

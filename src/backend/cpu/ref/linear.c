@@ -40,7 +40,7 @@ static float batch_gradient(const ib_linear *l, const float *x, int64_t x_step, 
                               : exact_fma(x[n * x_step], dy[n * dy_step], chain);
         leaf_sums[leaf] = chain;
     }
-    return ib_settle(IB_REF(ib_leaf_sum)(leaf_sums, 1, leaves));
+    return ref_gradient(l->node, IB_REF(ib_leaf_sum)(leaf_sums, 1, leaves));
 }
 
 void IB_REF(ib_linear_backward_run)(ib_cpu *cpu, const ib_linear *l, const ib_linear_pointers *p) {

@@ -44,6 +44,11 @@ static inline float ref_input_gradient(int mask, float x, float gradient, float 
     return x > 0.0f ? settled * scale : 0.0f;
 }
 
+/* The end of a gradient's leaf sum: at the tree's root it settles, at a node it does not. */
+static inline float ref_gradient(int node, float sum) {
+    return node ? sum : ib_settle(sum);
+}
+
 /* The gradient of a value with one or two readers. */
 static inline float ref_reader_gradient(float dy, const float *second) {
     return second != NULL ? ib_settle(dy + *second) : dy;
