@@ -187,8 +187,8 @@ static ib_status write_files(const ib_folder *folder, const char *experiment_sha
         status = ib_seal_close(&sealing, err);
     }
     if (status == IB_OK)
-        status = ib_write_file_in(folder, json_name, sealing.text, sealing.size, err);
-    free(sealing.text);
+        status = ib_write_file_in(folder, json_name, sealing.text.data, sealing.text.size, err);
+    free(sealing.text.data);
     free(model_name);
     free(optimizer_name);
     free(json_name);
@@ -248,9 +248,10 @@ static int prefix_at(const json_t *object, const char *bytes, const char *sha256
 }
 
 /* The sealed text as JSON; NULL when the seal is not that of the bytes before it. */
-static json_t *unseal(const char *text, size_t size) {
-    json_error_t why;
-    return ib_seal_look(text, size) == IB_SEAL_GOOD ? ib_json_parse(text, size, &why) : NULL;
+static ib_status unseal(const char *text, size_t size, json_t **object, ib_error *err) {
+    *object = NULL;
+    return ib_seal_look(text, size) == IB_SEAL_GOOD ? ib_json_parse(text, size, object, NULL, err)
+                                                    : IB_OK;
 }
 
 static ib_status read_json(const char *path, const char *experiment_sha256, json_t **object,
@@ -260,8 +261,9 @@ static ib_status read_json(const char *path, const char *experiment_sha256, json
     uint64_t format = 0, epoch = 0, step_in_epoch = 0, images = 0;
     ib_train_position *at = &checkpoint->position;
     IB_TRY(ib_read_file(path, MAX_JSON_BYTES, &text, &size, err));
-    *object = unseal(text, size);
+    ib_status status = unseal(text, size, object, err);
     free(text);
+    IB_TRY(status);
     if (*object == NULL)
         return damaged(path, "it is damaged: its SHA-256 is not that of its content", err);
     if (!natural_at(*object, "format", &format) || format != FORMAT)

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/text_stream.h"
 #include "record/checkpoint.h"
 #include "record/record_parts.h"
 #include "record/run_files.h"
@@ -349,12 +350,10 @@ ib_status ib_record_flush(ib_record *record, ib_error *err) {
 
 ib_status ib_record_metric(ib_record *record, const char *key, double value, uint64_t step,
                            uint64_t epoch, ib_error *err) {
-    char *line = NULL, tail[IB_CHAIN_TAIL];
-    size_t size = 0;
-    FILE *out = open_memstream(&line, &size);
-    if (out == NULL)
-        return ib_fail_memory(err);
-    ib_json json = {.out = out};
+    char tail[IB_CHAIN_TAIL];
+    ib_text_stream line;
+    IB_TRY(ib_text_open(&line, err));
+    ib_json json = {.out = line.stream};
     ib_json_open(&json, NULL, '{');
     ib_json_string(&json, "key", key);
     ib_json_double(&json, "value", value);
@@ -362,16 +361,12 @@ ib_status ib_record_metric(ib_record *record, const char *key, double value, uin
     ib_json_uint(&json, "epoch", epoch);
     ib_json_int(&json, "timestamp", ib_steady_milliseconds(&record->clock));
     ib_json_close(&json, '}');
-    fputc('\n', out);
-    int failed = ferror(out);
-    if (fclose(out) != 0 || failed) {
-        free(line);
-        return ib_fail_memory(err);
-    }
-    ib_chain_seal_line(&record->chain, line, size, tail);
-    fwrite(line, 1, size - 2, record->metrics); /* flushing checks ferror */
+    fputc('\n', json.out);
+    IB_TRY(ib_text_close(&line, err));
+    ib_chain_seal_line(&record->chain, line.data, line.size, tail);
+    fwrite(line.data, 1, line.size - 2, record->metrics); /* flushing checks ferror */
     fputs(tail, record->metrics);
-    free(line);
+    free(line.data);
     return ib_seconds() - record->flushed >= FLUSH_SECONDS ? ib_record_flush(record, err) : IB_OK;
 }
 

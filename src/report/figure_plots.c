@@ -139,6 +139,7 @@ static void draw_series(const ib_canvas *canvas, const ib_report_figure *figure,
     for (size_t s = 0; s < panel->series_count; ++s)
         most = panel->series[s].count > most ? panel->series[s].count : most;
     ib_spot *spots = calloc(2 * most + 1, sizeof *spots);
+    *canvas->failed |= spots == NULL;
     for (int layer = curves ? 0 : 2; spots != NULL && layer < 3; ++layer)
         for (size_t s = 0; s < panel->series_count; ++s) {
             const ib_figure_series *series = &panel->series[s];
