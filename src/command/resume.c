@@ -7,6 +7,7 @@
 #include "command/train_run.h"
 #include "record/checkpoint.h"
 #include "record/record_file.h"
+#include "record/record_read.h"
 #include "record/recorded.h"
 
 static ib_status say_finished(const ib_record *record, const ib_config *config,
@@ -47,6 +48,8 @@ static ib_status go_on(ib_record *record, ib_arguments *arguments,
         return say_finished(record, &arguments->config, context, err);
     }
     IB_TRY(adopted);
+    /* What goes on is sealed as a whole in the end: a changed beginning must not be. */
+    IB_TRY(ib_record_check_files(ib_record_directory(record), previous, err));
     const json_t *configuration = json_object_get(previous, "configuration");
     if (arguments->config.record.trace && !json_is_true(json_object_get(configuration, "trace")))
         return ib_fail(

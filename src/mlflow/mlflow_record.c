@@ -161,6 +161,7 @@ static ib_status check_files(ib_mlflow_sender *s, int live, ib_error *err) {
     if (ended != NULL && described != NULL && strcmp(ended, described) == 0)
         return IB_OK;
     IB_TRY(ib_record_check_metrics(s->directory, s->record, err));
+    IB_TRY(ib_record_check_trace(s->directory, s->record, err));
     return ib_record_check_files(s->directory, s->record, err);
 }
 

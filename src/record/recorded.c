@@ -154,34 +154,52 @@ static char *record_beside(const char *path) {
     return ib_format("%.*srun.json", slash == NULL ? 0 : (int)(slash - path) + 1, path);
 }
 
-ib_status ib_adopt_beside(const char *model_path, const char *sha256, ib_arguments *arguments,
-                          FILE *log, int *adopted, ib_error *err) {
-    char *path = record_beside(model_path);
-    if (path == NULL)
-        return ib_fail_memory(err);
-    json_t *record = NULL;
+/* *record NULL: none beside the model that has results. */
+static ib_status read_beside(const char *model_path, const char *path, const char *sha256,
+                             json_t **record, ib_error *err) {
     char *directory = strndup(path, strlen(path) - strlen("run.json"));
+    *record = NULL;
     ib_status status = directory == NULL
                            ? ib_fail_memory(err)
-                           : ib_record_read(directory[0] == '\0' ? "." : directory, &record, err);
+                           : ib_record_read(directory[0] == '\0' ? "." : directory, record, err);
     free(directory);
+    const char *recorded = ib_json_text_at(*record, "results", "model_sha256");
+    if (recorded == NULL) {
+        json_decref(*record);
+        *record = NULL;
+    } else if (status == IB_OK && strcmp(recorded, sha256) != 0) {
+        status = ib_fail(err, IB_ERROR_VERIFY,
+                         "%s has SHA-256 %s, but the model of %s has %s: this is another file, or "
+                         "it was changed after the run; move it elsewhere to use it all the same",
+                         model_path, sha256, path, recorded);
+    }
+    return status;
+}
+
+ib_status ib_check_beside(const char *model_path, const char *sha256, ib_error *err) {
+    json_t *record = NULL;
+    char *path = record_beside(model_path);
+    ib_status status =
+        path == NULL ? ib_fail_memory(err) : read_beside(model_path, path, sha256, &record, err);
+    json_decref(record);
+    free(path);
+    return status;
+}
+
+ib_status ib_adopt_beside(const char *model_path, const char *sha256, ib_arguments *arguments,
+                          FILE *log, int *adopted, ib_error *err) {
+    json_t *record = NULL;
+    char *path = record_beside(model_path);
+    ib_status status =
+        path == NULL ? ib_fail_memory(err) : read_beside(model_path, path, sha256, &record, err);
     const json_t *configuration = json_object_get(record, "configuration");
-    const char *recorded = ib_json_text_at(record, "results", "model_sha256");
-    if (status == IB_OK && configuration != NULL && recorded != NULL) {
-        if (strcmp(recorded, sha256) != 0)
-            status =
-                ib_fail(err, IB_ERROR_VERIFY,
-                        "%s has SHA-256 %s, but the model of %s has %s: this is another file, or "
-                        "it was changed after the run; move it elsewhere to use it all the "
-                        "same",
-                        model_path, sha256, path, recorded);
-        if (status == IB_OK)
-            status = ib_adopt_options(configuration, path, arguments, err);
+    if (status == IB_OK && configuration != NULL) {
+        status = ib_adopt_options(configuration, path, arguments, err);
         if (status == IB_OK && !arguments->config.output.json)
             fprintf(log, "options not given are taken from %s\n", path);
     }
     if (adopted != NULL)
-        *adopted = status == IB_OK && configuration != NULL && recorded != NULL;
+        *adopted = status == IB_OK && configuration != NULL;
     json_decref(record);
     free(path);
     return status;

@@ -28,6 +28,10 @@ ib_status ib_adopt_experiment(const json_t *record, const char *path, const char
                               ib_arguments *arguments, const char **experiment_sha256,
                               ib_error *err);
 
+/* The run.json beside a model file, where there is one with results, must record the file's
+ * SHA-256: else IB_ERROR_VERIFY. */
+ib_status ib_check_beside(const char *model_path, const char *sha256, ib_error *err);
+
 /* ib_adopt_options from run.json beside a model file, where there is one; it must record the file's
  * SHA-256, else IB_ERROR_VERIFY. adopted may be NULL. */
 ib_status ib_adopt_beside(const char *model_path, const char *sha256, ib_arguments *arguments,
