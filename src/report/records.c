@@ -169,6 +169,7 @@ ib_status ib_report_record_read(const char *directory, const ib_report_pricing *
 
 void ib_report_record_free(ib_report_record *record) {
     free(record->directory);
+    free(record->obstacle);
     free(record->run_id);
     free(record->machine);
     free(record->backend);
@@ -293,7 +294,7 @@ static int take_image(const json_t *entry, size_t classes, const ib_recorded_sha
     return image->pixels != NULL;
 }
 
-static ib_status check_file(const ib_report_record *record, const char *name, ib_error *err) {
+ib_status ib_report_record_check(const ib_report_record *record, const char *name, ib_error *err) {
     json_t *claims = json_pack("{s:O?}", "files", record->files);
     ib_status status = claims == NULL ? ib_fail_memory(err)
                                       : ib_record_check_file(record->directory, claims, name, err);
@@ -312,7 +313,7 @@ ib_status ib_report_misclassified(const ib_report_record *record, size_t limit,
     if (path == NULL)
         return ib_fail_memory(err);
     ib_error why = {0};
-    if (check_file(record, "misclassified.json", &why) != IB_OK ||
+    if (ib_report_record_check(record, "misclassified.json", &why) != IB_OK ||
         ib_json_file_read(path, &json, &why) != IB_OK)
         *missing = strdup(ib_error_text(&why));
     else if (json == NULL)

@@ -21,7 +21,8 @@ typedef struct ib_report_pricing {
 } ib_report_pricing;
 
 typedef struct ib_report_record {
-    char *directory;
+    char *directory; /* NULL: the record could not be read */
+    char *obstacle;  /* why not; NULL: it was */
     char *run_id, *machine, *backend, *isa, *experiment_sha256, *model_sha256; /* "": none */
     int threads;
     double epochs_asked;              /* of the configuration; 0: not said */
@@ -52,6 +53,9 @@ void ib_report_record_free(ib_report_record *record);
 /* The value at the end of training (epoch 0) or after an epoch; NaN: there is none. metrics.jsonl
  * is read the first time that something is asked which only it has. */
 double ib_report_record_value(ib_report_record *record, const ib_metric_info *metric, size_t epoch);
+
+/* One file, which must be what the record says of it: else IB_ERROR_VERIFY. */
+ib_status ib_report_record_check(const ib_report_record *record, const char *name, ib_error *err);
 
 /* The images that the run took for another class, the most confident first, at most limit. total:
  * how many there were. *missing is a text (fresh) when the record does not have them. */
