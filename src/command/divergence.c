@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "command/rerun.h"
 #include "record/record_file.h"
+#include "record/record_read.h"
 #include "record/recorded.h"
 #include "record/trace.h"
 
@@ -241,8 +242,12 @@ static ib_status work(search *s, ib_error *err) {
     say(s, "metric", ib_comparison_metrics(s->comparison, s->run[0], s->run[1]));
     for (size_t i = 0; KEYS[i] != NULL; ++i)
         say(s, KEYS[i], NULL);
-    for (int i = 0; i < 2; ++i)
-        IB_TRY(ib_trace_read(s->comparison->directories[s->run[i]], &s->trace[i], err));
+    for (int i = 0; i < 2; ++i) {
+        const char *directory = s->comparison->directories[s->run[i]];
+        IB_TRY(ib_trace_read(directory, &s->trace[i], err)); /* it tells the step */
+        IB_TRY(
+            ib_record_check_file(directory, s->comparison->records[s->run[i]], IB_TRACE_NAME, err));
+    }
     if (s->trace[0] == NULL || s->trace[1] == NULL) {
         note(s, "for the first step, tensor and element that differ both runs need a trace: "
                 "isobit reproduce RUN --trace makes one, on each of the two machines");

@@ -48,8 +48,9 @@ static ib_status go_on(ib_record *record, ib_arguments *arguments,
         return say_finished(record, &arguments->config, context, err);
     }
     IB_TRY(adopted);
-    /* What goes on is sealed as a whole in the end: a changed beginning must not be. */
-    IB_TRY(ib_record_check_files(ib_record_directory(record), previous, err));
+    /* It goes on, and is sealed as a whole in the end: a changed beginning must not be. The
+     * checkpoint tells of the other files that go on. */
+    IB_TRY(ib_record_check_file(ib_record_directory(record), previous, "resources.jsonl", err));
     const json_t *configuration = json_object_get(previous, "configuration");
     if (arguments->config.record.trace && !json_is_true(json_object_get(configuration, "trace")))
         return ib_fail(
