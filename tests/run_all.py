@@ -32,6 +32,9 @@ WHOLE = {
     "ISOBIT_CRASH_EVERY": "1",        # every call that changes a file, not every k-th
     "ISOBIT_KILLS": "100",            # of a training run; 10
     "ISOBIT_SWEEP_KILLS": "20",       # of a sweep; 3
+    "ISOBIT_FLIPS": "300",            # bits of each file, each asked of every reader; 1
+    "ISOBIT_HOSTILE_MOMENTS": "50",   # of a command whose files are changed; 8
+    "ISOBIT_POWER_CUTS": "40",        # of each kind of run; 1
     "ISOBIT_CHANGES_ALONE": "1",      # each change in a build of its own too
 }
 # The builds, what of each is run (a pattern of labels, one of names), and whether whole.
@@ -39,8 +42,9 @@ BUILDS = (("release", "", "", True), ("clang", "unit|backend", "", False),
           ("asan", "unit|fault|fuzz", "", False),
           ("tsan", "unit", "threads|pool|parallel", False))
 # These take longest and so begin first.
-LONGEST = ("one_hash", "crash_points", "command_allocation", "training_hash", "test_ops", "torch",
-           "exact_math", "changes", "onnx", "sweep", "checkpoint")
+LONGEST = ("bit_flips", "power_cuts", "hostile_files", "one_hash", "crash_points",
+           "command_allocation", "training_hash", "test_ops", "torch", "exact_math", "changes",
+           "onnx", "sweep", "checkpoint")
 TEST_SECONDS = 6 * 3600
 SANITIZERS = {"UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", "TSAN_OPTIONS": "halt_on_error=1",
               "ASAN_OPTIONS": "detect_stack_use_after_return=1"}

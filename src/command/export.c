@@ -24,13 +24,21 @@ static ib_status export_libsvm(const char *path, const ib_config *config,
         return ib_fail(err, IB_ERROR_USAGE, "isobit export needs the file to write: -o FILE");
     if (config->output.json)
         return ib_fail(err, IB_ERROR_USAGE, "--json goes with --onnx only");
-    ib_svm_model model;
-    IB_TRY(ib_svm_load(path, &model, err));
-    ib_status status = ib_svm_write_libsvm(&model, config->output.file, err);
+    char sha256[IB_SHA256_HEX_SIZE];
+    ib_contents file;
+    ib_svm_model model = {0};
+    IB_TRY(ib_contents_open(path, IB_MODEL_FILE_MOST, &file, err));
+    ib_sha256_bytes(file.data, file.size, sha256);
+    ib_status status = ib_check_beside(path, sha256, err);
+    if (status == IB_OK)
+        status = ib_svm_load_read(&file, &model, err);
+    if (status == IB_OK)
+        status = ib_svm_write_libsvm(&model, config->output.file, err);
     if (status == IB_OK)
         fprintf(context->out, "%s: %zu support vectors, %zu classes\n", config->output.file,
                 model.count, model.class_count);
     ib_svm_model_close(&model);
+    ib_contents_close(&file);
     return status;
 }
 

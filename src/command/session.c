@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "monitor/resources_read.h"
+#include "record/recorded.h"
 
 _Static_assert((int)IB_CHOOSE_OFFICIAL == (int)IB_SPLIT_OFFICIAL &&
                    (int)IB_CHOOSE_70_10_20 == (int)IB_SPLIT_70_10_20,
@@ -117,6 +118,7 @@ ib_status ib_identify(const ib_config *config, ib_session *session, char **exper
         ib_safetensors_close(init);
         IB_TRY(ib_safetensors_open(config->experiment.init_model, init, err));
         ib_sha256_bytes(init->own.data, init->own.size, init_sha256);
+        IB_TRY(ib_check_beside(config->experiment.init_model, init_sha256, err));
         inputs.init_model_sha256 = init_sha256;
     }
     return ib_canonical(config, &inputs, canonical, hex, err);

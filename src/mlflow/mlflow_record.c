@@ -153,6 +153,7 @@ static ib_status check_files(ib_mlflow_sender *s, int live, ib_error *err) {
     if (ended != NULL && described != NULL && strcmp(ended, described) == 0)
         return IB_OK;
     IB_TRY(ib_run_check_metrics(&s->run, err));
+    IB_TRY(ib_run_check_trace(&s->run, err));
     return ib_run_check_files(&s->run, err);
 }
 

@@ -143,40 +143,49 @@ ib_status ib_adopt_experiment(const ib_run *run, const char *const *changeable,
     return IB_OK;
 }
 
-/* The record of a model that has this SHA-256. */
-static ib_status adopt_run(const ib_run *run, const char *model_path, const char *sha256,
-                           unsigned command, ib_arguments *arguments, FILE *log, ib_error *err) {
-    char *path = ib_path_join(run->directory, "run.json");
-    ib_status status = IB_OK;
-    if (path == NULL)
-        return ib_fail_memory(err);
-    if (strcmp(run->model_sha256, sha256) != 0)
+/* The record beside a model, *found where it has results: then the model must be the one that it
+ * says. The caller closes *run, also after a failure. */
+static ib_status read_beside(const char *model_path, const char *sha256, ib_run *run, int *found,
+                             ib_error *err) {
+    const char *slash = strrchr(model_path, '/');
+    char *directory =
+        slash == NULL ? strdup(".") : strndup(model_path, (size_t)(slash - model_path) + 1);
+    *run = (ib_run){0};
+    ib_status status = directory == NULL ? ib_fail_memory(err) : ib_run_read(directory, run, err);
+    *found = status == IB_OK && run->model_sha256 != NULL;
+    if (*found && strcmp(run->model_sha256, sha256) != 0)
         status = ib_fail(err, IB_ERROR_VERIFY,
-                         "%s has SHA-256 %s, but the model of %s has %s: this is another file, or "
-                         "it was changed after the run; move it elsewhere to use it all the "
-                         "same",
-                         model_path, sha256, path, run->model_sha256);
-    if (status == IB_OK)
-        status = ib_adopt_options(run->configuration, path, command, arguments, err);
-    if (status == IB_OK && log != NULL && !arguments->config.output.json)
-        fprintf(log, "options not given are taken from %s\n", path);
-    free(path);
+                         "%s has SHA-256 %s, but the model of %s/run.json has %s: this is another "
+                         "file, or it was changed after the run; move it elsewhere to use it all "
+                         "the same",
+                         model_path, sha256, run->directory, run->model_sha256);
+    free(directory);
+    return status;
+}
+
+ib_status ib_check_beside(const char *model_path, const char *sha256, ib_error *err) {
+    ib_run run;
+    int found;
+    ib_status status = read_beside(model_path, sha256, &run, &found, err);
+    ib_run_close(&run);
     return status;
 }
 
 ib_status ib_adopt_beside(const char *model_path, const char *sha256, unsigned command,
                           ib_arguments *arguments, FILE *log, int *adopted, ib_error *err) {
-    const char *slash = strrchr(model_path, '/');
-    char *directory =
-        slash == NULL ? strdup(".") : strndup(model_path, (size_t)(slash - model_path) + 1);
-    ib_run run = {0};
-    ib_status status = directory == NULL ? ib_fail_memory(err) : ib_run_read(directory, &run, err);
-    int found = status == IB_OK && run.configuration != NULL && run.model_sha256 != NULL;
-    if (found)
-        status = adopt_run(&run, model_path, sha256, command, arguments, log, err);
+    ib_run run;
+    int found;
+    ib_status status = read_beside(model_path, sha256, &run, &found, err);
+    found = found && run.configuration != NULL;
+    char *path = status == IB_OK && found ? ib_path_join(run.directory, "run.json") : NULL;
+    if (status == IB_OK && found)
+        status = path == NULL ? ib_fail_memory(err)
+                              : ib_adopt_options(run.configuration, path, command, arguments, err);
+    if (status == IB_OK && found && log != NULL && !arguments->config.output.json)
+        fprintf(log, "options not given are taken from %s\n", path);
     if (adopted != NULL)
         *adopted = status == IB_OK && found;
     ib_run_close(&run);
-    free(directory);
+    free(path);
     return status;
 }

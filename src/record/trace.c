@@ -386,6 +386,13 @@ size_t ib_trace_first_misfit(const uint8_t *data, size_t size) {
     return offset;
 }
 
+/* Its first line has not reached the disk whole. Of a file that has its first step, that step's
+ * number, 0, is NULs. */
+static int is_only_begun(const ib_contents *file) {
+    return memchr(file->data, '\n', file->size) == NULL &&
+           memchr(file->data, '\0', file->size) == NULL;
+}
+
 ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *err) {
     *trace = NULL;
     ib_trace *found = calloc(1, sizeof *found);
@@ -399,6 +406,10 @@ ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *e
     }
     if (status == IB_OK)
         status = ib_contents_open(found->path, IB_RECORDED_MOST, &found->file, err);
+    if (status == IB_OK && is_only_begun(&found->file)) {
+        ib_trace_free(found);
+        return IB_OK;
+    }
     if (status == IB_OK)
         status = read_header(found, err);
     uint64_t misfit = status == IB_OK ? first_misfit(found) : 0;

@@ -56,8 +56,8 @@ void ib_trace_close(ib_trace_writer *writer); /* NULL is allowed */
 
 typedef struct ib_trace ib_trace;
 
-/* *trace NULL and IB_OK: the run has none. Damaged: IB_ERROR_VERIFY naming the offset. What a kill
- * left of a last step is passed over. */
+/* *trace NULL and IB_OK: the run has none, or only the beginning of its first line. Damaged:
+ * IB_ERROR_VERIFY naming the offset. What a kill left of a last step is passed over. */
 ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *err);
 void ib_trace_free(ib_trace *trace);            /* NULL is allowed */
 int ib_trace_is_chained(const ib_trace *trace); /* 0: an earlier version wrote it */

@@ -22,6 +22,8 @@ static ib_status read_records(ib_builder *b, ib_error *err) {
         /* A record that went or broke since it was listed is one without values. */
         if (ib_report_record_read(directory, b->input->pricing, &b->records[r], &why) != IB_OK)
             ib_report_record_free(&b->records[r]);
+        if (why.status != IB_OK)
+            b->records[r].obstacle = strdup(ib_error_text(&why));
         ib_status status = why.status;
         if (status == IB_ERROR_RUNTIME)
             ib_fail(err, status, "cannot read %s", directory);

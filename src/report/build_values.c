@@ -314,9 +314,10 @@ char *ib_bucket_machines(ib_builder *b, ib_bucket bucket) {
 /* "not run: needs a GPU". */
 static char *state_text(ib_builder *b, size_t run) {
     const ib_report_input_run *in = &b->input->runs[run];
-    const char *state = strcmp(in->state, "finished") == 0 ? "not readable" : in->state;
-    return ib_keep(b, ib_format("%s%s%s", state, in->reason != NULL ? ": " : "",
-                                in->reason != NULL ? in->reason : ""));
+    const char *obstacle = b->records[run].obstacle;
+    const char *reason = obstacle != NULL ? obstacle : in->reason;
+    return ib_keep(b, ib_format("%s%s%s", obstacle != NULL ? "not readable" : in->state,
+                                reason != NULL ? ": " : "", reason != NULL ? reason : ""));
 }
 
 char *ib_bucket_remark(ib_builder *b, ib_bucket bucket) {

@@ -95,6 +95,7 @@ ib_status ib_report_record_read(const char *directory, const ib_report_pricing *
 
 void ib_report_record_free(ib_report_record *record) {
     ib_run_close(&record->run);
+    free(record->obstacle);
     free(record->machine);
     free(record->by_epoch);
     free(record->hardware);

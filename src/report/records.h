@@ -20,6 +20,7 @@ typedef struct ib_report_pricing {
 
 typedef struct ib_report_record {
     ib_run run;
+    char *obstacle;                 /* why it could not be read; NULL: it was */
     char *machine;                  /* with backend, instruction set and threads */
     double epochs_asked;            /* of the configuration; 0: not said */
     double finals[IB_METRICS_MOST]; /* by metric, NaN: no value */
