@@ -97,17 +97,17 @@ ib_status ib_folder_open_inner(const ib_folder *folder, const char *name, int ma
     IB_TRY(look(folder, name, HOW, &there, err));
     if (!there && !make)
         return IB_OK;
-    if (!there && mkdirat(folder->fd, name, 0777) != 0 && errno != EEXIST)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot create directory %s/%s",
-                             folder->path, name);
-    if (!there && ib_folder_sync(folder, err) != IB_OK) {
-        unlinkat(folder->fd, name, AT_REMOVEDIR);
-        return IB_ERROR_RUNTIME;
-    }
     char *path = ib_path_join(folder->path, name);
-    if (path == NULL)
-        return ib_fail_memory(err);
-    ib_status status = hold(openat(folder->fd, name, HOW | O_NOFOLLOW), path, inner, err);
+    ib_status status = path == NULL ? ib_fail_memory(err) : IB_OK;
+    int made = status == IB_OK && !there && mkdirat(folder->fd, name, 0777) == 0;
+    if (status == IB_OK && !there && !made && errno != EEXIST)
+        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot create directory %s", path);
+    if (status == IB_OK && !there)
+        status = ib_folder_sync(folder, err);
+    if (status == IB_OK)
+        status = hold(openat(folder->fd, name, HOW | O_NOFOLLOW), path, inner, err);
+    if (status != IB_OK && made)
+        unlinkat(folder->fd, name, AT_REMOVEDIR);
     free(path);
     return status;
 }
