@@ -520,7 +520,8 @@ def test_data_prepare(directory):
                 os.symlink(os.path.join(DATA, "digits", name),
                            os.path.join(folder, "data", "digits", name))
         return ()
-    try_all(["data", "prepare", "--dataset", "digits", "--data-dir", "data"], prepare)
+    try_all(["data", "prepare", "--dataset", "digits", "--data-dir", "data"], prepare,
+            long=True)
 
 
 def test_hash_data(directory):
