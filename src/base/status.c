@@ -93,6 +93,17 @@ ib_status ib_fail_memory(ib_error *err) {
     return IB_ERROR_RUNTIME;
 }
 
+ib_status ib_error_pass(ib_error *from, ib_error *err) {
+    ib_status status = from->status;
+    ib_error_clear(err);
+    if (err != NULL)
+        *err = *from;
+    else
+        ib_error_clear(from);
+    *from = (ib_error){0};
+    return status;
+}
+
 int ib_error_is_memory(const ib_error *err) {
     return err->is_memory;
 }

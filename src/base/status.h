@@ -30,6 +30,9 @@ ib_status ib_fail_memory(ib_error *err);
  */
 int ib_error_is_memory(const ib_error *err);
 
+/* Gives err (may be NULL) what from says, which is cleared. Returns the status. */
+ib_status ib_error_pass(ib_error *from, ib_error *err);
+
 /* The message, never NULL. */
 const char *ib_error_text(const ib_error *err);
 void ib_error_clear(ib_error *err);

@@ -1,4 +1,5 @@
 /* isobit reproduce: a recorded run done again, and its bits compared. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,12 +41,18 @@ static ib_status train(const ib_arguments *arguments, const char *experiment_sha
     return status;
 }
 
+/* null where the run has none; NULL: out of memory. */
+static json_t *metric_json(const ib_run *run, const char *name) {
+    double value = ib_run_metric(run, name);
+    return isfinite(value) ? ib_json_number(value) : json_null();
+}
+
 static json_t *results_json(const ib_run *run) {
-    return json_pack("{s:s, s:s?, s:s?, s:s?, s:o?, s:o?}", "run", run->directory,
+    return json_pack("{s:s, s:s?, s:s?, s:s?, s:o, s:o}", "run", run->directory,
                      "experiment_sha256", run->experiment_sha256, "model_sha256", run->model_sha256,
                      "optimizer_sha256", run->optimizer_sha256, "test_accuracy",
-                     ib_json_number(ib_run_metric(run, "test_accuracy")), "train_seconds",
-                     ib_json_number(ib_run_metric(run, "train_seconds")));
+                     metric_json(run, "test_accuracy"), "train_seconds",
+                     metric_json(run, "train_seconds"));
 }
 
 /* New; NULL: out of memory. */

@@ -410,7 +410,7 @@ static ib_status check_one(const char *run_directory, const ib_folder *folder, u
     if (status != IB_OK && ib_path_is_missing(path))
         status = IB_OK; /* the run goes on, and has removed it meanwhile */
     if (status != IB_OK)
-        ib_fail(err, status, "%s", ib_error_text(&why));
+        ib_error_pass(&why, err);
     ib_error_clear(&why);
     free(path);
     return status;

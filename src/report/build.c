@@ -28,7 +28,7 @@ static ib_status read_records(ib_builder *b, ib_error *err) {
         if (status == IB_ERROR_RUNTIME)
             ib_fail(err, status, "cannot read %s", directory);
         if (status == IB_ERROR_USAGE) /* which price it has cannot be told */
-            ib_fail(err, status, "%s", ib_error_text(&why));
+            ib_error_pass(&why, err);
         ib_error_clear(&why);
         if (status == IB_ERROR_RUNTIME || status == IB_ERROR_USAGE)
             return status;

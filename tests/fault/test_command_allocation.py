@@ -121,13 +121,16 @@ class Standing:
             count = struct.unpack("=Q", stream.read(8))[0]
             return struct.unpack(f"={count}Q", stream.read(8 * count))
 
-    def writes_below(self, folder):
-        """Whether it has a file there open for writing."""
+    def holds_below(self, folder, folders):
+        """Whether it has a file there open for writing, or with folders one of the folders."""
         descriptors = f"/proc/{self.process.pid}/fd"
         for name in os.listdir(descriptors):
+            path = os.path.join(descriptors, name)
+            if not os.readlink(path).startswith(folder + "/"):
+                continue
             with open(f"/proc/{self.process.pid}/fdinfo/{name}", encoding="ascii") as stream:
                 flags = int(re.search(r"flags:\s*(\d+)", stream.read()).group(1), 8)
-            if flags & 3 and os.readlink(os.path.join(descriptors, name)).startswith(folder + "/"):
+            if flags & 3 or (folders and os.path.isdir(path)):
                 return True
         return False
 
@@ -271,15 +274,25 @@ class Case:
         return Standing(self.words, self.folder.path, self.notes)
 
     def last_quiet(self, count):
-        """The last allocation before which nothing has been written, 0 for none."""
+        """The last allocation before which nothing has been written, and where nothing of a folder
+        that is made anew is held; 0 for none."""
         low, high = 0, count
         while low < high:
             middle = (low + high + 1) // 2
             with self.standing() as process:
                 process.go(middle)
-                quiet = not self.folder.is_touched() and not process.writes_below(self.folder.path)
+                quiet = not self.folder.is_touched() and \
+                    not process.holds_below(self.folder.path, folders=False)
             low, high = (middle, high) if quiet else (low, middle - 1)
-        return low
+        if low == count:
+            return low
+        free = 0
+        with self.standing() as process:
+            for n in range(1, low + 1):
+                process.go(n)
+                if not process.holds_below(self.folder.path, folders=True):
+                    free = n
+        return free
 
     def check(self, n, everything, code, out, err, verifier):
         what = f"{' '.join(self.words)}: allocation {n}{' and all later' if everything else ''}"
@@ -507,7 +520,8 @@ def test_data_prepare(directory):
                 os.symlink(os.path.join(DATA, "digits", name),
                            os.path.join(folder, "data", "digits", name))
         return ()
-    try_all(["data", "prepare", "--dataset", "digits", "--data-dir", "data"], prepare)
+    try_all(["data", "prepare", "--dataset", "digits", "--data-dir", "data"], prepare,
+            long=True)
 
 
 def test_hash_data(directory):
