@@ -104,7 +104,7 @@ ib_status ib_read_file(const char *path, size_t most_bytes, char **data, size_t 
 ib_status ib_contents_open(const char *path, size_t most_bytes, ib_contents *contents,
                            ib_error *err) {
     int fd;
-    size_t size;
+    size_t size = 0;
     ib_arena arena;
     *contents = (ib_contents){.path = path};
     IB_TRY(ib_open_input(path, most_bytes, &fd, &size, err));

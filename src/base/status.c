@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static const char OUT_OF_MEMORY[] = "out of memory";
 
 const char *ib_status_text(ib_status status) {
@@ -18,34 +20,13 @@ const char *ib_status_text(ib_status status) {
     return "unknown status";
 }
 
-/* Whom a URL names, in front of its host, may hold a password. */
-static void drop_user(char *text) {
-    for (char *at = text; (at = strstr(at, "://")) != NULL;) {
-        at += 3;
-        size_t length = strcspn(at, "/?# \n\t'\"");
-        char *sign = memrchr(at, '@', length);
-        if (sign != NULL)
-            memmove(at, sign + 1, strlen(sign + 1) + 1);
-    }
-}
-
-void ib_text_make_safe(char *text) {
-    drop_user(text);
-    for (unsigned char *p = (unsigned char *)text; *p != '\0'; ++p) {
-        if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
-            *p = '?';
-        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f) /* U+0080 to U+009F command, too */
-            p[0] = p[1] = '?';
-    }
-}
-
+/* Takes over message; NULL: there was no memory for it. */
 static void set_message(ib_error *err, ib_status status, char *message) {
     ib_error_clear(err);
     err->status = status;
-    err->message = message;
-    if (message != NULL) {
-        ib_text_make_safe(message);
-    } else {
+    err->message = message == NULL ? NULL : ib_text_safe(message);
+    free(message);
+    if (err->message == NULL) {
         err->message = (char *)OUT_OF_MEMORY;
         err->message_is_static = 1;
     }

@@ -11,7 +11,8 @@ typedef struct ib_error {
     int message_is_static;
 } ib_error;
 
-/* Records a formatted message (replacing any earlier one) and returns status. err may be NULL. */
+/* Records a formatted message (replacing any earlier one) and returns status. err may be NULL. What
+ * would command a terminal is escaped in every message, and passwords are left out (text.h). */
 ib_status ib_fail(ib_error *err, ib_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -22,10 +23,6 @@ ib_status ib_fail_context(ib_error *err, const char *format, ...)
 /* Like ib_fail, with ": " and strerror(errno_value) at the end. */
 ib_status ib_fail_errno(ib_error *err, ib_status status, int errno_value, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-
-/* Makes text fit for a terminal, in place: names and files may hold bytes that command it, URLs a
- * user and a password. Every message goes through here. */
-void ib_text_make_safe(char *text);
 
 ib_status ib_fail_memory(ib_error *err);
 

@@ -22,8 +22,8 @@ enum { IB_MOST_STATES = 2 };
  * settled (NUMERICS.md, "Optimisers"). A row's file says what its scalars mean. */
 enum { IB_UPDATE_SCALARS = 8, IB_UPDATE_EPS = 0 }; /* the one that is not settled: eps */
 typedef struct ib_update_scalars {
-    float decay;      /* this times the weight is added to its gradient; 0: nothing is */
-    int decays_all;   /* weights whose gradient is +0 and always was change too */
+    float decay;    /* this times the weight is added to its gradient; 0: nothing is */
+    int decays_all; /* weights whose gradient is +0 and always was change too */
     int has_momentum;
     float of[IB_UPDATE_SCALARS];
 } ib_update_scalars;
@@ -47,7 +47,7 @@ typedef struct ib_optimizer {
     ib_optimizer_option options[IB_ROW_NAMES];
     const char *states[IB_MOST_STATES + 1]; /* as torch.optim names them; ended by NULL */
     unsigned averages; /* bit i: state i averages squares, and settles at 2^-100 (NUMERICS.md) */
-    int states_need_momentum;               /* without --momentum there are none */
+    int states_need_momentum; /* without --momentum there are none */
     /* The scalars of step t = step + 1, decay included, before rounding: into values. Sets
      * decays_all where it does more to weights than the gradient tells. */
     void (*scalars)(const ib_experiment *experiment, double learning_rate, uint64_t step,

@@ -47,7 +47,7 @@ static ib_status compare(const ib_comparison *comparison, ib_arguments *argument
     if (status == IB_OK && divergence != NULL)
         status = ib_fail(err, IB_ERROR_NOT_REPRODUCED,
                          "%s and %s have one experiment_sha256, but not the same results",
-                         comparison->directories[first], comparison->directories[second]);
+                         comparison->runs[first].directory, comparison->runs[second].directory);
     json_decref(divergence);
     return status;
 }

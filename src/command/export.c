@@ -92,7 +92,7 @@ static ib_status write_onnx(const ib_contents *file, const char *path, ib_argume
                        "%s is a support vector machine; --onnx writes networks, --libsvm these",
                        model);
     ib_sha256_bytes(file->data, file->size, sha256);
-    IB_TRY(ib_adopt_beside(model, sha256, arguments, context->log, &adopted, err));
+    IB_TRY(ib_adopt_beside(model, sha256, IB_FOR_EXPORT, arguments, context->log, &adopted, err));
     if (!adopted && ib_arguments_source(arguments, "dataset") == IB_FROM_DEFAULT)
         fprintf(context->log,
                 "no run record beside %s: its pixels are taken to be normalised as %s's; --dataset "
@@ -109,7 +109,7 @@ static ib_status write_onnx(const ib_contents *file, const char *path, ib_argume
     ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
     ib_onnx_written written;
-    IB_TRY(ib_onnx_write_read(file, &notes, path, &written, err));
+    IB_TRY(ib_onnx_write_read(file, &notes, NULL, path, &written, err));
     print_written(path, &written, config->output.json, context->out);
     return IB_OK;
 }

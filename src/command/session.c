@@ -1,5 +1,6 @@
 #include "command/session.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,7 +142,7 @@ uint64_t ib_peak_rss_bytes(void) {
     return bytes;
 }
 
-uint64_t ib_file_bytes(const char *path) {
+uint64_t ib_file_bytes(const ib_folder *folder, const char *name) {
     struct stat info;
-    return stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
+    return fstatat(folder->fd, name, &info, 0) == 0 ? (uint64_t)info.st_size : 0;
 }

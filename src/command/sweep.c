@@ -57,7 +57,7 @@ static const double POLL_SECONDS = 0.02, RETRY_SECONDS = 0.5, REDRAW_SECONDS = 1
 static void clear_progress(sweep *s) {
     if (s->drawn_width == 0)
         return;
-    fprintf(s->context->log, "\r%*s\r", s->drawn_width, "");
+    fprintf(s->context->bar, "\r%*s\r", s->drawn_width, "");
     s->drawn_width = 0;
     s->drawn = 0;
 }
@@ -109,8 +109,11 @@ static void remove_checkpoints(const sweep *s, const ib_study_run *run) {
     char *directory = run->run_id == NULL
                           ? NULL
                           : ib_path_join(s->plan.folders[run->folder].directory, run->run_id);
-    if (directory != NULL)
-        ib_checkpoint_remove(directory);
+    ib_folder record;
+    if (directory != NULL && ib_folder_open(directory, &record, NULL) == IB_OK) {
+        ib_checkpoint_remove(&record);
+        ib_folder_close(&record);
+    }
     free(directory);
 }
 
@@ -499,7 +502,9 @@ static ib_status run(sweep *s, ib_error *err) {
     IB_TRY(ib_study_plan_refresh(&s->plan, err));
     IB_TRY(prepare(s, err));
     ib_tracking_study_start(s->config, s->context, &s->plan, &s->tracker);
+    s->context->look_at_signals(1);
     ib_status status = work(s, err);
+    s->context->look_at_signals(0); /* no process of ours is left */
     clear_progress(s);
     if (status != IB_OK && is_storage_error(ib_error_text(err))) {
         free(s->storage);
@@ -507,8 +512,8 @@ static ib_status run(sweep *s, ib_error *err) {
         return s->storage == NULL ? status : outcome(s, err);
     }
     IB_TRY(status);
-    if (s->storage == NULL)
-        IB_TRY(write_last(s, err));
+    if (s->storage == NULL) /* who was told to stop waits for nobody */
+        IB_TRY(stop_signal(s) != 0 ? ib_study_write(&s->plan, err) : write_last(s, err));
     print_end(s);
     return outcome(s, err);
 }

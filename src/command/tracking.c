@@ -6,8 +6,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "record/record_file.h"
-#include "record/record_read.h"
+#include "record/run.h"
 
 const char *ib_tracking_uri(const ib_config *config, const ib_command_context *context) {
     const char *uri = config->tracking.uri;
@@ -169,15 +168,15 @@ static ib_status sync_set_aside(sync_work *w, const char *folder, ib_error *err)
 /* Adds a record to w->by_experiment: experiment_sha256 -> ["<folder>/<run-id>", ...]. */
 static ib_status index_record(sync_work *w, const char *directory, const char *name,
                               ib_error *err) {
-    json_t *record = NULL;
+    ib_run run;
     (void)err;
-    ib_record_read(directory, &record, NULL); /* a damaged one is counted where it is sent */
-    const char *sha256 = ib_json_text_at(record, "experiment_sha256", NULL);
+    ib_run_read(directory, &run, NULL); /* a damaged one is counted where it is sent */
+    const char *sha256 = run.experiment_sha256;
     if (sha256 != NULL && json_object_get(w->by_experiment, sha256) == NULL)
         json_object_set_new(w->by_experiment, sha256, json_array());
     if (sha256 != NULL)
         json_array_append_new(json_object_get(w->by_experiment, sha256), json_string(name));
-    json_decref(record);
+    ib_run_close(&run);
     return IB_OK;
 }
 
@@ -215,8 +214,8 @@ static ib_status sync_cells(sync_work *w, const char *directory, const json_t *s
     const json_t *cells = json_object_get(study, "cells");
     for (size_t i = 0; i < json_array_size(cells); ++i) {
         const json_t *cell = json_array_get(cells, i);
-        const char *run = ib_json_text_at(cell, "run", NULL);
-        const char *sha256 = ib_json_text_at(cell, "experiment_sha256", NULL);
+        const char *run = ib_json_text_at(cell, "run");
+        const char *sha256 = ib_json_text_at(cell, "experiment_sha256");
         int there = 0;
         if (run != NULL)
             IB_TRY(sync_cell_record(w, directory, run, experiment, &there, err));
@@ -249,7 +248,7 @@ static ib_status sync_study(sync_work *w, const char *directory, ib_error *err) 
     ib_status status = ib_json_file_read(path, &study, &why);
     free(path);
     const char *named =
-        w->common.experiment != NULL ? w->common.experiment : ib_json_text_at(study, "study", NULL);
+        w->common.experiment != NULL ? w->common.experiment : ib_json_text_at(study, "study");
     const char *experiment =
         ib_mlflow_names_experiment(w->client) && w->common.experiment == NULL ? NULL : named;
     if (status == IB_OK)

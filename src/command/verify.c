@@ -2,18 +2,12 @@
 #include "command/command.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
-#include "base/file.h"
 #include "record/checkpoint.h"
-#include "record/record_file.h"
-#include "record/record_read.h"
-
-enum { DEPTH = 4 };
+#include "record/run_files.h"
 
 typedef struct verification {
     FILE *out;
@@ -22,19 +16,13 @@ typedef struct verification {
 } verification;
 
 /* The names of files that the record does not know; NULL: out of memory. */
-static json_t *unknown_files(const char *directory, const json_t *record) {
+static json_t *unknown_files(const char *directory, const ib_run *run) {
     struct dirent **entries = NULL;
     json_t *names = json_array();
     int count = scandir(directory, &entries, NULL, alphasort);
     for (int i = 0; i < count; ++i) {
         const char *name = entries[i]->d_name;
-        /* Of a run that goes on nothing is named yet. */
-        int known = name[0] == '.' || ib_record_is_beside(name) || ib_record_names(record, name);
-        for (size_t f = 0; !known && IB_RECORD_FILES[f] != NULL; ++f)
-            known = strcmp(name, IB_RECORD_FILES[f]) == 0 &&
-                    (!ib_record_is_sealed(record) ||
-                     json_object_size(json_object_get(record, "files")) == 0);
-        if (!known)
+        if (name[0] != '.' && !ib_run_knows(run, name))
             json_array_append_new(names, json_string(name));
         free(entries[i]);
     }
@@ -42,32 +30,29 @@ static json_t *unknown_files(const char *directory, const json_t *record) {
     return names;
 }
 
-static ib_status check_record(const char *directory, json_t **record, ib_error *err) {
-    int there = 0;
-    IB_TRY(ib_record_read(directory, record, err));
-    const char *status = ib_json_text_at(*record, "status", NULL);
-    const char *experiment = ib_json_text_at(*record, "experiment_sha256", NULL);
-    if (status == NULL || experiment == NULL || ib_json_text_at(*record, "run_id", NULL) == NULL)
+static ib_status check_record(const char *directory, ib_run *run, ib_error *err) {
+    IB_TRY(ib_run_read(directory, run, err));
+    if (run->status == IB_RECORDED_NOTHING || run->experiment_sha256 == NULL || run->run_id == NULL)
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s/run.json is no run record: run_id, status or experiment_sha256 is "
                        "missing",
                        directory);
-    IB_TRY(ib_record_check_metrics(directory, *record, err));
-    IB_TRY(ib_record_check_trace(directory, *record, err));
-    IB_TRY(ib_record_check_files(directory, *record, err));
+    IB_TRY(ib_run_check_metrics(run, err));
+    IB_TRY(ib_run_check_trace(run, err));
+    IB_TRY(ib_run_check_files(run, err));
     /* What a finished run has left of its checkpoints is about to be removed. */
-    if (strcmp(status, "finished") != 0 && ib_record_is_sealed(*record))
-        IB_TRY(ib_checkpoint_check(directory, experiment, &there, err));
-    return IB_OK;
+    if (run->status == IB_RECORDED_FINISHED || !run->sealed)
+        return IB_OK;
+    return ib_checkpoint_check_all(directory, run->experiment_sha256, err);
 }
 
-static ib_status tell(verification *v, const char *directory, const char *state,
-                      const json_t *record, const char *message, ib_error *err) {
-    json_t *unknown = unknown_files(directory, record);
+static ib_status tell(verification *v, const char *directory, const char *state, const ib_run *of,
+                      const char *message, ib_error *err) {
+    json_t *unknown = unknown_files(directory, of);
     if (v->runs != NULL) {
-        json_t *run = json_pack("{s:s, s:s, s:s?, s:s?, s:O}", "run_dir", directory, "state", state,
-                                "status", ib_json_text_at(record, "status", NULL), "message",
-                                message, "unknown", unknown);
+        json_t *run =
+            json_pack("{s:s, s:s, s:s?, s:s?, s:O}", "run_dir", directory, "state", state, "status",
+                      ib_run_status_name(of->status), "message", message, "unknown", unknown);
         int failed = json_array_append_new(v->runs, run) != 0;
         json_decref(unknown);
         return failed ? ib_fail_memory(err) : IB_OK;
@@ -83,11 +68,12 @@ static ib_status tell(verification *v, const char *directory, const char *state,
     return IB_OK;
 }
 
-static ib_status verify_record(verification *v, const char *directory, ib_error *err) {
-    json_t *record = NULL;
+static ib_status verify_record(void *context, const char *directory, ib_error *err) {
+    verification *v = context;
+    ib_run run;
     ib_error why = {0};
-    ib_status status = check_record(directory, &record, &why);
-    int sealed = ib_record_is_sealed(record);
+    ib_status status = check_record(directory, &run, &why);
+    int sealed = run.sealed;
     ++v->records;
     v->broken += status != IB_OK;
     v->unsealed += status == IB_OK && !sealed;
@@ -95,36 +81,9 @@ static ib_status verify_record(verification *v, const char *directory, ib_error 
                   status != IB_OK ? "BROKEN"
                   : sealed        ? "sealed"
                                   : "unsealed",
-                  record, status != IB_OK ? ib_error_text(&why) : NULL, err);
+                  &run, status != IB_OK ? ib_error_text(&why) : NULL, err);
     ib_error_clear(&why);
-    json_decref(record);
-    return status;
-}
-
-/* The record in a directory, or those below it, by name. */
-static ib_status verify_below(verification *v, const char *directory, int depth, ib_error *err) {
-    struct dirent **entries = NULL;
-    char *path = ib_path_join(directory, "run.json");
-    if (path == NULL)
-        return ib_fail_memory(err);
-    int is_record = ib_path_exists(path);
-    free(path);
-    if (is_record)
-        return verify_record(v, directory, err);
-    int count = depth > 0 ? scandir(directory, &entries, NULL, alphasort) : 0;
-    if (count < 0)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", directory);
-    ib_status status = IB_OK;
-    for (int i = 0; i < count; ++i) {
-        struct stat info;
-        char *below =
-            entries[i]->d_name[0] == '.' ? NULL : ib_path_join(directory, entries[i]->d_name);
-        if (status == IB_OK && below != NULL && stat(below, &info) == 0 && S_ISDIR(info.st_mode))
-            status = verify_below(v, below, depth - 1, err);
-        free(below);
-        free(entries[i]);
-    }
-    free(entries);
+    ib_run_close(&run);
     return status;
 }
 
@@ -150,7 +109,7 @@ static ib_status verify_all(verification *v, const ib_arguments *arguments, ib_e
             return ib_fail(err, IB_ERROR_VERIFY,
                            "%s is no folder: name a run's directory, or one of runs",
                            arguments->words[i]);
-        IB_TRY(verify_below(v, arguments->words[i], DEPTH, err));
+        IB_TRY(ib_runs_visit(arguments->words[i], verify_record, v, err));
         if (v->records == before)
             return ib_fail(err, IB_ERROR_VERIFY, "%s holds no run record, nor do its folders",
                            arguments->words[i]);

@@ -15,15 +15,7 @@ static ib_status send_metrics(ib_mlflow_sender *s, const json_t *metrics, json_i
                json_array_append_new(list, json_pack("{s:s,s:O,s:I,s:i}", "key", key, "value",
                                                      value, "timestamp", time, "step", 0)) == 0;
     }
-    json_t *body = !good ? NULL
-                         : json_pack("{s:s,s:O}", "run_id",
-                                     ib_mlflow_state_text(&s->cursor, "run_id"), "metrics", list);
-    ib_status status = body == NULL ? ib_fail_memory(err)
-                                    : ib_mlflow_call(s->client, "POST", "/mlflow/runs/log-batch",
-                                                     body, 0, NULL, err);
-    if (status == IB_OK)
-        s->sent->metrics += json_array_size(list);
-    json_decref(body);
+    ib_status status = good ? ib_mlflow_send_values(s, list, err) : ib_fail_memory(err);
     json_decref(list);
     return status;
 }
@@ -84,7 +76,7 @@ ib_status ib_mlflow_send_cost(ib_mlflow_sender *s, int64_t end_ms, ib_error *err
     s->client->transient = 0;
     ib_status status = metrics == NULL || tags == NULL
                            ? ib_fail_memory(err)
-                           : ib_mlflow_cost_of(s->names.prices, s->directory, metrics, tags, err);
+                           : ib_mlflow_cost_of(s->names.prices, &s->run, metrics, tags, err);
     if (status == IB_OK && json_object_size(metrics) + json_object_size(tags) > 0)
         status = send_both(s, metrics, tags, end_ms, err);
     json_decref(metrics);

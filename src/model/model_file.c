@@ -44,7 +44,10 @@ static ib_status find_kind(const ib_safetensors *file, ib_backend *backend,
         if (!row->is_network)
             continue;
         experiment->model = (int)kind;
-        IB_TRY(ib_model_open(backend, experiment, data, max_batch, 0, model, err));
+        ib_status status = ib_model_open(backend, experiment, data, max_batch, 0, model, err);
+        if (status == IB_ERROR_USAGE) /* these images are no input of that network */
+            continue;
+        IB_TRY(status);
         if (fits(*model, file))
             return IB_OK;
         ib_model_close(*model);
@@ -72,17 +75,5 @@ ib_status ib_open_model_read(const ib_contents *contents, ib_backend *backend,
         ib_model_close(*model);
         *model = NULL;
     }
-    return status;
-}
-
-ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_experiment *experiment,
-                             const ib_dataset_info *data, size_t max_batch, ib_model **model,
-                             ib_error *err) {
-    ib_contents contents;
-    *model = NULL;
-    IB_TRY(ib_contents_open(path, IB_MODEL_FILE_MOST, &contents, err));
-    ib_status status =
-        ib_open_model_read(&contents, backend, experiment, data, max_batch, model, err);
-    ib_contents_close(&contents);
     return status;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/lines.h"
+
 /* What a line says cannot be trusted to be what this program wrote. */
 static double number_at(const json_t *values, const char *key) {
     const json_t *value = json_object_get(values, key);
@@ -89,22 +91,19 @@ static void take_line(const char *line, size_t length, ib_resource_totals *total
 }
 
 int ib_resources_replay(FILE *stream, ib_resource_totals *totals) {
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t length;
-    off_t whole = 0;
-    int cut = 0;
-    while ((length = getline(&line, &capacity, stream)) > 0) {
-        cut = line[length - 1] != '\n';
-        if (cut)
-            break;
-        whole += length;
-        take_line(line, (size_t)length, totals);
+    ib_lines lines;
+    const char *line = "";
+    size_t size;
+    ib_status status = ib_lines_of(fileno(stream), "resources.jsonl", &lines, NULL);
+    while (status == IB_OK && line != NULL) {
+        status = ib_lines_next(&lines, &line, &size, NULL);
+        if (status == IB_OK && line != NULL)
+            take_line(line, size, totals);
     }
-    free(line);
-    if (cut && ftruncate(fileno(stream), whole) != 0)
-        return 0;
-    return fseeko(stream, 0, SEEK_END) == 0;
+    /* One that was being written when the process went is cut off. */
+    int good = status == IB_OK && ftruncate(fileno(stream), (off_t)lines.offset) == 0;
+    ib_lines_close(&lines);
+    return good && fseeko(stream, 0, SEEK_END) == 0;
 }
 
 static void write_or_null(ib_json *json, const char *key, double value, int known) {

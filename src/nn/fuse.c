@@ -67,8 +67,8 @@ static size_t matches(const ib_network *net, size_t at, const ib_pattern *patter
         if (at + count >= net->row_count || strcmp(row->kind->name, pattern->kinds[count]) != 0)
             return 0;
         int before = (int)(at + count) - 1;
-        if (count > 0 && (net->rows[before].readers != 1 ||
-                          (row->from[0] != before && row->from[1] != before)))
+        if (count > 0 &&
+            (net->rows[before].readers != 1 || (row->from[0] != before && row->from[1] != before)))
             return 0;
     }
     return pattern->fits == NULL || pattern->fits(net, &net->rows[at], count) ? count : 0;

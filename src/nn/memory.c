@@ -210,8 +210,7 @@ ib_network_memory ib_network_memory_of(const ib_network *net) {
                            .optimizer = net->arena[2].bytes + net->arena[3].bytes,
                            .activations = net->x.bytes};
     for (size_t i = 0; i < net->node_count; ++i)
-        m.activations +=
-            net->nodes[i].extra.bytes + (net->training ? net->nodes[i].y.bytes : 0);
+        m.activations += net->nodes[i].extra.bytes + (net->training ? net->nodes[i].y.bytes : 0);
     for (int i = 0; i < net->slots.count; ++i)
         *(net->training ? &m.activation_gradients : &m.activations) += net->slots.buffer[i].bytes;
     return m;

@@ -121,8 +121,8 @@ ib_status ib_add_parameter(ib_network *net, ib_node *node, const char *suffix,
                            ib_parameter parameter, ib_parameter **added, ib_error *err) {
     const char *name = net->rows[node->first_row].row->name;
     if (name == NULL)
-        return ib_fail(err, IB_ERROR_USAGE,
-                       "a row '%s' needs a name: its tensors are called by it", node->kind->name);
+        return ib_fail(err, IB_ERROR_USAGE, "a row '%s' needs a name: its tensors are called by it",
+                       node->kind->name);
     ib_parameter *p = &net->parameters[net->parameter_count];
     *p = parameter;
     p->name = ib_format("%s.%s", name, suffix);
@@ -169,8 +169,8 @@ ib_dropout ib_pass_dropout(const ib_node *node, const ib_pass *pass) {
     dropout.enabled = pass->dropout && node->dropout_index >= 0;
     dropout.first_sample = pass->first;
     if (dropout.enabled)
-        dropout.rng = ib_rng_make(pass->seed, IB_STREAM_DROPOUT, (uint32_t)node->dropout_index,
-                                  pass->step);
+        dropout.rng =
+            ib_rng_make(pass->seed, IB_STREAM_DROPOUT, (uint32_t)node->dropout_index, pass->step);
     return dropout;
 }
 
@@ -233,8 +233,7 @@ static ib_status mask_own(ib_network *net, const ib_node *node, const ib_pass *p
     return ib_relu_backward(net->backend, &e, &p, err);
 }
 
-ib_status ib_network_backward(ib_network *net, const ib_pass *pass, size_t loss_at,
-                              ib_error *err) {
+ib_status ib_network_backward(ib_network *net, const ib_pass *pass, size_t loss_at, ib_error *err) {
     const ib_node *last = &net->nodes[net->node_count - 1];
     ib_loss loss = loss_of(net, pass->count, pass->global);
     ib_loss_operands p = {

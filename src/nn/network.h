@@ -61,17 +61,17 @@ typedef struct ib_row_plan {
     const char *label; /* its name, or that of the nearest named row before it */
     int from[2];       /* rows; -1: the images; from[1] of kinds with two inputs only */
     int readers;
-    int node; /* that computes it; IB_NO_NODE: it is the images as they come */
+    int node;          /* that computes it; IB_NO_NODE: it is the images as they come */
     int dropout_index; /* -1: no dropout */
     ib_extent out;
 } ib_row_plan;
 
 /* What becomes of a gradient that a node hands back to one it reads. */
 typedef enum ib_hand_back {
-    IB_HAND_NOTHING,   /* it reads the images */
-    IB_HAND_OVER,      /* it is the first, or the second that the other adds itself */
-    IB_HAND_ADDED,     /* added to the first at once */
-    IB_HAND_MERGED,    /* a third: the first two are added, it is the second now */
+    IB_HAND_NOTHING, /* it reads the images */
+    IB_HAND_OVER,    /* it is the first, or the second that the other adds itself */
+    IB_HAND_ADDED,   /* added to the first at once */
+    IB_HAND_MERGED,  /* a third: the first two are added, it is the second now */
 } ib_hand_back;
 
 /* One operation each way: a row, or a row and what is fused into it (fuse.c). */
@@ -82,17 +82,17 @@ typedef struct ib_node {
     int inputs[2]; /* nodes; IB_NO_NODE: the images */
     int input_count;
     ib_extent in, out;
-    int relu, pool;      /* fused: a ReLU; a 2x2 max-pool, the output being features */
-    int dropout_index;   /* of a dropout row, fused or its own; -1: none */
-    ib_dropout dropout;  /* threshold and scale */
-    int mask_input;      /* what it reads came from a ReLU that nobody else masks */
-    float input_scale;   /* of the dropout that what it reads went through */
-    int mask_self;       /* its own fused ReLU: masked before its backward pass begins */
-    void *shape;         /* the kind's: ib_conv, ... with n = the capacity */
+    int relu, pool;           /* fused: a ReLU; a 2x2 max-pool, the output being features */
+    int dropout_index;        /* of a dropout row, fused or its own; -1: none */
+    ib_dropout dropout;       /* threshold and scale */
+    int mask_input;           /* what it reads came from a ReLU that nobody else masks */
+    float input_scale;        /* of the dropout that what it reads went through */
+    int mask_self;            /* its own fused ReLU: masked before its backward pass begins */
+    void *shape;              /* the kind's: ib_conv, ... with n = the capacity */
     ib_parameter *parameters; /* the first of them, in the network's list */
     size_t parameter_count;
-    size_t extra_bytes;  /* of one sample, that a kind keeps from forward to backward: argmax */
-    size_t kept_bytes;   /* likewise for the whole batch: a normalisation's statistics */
+    size_t extra_bytes; /* of one sample, that a kind keeps from forward to backward: argmax */
+    size_t kept_bytes;  /* likewise for the whole batch: a normalisation's statistics */
     ib_buffer y, extra, kept;
     size_t y_bytes;      /* of one sample */
     int readers, y_slot; /* slot: in evaluation only */
@@ -129,8 +129,8 @@ typedef struct ib_network {
     ib_buffer arena[IB_PARTS]; /* of all trained parameters, so that an update is one pass */
     ib_live_range *live;       /* in training: live.c */
     size_t live_count;
-    ib_buffer kept;  /* of all normalisations: running statistics, and what nodes keep */
-    ib_slots slots;  /* gradients in training, activations in evaluation */
+    ib_buffer kept; /* of all normalisations: running statistics, and what nodes keep */
+    ib_slots slots; /* gradients in training, activations in evaluation */
 } ib_network;
 
 /* What the network holds, in bytes, for `isobit describe`. */
@@ -179,8 +179,8 @@ enum { IB_MOST_STEPS = 64 }; /* of one call */
 
 /* Some training steps on consecutive batches of the order. */
 typedef struct ib_steps {
-    size_t end;          /* of the epoch in the order: the last batch may be shorter */
-    size_t batch, count; /* at most IB_MOST_STEPS */
+    size_t end;                   /* of the epoch in the order: the last batch may be shorter */
+    size_t batch, count;          /* at most IB_MOST_STEPS */
     const ib_step_scalars *table; /* [count]; where each batch begins too */
     uint64_t seed;
     int dropout;
@@ -238,9 +238,9 @@ uint64_t ib_node_macs(const ib_node *node);
 ib_network_memory ib_network_memory_of(const ib_network *network);
 
 /* Parts of opening a network, one file each. */
-ib_status ib_plan_rows(ib_network *network, const ib_row *rows, ib_error *err);      /* rows.c */
-ib_status ib_plan_nodes(ib_network *network, ib_error *err);                         /* fuse.c */
-ib_status ib_plan_memory(ib_network *network, ib_error *err);                        /* memory.c */
-ib_status ib_find_live_weights(ib_network *network, ib_error *err);                  /* live.c */
+ib_status ib_plan_rows(ib_network *network, const ib_row *rows, ib_error *err); /* rows.c */
+ib_status ib_plan_nodes(ib_network *network, ib_error *err);                    /* fuse.c */
+ib_status ib_plan_memory(ib_network *network, ib_error *err);                   /* memory.c */
+ib_status ib_find_live_weights(ib_network *network, ib_error *err);             /* live.c */
 
 #endif

@@ -1,13 +1,12 @@
 #include "record/record_file.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-
-enum { MAX_JSON_BYTES = 64 << 20 };
 
 static int is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -52,32 +51,51 @@ json_t *ib_json_parse(const char *text, size_t size, json_error_t *why) {
     return read;
 }
 
+ib_status ib_json_file_parse(const char *path, const char *text, size_t size, json_t **object,
+                             ib_error *err) {
+    json_error_t why = {0};
+    *object = ib_json_parse(text, size, &why);
+    if (*object == NULL && why.text[0] == '\0')
+        return ib_fail_memory(err);
+    if (*object == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s, line %d: not valid JSON: %s", path, why.line,
+                       why.text);
+    if (json_is_object(*object))
+        return IB_OK;
+    json_decref(*object);
+    *object = NULL;
+    return ib_fail(err, IB_ERROR_VERIFY, "%s: the outermost value is not an object", path);
+}
+
 ib_status ib_json_file_read(const char *path, json_t **object, ib_error *err) {
     *object = NULL;
     if (!ib_path_exists(path))
         return IB_OK;
     char *text = NULL;
     size_t size = 0;
-    IB_TRY(ib_read_file(path, MAX_JSON_BYTES, &text, &size, err));
-    json_error_t why = {.text = "out of memory"};
-    json_t *read = ib_json_parse(text, size, &why);
+    IB_TRY(ib_read_file(path, IB_JSON_FILE_MOST, &text, &size, err));
+    ib_status status = ib_json_file_parse(path, text, size, object, err);
     free(text);
-    if (read == NULL)
-        return ib_fail(err, IB_ERROR_VERIFY, "%s, line %d: not valid JSON: %s", path, why.line,
-                       why.text);
-    if (!json_is_object(read)) {
-        json_decref(read);
-        return ib_fail(err, IB_ERROR_VERIFY, "%s: the outermost value is not an object", path);
-    }
-    *object = read;
-    return IB_OK;
+    return status;
 }
 
-const char *ib_json_text_at(const json_t *object, const char *key, const char *inner) {
-    const json_t *value = json_object_get(object, key);
-    if (inner != NULL)
-        value = json_object_get(value, inner);
-    return json_string_value(value);
+const char *ib_json_text_at(const json_t *object, const char *key) {
+    return json_string_value(json_object_get(object, key));
+}
+
+double ib_json_number_of(const json_t *value) {
+    return json_is_number(value) ? json_number_value(value) : NAN; /* jansson's are finite */
+}
+
+double ib_json_number_at(const json_t *object, const char *key) {
+    return ib_json_number_of(json_object_get(object, key));
+}
+
+json_t *ib_json_number(double value) {
+    if (!isfinite(value))
+        return NULL;
+    return fabs(value) < 1e15 && value == floor(value) ? json_integer((json_int_t)value)
+                                                       : json_real(value);
 }
 
 /* object.key from 1 to most; 0: anything else. */

@@ -7,10 +7,7 @@
 #include "base/file.h"
 #include "base/number.h"
 #include "base/numerics_version.h"
-#include "base/sha256.h"
 #include "options/canonical.h"
-#include "record/record_file.h"
-#include "record/record_read.h"
 
 char *ib_recorded_text(const json_t *value) {
     char number[IB_DOUBLE_TEXT];
@@ -52,6 +49,10 @@ static const json_t *value_of(const ib_option *option, const json_t *object) {
     return value;
 }
 
+const json_t *ib_recorded_option(const json_t *configuration, const char *name) {
+    return value_of(ib_option_find(name, strlen(name)), configuration);
+}
+
 ib_status ib_adopt_option(const char *name, const json_t *configuration, const char *path,
                           ib_arguments *arguments, ib_error *err) {
     const ib_option *option = ib_option_find(name, strlen(name));
@@ -60,11 +61,11 @@ ib_status ib_adopt_option(const char *name, const json_t *configuration, const c
     return adopt_value(option, value_of(option, configuration), path, &arguments->config, err);
 }
 
-ib_status ib_adopt_options(const json_t *configuration, const char *path, ib_arguments *arguments,
-                           ib_error *err) {
+ib_status ib_adopt_options(const json_t *configuration, const char *path, unsigned command,
+                           ib_arguments *arguments, ib_error *err) {
     const ib_option *option;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
-        if ((option->from_record & arguments->command->bit) != 0 &&
+        if ((option->from_record & command) != 0 &&
             ib_option_applies(option, &arguments->config.experiment))
             IB_TRY(ib_adopt_option(option->name, configuration, path, arguments, err));
     return IB_OK;
@@ -107,100 +108,74 @@ static ib_status adopt_arithmetic(const ib_option *option, const json_t *canonic
     return status;
 }
 
-static ib_status check_canonical(const char *text, const char *experiment_sha256, const char *path,
-                                 json_t **canonical, ib_error *err) {
-    char hex[IB_SHA256_HEX_SIZE];
-    json_error_t why;
-    if (text == NULL || experiment_sha256 == NULL)
+ib_status ib_adopt_experiment(const ib_run *run, const char *const *changeable,
+                              ib_arguments *arguments, ib_error *err) {
+    const char *numerics = ib_json_text_at(run->canonical, "numerics");
+    if (numerics == NULL || run->experiment_sha256 == NULL)
         return ib_fail(
             err, IB_ERROR_VERIFY,
-            "%s has no canonical configuration or experiment_sha256: it is no run record", path);
-    ib_sha256_bytes(text, strlen(text), hex);
-    if (strcmp(hex, experiment_sha256) != 0)
-        return ib_fail(err, IB_ERROR_VERIFY,
-                       "%s: the canonical configuration has SHA-256 %s, but experiment_sha256 is "
-                       "%s: the record was changed",
-                       path, hex, experiment_sha256);
-    *canonical = ib_json_parse(text, strlen(text), &why);
-    const char *numerics = ib_json_text_at(*canonical, "numerics", NULL);
-    if (numerics == NULL)
-        return ib_fail(err, IB_ERROR_VERIFY, "%s: the canonical configuration is not JSON", path);
+            "%s has no canonical configuration or experiment_sha256: it is no run record",
+            run->directory);
     if (strcmp(numerics, IB_NUMERICS_VERSION) != 0)
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s was made by NUMERICS %s, this program computes by NUMERICS %s: use a "
                        "program of that version",
-                       path, numerics, IB_NUMERICS_VERSION);
+                       run->directory, numerics, IB_NUMERICS_VERSION);
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
+        if (ib_option_is_arithmetic(option))
+            IB_TRY(adopt_arithmetic(option, run->canonical, run->directory, changeable, arguments,
+                                    err));
     return IB_OK;
 }
 
-ib_status ib_adopt_experiment(const json_t *record, const char *path, const char *const *changeable,
-                              ib_arguments *arguments, const char **experiment_sha256,
-                              ib_error *err) {
-    json_t *canonical = NULL;
-    *experiment_sha256 = ib_json_text_at(record, "experiment_sha256", NULL);
-    ib_status status = check_canonical(ib_json_text_at(record, "canonical", NULL),
-                                       *experiment_sha256, path, &canonical, err);
-    const ib_option *option;
-    for (size_t i = 0; status == IB_OK && (option = ib_option_at(i)) != NULL; ++i)
-        if (ib_option_is_arithmetic(option))
-            status = adopt_arithmetic(option, canonical, path, changeable, arguments, err);
-    json_decref(canonical);
-    return status;
-}
-
-/* <directory of path>/run.json; fresh memory. */
-static char *record_beside(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return ib_format("%.*srun.json", slash == NULL ? 0 : (int)(slash - path) + 1, path);
-}
-
-/* *record NULL: none beside the model that has results. */
-static ib_status read_beside(const char *model_path, const char *path, const char *sha256,
-                             json_t **record, ib_error *err) {
-    char *directory = strndup(path, strlen(path) - strlen("run.json"));
-    *record = NULL;
-    ib_status status = directory == NULL
-                           ? ib_fail_memory(err)
-                           : ib_record_read(directory[0] == '\0' ? "." : directory, record, err);
+/* The record in the model's folder; run->model_sha256 is NULL where there is none with results. */
+static ib_status read_beside(const char *model_path, const char *sha256, ib_run *run,
+                             ib_error *err) {
+    const char *slash = strrchr(model_path, '/');
+    char *directory =
+        slash == NULL ? strdup(".") : strndup(model_path, (size_t)(slash - model_path) + 1);
+    *run = (ib_run){0};
+    ib_status status = directory == NULL ? ib_fail_memory(err) : ib_run_read(directory, run, err);
     free(directory);
-    const char *recorded = ib_json_text_at(*record, "results", "model_sha256");
-    if (recorded == NULL) {
-        json_decref(*record);
-        *record = NULL;
-    } else if (status == IB_OK && strcmp(recorded, sha256) != 0) {
+    if (status == IB_OK && run->model_sha256 != NULL && strcmp(run->model_sha256, sha256) != 0)
         status = ib_fail(err, IB_ERROR_VERIFY,
-                         "%s has SHA-256 %s, but the model of %s has %s: this is another file, or "
-                         "it was changed after the run; move it elsewhere to use it all the same",
-                         model_path, sha256, path, recorded);
-    }
+                         "%s has SHA-256 %s, but the model of %s%srun.json has %s: this is another "
+                         "file, or it was changed after the run; move it elsewhere to use it all "
+                         "the same",
+                         model_path, sha256, run->directory, slash == NULL ? "/" : "",
+                         run->model_sha256);
     return status;
 }
 
 ib_status ib_check_beside(const char *model_path, const char *sha256, ib_error *err) {
-    json_t *record = NULL;
-    char *path = record_beside(model_path);
-    ib_status status =
-        path == NULL ? ib_fail_memory(err) : read_beside(model_path, path, sha256, &record, err);
-    json_decref(record);
+    ib_run run;
+    ib_status status = read_beside(model_path, sha256, &run, err);
+    ib_run_close(&run);
+    return status;
+}
+
+static ib_status adopt_run(const ib_run *run, unsigned command, ib_arguments *arguments, FILE *log,
+                           ib_error *err) {
+    char *path = ib_path_join(run->directory, "run.json");
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_status status = ib_adopt_options(run->configuration, path, command, arguments, err);
+    if (status == IB_OK && log != NULL && !arguments->config.output.json)
+        fprintf(log, "options not given are taken from %s\n", path);
     free(path);
     return status;
 }
 
-ib_status ib_adopt_beside(const char *model_path, const char *sha256, ib_arguments *arguments,
-                          FILE *log, int *adopted, ib_error *err) {
-    json_t *record = NULL;
-    char *path = record_beside(model_path);
-    ib_status status =
-        path == NULL ? ib_fail_memory(err) : read_beside(model_path, path, sha256, &record, err);
-    const json_t *configuration = json_object_get(record, "configuration");
-    if (status == IB_OK && configuration != NULL) {
-        status = ib_adopt_options(configuration, path, arguments, err);
-        if (status == IB_OK && !arguments->config.output.json)
-            fprintf(log, "options not given are taken from %s\n", path);
-    }
+ib_status ib_adopt_beside(const char *model_path, const char *sha256, unsigned command,
+                          ib_arguments *arguments, FILE *log, int *adopted, ib_error *err) {
+    ib_run run;
+    ib_status status = read_beside(model_path, sha256, &run, err);
+    int found = status == IB_OK && run.configuration != NULL && run.model_sha256 != NULL;
+    if (found)
+        status = adopt_run(&run, command, arguments, log, err);
     if (adopted != NULL)
-        *adopted = status == IB_OK && configuration != NULL;
-    json_decref(record);
-    free(path);
+        *adopted = status == IB_OK && found;
+    ib_run_close(&run);
     return status;
 }

@@ -202,36 +202,48 @@ static ib_status write_words(ib_trace_writer *writer, ib_error *err) {
     return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s", writer->path);
 }
 
-/* What was written after the checkpoint is cut off. */
-static ib_status continue_file(ib_trace_writer *writer, const ib_prefix *from, ib_error *err) {
-    IB_TRY(ib_prefix_check(writer->path, from, ib_trace_first_misfit, &writer->chain, err));
-    writer->stream = fopen(writer->path, "abe");
-    if (writer->stream == NULL)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot open %s", writer->path);
-    if (ftruncate(fileno(writer->stream), (off_t)from->bytes) != 0)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot shorten %s", writer->path);
-    return IB_OK;
+/* What is there is kept up to size; file and its name are on the disk. */
+static ib_status open_stream(ib_trace_writer *writer, const ib_folder *run, uint64_t size,
+                             ib_error *err) {
+    int fd;
+    IB_TRY(ib_folder_open_file(run, IB_TRACE_NAME, O_WRONLY | O_APPEND | O_CREAT, &fd, err));
+    if (ftruncate(fd, (off_t)size) != 0) {
+        ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot shorten %s", writer->path);
+        close(fd);
+        return IB_ERROR_RUNTIME;
+    }
+    writer->stream = fdopen(fd, "ab");
+    if (writer->stream == NULL) {
+        close(fd);
+        return ib_fail_memory(err);
+    }
+    return ib_folder_sync(run, err);
 }
 
-static ib_status begin_file(ib_trace_writer *writer, ib_error *err) {
+/* What was written after the checkpoint is cut off. */
+static ib_status continue_file(ib_trace_writer *writer, const ib_folder *run, const ib_prefix *from,
+                               ib_error *err) {
+    IB_TRY(ib_prefix_check(writer->path, from, ib_trace_first_misfit, &writer->chain, err));
+    return open_stream(writer, run, from->bytes, err);
+}
+
+static ib_status begin_file(ib_trace_writer *writer, const ib_folder *run, ib_error *err) {
     char *header = header_of(writer->model, err);
     if (header == NULL)
         return IB_ERROR_RUNTIME;
-    writer->stream = fopen(writer->path, "wbe");
-    if (writer->stream != NULL) {
-        ib_sync_parent(writer->path);
+    ib_status status = open_stream(writer, run, 0, err);
+    if (status == IB_OK) {
         fputs(header, writer->stream);
         ib_sha256_begin(&writer->chain);
         ib_sha256_update(&writer->chain, header, strlen(header));
     }
     free(header);
-    if (writer->stream == NULL)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot open %s", writer->path);
+    IB_TRY(status);
     IB_TRY(take(writer->model, 0, 0.0f, writer->words, err));
     return write_words(writer, err);
 }
 
-ib_status ib_trace_open(const char *run_directory, const ib_model *model, const ib_prefix *from,
+ib_status ib_trace_open(const ib_folder *run, const ib_model *model, const ib_prefix *from,
                         ib_trace_writer **writer, ib_error *err) {
     *writer = calloc(1, sizeof **writer);
     if (*writer == NULL)
@@ -240,10 +252,10 @@ ib_status ib_trace_open(const char *run_directory, const ib_model *model, const 
     w->model = model;
     w->word_count = words_of(model);
     w->words = calloc(w->word_count + 1, sizeof *w->words);
-    w->path = ib_path_join(run_directory, IB_TRACE_NAME);
+    w->path = ib_path_join(run->path, IB_TRACE_NAME);
     ib_status status = w->words == NULL || w->path == NULL ? ib_fail_memory(err)
-                       : from->bytes > 0                   ? continue_file(w, from, err)
-                                                           : begin_file(w, err);
+                       : from->bytes > 0                   ? continue_file(w, run, from, err)
+                                                           : begin_file(w, run, err);
     if (status != IB_OK) {
         ib_trace_close(w);
         *writer = NULL;

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/folder.h"
 #include "base/status.h"
 #include "model/model.h"
 #include "record/chain.h"
@@ -42,7 +43,7 @@ typedef struct ib_trace_writer ib_trace_writer;
 /* Begins the file, or goes on after the given beginning of a run that is resumed (0 bytes: begins);
  * a file that does not begin so is IB_ERROR_VERIFY. The caller closes *writer; the model outlives
  * it. */
-ib_status ib_trace_open(const char *run_directory, const ib_model *model, const ib_prefix *from,
+ib_status ib_trace_open(const ib_folder *run, const ib_model *model, const ib_prefix *from,
                         ib_trace_writer **writer, ib_error *err);
 /* After step (from 1), with the model as the step left it. */
 ib_status ib_trace_step(ib_trace_writer *writer, uint64_t step, float loss, ib_error *err);

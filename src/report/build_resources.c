@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "record/run_files.h"
 #include "report/build_figures.h"
 #include "report/canvas.h"
 #include "report/usage.h"
@@ -103,8 +104,8 @@ static void note_energy(ib_builder *b, const ib_cross *cross, unsigned char *see
     char *reasons = NULL;
     for (size_t at = 0; !b->failed && (record = next_run(b, cross, &at, seen)) != NULL; ++runs) {
         int known = !isnan(record->finals[ib_metric_index(metric)]);
-        const char *reason = record->energy_reason;
-        recorded += record->has_resources != 0;
+        const char *reason = record->run.resources.energy_reason;
+        recorded += !isnan(record->run.resources.seconds);
         estimated += record->energy_estimated != 0;
         measured += known && !record->energy_estimated;
         if (reason != NULL && (reasons == NULL || strstr(reasons, reason) == NULL))
@@ -245,7 +246,7 @@ static void read_column(ib_builder *b, const ib_cross *cross, size_t column, usa
         if (!ib_run_is_finished(b, run))
             continue;
         ib_error why = {0};
-        if (ib_report_record_check(&b->records[run], "resources.jsonl", &why) != IB_OK) {
+        if (ib_run_check_file(&b->records[run].run, "resources.jsonl", &why) != IB_OK) {
             free(u->damage);
             u->damage = ib_format("%s.", ib_error_text(&why));
             b->failed |= u->damage == NULL;
@@ -253,7 +254,7 @@ static void read_column(ib_builder *b, const ib_cross *cross, size_t column, usa
             continue;
         }
         free(u->samples);
-        if (ib_usage_read(b->records[run].directory, MAX_SAMPLES, &u->samples, &u->count, &each,
+        if (ib_usage_read(b->records[run].run.directory, MAX_SAMPLES, &u->samples, &u->count, &each,
                           NULL) != IB_OK)
             b->failed = 1;
         *most = each > *most ? each : *most;

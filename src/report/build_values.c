@@ -7,7 +7,8 @@
 #include "report/build_parts.h"
 
 int ib_run_is_finished(const ib_builder *b, size_t run) {
-    return strcmp(b->input->runs[run].state, "finished") == 0 && b->records[run].directory != NULL;
+    return strcmp(b->input->runs[run].state, "finished") == 0 &&
+           b->records[run].run.directory != NULL;
 }
 
 /* ---- statistics ---------------------------------------------------------------------------------

@@ -392,20 +392,13 @@ static void say_agreement(ib_builder *b) {
 /* ---- the same bits ------------------------------------------------------------------------------
  */
 
-static int is_elsewhere(const ib_report_record *a, const ib_report_record *b) {
-    return strcmp(a->backend, b->backend) != 0 || strcmp(a->isa, b->isa) != 0 ||
-           a->threads != b->threads || strcmp(a->machine, b->machine) != 0;
-}
-
-/* Compares a run with one other record of its experiment. */
+/* Compares a run with one other record of its experiment, where another machine made that. */
 static void compare_bits(const ib_report_record *a, const ib_report_record *other, size_t *same,
                          size_t *different) {
-    if (a->model_sha256[0] == '\0' || other->model_sha256[0] == '\0' || !is_elsewhere(a, other))
+    const char *ours = a->run.model_sha256, *theirs = other->run.model_sha256;
+    if (ours == NULL || theirs == NULL || strcmp(a->machine, other->machine) == 0)
         return;
-    if (strcmp(a->model_sha256, other->model_sha256) == 0)
-        ++*same;
-    else
-        ++*different;
+    ++*(strcmp(ours, theirs) == 0 ? same : different);
 }
 
 /* Whether an earlier run of the study is that record: the pair has been compared. */

@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/input.h"
+#include "base/lines.h"
+#include "record/record_file.h"
 
-enum { MAX_BYTES = 1 << 30, MAX_LINE = 1 << 16, MAX_GPUS = 64 };
+enum { MAX_GPUS = 64 };
 
 static double number_at(const json_t *values, const char *key) {
-    const json_t *value = json_object_get(values, key);
-    double number = json_is_number(value) ? json_number_value(value) : NAN;
+    double number = ib_json_number_at(values, key);
     return number >= 0 && number < 1e15 ? number : NAN;
 }
 
@@ -72,36 +73,34 @@ static size_t thin(ib_usage_sample *samples, size_t count, size_t each) {
     return kept;
 }
 
+/* 0: out of memory. */
+static int add_line(const char *line, size_t length, ib_usage_sample **samples, size_t *count) {
+    ib_usage_sample *more = realloc(*samples, (*count + 1) * sizeof *more);
+    if (more == NULL)
+        return 0;
+    *samples = more;
+    *count += (size_t)take_line(line, length, &more[*count]);
+    return 1;
+}
+
 ib_status ib_usage_read(const char *directory, size_t limit, ib_usage_sample **samples,
                         size_t *count, size_t *each, ib_error *err) {
-    char *path = ib_path_join(directory, "resources.jsonl"), *text = NULL;
-    size_t size = 0, lines = 0;
+    ib_lines lines;
+    const char *line;
+    size_t size;
+    int good = 1;
     *samples = NULL;
     *count = 0;
     *each = 1;
-    if (path == NULL)
-        return ib_fail_memory(err);
-    if (!ib_path_exists(path) || ib_read_file(path, MAX_BYTES, &text, &size, NULL) != IB_OK)
-        size = 0;
-    free(path);
-    for (size_t i = 0; i < size; ++i)
-        lines += text[i] == '\n';
-    *samples = calloc(lines + 1, sizeof **samples);
-    if (*samples == NULL) {
-        free(text);
-        return ib_fail_memory(err);
-    }
-    for (size_t at = 0; at < size;) {
-        const char *end = memchr(text + at, '\n', size - at);
-        size_t length = end == NULL ? size - at : (size_t)(end - (text + at));
-        if (end != NULL && length <= MAX_LINE)
-            *count += (size_t)take_line(text + at, length, &(*samples)[*count]);
-        at += length + 1;
-    }
-    free(text);
+    ib_status status =
+        ib_lines_open(directory, "resources.jsonl", 0, IB_RECORDED_MOST, &lines, NULL);
+    while (good && status == IB_OK &&
+           (status = ib_lines_next(&lines, &line, &size, NULL)) == IB_OK && line != NULL)
+        good = add_line(line, size, samples, count);
+    ib_lines_close(&lines);
     if (*count > limit) {
         *each = (*count + limit - 1) / limit;
         *count = thin(*samples, *count, *each);
     }
-    return IB_OK;
+    return good ? IB_OK : ib_fail_memory(err);
 }

@@ -1,11 +1,12 @@
 /* Kills a command (SIGKILL) at its N-th call to the system that changes a file or sends something,
- * before the call is done or in the middle of it.
+ * before the call is done or in the middle of it; or lets that call fail.
  *
- * usage: kill_at all|first|others N[,PATTERN] before|half LOG COMMAND [WORD...]
+ * usage: kill_at all|first|others N[,PATTERN] before|half|fail=ERRNO LOG COMMAND [WORD...]
  *
  * first counts the calls of the process started here and kills only that one; others counts and
  * kills a process that it started; all counts every call and kills every process. half: a call that
- * writes or sends does so with half of its bytes. PATTERN (fnmatch): only calls to such files
+ * writes or sends does so with half of its bytes. fail: nobody is killed; the call is not done and
+ * returns that error. PATTERN (fnmatch): only calls to such files
  * count. N 0 kills nothing. LOG gets a line a counted
  * call. Exits with the command's code, 137 when it was killed, 125 when it cannot be traced.
  *
@@ -63,6 +64,8 @@ typedef struct tracer {
     unsigned long at, seen;
     const char *pattern; /* NULL: any */
     int half, killed;
+    int cannot;
+    int error; /* the call fails with it; 0: whoever calls is killed */
     FILE *log;
     pid_t first;
     int first_status, started; /* started: the command itself runs, not what this program forked */
@@ -184,6 +187,21 @@ static int cut_bytes(pid_t thread, const call *which, const struct __ptrace_sysc
 #endif
 }
 
+/* The call is passed over; whether that could be done. */
+static int let_fail(pid_t thread, int error) {
+#ifdef __x86_64__
+    struct user_regs_struct registers;
+    if (ptrace(PTRACE_GETREGS, thread, NULL, &registers) != 0)
+        return 0;
+    registers.orig_rax = (unsigned long long)-1;
+    registers.rax = (unsigned long long)-error;
+    return ptrace(PTRACE_SETREGS, thread, NULL, &registers) == 0;
+#else
+    (void)thread, (void)error;
+    return 0;
+#endif
+}
+
 /* Returns whether the thread is to be stopped when the call returns. */
 static int at_call(tracer *t, pid_t thread) {
     struct __ptrace_syscall_info info = {0};
@@ -211,6 +229,10 @@ static int at_call(tracer *t, pid_t thread) {
             text);
     if (t->seen != t->at)
         return 0;
+    if (t->error != 0) {
+        t->cannot |= !let_fail(thread, t->error);
+        return 0;
+    }
     if (t->half && cut_bytes(thread, which, &info)) {
         t->cut = thread;
         return 1;
@@ -263,7 +285,8 @@ int main(int count, char **words) {
     static const char *const WHOM[] = {"all", "first", "others"};
     if (count < 6) {
         fprintf(stderr,
-                "usage: kill_at all|first|others N[,PATTERN] before|half LOG COMMAND [WORD...]\n");
+                "usage: kill_at all|first|others N[,PATTERN] before|half|fail=ERRNO LOG COMMAND "
+                "[WORD...]\n");
         return CANNOT;
     }
     char *rest;
@@ -272,6 +295,7 @@ int main(int count, char **words) {
     while (t.whom < OTHERS && strcmp(words[1], WHOM[t.whom]) != 0)
         ++t.whom;
     t.half = strcmp(words[3], "half") == 0;
+    t.error = strncmp(words[3], "fail=", 5) == 0 ? atoi(words[3] + 5) : 0;
     t.log = fopen(words[4], "we");
     if (t.log == NULL)
         return fail(words[4]);
@@ -281,5 +305,9 @@ int main(int count, char **words) {
     if (t.first == 0)
         become_command(words + 5);
     int code = trace(&t);
+    if (t.cannot) {
+        fprintf(stderr, "kill_at: calls cannot be made to fail on this machine\n");
+        return CANNOT;
+    }
     return fclose(t.log) == 0 ? code : fail(words[4]);
 }

@@ -266,7 +266,7 @@ static ib_status use_svm(ib_host *host, const char *path, const char *libsvm, ib
     IB_TRY(ib_svm_train(host, &options, &set, NULL, &model, err));
     ib_status status = ib_svm_predict(host, &model, images, IMAGES, classes, err);
     if (status == IB_OK)
-        status = ib_svm_save(&model, path, NULL, err);
+        status = ib_svm_save(&model, NULL, path, NULL, err);
     if (status == IB_OK)
         status = ib_svm_load(path, &loaded, err);
     ib_svm_model_close(&loaded);

@@ -79,9 +79,9 @@ struct operation {
 };
 
 #define LIST(type, member)                                                                         \
-    list[count++] = (struct operand){                                                              \
-        #member, (size_t)((const char *)&at.member - (const char *)&at), sizes.member,             \
-        sizeof(type)};
+    list[count++] =                                                                                \
+        (struct operand){#member, (size_t)((const char *)&at.member - (const char *)&at),          \
+                         sizes.member, sizeof(type)};
 #define IB_OPERATION(operation, kind, direction)                                                   \
     static ib_status plan_##operation(const void *shape, ib_error *err) {                          \
         return ib_plan_##operation(backend, shape, err);                                           \

@@ -94,8 +94,10 @@ ib_status ib_resnet_rows(const ib_resnet *resnet, ib_row **rows, ib_error *err) 
     add_conv(&b, copy(&b, "conv1"), NULL, STEM_CHANNELS, 7, 2);
     add_row(&b, (ib_row){.kind = "batch-norm", .name = copy(&b, "bn1")});
     add_row(&b, (ib_row){.kind = "relu"});
-    add_row(&b, (ib_row){
-                    .kind = "max-pool", .name = copy(&b, "maxpool"), .kernel = 3, .stride = 2, .pad = 1});
+    add_row(
+        &b,
+        (ib_row){
+            .kind = "max-pool", .name = copy(&b, "maxpool"), .kernel = 3, .stride = 2, .pad = 1});
     add_stages(&b, resnet);
     add_row(&b, (ib_row){.kind = "mean", .name = copy(&b, "avgpool")});
     add_row(&b, (ib_row){.kind = "linear", .name = copy(&b, "fc"), .out = IB_CLASSES_OUT});

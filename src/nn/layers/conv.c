@@ -17,11 +17,12 @@ static ib_status shape(const ib_row *row, const ib_extent *const in[2], int64_t 
     int64_t h = in[0]->h + 2 * row->pad - row->kernel, w = in[0]->w + 2 * row->pad - row->kernel;
     if (row->out < 1 || row->kernel < 1 || row->pad < 0 || row->pad >= row->kernel || h < 0 ||
         w < 0)
-        return ib_fail(err, IB_ERROR_USAGE,
-                       "%s: %lld channels by a kernel of %lld with padding %lld do not fit an image "
-                       "of %lldx%lld",
-                       row->name, (long long)row->out, (long long)row->kernel, (long long)row->pad,
-                       (long long)in[0]->h, (long long)in[0]->w);
+        return ib_fail(
+            err, IB_ERROR_USAGE,
+            "%s: %lld channels by a kernel of %lld with padding %lld do not fit an image "
+            "of %lldx%lld",
+            row->name, (long long)row->out, (long long)row->kernel, (long long)row->pad,
+            (long long)in[0]->h, (long long)in[0]->w);
     *out = (ib_extent){row->out, h / stride_of(row) + 1, w / stride_of(row) + 1, 0};
     return IB_OK;
 }

@@ -18,8 +18,8 @@ static ib_status shape(const ib_row *row, const ib_extent *const in[2], int64_t 
     ib_max_pool pool = pool_of(row, in[0], 1);
     const char *fault = ib_max_pool_fault(&pool, IB_FORWARD);
     if (fault != NULL)
-        return ib_fail(err, IB_ERROR_USAGE, "%s: %s",
-                       row->name != NULL ? row->name : row->kind, fault);
+        return ib_fail(err, IB_ERROR_USAGE, "%s: %s", row->name != NULL ? row->name : row->kind,
+                       fault);
     *out = (ib_extent){in[0]->channels, ib_max_pool_out(&pool, pool.h),
                        ib_max_pool_out(&pool, pool.w), 0};
     return IB_OK;
