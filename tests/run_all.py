@@ -28,6 +28,7 @@ WHOLE = {
     "ISOBIT_EXHAUSTIVE": "1",         # exp and log of every float, every quantile
     "ISOBIT_RANDOM_CASES": "2000",    # shapes of operations; 40 in a sample
     "ISOBIT_RESNET_STEPS": "20",      # of 32 images beside PyTorch; 4 of 16
+    "ISOBIT_ALLOCATIONS": "all",      # each of a command's, not one at 20 places
     "ISOBIT_CRASH_EVERY": "1",        # every call that changes a file, not every k-th
     "ISOBIT_KILLS": "100",            # of a training run; 10
     "ISOBIT_SWEEP_KILLS": "20",       # of a sweep; 3
@@ -41,8 +42,9 @@ BUILDS = (("release", "", "", True), ("clang", "unit|backend", "", False),
           ("asan", "unit|fault|fuzz", "", False),
           ("tsan", "unit", "threads|pool|parallel", False))
 # These take longest and so begin first.
-LONGEST = ("bit_flips", "power_cuts", "hostile_files", "one_hash", "crash_points", "training_hash",
-           "test_ops", "torch", "exact_math", "changes", "onnx", "sweep", "checkpoint")
+LONGEST = ("bit_flips", "power_cuts", "hostile_files", "one_hash", "crash_points",
+           "command_allocation", "training_hash", "test_ops", "torch", "exact_math", "changes", "onnx",
+           "sweep", "checkpoint")
 TEST_SECONDS = 6 * 3600
 SANITIZERS = {"UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", "TSAN_OPTIONS": "halt_on_error=1",
               "ASAN_OPTIONS": "detect_stack_use_after_return=1"}

@@ -100,15 +100,21 @@ ib_status ib_folder_open_inner(const ib_folder *folder, const char *name, int ma
     if (!there && mkdirat(folder->fd, name, 0777) != 0 && errno != EEXIST)
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot create directory %s/%s",
                              folder->path, name);
-    if (!there && ib_folder_sync(folder, err) != IB_OK) {
-        unlinkat(folder->fd, name, AT_REMOVEDIR);
-        return IB_ERROR_RUNTIME;
-    }
+    int fd = openat(folder->fd, name, HOW | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT && !make) /* removed meanwhile */
+        return IB_OK;
     char *path = ib_path_join(folder->path, name);
-    if (path == NULL)
-        return ib_fail_memory(err);
-    ib_status status = hold(openat(folder->fd, name, HOW | O_NOFOLLOW), path, inner, err);
+    ib_status status = path == NULL ? ib_fail_memory(err) : hold(fd, path, inner, err);
+    if (path == NULL && fd >= 0)
+        close(fd);
     free(path);
+    if (status == IB_OK && !there)
+        status = ib_folder_sync(folder, err);
+    if (status != IB_OK) {
+        ib_folder_close(inner);
+        if (!there)
+            unlinkat(folder->fd, name, AT_REMOVEDIR);
+    }
     return status;
 }
 

@@ -1,5 +1,6 @@
 #include "base/status.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,8 +60,10 @@ ib_status ib_fail_context(ib_error *err, const char *format, ...) {
     if (context == NULL || asprintf(&joined, "%s: %s", context, ib_error_text(err)) < 0)
         joined = NULL;
     free(context);
+    int is_memory = err->is_memory;
     if (joined != NULL)
         set_message(err, err->status, joined);
+    err->is_memory = is_memory;
     return err->status;
 }
 
@@ -77,14 +80,21 @@ ib_status ib_fail_errno(ib_error *err, ib_status status, int errno_value, const 
             joined = NULL;
         free(what);
         set_message(err, status, joined);
+        err->is_memory = errno_value == ENOMEM;
     }
     return status;
 }
 
 ib_status ib_fail_memory(ib_error *err) {
-    if (err != NULL)
+    if (err != NULL) {
         set_message(err, IB_ERROR_RUNTIME, NULL);
+        err->is_memory = 1;
+    }
     return IB_ERROR_RUNTIME;
+}
+
+int ib_error_is_memory(const ib_error *err) {
+    return err->is_memory;
 }
 
 const char *ib_error_text(const ib_error *err) {

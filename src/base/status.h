@@ -9,6 +9,7 @@ typedef struct ib_error {
     ib_status status;
     char *message; /* heap, or a static text when memory is exhausted */
     int message_is_static;
+    int is_memory; /* memory ran out: nothing is known of what was looked at */
 } ib_error;
 
 /* Records a formatted message (replacing any earlier one) and returns status. err may be NULL. What
@@ -25,6 +26,9 @@ ib_status ib_fail_errno(ib_error *err, ib_status status, int errno_value, const 
     __attribute__((format(printf, 4, 5)));
 
 ib_status ib_fail_memory(ib_error *err);
+/* Whether that is why: a reader that goes on after what is damaged or missing must not do so then.
+ */
+int ib_error_is_memory(const ib_error *err);
 
 /* The message, never NULL. */
 const char *ib_error_text(const ib_error *err);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/json_value.h"
 #include "record/cost.h"
 #include "record/run_files.h"
 
@@ -84,11 +85,12 @@ static void print_table(const costs *all, FILE *out) {
 
 static ib_status print_json(const costs *all, FILE *out, ib_error *err) {
     json_t *runs = json_array();
-    for (size_t i = 0; i < all->count; ++i)
-        json_array_append_new(runs, ib_cost_json(&all->rows[i]));
+    int added = runs != NULL;
+    for (size_t i = 0; added && i < all->count; ++i)
+        added = json_array_append_new(runs, ib_cost_json(&all->rows[i])) == 0;
     json_t *object = json_pack("{s:s, s:I, s:o}", "prices", all->prices->yaml.name, "unfinished",
                                (json_int_t)all->unfinished, "runs", runs);
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *text = !added ? NULL : ib_json_dump(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(object);
     if (text == NULL)
         return ib_fail_memory(err);

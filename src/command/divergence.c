@@ -20,10 +20,12 @@ typedef struct search {
     ib_arguments *arguments;
     const ib_command_context *context;
     json_t *found;
+    int failed; /* memory ran out: what was found is not whole */
 } search;
 
+/* value NULL: memory ran out. */
 static void say(search *s, const char *key, json_t *value) {
-    json_object_set_new(s->found, key, value != NULL ? value : json_null());
+    s->failed |= json_object_set_new(s->found, key, value) != 0;
 }
 
 static void note(search *s, const char *text) {
@@ -58,7 +60,7 @@ static void say_element(search *s, size_t element) {
     size_t rest = element, left = s->elements;
     for (size_t d = 0; d < s->rank; ++d) {
         left /= s->extents[d];
-        json_array_append_new(index, json_integer((json_int_t)(rest / left)));
+        s->failed |= json_array_append_new(index, json_integer((json_int_t)(rest / left))) != 0;
         rest %= left;
     }
     say(s, "element", json_integer((json_int_t)element));
@@ -99,11 +101,16 @@ static ib_status rerun_as_recorded(search *s, int which, ib_rerun *rerun) {
     ib_config *config = &s->arguments->config;
     char *own_isa = config->machine.isa, *recorded = e->isa == NULL ? NULL : strdup(e->isa);
     int64_t own_threads = config->machine.threads;
-    if (recorded == NULL)
+    ib_error why = {0};
+    if (recorded == NULL) {
+        s->failed |= e->isa != NULL;
         return IB_ERROR_UNAVAILABLE;
+    }
     config->machine.isa = recorded;
     config->machine.threads = e->threads >= 0 && e->threads <= INT32_MAX ? (int64_t)e->threads : 0;
-    ib_status status = ib_rerun_to(config, s->context, run->experiment_sha256, rerun, NULL);
+    ib_status status = ib_rerun_to(config, s->context, run->experiment_sha256, rerun, &why);
+    s->failed |= ib_error_is_memory(&why);
+    ib_error_clear(&why);
     config->machine.isa = own_isa;
     config->machine.threads = own_threads;
     free(recorded);
@@ -159,9 +166,10 @@ static void ask_this_machine(search *s, int one, size_t element, int64_t differe
     if (status == IB_OK)
         status = ib_rerun_to(&s->arguments->config, s->context, s->run[0]->experiment_sha256,
                              &rerun, &why);
+    s->failed |= ib_error_is_memory(&why);
     if (status != IB_OK) {
         char *text = ib_format("this machine cannot do the run again: %s", ib_error_text(&why));
-        note(s, text != NULL ? text : "out of memory");
+        say(s, "note", text == NULL ? NULL : json_string(text));
         free(text);
     } else {
         int agrees = agrees_with(s, &rerun);
@@ -229,10 +237,12 @@ static ib_status work(search *s, ib_error *err) {
                                        "note",
                                        NULL};
     const char *result = ib_comparison_differing_result(s->run[0], s->run[1]);
-    say(s, "result", result == NULL ? NULL : json_string(result));
-    say(s, "metric", ib_comparison_metrics(s->run[0], s->run[1]));
+    say(s, "result", result == NULL ? json_null() : json_string(result));
+    json_t *metric;
+    IB_TRY(ib_comparison_metrics(s->run[0], s->run[1], &metric, err));
+    say(s, "metric", metric);
     for (size_t i = 0; KEYS[i] != NULL; ++i)
-        say(s, KEYS[i], NULL);
+        say(s, KEYS[i], json_null());
     for (int i = 0; i < 2; ++i) {
         IB_TRY(ib_trace_read(s->run[i]->directory, &s->trace[i], err)); /* it tells the step */
         IB_TRY(ib_run_check_file(s->run[i], IB_TRACE_NAME, err));
@@ -257,6 +267,8 @@ ib_status ib_divergence_find(const ib_comparison *comparison, size_t first, size
     *divergence = s.found;
     say(&s, "runs", json_pack("[i, i]", (int)first + 1, (int)second + 1));
     ib_status status = s.found == NULL ? ib_fail_memory(err) : work(&s, err);
+    if (status == IB_OK && s.failed)
+        status = ib_fail_memory(err);
     ib_trace_free(s.trace[0]);
     ib_trace_free(s.trace[1]);
     return status;
@@ -288,11 +300,12 @@ static void print_place(const json_t *divergence, FILE *out) {
     if (tensor != NULL)
         fprintf(out, " of %s", tensor);
     if (json_is_integer(element)) {
-        char *index =
-            json_dumps(json_object_get(divergence, "index"), JSON_COMPACT | JSON_ENCODE_ANY);
-        fprintf(out, ", element %lld = %s", (long long)json_integer_value(element),
-                index != NULL ? index : "");
-        free(index);
+        const json_t *index = json_object_get(divergence, "index");
+        fprintf(out, ", element %lld = ", (long long)json_integer_value(element));
+        for (size_t i = 0; i < json_array_size(index); ++i)
+            fprintf(out, "%c%lld", i == 0 ? '[' : ',',
+                    (long long)json_integer_value(json_array_get(index, i)));
+        fputc(']', out);
     }
     fputc('\n', out);
     print_bits(divergence, out);

@@ -149,7 +149,7 @@ static ib_status hash_result(hash_book *book, const char *directory, ib_error *e
 }
 
 static ib_status write_book(const hash_book *book, ib_error *err) {
-    char *text = json_dumps(book->root, JSON_INDENT(2) | JSON_SORT_KEYS);
+    char *text = ib_json_dump(book->root, JSON_INDENT(2) | JSON_SORT_KEYS);
     char *lines = text == NULL ? NULL : ib_format("%s\n", text);
     ib_status status = lines == NULL ? ib_fail_memory(err)
                                      : ib_write_file_atomic(book->path, lines, strlen(lines), err);

@@ -45,10 +45,12 @@ static ib_status take_texts(ib_report_material *m, const json_t *configuration, 
         const json_t *value = ib_recorded_option(configuration, option->name);
         if (value == NULL || json_is_null(value))
             continue;
+        if (!json_is_string(value) && !json_is_number(value))
+            return ib_fail(err, IB_ERROR_VERIFY, "%s is not a value", option->name);
         cell->texts[i] = ib_material_keep(m, ib_recorded_text(value));
         cell->origins[i] = IB_FROM_CELL;
         if (cell->texts[i] == NULL)
-            return ib_fail(err, IB_ERROR_VERIFY, "%s is not a value", option->name);
+            return ib_fail_memory(err);
     }
     return IB_OK;
 }
@@ -58,13 +60,17 @@ static ib_status resolve(ib_study_cell *cell, ib_error *err) {
     char *names[IB_MAX_OPTIONS] = {0};
     const ib_option *option;
     int count = 0;
-    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
-        if (cell->texts[i] != NULL && (names[i] = ib_format("--%s", option->name)) != NULL) {
-            words[count++] = names[i];
-            words[count++] = cell->texts[i];
-        }
-    ib_status status =
-        ib_arguments_parse(ib_command_find("train"), count, words, NULL, &cell->arguments, err);
+    ib_status status = IB_OK;
+    for (size_t i = 0; status == IB_OK && (option = ib_option_at(i)) != NULL; ++i) {
+        if (cell->texts[i] == NULL)
+            continue;
+        words[count++] = names[i] = ib_format("--%s", option->name);
+        words[count++] = cell->texts[i];
+        status = names[i] == NULL ? ib_fail_memory(err) : IB_OK;
+    }
+    if (status == IB_OK)
+        status =
+            ib_arguments_parse(ib_command_find("train"), count, words, NULL, &cell->arguments, err);
     for (size_t i = 0; i < IB_MAX_OPTIONS; ++i)
         free(names[i]);
     return status;
@@ -132,7 +138,10 @@ static ib_status read_all(ib_report_material *m, const found *f, ib_error *err) 
             *cell = (ib_study_cell){0};
         }
         ib_run_close(&record);
+        int is_memory = ib_error_is_memory(&why);
         ib_error_clear(&why);
+        if (is_memory)
+            return ib_fail_memory(err);
         if (status != IB_OK)
             IB_TRY(ib_material_unreadable(m, strdup(f->directories[i]), err));
     }
@@ -166,8 +175,10 @@ static ib_text_list find_varied(ib_study *study) {
     return list;
 }
 
-static ib_text_list copy_list(const char *const *names, size_t count) {
+/* *failed is set when memory ran out. */
+static ib_text_list copy_list(const char *const *names, size_t count, int *failed) {
     ib_text_list list = {.items = calloc(count + 1, sizeof *list.items)};
+    *failed |= list.items == NULL;
     for (size_t i = 0; list.items != NULL && i < count; ++i)
         list.items[list.count++] = names[i];
     return list;
@@ -194,43 +205,44 @@ static ib_status add_items(ib_study *study, const ib_text_list *varied, ib_error
     static const char *const VALUES[] = {"test_accuracy", "test_loss", "train_seconds"};
     static const char *const DATASET[] = {"dataset", "model"};
     enum { MAX_ITEMS = 9, MOST_SERIES = 24, MOST_BARS = 40 };
+    int failed = 0;
     study->items = calloc(MAX_ITEMS, sizeof *study->items);
     if (study->items == NULL)
         return ib_fail_memory(err);
     ib_report_item *item = add_item(study, IB_TABLE_GRID, "runs", "All runs");
     if (item == NULL)
         return ib_fail_memory(err);
-    item->rows = copy_list(varied->items, varied->count);
-    item->values = copy_list(VALUES, 3);
+    item->rows = copy_list(varied->items, varied->count, &failed);
+    item->values = copy_list(VALUES, 3, &failed);
     item =
         add_item(study, IB_TABLE_RESOURCES, "resources", "What the runs took, and what that costs");
     if (item == NULL)
         return ib_fail_memory(err);
-    item->rows = copy_list(varied->items, varied->count);
+    item->rows = copy_list(varied->items, varied->count, &failed);
     item = add_item(study, IB_TABLE_CONFIGURATION, "settings", "What all runs have in common");
     if (item != NULL && study->cell_count <= MOST_BARS &&
         (item = add_item(study, IB_FIGURE_BARS, "accuracy", "Test accuracy")) != NULL) {
-        item->rows = copy_list(varied->items, varied->count);
-        item->values = copy_list(VALUES, 1);
+        item->rows = copy_list(varied->items, varied->count, &failed);
+        item->values = copy_list(VALUES, 1, &failed);
     }
     if (item != NULL && study->cell_count <= MOST_SERIES &&
         (item = add_item(study, IB_FIGURE_CURVES, "curves", "Test accuracy by epoch")) != NULL) {
-        item->columns = copy_list(varied->items, varied->count);
-        item->values = copy_list(VALUES, 1);
+        item->columns = copy_list(varied->items, varied->count, &failed);
+        item->values = copy_list(VALUES, 1, &failed);
     }
     if (item != NULL && study->cell_count <= MOST_SERIES &&
         (item = add_item(study, IB_FIGURE_USAGE, "usage", "What the runs took over time")) != NULL)
-        item->columns = copy_list(varied->items, varied->count);
+        item->columns = copy_list(varied->items, varied->count, &failed);
     if (item != NULL &&
         (item = add_item(study, IB_FIGURE_COST, "cost", "Accuracy over cost")) != NULL)
-        item->rows = copy_list(varied->items, varied->count);
+        item->rows = copy_list(varied->items, varied->count, &failed);
     if (item != NULL && (item = add_item(study, IB_FIGURE_CONFUSION, "confusion",
                                          "Which classes are taken for which")) != NULL)
-        item->panels = copy_list(DATASET, 2);
+        item->panels = copy_list(DATASET, 2, &failed);
     if (item != NULL && (item = add_item(study, IB_FIGURE_MISCLASSIFIED, "misclassified",
                                          "Images that were taken for another class")) != NULL)
-        item->panels = copy_list(DATASET, 2);
-    return item == NULL ? ib_fail_memory(err) : IB_OK;
+        item->panels = copy_list(DATASET, 2, &failed);
+    return item == NULL || failed ? ib_fail_memory(err) : IB_OK;
 }
 
 static ib_status fill_study(ib_report_material *m, const found *f, const char *directory,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text_stream.h"
 #include "command/divergence.h"
 #include "command/train_run.h"
 #include "record/record_file.h"
@@ -16,52 +17,56 @@ static const char *const CHANGEABLE[] = {"seed", NULL};
 static ib_status train(const ib_arguments *arguments, const char *experiment_sha256,
                        const ib_command_context *context, char **directory, ib_error *err) {
     ib_config config = arguments->config;
-    char *text = NULL;
-    size_t size = 0;
+    ib_text_stream text;
     ib_command_context quiet = *context;
     config.output.json = 1;
     quiet.out_is_terminal = 0;
-    quiet.out = open_memstream(&text, &size);
-    if (quiet.out == NULL)
-        return ib_fail_memory(err);
+    IB_TRY(ib_text_open(&text, err));
+    quiet.out = text.stream;
     ib_train_target target = {.experiment_sha256 = experiment_sha256};
     ib_status status = ib_train_run(&config, &quiet, &target, err);
-    json_error_t why;
-    if (fclose(quiet.out) != 0 && status == IB_OK)
-        status = ib_fail_memory(err);
-    json_t *results = status == IB_OK ? ib_json_parse(text, size, &why) : NULL;
+    if (status == IB_OK)
+        status = ib_text_close(&text, err);
+    else
+        ib_text_abort(&text);
+    json_t *results = NULL;
+    if (status == IB_OK)
+        status = ib_json_parse(text.data, text.size, &results, NULL, err);
     const char *run = ib_json_text_at(results, "run_dir");
     if (status == IB_OK && (run == NULL || (*directory = strdup(run)) == NULL))
         status = ib_fail_memory(err);
     json_decref(results);
-    free(text);
+    free(text.data);
     return status;
 }
 
+static json_t *results_json(const ib_run *run) {
+    return json_pack("{s:s, s:s?, s:s?, s:s?, s:o?, s:o?}", "run", run->directory,
+                     "experiment_sha256", run->experiment_sha256, "model_sha256", run->model_sha256,
+                     "optimizer_sha256", run->optimizer_sha256, "test_accuracy",
+                     ib_json_number(ib_run_metric(run, "test_accuracy")), "train_seconds",
+                     ib_json_number(ib_run_metric(run, "train_seconds")));
+}
+
+/* New; NULL: out of memory. */
 static json_t *verdict_json(const ib_comparison *comparison, json_t *divergence,
                             const char *differing) {
-    json_t *object = json_object();
-    for (size_t i = 0; i < 2; ++i) {
-        const ib_run *run = &comparison->runs[i];
-        json_object_set_new(
-            object, i == 0 ? "recorded" : "reproduced",
-            json_pack("{s:s, s:s?, s:s?, s:s?, s:o?, s:o?}", "run", run->directory,
-                      "experiment_sha256", run->experiment_sha256, "model_sha256",
-                      run->model_sha256, "optimizer_sha256", run->optimizer_sha256, "test_accuracy",
-                      ib_json_number(ib_run_metric(run, "test_accuracy")), "train_seconds",
-                      ib_json_number(ib_run_metric(run, "train_seconds"))));
-    }
-    json_object_set_new(object, "same_bits", json_boolean(differing == NULL));
-    json_object_set_new(object, "differing",
-                        differing == NULL ? json_null() : json_string(differing));
-    json_object_set(object, "divergence", divergence != NULL ? divergence : json_null());
+    json_t *recorded = results_json(&comparison->runs[0]);
+    json_t *reproduced = results_json(&comparison->runs[1]);
+    json_t *object = recorded == NULL || reproduced == NULL
+                         ? NULL
+                         : json_pack("{s:O, s:O, s:b, s:s?, s:O?}", "recorded", recorded,
+                                     "reproduced", reproduced, "same_bits", differing == NULL,
+                                     "differing", differing, "divergence", divergence);
+    json_decref(recorded);
+    json_decref(reproduced);
     return object;
 }
 
 static ib_status print_json(const ib_comparison *comparison, json_t *divergence,
                             const char *differing, FILE *out, ib_error *err) {
     json_t *object = verdict_json(comparison, divergence, differing);
-    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *text = ib_json_dump(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(object);
     if (text == NULL)
         return ib_fail_memory(err);

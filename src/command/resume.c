@@ -3,6 +3,7 @@
 
 #include "command/resume.h"
 
+#include "base/json_value.h"
 #include "command/train_run.h"
 #include "record/checkpoint.h"
 #include "record/recorded.h"
@@ -20,7 +21,7 @@ static ib_status say_finished(const ib_record *record, const ib_config *config,
         fprintf(context->out, "model_sha256       %s\n", run->model_sha256);
         return IB_OK;
     }
-    char *text = json_dumps(run->results, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *text = ib_json_dump(run->results, JSON_COMPACT | JSON_REAL_PRECISION(17));
     if (text == NULL)
         return ib_fail_memory(err);
     fprintf(context->out, "%s\n", text);

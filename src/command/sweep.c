@@ -83,17 +83,16 @@ static void print_settled(sweep *s, const ib_study_run *run, double seconds) {
     if (s->config->output.json)
         return;
     clear_progress(s);
-    char *text = ib_study_cell_text(s->plan.study, run->first_cell);
     FILE *out = s->context->out;
-    fprintf(out, "[%zu/%zu] %s  %s  %.1f s", s->settled, s->all, ib_run_state_name(run->state),
-            text != NULL ? text : "", seconds);
+    fprintf(out, "[%zu/%zu] %s  ", s->settled, s->all, ib_run_state_name(run->state));
+    ib_study_cell_print(s->plan.study, run->first_cell, out);
+    fprintf(out, "  %.1f s", seconds);
     if (run->state == IB_RUN_FINISHED && run->run_id != NULL)
         fprintf(out, "  %s/%s", s->plan.folders[run->folder].directory, run->run_id);
     else if (run->message != NULL)
         fprintf(out, ": %s", run->message);
     fputc('\n', out);
     fflush(out);
-    free(text);
 }
 
 /* ---- settling -----------------------------------------------------------------------------------
@@ -453,9 +452,9 @@ static void print_end(const sweep *s) {
     }
     for (size_t r = 0; r < s->plan.run_count; ++r)
         if (s->places[r] == SETTLED && s->plan.runs[r].state == IB_RUN_NOT_HERE) {
-            char *text = ib_study_cell_text(s->plan.study, s->plan.runs[r].first_cell);
-            fprintf(out, "not run  %s: %s\n", text != NULL ? text : "", s->plan.runs[r].obstacle);
-            free(text);
+            fputs("not run  ", out);
+            ib_study_cell_print(s->plan.study, s->plan.runs[r].first_cell, out);
+            fprintf(out, ": %s\n", s->plan.runs[r].obstacle);
         }
     fprintf(out, "%s: %zu of %zu runs finished, %zu failed, %zu not run here", s->plan.study->name,
             counts[IB_RUN_FINISHED], s->all, s->failed, counts[IB_RUN_NOT_HERE]);

@@ -169,15 +169,18 @@ static ib_status sync_set_aside(sync_work *w, const char *folder, ib_error *err)
 static ib_status index_record(sync_work *w, const char *directory, const char *name,
                               ib_error *err) {
     ib_run run;
-    (void)err;
-    ib_run_read(directory, &run, NULL); /* a damaged one is counted where it is sent */
+    ib_error why = {0};
+    ib_run_read(directory, &run, &why); /* a damaged one is counted where it is sent */
     const char *sha256 = run.experiment_sha256;
-    if (sha256 != NULL && json_object_get(w->by_experiment, sha256) == NULL)
-        json_object_set_new(w->by_experiment, sha256, json_array());
-    if (sha256 != NULL)
-        json_array_append_new(json_object_get(w->by_experiment, sha256), json_string(name));
+    int failed = ib_error_is_memory(&why);
+    ib_error_clear(&why);
+    if (!failed && sha256 != NULL && json_object_get(w->by_experiment, sha256) == NULL)
+        failed = json_object_set_new(w->by_experiment, sha256, json_array()) != 0;
+    if (!failed && sha256 != NULL)
+        failed = json_array_append_new(json_object_get(w->by_experiment, sha256),
+                                       json_string(name)) != 0;
     ib_run_close(&run);
-    return IB_OK;
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
 static ib_status index_folder(sync_work *w, const char *directory, const char *name,
@@ -196,15 +199,16 @@ static ib_status sync_cell_record(sync_work *w, const char *directory, const cha
     if (path == NULL)
         return ib_fail_memory(err);
     *there = has_file(path, "run.json");
+    int failed = 0;
     if (*there) {
         ib_mlflow_names names = w->common;
         names.experiment = experiment;
         names.study = directory;
         sync_record(w, path, &names);
-        json_object_set_new(w->nested, run, json_true());
+        failed = json_object_set_new(w->nested, run, json_true()) != 0;
     }
     free(path);
-    return IB_OK;
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
 /* study.json names each cell's record; a sweep that was killed may not have come to that, or the

@@ -312,10 +312,14 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
         status = ib_metrics_compute(trained->test.confusion, trained->test.classes, &metrics, err);
     if (status == IB_OK)
         fill_results(run, trained, &results);
-    if (status == IB_OK && run->record != NULL)
+    if (status == IB_OK && run->record != NULL) {
         status = finish_record(run, &results, trained, err);
-    else if (run->record != NULL) /* the first error is the one to tell */
+    } else if (run->record != NULL) {
+        ib_trace_close(run->trace); /* before the record says how long it is */
+        run->trace = NULL;
+        /* the first error is the one to tell */
         ib_record_finish(run->record, status, ib_error_text(err), NULL, NULL, NULL);
+    }
     if (status == IB_OK && !run->config->output.json)
         print_summary(run, trained, &results);
     if (status == IB_OK && run->config->record.save_model)

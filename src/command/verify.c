@@ -2,10 +2,12 @@
 #include "command/command.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/json_value.h"
 #include "record/checkpoint.h"
 #include "record/run_files.h"
 
@@ -15,19 +17,25 @@ typedef struct verification {
     size_t records, unsealed, broken;
 } verification;
 
-/* The names of files that the record does not know; NULL: out of memory. */
-static json_t *unknown_files(const char *directory, const ib_run *run) {
+/* The names of files that the record does not know. */
+static ib_status unknown_files(const char *directory, const ib_run *run, json_t **unknown,
+                               ib_error *err) {
     struct dirent **entries = NULL;
-    json_t *names = json_array();
     int count = scandir(directory, &entries, NULL, alphasort);
+    if (count < 0)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", directory);
+    *unknown = json_array();
+    int failed = *unknown == NULL;
     for (int i = 0; i < count; ++i) {
         const char *name = entries[i]->d_name;
-        if (name[0] != '.' && !ib_run_knows(run, name))
-            json_array_append_new(names, json_string(name));
+        errno = 0; /* a name that is not UTF-8 cannot be told */
+        if (!failed && name[0] != '.' && !ib_run_knows(run, name) &&
+            json_array_append_new(*unknown, json_string(name)) != 0)
+            failed = errno == ENOMEM;
         free(entries[i]);
     }
     free(entries);
-    return names;
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
 static ib_status check_record(const char *directory, ib_run *run, ib_error *err) {
@@ -48,7 +56,12 @@ static ib_status check_record(const char *directory, ib_run *run, ib_error *err)
 
 static ib_status tell(verification *v, const char *directory, const char *state, const ib_run *of,
                       const char *message, ib_error *err) {
-    json_t *unknown = unknown_files(directory, of);
+    json_t *unknown = NULL;
+    ib_status listed = unknown_files(directory, of, &unknown, err);
+    if (listed != IB_OK) {
+        json_decref(unknown);
+        return listed;
+    }
     if (v->runs != NULL) {
         json_t *run =
             json_pack("{s:s, s:s, s:s?, s:s?, s:O}", "run_dir", directory, "state", state, "status",
@@ -73,15 +86,18 @@ static ib_status verify_record(void *context, const char *directory, ib_error *e
     ib_run run;
     ib_error why = {0};
     ib_status status = check_record(directory, &run, &why);
-    int sealed = run.sealed;
+    int sealed = run.sealed, is_memory = ib_error_is_memory(&why);
     ++v->records;
     v->broken += status != IB_OK;
     v->unsealed += status == IB_OK && !sealed;
-    status = tell(v, directory,
-                  status != IB_OK ? "BROKEN"
-                  : sealed        ? "sealed"
-                                  : "unsealed",
-                  &run, status != IB_OK ? ib_error_text(&why) : NULL, err);
+    if (is_memory) /* nothing is known of it */
+        status = ib_fail_memory(err);
+    else
+        status = tell(v, directory,
+                      status != IB_OK ? "BROKEN"
+                      : sealed        ? "sealed"
+                                      : "unsealed",
+                      &run, status != IB_OK ? ib_error_text(&why) : NULL, err);
     ib_error_clear(&why);
     ib_run_close(&run);
     return status;
@@ -92,7 +108,7 @@ static ib_status print_json(const verification *v, ib_error *err) {
         json_pack("{s:I, s:I, s:I, s:I, s:O}", "records", (json_int_t)v->records, "sealed",
                   (json_int_t)(v->records - v->unsealed - v->broken), "unsealed",
                   (json_int_t)v->unsealed, "broken", (json_int_t)v->broken, "runs", v->runs);
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    char *text = object == NULL ? NULL : ib_json_dump(object, JSON_COMPACT);
     json_decref(object);
     if (text == NULL)
         return ib_fail_memory(err);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_value.h"
 #include "mlflow/mlflow_send.h"
 
 static ib_status send_metrics(ib_mlflow_sender *s, const json_t *metrics, json_int_t time,
@@ -50,7 +51,7 @@ static ib_status send_both(ib_mlflow_sender *s, json_t *metrics, json_t *tags, i
     json_t *both = json_pack("[OO]", metrics, tags);
     char *text = both == NULL
                      ? NULL
-                     : json_dumps(both, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+                     : ib_json_dump(both, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     json_decref(both);
     ib_status status = text == NULL ? ib_fail_memory(err) : IB_OK;
     if (status == IB_OK && !is_known(s, text)) {

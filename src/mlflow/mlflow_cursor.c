@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json_value.h"
 #include "record/run_files.h"
 
 enum { CURSOR_FORMAT = 1, POLL_NANOSECONDS = 50000000 };
@@ -64,7 +65,7 @@ ib_status ib_mlflow_cursor_open(const char *directory, const char *server, int w
 }
 
 ib_status ib_mlflow_cursor_save(ib_mlflow_cursor *cursor, ib_error *err) {
-    char *text = json_dumps(cursor->file, JSON_INDENT(2));
+    char *text = ib_json_dump(cursor->file, JSON_INDENT(2));
     ib_status status =
         text == NULL ? ib_fail_memory(err)
                      : ib_write_file_in(&cursor->folder, "mlflow.json", text, strlen(text), err);

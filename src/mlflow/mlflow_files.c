@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/sha256.h"
+#include "base/text_stream.h"
 #include "mlflow/mlflow_send.h"
 #include "record/run_files.h"
 
@@ -146,11 +147,9 @@ static ib_status send_confusion(ib_mlflow_sender *s, ib_error *err) {
     size_t classes = s->run.data.shape.classes;
     if (s->run.confusion == NULL)
         return IB_OK;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
-        return ib_fail_memory(err);
+    ib_text_stream text;
+    IB_TRY(ib_text_open(&text, err));
+    FILE *out = text.stream;
     fputs("label", out);
     for (size_t c = 0; c < classes; ++c)
         fprintf(out, ",predicted_%zu", c);
@@ -160,12 +159,11 @@ static ib_status send_confusion(ib_mlflow_sender *s, ib_error *err) {
             fprintf(out, ",%.0f", s->run.confusion[r * classes + c]);
     }
     fputc('\n', out);
+    IB_TRY(ib_text_close(&text, err));
     ib_status status =
-        fclose(out) != 0
-            ? ib_fail_memory(err)
-            : ib_mlflow_send_text(s, text, ib_mlflow_state_text(&s->cursor, "artifact_uri"),
-                                  "confusion_matrix.csv", "artifacts", err);
-    free(text);
+        ib_mlflow_send_text(s, text.data, ib_mlflow_state_text(&s->cursor, "artifact_uri"),
+                            "confusion_matrix.csv", "artifacts", err);
+    free(text.data);
     return status;
 }
 

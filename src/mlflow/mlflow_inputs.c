@@ -8,7 +8,7 @@
 #include "record/recorded.h"
 
 static char *dump(json_t *value) {
-    char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = value == NULL ? NULL : ib_json_dump(value, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(value);
     return text;
 }

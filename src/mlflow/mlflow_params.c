@@ -3,13 +3,14 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_value.h"
 #include "mlflow/mlflow_send.h"
 
 static char *text_of(const json_t *value) {
     const char *text = json_string_value(value);
     if (text != NULL)
         return strdup(text);
-    return json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(17));
+    return ib_json_dump(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(17));
 }
 
 int ib_mlflow_add_value(json_t *object, const char *prefix, const char *name, const json_t *value) {

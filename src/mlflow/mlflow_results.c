@@ -32,14 +32,13 @@ static int add_result(result_list *list, const char *key, json_t *value) {
                                list->time, "step", 0);
     const ib_mlflow_part *images = images_of(list, key);
     /* On a model's page MLflow shows 0 for NaN: better nothing. */
-    if (metric != NULL && number && images != NULL && list->model_id != NULL)
-        json_object_set_new(metric, "model_id", json_string(list->model_id));
-    if (metric != NULL && number && images != NULL && images->name != NULL &&
-        list->model_id != NULL) {
-        json_object_set_new(metric, "dataset_name", json_string(images->name));
-        json_object_set_new(metric, "dataset_digest", json_string(images->digest));
-    }
-    return json_array_append_new(list->metrics, metric) == 0;
+    int good = metric != NULL, of_model = number && images != NULL && list->model_id != NULL;
+    if (good && of_model)
+        good = json_object_set_new(metric, "model_id", json_string(list->model_id)) == 0;
+    if (good && of_model && images->name != NULL)
+        good = json_object_set_new(metric, "dataset_name", json_string(images->name)) == 0 &&
+               json_object_set_new(metric, "dataset_digest", json_string(images->digest)) == 0;
+    return (json_array_append_new(list->metrics, metric) == 0) & good;
 }
 
 /* The members of an object, with lists as <key>/<index>. */

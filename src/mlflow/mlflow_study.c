@@ -27,7 +27,7 @@ static ib_status ensure_id(ib_mlflow_sender *s, const char *name, ib_error *err)
     return ib_mlflow_cursor_save(&s->cursor, err);
 }
 
-/* Every option with every value that a cell gives it: "0.01, 0.1". */
+/* Every option with every value that a cell gives it: "0.01, 0.1". NULL: out of memory. */
 static json_t *grid_of(const json_t *study) {
     json_t *params = json_object();
     json_t *cells = json_object_get(study, "cells");
@@ -35,19 +35,20 @@ static json_t *grid_of(const json_t *study) {
     json_t *cell, *value, *seen;
     const char *name;
     json_t *lists = json_object();
+    int good = params != NULL && lists != NULL;
     json_array_foreach(cells, c, cell) {
         json_object_foreach(json_object_get(cell, "options"), name, value) {
             json_t *list = json_object_get(lists, name);
             int known = 0;
             if (list == NULL) {
-                json_object_set_new(lists, name, json_array());
+                good &= json_object_set_new(lists, name, json_array()) == 0;
                 list = json_object_get(lists, name);
             }
             json_array_foreach(list, i, seen) {
                 known = known || json_equal(seen, value);
             }
             if (!known)
-                json_array_append(list, value);
+                good &= json_array_append(list, value) == 0;
         }
     }
     json_t *list;
@@ -61,11 +62,14 @@ static json_t *grid_of(const json_t *study) {
             free(text);
             text = longer;
         }
-        ib_mlflow_add_text(params, name, text);
+        good = good && text != NULL && ib_mlflow_add_text(params, name, text);
         free(text);
     }
     json_decref(lists);
-    return params;
+    if (good)
+        return params;
+    json_decref(params);
+    return NULL;
 }
 
 typedef struct study_progress {

@@ -1,5 +1,6 @@
 /* The lines of resources.jsonl as MLflow's system metrics, from where the server has them. */
 #include "base/input.h"
+#include "base/json_value.h"
 #include "base/lines.h"
 #include "mlflow/mlflow_send.h"
 
@@ -15,7 +16,8 @@ static ib_status flush_batch(ib_mlflow_sender *s, json_t *list, uint64_t bytes, 
 
 static ib_status take_line(ib_mlflow_sender *s, const char *line, size_t size, uint64_t offset,
                            json_t *list, ib_error *err) {
-    json_t *read = json_loadb(line, size, 0, NULL);
+    json_t *read;
+    IB_TRY(ib_json_parse(line, size, &read, NULL, err));
     json_t *time = json_object_get(read, "time"), *sample = json_object_get(read, "sample");
     json_t *values = json_object_get(read, "values"), *value;
     const char *key;

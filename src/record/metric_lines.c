@@ -54,7 +54,9 @@ ib_status ib_metric_lines_next(ib_metric_lines *lines, ib_metric_line *line, int
     while (lines->without_steps && text != NULL && size >= sizeof STEP - 1 &&
            memcmp(text, STEP, sizeof STEP - 1) == 0);
     json_decref(lines->json);
-    lines->json = text == NULL ? NULL : json_loadb(text, size, 0, NULL);
+    lines->json = NULL;
+    if (text != NULL)
+        IB_TRY(ib_json_parse(text, size, &lines->json, NULL, err));
     const json_t *time = json_object_get(lines->json, "timestamp");
     *there = text != NULL;
     *line = (ib_metric_line){.step = natural_at(lines->json, "step"),

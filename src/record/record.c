@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/text_stream.h"
 #include "record/checkpoint.h"
 #include "record/record_parts.h"
 #include "record/run_files.h"
@@ -79,17 +80,21 @@ static int is_taken(const ib_folder *parent, const char *name) {
     return fstatat(parent->fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* record->folder without a path, and IB_OK: the name is taken. */
+/* record->folder without a path, and IB_OK: the name is taken, or another process has taken the
+ * directory for one that was left, and removed it. */
 static ib_status try_run_directory(ib_record *record, const ib_folder *parent, const char *name,
                                    ib_error *err) {
-    if (is_taken(parent, record->run_id) || is_taken(parent, name))
+    if (is_taken(parent, record->run_id))
         return IB_OK;
-    ib_status status = ib_folder_open_inner(parent, name, 1, &record->folder, err);
-    if (status != IB_OK) {
-        ib_fail_context(err, "make it writable or choose another directory with --runs-dir");
-        return status;
-    }
-    if (!is_ours(parent, name, &record->folder))
+    if (mkdirat(parent->fd, name, 0777) != 0)
+        return errno == EEXIST
+                   ? IB_OK
+                   : ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
+                                   "cannot create the run directory %s/%s; make it writable or "
+                                   "choose another with --runs-dir",
+                                   parent->path, name);
+    IB_TRY(ib_folder_open_inner(parent, name, 0, &record->folder, err));
+    if (record->folder.path != NULL && !is_ours(parent, name, &record->folder))
         ib_folder_close(&record->folder);
     return IB_OK;
 }
@@ -345,12 +350,10 @@ ib_status ib_record_flush(ib_record *record, ib_error *err) {
 
 ib_status ib_record_metric(ib_record *record, const char *key, double value, uint64_t step,
                            uint64_t epoch, ib_error *err) {
-    char *line = NULL, tail[IB_CHAIN_TAIL];
-    size_t size = 0;
-    FILE *out = open_memstream(&line, &size);
-    if (out == NULL)
-        return ib_fail_memory(err);
-    ib_json json = {.out = out};
+    char tail[IB_CHAIN_TAIL];
+    ib_text_stream line;
+    IB_TRY(ib_text_open(&line, err));
+    ib_json json = {.out = line.stream};
     ib_json_open(&json, NULL, '{');
     ib_json_string(&json, "key", key);
     ib_json_double(&json, "value", value);
@@ -358,16 +361,12 @@ ib_status ib_record_metric(ib_record *record, const char *key, double value, uin
     ib_json_uint(&json, "epoch", epoch);
     ib_json_int(&json, "timestamp", ib_steady_milliseconds(&record->clock));
     ib_json_close(&json, '}');
-    fputc('\n', out);
-    int failed = ferror(out);
-    if (fclose(out) != 0 || failed) {
-        free(line);
-        return ib_fail_memory(err);
-    }
-    ib_chain_seal_line(&record->chain, line, size, tail);
-    fwrite(line, 1, size - 2, record->metrics); /* flushing checks ferror */
+    fputc('\n', json.out);
+    IB_TRY(ib_text_close(&line, err));
+    ib_chain_seal_line(&record->chain, line.data, line.size, tail);
+    fwrite(line.data, 1, line.size - 2, record->metrics); /* flushing checks ferror */
     fputs(tail, record->metrics);
-    free(line);
+    free(line.data);
     return ib_seconds() - record->flushed >= FLUSH_SECONDS ? ib_record_flush(record, err) : IB_OK;
 }
 

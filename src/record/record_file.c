@@ -2,63 +2,16 @@
 
 #include <math.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/file.h"
 
-static int is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
-/* Seeds have 64 bits, jansson's integers 63: longer ones outside of texts become texts. */
-static char *quote_long_integers(const char *text, size_t size, size_t *new_size) {
-    enum { LONG = 19 };
-    char *out = malloc(2 * size + 1);
-    size_t n = 0;
-    int in_text = 0;
-    for (size_t i = 0; out != NULL && i < size; ++i) {
-        size_t digits = 0;
-        while (!in_text && i + digits < size && is_digit(text[i + digits]))
-            ++digits;
-        int real = digits > 0 && i + digits < size && strchr(".eE", text[i + digits]) != NULL;
-        int fraction = i > 0 && strchr(".-+", text[i - 1]) != NULL;
-        if (digits >= LONG && !real && !fraction)
-            n += (size_t)sprintf(out + n, "\"%.*s\"", (int)digits, text + i);
-        else if (digits > 0)
-            n = (size_t)((char *)memcpy(out + n, text + i, digits) - out) + digits;
-        else
-            out[n++] = text[i];
-        if (digits > 0) {
-            i += digits - 1;
-        } else if (in_text && text[i] == '\\' && i + 1 < size) {
-            out[n++] = text[++i];
-        } else if (text[i] == '"') {
-            in_text = !in_text;
-        }
-    }
-    *new_size = n;
-    return out;
-}
-
-json_t *ib_json_parse(const char *text, size_t size, json_error_t *why) {
-    size_t quoted_size = 0;
-    char *quoted = quote_long_integers(text, size, &quoted_size);
-    json_t *read =
-        quoted == NULL ? NULL : json_loadb(quoted, quoted_size, JSON_REJECT_DUPLICATES, why);
-    free(quoted);
-    return read;
-}
-
 ib_status ib_json_file_parse(const char *path, const char *text, size_t size, json_t **object,
                              ib_error *err) {
-    json_error_t why = {0};
-    *object = ib_json_parse(text, size, &why);
-    if (*object == NULL && why.text[0] == '\0')
-        return ib_fail_memory(err);
+    ib_json_problem why;
+    IB_TRY(ib_json_parse(text, size, object, &why, err));
     if (*object == NULL)
-        return ib_fail(err, IB_ERROR_VERIFY, "%s, line %d: not valid JSON: %s", path, why.line,
+        return ib_fail(err, IB_ERROR_VERIFY, "%s, line %zu: not valid JSON: %s", path, why.line,
                        why.text);
     if (json_is_object(*object))
         return IB_OK;

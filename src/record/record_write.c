@@ -184,8 +184,13 @@ static ib_status write_members(const ib_record *record, const ib_run_standing *s
     const char *first = record->previous.started;
     char *started = first != NULL ? strdup(first) : ib_record_utc(record->clock.utc_ms, 0);
     char *now = ib_record_utc(ib_steady_milliseconds(&record->clock), 0);
+    if (started == NULL || now == NULL) {
+        free(started);
+        free(now);
+        return ib_fail_memory(err);
+    }
     /* What an earlier process began may be ahead of this one's clock. Both texts sort by time. */
-    const char *ended = now != NULL && started != NULL && strcmp(now, started) < 0 ? started : now;
+    const char *ended = strcmp(now, started) < 0 ? started : now;
     ib_json_int(json, "format", IB_RECORD_FORMAT);
     ib_json_string(json, "run_id", record->run_id);
     ib_json_string(json, "experiment", record->start.experiment);
@@ -208,7 +213,8 @@ static ib_status write_members(const ib_record *record, const ib_run_standing *s
     ib_json_string(json, "experiment_sha256", record->start.experiment_sha256);
     ib_json_string(json, "canonical", record->start.canonical);
     IB_TRY(ib_config_write(record->start.configuration, IB_FOR_TRAIN, "configuration", json, err));
-    ib_environment_write(record->start.backend, record->start.usable_cpus, "environment", json);
+    IB_TRY(ib_environment_write(record->start.backend, record->start.usable_cpus, "environment",
+                                json, err));
     write_data(record, json);
     if (state->results != NULL) {
         ib_json_open(json, "results", '{');
@@ -235,7 +241,8 @@ ib_status ib_record_write(const ib_record *record, const ib_run_standing *state,
         return status;
     }
     IB_TRY(ib_seal_close(&sealing, err));
-    status = ib_write_file_in(&record->folder, "run.json", sealing.text, sealing.size, err);
-    free(sealing.text);
+    status =
+        ib_write_file_in(&record->folder, "run.json", sealing.text.data, sealing.text.size, err);
+    free(sealing.text.data);
     return status;
 }

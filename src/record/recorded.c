@@ -1,5 +1,6 @@
 #include "record/recorded.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "base/file.h"
 #include "base/number.h"
 #include "base/numerics_version.h"
+#include "base/text_stream.h"
 #include "options/canonical.h"
 
 char *ib_recorded_text(const json_t *value) {
@@ -29,24 +31,39 @@ static ib_status adopt_value(const ib_option *option, const json_t *value, const
     }
     if (json_is_null(value)) /* a text that was not given */
         return IB_OK;
-    char *text = ib_recorded_text(value);
-    if (text == NULL)
+    if (!json_is_string(value) && !json_is_number(value))
         return ib_fail(err, IB_ERROR_VERIFY, "%s: the configuration lacks '%s'", path,
                        option->name);
-    ib_status status = ib_option_set(option, text, option->name, config, err);
+    char *text = ib_recorded_text(value);
+    ib_error why = {0};
+    ib_status status = text == NULL ? ib_fail_memory(&why)
+                                    : ib_option_set(option, text, option->name, config, &why);
     free(text);
-    if (status != IB_OK) {
-        ib_fail_context(err, "%s", path);
-        return ib_fail(err, IB_ERROR_VERIFY, "%s", ib_error_text(err));
-    }
-    return IB_OK;
+    if (status != IB_OK) /* whatever a value is that no option has: the record was changed */
+        status = ib_error_is_memory(&why)
+                     ? ib_fail_memory(err)
+                     : ib_fail(err, IB_ERROR_VERIFY, "%s: %s", path, ib_error_text(&why));
+    ib_error_clear(&why);
+    return status;
 }
 
+/* Keys have an option's name with "_" for "-". */
+static int is_key_of(const ib_option *option, const char *key) {
+    const char *name = option->name;
+    while (*key != '\0' && *key == (*name == '-' ? '_' : *name))
+        ++key, ++name;
+    return *key == '\0' && *name == '\0';
+}
+
+/* Nothing is allocated, so that NULL means that there is none. */
 static const json_t *value_of(const ib_option *option, const json_t *object) {
-    char *key = ib_option_key(option);
-    const json_t *value = key == NULL ? NULL : json_object_get(object, key);
-    free(key);
-    return value;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+        if (is_key_of(option, key))
+            return value;
+    }
+    return NULL;
 }
 
 const json_t *ib_recorded_option(const json_t *configuration, const char *name) {
@@ -71,17 +88,14 @@ ib_status ib_adopt_options(const json_t *configuration, const char *path, unsign
     return IB_OK;
 }
 
-/* The option's value as the canonical form has it; fresh memory. */
+/* The option's value as the canonical form has it; fresh memory, NULL: out of it. */
 static char *written(const ib_option *option, const ib_config *config) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
+    ib_text_stream text;
+    if (ib_text_open(&text, NULL) != IB_OK)
         return NULL;
-    ib_json json = {.out = out};
+    ib_json json = {.out = text.stream};
     ib_option_write(option, config, NULL, &json);
-    fclose(out);
-    return text;
+    return ib_text_close(&text, NULL) == IB_OK ? text.data : NULL;
 }
 
 static ib_status adopt_arithmetic(const ib_option *option, const json_t *canonical,
@@ -96,13 +110,13 @@ static ib_status adopt_arithmetic(const ib_option *option, const json_t *canonic
     if (value != NULL)
         status = adopt_value(option, value, path, &arguments->config, err);
     char *after = given ? written(option, &arguments->config) : NULL;
-    if (status == IB_OK && given &&
-        (value == NULL || before == NULL || after == NULL || strcmp(before, after) != 0))
+    if (status == IB_OK && given && (before == NULL || after == NULL))
+        status = ib_fail_memory(err);
+    if (status == IB_OK && given && (value == NULL || strcmp(before, after) != 0))
         status = ib_fail(err, IB_ERROR_USAGE,
                          "--%s %s: the run was begun with %s, which decides its bits: leave the "
                          "option out, or start another run",
-                         option->name, before != NULL ? before : "",
-                         value == NULL || after == NULL ? "none" : after);
+                         option->name, before, value == NULL ? "none" : after);
     free(before);
     free(after);
     return status;

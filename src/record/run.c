@@ -162,14 +162,13 @@ static int is_same_value(const char *key, const json_t *configured, const json_t
 
 static ib_status check_canonical(const char *path, ib_run *run, ib_error *err) {
     char hex[IB_SHA256_HEX_SIZE];
-    json_error_t why;
     const char *text = ib_json_text_at(run->document, "canonical"), *key;
     const char *experiment = run->experiment_sha256;
     const char *again = ib_json_text_at(run->results, "experiment_sha256");
     json_t *value;
     if (text == NULL)
         return IB_OK; /* whoever needs it says so */
-    run->canonical = ib_json_parse(text, strlen(text), &why);
+    IB_TRY(ib_json_parse(text, strlen(text), &run->canonical, NULL, err));
     if (experiment == NULL)
         return IB_OK;
     ib_sha256_bytes(text, strlen(text), hex);

@@ -162,7 +162,9 @@ ib_status ib_runs_visit(const char *directory, ib_run_visit *visit, void *contex
 
 int ib_run_is_live(const char *directory) {
     char *path = ib_path_join(directory, METRICS);
-    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (path == NULL)
+        return 1; /* cannot be told: nobody may touch it */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     free(path);
     if (fd < 0)
         return 0;

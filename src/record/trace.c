@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/json_text.h"
+#include "base/text_stream.h"
 #include "record/record_file.h"
 
 __extension__ typedef unsigned __int128 uint128;
@@ -152,15 +153,9 @@ struct ib_trace_writer {
     ib_sha256 chain;   /* of the whole file */
 };
 
-static char *header_of(const ib_model *model, ib_error *err) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL) {
-        ib_fail_memory(err);
-        return NULL;
-    }
-    ib_json json = {.out = out};
+static ib_status make_header(const ib_model *model, ib_text_stream *text, ib_error *err) {
+    IB_TRY(ib_text_open(text, err));
+    ib_json json = {.out = text->stream};
     ib_json_open(&json, NULL, '{');
     ib_json_int(&json, "format", FORMAT);
     ib_json_open(&json, "tensors", '[');
@@ -181,13 +176,8 @@ static char *header_of(const ib_model *model, ib_error *err) {
     }
     ib_json_close(&json, ']');
     ib_json_close(&json, '}');
-    fputc('\n', out);
-    if (fclose(out) != 0) {
-        ib_fail_memory(err);
-        free(text);
-        return NULL;
-    }
-    return text;
+    fputc('\n', json.out);
+    return ib_text_close(text, err);
 }
 
 static ib_status write_words(ib_trace_writer *writer, ib_error *err) {
@@ -228,16 +218,15 @@ static ib_status continue_file(ib_trace_writer *writer, const ib_folder *run, co
 }
 
 static ib_status begin_file(ib_trace_writer *writer, const ib_folder *run, ib_error *err) {
-    char *header = header_of(writer->model, err);
-    if (header == NULL)
-        return IB_ERROR_RUNTIME;
+    ib_text_stream header;
+    IB_TRY(make_header(writer->model, &header, err));
     ib_status status = open_stream(writer, run, 0, err);
     if (status == IB_OK) {
-        fputs(header, writer->stream);
+        fwrite(header.data, 1, header.size, writer->stream);
         ib_sha256_begin(&writer->chain);
-        ib_sha256_update(&writer->chain, header, strlen(header));
+        ib_sha256_update(&writer->chain, header.data, header.size);
     }
-    free(header);
+    free(header.data);
     IB_TRY(status);
     IB_TRY(take(writer->model, 0, 0.0f, writer->words, err));
     return write_words(writer, err);
@@ -314,12 +303,11 @@ static int is_shape(const json_t *shape) {
 }
 
 static ib_status read_header(ib_trace *trace, ib_error *err) {
-    json_error_t why;
     const char *text = (const char *)trace->file.data;
     size_t limit = trace->file.size < MAX_HEADER ? trace->file.size : MAX_HEADER;
     const char *end = text == NULL ? NULL : memchr(text, '\n', limit);
     if (end != NULL)
-        trace->header = ib_json_parse(text, (size_t)(end - text), &why);
+        IB_TRY(ib_json_parse(text, (size_t)(end - text), &trace->header, NULL, err));
     trace->names = json_object_get(trace->header, "tensors");
     trace->trained = json_object_get(trace->header, "trained");
     trace->tensor_count = json_array_size(trace->names);

@@ -164,7 +164,9 @@ double ib_cell_value(ib_builder *b, const ib_report_item *item, size_t cell, siz
     }
     if (!ib_run_is_finished(b, run))
         return NAN;
-    return ib_report_record_value(&b->records[run], metric, epoch);
+    double value = ib_report_record_value(&b->records[run], metric, epoch);
+    b->failed |= b->records[run].lost;
+    return value;
 }
 
 /* ---- published ----------------------------------------------------------------------------------

@@ -132,60 +132,70 @@ size_t ib_comparison_agreements(const ib_comparison *comparison) {
 /* ---- metrics ------------------------------------------------------------------------------------
  */
 
-/* Fresh memory. */
+/* What a line is compared by, fresh memory. */
 static char *name_of(const ib_metric_line *line) {
     return ib_format("%s@%llu", line->key, (unsigned long long)line->step);
 }
 
-/* Values by name; NULL: not readable, or out of memory. */
-static json_t *read_metrics(const char *directory) {
-    ib_metric_lines lines;
-    ib_metric_line line;
-    int there = 0;
-    json_t *values = json_object();
-    ib_status status = ib_metric_lines_open(directory, 0, &lines, NULL);
-    while (status == IB_OK &&
-           (status = ib_metric_lines_next(&lines, &line, &there, NULL)) == IB_OK && there) {
-        char *name = line.key == NULL ? NULL : name_of(&line);
-        if (name != NULL)
-            json_object_set_new(values, name, ib_metric_value_json(line.value));
-        free(name);
-    }
-    ib_metric_lines_close(&lines);
-    if (status == IB_OK)
-        return values;
-    json_decref(values);
-    return NULL;
-}
-
-/* JSON null: they do not differ. */
-static json_t *differing(const ib_metric_line *line, const json_t *others) {
-    char *name =
-        line->key == NULL || strcmp(line->key, "train_seconds") == 0 ? NULL : name_of(line);
-    json_t *other = name == NULL ? NULL : json_object_get(others, name);
-    json_t *value = ib_metric_value_json(line->value);
-    json_t *found = other == NULL || json_equal(value, other)
-                        ? json_null()
-                        : json_pack("{s:s, s:I, s:I, s:O, s:O}", "key", line->key, "step",
-                                    (json_int_t)line->step, "epoch", (json_int_t)line->epoch, "a",
-                                    value, "b", other);
-    json_decref(value);
-    free(name);
-    return found;
-}
-
-json_t *ib_comparison_metrics(const ib_run *a, const ib_run *b) {
+/* Values by name. */
+static ib_status read_metrics(const char *directory, json_t *values, ib_error *err) {
     ib_metric_lines lines;
     ib_metric_line line;
     int there = 1;
-    json_t *others = read_metrics(b->directory), *found = json_null();
-    ib_status status = ib_metric_lines_open(a->directory, 0, &lines, NULL);
-    while (others != NULL && status == IB_OK && there && json_is_null(found)) {
-        status = ib_metric_lines_next(&lines, &line, &there, NULL);
-        found = differing(&line, others);
+    ib_status status = ib_metric_lines_open(directory, 0, &lines, err);
+    while (status == IB_OK && there) {
+        status = ib_metric_lines_next(&lines, &line, &there, err);
+        if (status != IB_OK || line.key == NULL)
+            continue;
+        char *name = name_of(&line);
+        if (name == NULL ||
+            json_object_set_new(values, name, ib_metric_value_json(line.value)) != 0)
+            status = ib_fail_memory(err);
+        free(name);
     }
     ib_metric_lines_close(&lines);
-    int readable = others != NULL && status == IB_OK;
+    return status;
+}
+
+/* *found NULL: they do not differ. */
+static ib_status compare_line(const ib_metric_line *line, const json_t *others, json_t **found,
+                              ib_error *err) {
+    if (line->key == NULL || strcmp(line->key, "train_seconds") == 0)
+        return IB_OK;
+    char *name = name_of(line);
+    json_t *other = name == NULL ? NULL : json_object_get(others, name);
+    json_t *value = ib_metric_value_json(line->value);
+    int failed = name == NULL || value == NULL;
+    if (!failed && other != NULL && !json_equal(value, other)) {
+        *found =
+            json_pack("{s:s, s:I, s:I, s:O, s:O}", "key", line->key, "step", (json_int_t)line->step,
+                      "epoch", (json_int_t)line->epoch, "a", value, "b", other);
+        failed = *found == NULL;
+    }
+    json_decref(value);
+    free(name);
+    return failed ? ib_fail_memory(err) : IB_OK;
+}
+
+ib_status ib_comparison_metrics(const ib_run *a, const ib_run *b, json_t **found, ib_error *err) {
+    ib_metric_lines lines;
+    ib_metric_line line;
+    int there = 1;
+    json_t *others = json_object();
+    *found = NULL;
+    ib_status status =
+        others == NULL ? ib_fail_memory(err) : read_metrics(b->directory, others, err);
+    if (status == IB_OK) {
+        status = ib_metric_lines_open(a->directory, 0, &lines, err);
+        while (status == IB_OK && there && *found == NULL) {
+            status = ib_metric_lines_next(&lines, &line, &there, err);
+            if (status == IB_OK)
+                status = compare_line(&line, others, found, err);
+        }
+        ib_metric_lines_close(&lines);
+    }
     json_decref(others);
-    return readable ? found : NULL;
+    if (status == IB_OK && *found == NULL)
+        *found = json_null();
+    return status;
 }

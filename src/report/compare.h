@@ -30,8 +30,8 @@ size_t ib_comparison_agreements(const ib_comparison *comparison);
 const char *ib_comparison_differing_result(const ib_run *a, const ib_run *b);
 
 /* The first line of metrics.jsonl in which two runs differ: a new object with key, step, epoch, a
- * and b, or JSON null. NULL: out of memory or not readable. */
-json_t *ib_comparison_metrics(const ib_run *a, const ib_run *b);
+ * and b, or JSON null where none does. */
+ib_status ib_comparison_metrics(const ib_run *a, const ib_run *b, json_t **found, ib_error *err);
 
 /* A table for people. */
 ib_status ib_comparison_print(const ib_comparison *comparison, FILE *out, ib_error *err);

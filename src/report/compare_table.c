@@ -47,8 +47,17 @@ static const row FIXED[] = {
 };
 enum { FIXED_ROWS = sizeof FIXED / sizeof FIXED[0] };
 
-static json_t *text_json(const char *text) {
-    return text == NULL ? NULL : json_string(text);
+/* Of both a new value; *failed is set when memory ran out. */
+static json_t *text_json(const char *text, int *failed) {
+    json_t *value = text == NULL ? NULL : json_string(text);
+    *failed |= text != NULL && value == NULL;
+    return value;
+}
+
+static json_t *number_json(double number, int *failed) {
+    json_t *value = ib_json_number(number);
+    *failed |= isfinite(number) && value == NULL;
+    return value;
 }
 
 /* Of the last part of the run only: the training of earlier parts is not in its total. */
@@ -59,42 +68,47 @@ static double rest_of(const ib_run *run) {
     return rest < 0 ? NAN : rest;
 }
 
-/* New; NULL: the run has none. */
-static json_t *value_of(const ib_run *run, const row *r) {
+/* New; NULL: the run has none, or memory ran out, which sets *failed. */
+static json_t *value_of(const ib_run *run, const row *r, int *failed) {
     switch (r->source) {
     case OF_CANONICAL:
         return json_incref(json_object_get(run->canonical, r->key));
     case TEXT:
-        return text_json(*(const char *const *)(const void *)((const char *)run + r->offset));
+        return text_json(*(const char *const *)(const void *)((const char *)run + r->offset),
+                         failed);
     case THREADS:
-        return ib_json_number(run->environment.threads);
+        return number_json(run->environment.threads, failed);
     case STATUS:
-        return text_json(ib_run_status_name(run->status));
+        return text_json(ib_run_status_name(run->status), failed);
     case METRIC:
-        return ib_json_number(ib_run_metric(run, r->key));
+        return number_json(ib_run_metric(run, r->key), failed);
     case OTHER_TIME:
-        return ib_json_number(rest_of(run));
+        return number_json(rest_of(run), failed);
     }
     return NULL;
 }
 
+/* Fresh memory; NULL: out of it. */
 static char *text_of(const ib_run *run, const row *r) {
-    json_t *value = value_of(run, r);
+    int failed = 0;
+    json_t *value = value_of(run, r, &failed);
+    if (failed)
+        return NULL;
     int rounded = r->section == TIME || strcmp(r->name, "images/s") == 0;
     char *text = value == NULL || json_is_null(value) ? strdup("-")
                  : json_is_number(value) && rounded   ? ib_format("%.3f", json_number_value(value))
-                                                      : ib_recorded_text(value);
-    if (text == NULL)
-        text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+                 : json_is_number(value) || json_is_string(value)
+                     ? ib_recorded_text(value)
+                     : ib_json_dump(value, JSON_ENCODE_ANY | JSON_COMPACT);
     json_decref(value);
     return text;
 }
 
-static int is_differing(const ib_comparison *comparison, const row *r) {
-    json_t *first = value_of(&comparison->runs[0], r);
+static int is_differing(const ib_comparison *comparison, const row *r, int *failed) {
+    json_t *first = value_of(&comparison->runs[0], r, failed);
     int differs = 0;
     for (size_t i = 1; i < comparison->count && !differs; ++i) {
-        json_t *other = value_of(&comparison->runs[i], r);
+        json_t *other = value_of(&comparison->runs[i], r, failed);
         differs = first != other && !json_equal(first, other); /* NULL equals nothing */
         json_decref(other);
     }
@@ -105,20 +119,24 @@ static int is_differing(const ib_comparison *comparison, const row *r) {
 /* Keys of the canonical forms in which the runs differ: an object; NULL: out of memory. */
 static json_t *differing_keys(const ib_comparison *comparison) {
     json_t *keys = json_object(), *seen = json_object();
-    for (size_t i = 0; keys != NULL && seen != NULL && i < comparison->count; ++i) {
+    int failed = keys == NULL || seen == NULL;
+    for (size_t i = 0; !failed && i < comparison->count; ++i) {
         const char *key;
         json_t *value;
         json_object_foreach(comparison->runs[i].canonical, key, value) {
             row r = {DIFFERENT, key, key, OF_CANONICAL, 0};
             if (json_object_get(seen, key) != NULL)
                 continue;
-            json_object_set(seen, key, value);
-            if (is_differing(comparison, &r))
-                json_object_set(keys, key, value);
+            failed |= json_object_set(seen, key, value) != 0;
+            if (is_differing(comparison, &r, &failed))
+                failed |= json_object_set(keys, key, value) != 0;
         }
     }
     json_decref(seen);
-    return keys;
+    if (!failed)
+        return keys;
+    json_decref(keys);
+    return NULL;
 }
 
 /* A grid of texts, printed with its first column to the left. */
@@ -197,14 +215,14 @@ static ib_status print_rows(const ib_comparison *comparison, const row *rows, si
     return status;
 }
 
-static int is_shown(const ib_comparison *comparison, const row *r) {
+static int is_shown(const ib_comparison *comparison, const row *r, int *failed) {
     if (r->section == MACHINE)
-        return is_differing(comparison, r);
+        return is_differing(comparison, r, failed);
     if (r->source == OTHER_TIME)
         return 1;
     int shown = 0;
     for (size_t i = 0; i < comparison->count && !shown; ++i) {
-        json_t *value = value_of(&comparison->runs[i], r);
+        json_t *value = value_of(&comparison->runs[i], r, failed);
         shown = value != NULL && !json_is_null(value);
         json_decref(value);
     }
@@ -220,6 +238,7 @@ ib_status ib_comparison_print(const ib_comparison *comparison, FILE *out, ib_err
         return ib_fail_memory(err);
     }
     size_t count = 0;
+    int failed = 0;
     const char *key;
     json_t *value;
     json_object_foreach(keys, key, value) {
@@ -227,8 +246,13 @@ ib_status ib_comparison_print(const ib_comparison *comparison, FILE *out, ib_err
         rows[count++] = (row){DIFFERENT, key, key, OF_CANONICAL, 0};
     }
     for (size_t i = 0; i < FIXED_ROWS; ++i)
-        if (is_shown(comparison, &FIXED[i]))
+        if (is_shown(comparison, &FIXED[i], &failed))
             rows[count++] = FIXED[i];
+    if (failed) {
+        json_decref(keys);
+        free(rows);
+        return ib_fail_memory(err);
+    }
     for (size_t i = 0; i < comparison->count; ++i)
         fprintf(out, "[%zu] %s\n", i + 1, comparison->runs[i].directory);
     fputc('\n', out);
@@ -238,31 +262,50 @@ ib_status ib_comparison_print(const ib_comparison *comparison, FILE *out, ib_err
     return status;
 }
 
+static json_t *run_json(const ib_run *run) {
+    json_t *object = json_pack("{s:s}", "run", run->directory);
+    int failed = object == NULL;
+    for (size_t r = 0; !failed && r < FIXED_ROWS; ++r) {
+        json_t *own = value_of(run, &FIXED[r], &failed);
+        if (!failed && FIXED[r].key != NULL)
+            failed = json_object_set(object, FIXED[r].key, own != NULL ? own : json_null()) != 0;
+        json_decref(own);
+    }
+    if (!failed)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+static json_t *values_json(const ib_comparison *comparison, const char *key) {
+    json_t *values = json_array();
+    int failed = values == NULL;
+    for (size_t i = 0; !failed && i < comparison->count; ++i) {
+        json_t *found = json_object_get(comparison->runs[i].canonical, key);
+        failed = json_array_append(values, found != NULL ? found : json_null()) != 0;
+    }
+    if (!failed)
+        return values;
+    json_decref(values);
+    return NULL;
+}
+
 json_t *ib_comparison_json(const ib_comparison *comparison) {
     json_t *runs = json_array(), *differences = json_object();
-    json_t *keys = differing_keys(comparison);
+    json_t *keys = differing_keys(comparison), *object = NULL;
     const char *key;
     json_t *value;
-    for (size_t i = 0; i < comparison->count; ++i) {
-        json_t *run = json_object();
-        json_object_set_new(run, "run", json_string(comparison->runs[i].directory));
-        for (size_t r = 0; r < FIXED_ROWS; ++r) {
-            json_t *own = value_of(&comparison->runs[i], &FIXED[r]);
-            if (FIXED[r].key != NULL)
-                json_object_set(run, FIXED[r].key, own != NULL ? own : json_null());
-            json_decref(own);
-        }
-        json_array_append_new(runs, run);
-    }
+    int failed = runs == NULL || differences == NULL || keys == NULL;
+    for (size_t i = 0; !failed && i < comparison->count; ++i)
+        failed = json_array_append_new(runs, run_json(&comparison->runs[i])) != 0;
     json_object_foreach(keys, key, value) {
         (void)value;
-        json_t *values = json_array();
-        for (size_t i = 0; i < comparison->count; ++i) {
-            json_t *found = json_object_get(comparison->runs[i].canonical, key);
-            json_array_append(values, found != NULL ? found : json_null());
-        }
-        json_object_set_new(differences, key, values);
+        failed = failed || json_object_set_new(differences, key, values_json(comparison, key)) != 0;
     }
+    if (!failed)
+        object = json_pack("{s:O, s:O}", "runs", runs, "differences", differences);
     json_decref(keys);
-    return json_pack("{s:o, s:o}", "runs", runs, "differences", differences);
+    json_decref(runs);
+    json_decref(differences);
+    return object;
 }

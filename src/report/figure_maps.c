@@ -217,6 +217,8 @@ static void draw_pixels(const ib_canvas *canvas, const ib_figure_image *image, i
     }
     if (grey != NULL)
         ib_canvas_image(canvas, box, grey, image->width, image->height);
+    else
+        *canvas->failed = 1;
     free(grey);
 }
 

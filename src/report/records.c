@@ -113,8 +113,10 @@ static double *epoch_row(ib_report_record *record, uint64_t epoch) {
     size_t wanted = (size_t)epoch;
     if (wanted > record->epoch_count) {
         double *rows = realloc(record->by_epoch, wanted * IB_METRICS_MOST * sizeof *rows);
-        if (rows == NULL)
+        if (rows == NULL) {
+            record->lost = 1;
             return NULL;
+        }
         for (size_t i = record->epoch_count * IB_METRICS_MOST; i < wanted * IB_METRICS_MOST; ++i)
             rows[i] = NAN;
         record->by_epoch = rows;
@@ -142,13 +144,17 @@ static void read_metrics(ib_report_record *record) {
     ib_metric_line line;
     int there = 1;
     record->metrics_read = 1;
-    ib_status status = ib_metric_lines_open(record->run.directory, 0, &lines, NULL);
+    ib_error why = {0};
+    ib_status status = ib_metric_lines_open(record->run.directory, 0, &lines, &why);
     lines.without_steps = 1;
     while (status == IB_OK && there) {
-        status = ib_metric_lines_next(&lines, &line, &there, NULL);
-        take_line(record, &line);
+        status = ib_metric_lines_next(&lines, &line, &there, &why);
+        if (status == IB_OK)
+            take_line(record, &line);
     }
     ib_metric_lines_close(&lines);
+    record->lost |= ib_error_is_memory(&why);
+    ib_error_clear(&why);
 }
 
 double ib_report_record_value(ib_report_record *record, const ib_metric_info *metric,
@@ -168,24 +174,28 @@ double ib_report_record_value(ib_report_record *record, const ib_metric_info *me
 /* ---- misclassified images -----------------------------------------------------------------------
  */
 
-/* The image's bytes, fresh; NULL: no such image, or out of memory. */
-static unsigned char *decode(const char *text, size_t bytes) {
+/* The image's bytes, fresh; NULL: no such image. */
+static ib_status decode(const char *text, size_t bytes, unsigned char **pixels) {
     unsigned char *decoded = text == NULL ? NULL : malloc(bytes + 1);
+    *pixels = NULL;
+    if (text != NULL && decoded == NULL)
+        return IB_ERROR_RUNTIME;
     if (decoded != NULL && ib_base64_decode(text, decoded, bytes))
-        return decoded;
-    free(decoded);
-    return NULL;
+        *pixels = decoded;
+    else
+        free(decoded);
+    return IB_OK;
 }
 
-/* 0: not an image as records hold them. */
-static int take_image(const json_t *entry, size_t classes, const ib_recorded_shape *shape,
-                      ib_figure_image *image) {
+/* Adds to *count, unless it is no image as records hold them. The only failure is memory. */
+static ib_status take_image(const json_t *entry, size_t classes, const ib_recorded_shape *shape,
+                            ib_figure_image *image, size_t *count) {
     double index = ib_json_number_at(entry, "index");
     double actual = ib_json_number_at(entry, "actual");
     double predicted = ib_json_number_at(entry, "predicted");
     if (!(index >= 0 && index < 1e15) || !(actual >= 0 && actual < (double)classes) ||
         !(predicted >= 0 && predicted < (double)classes))
-        return 0;
+        return IB_OK;
     double q = ib_json_number_at(entry, "probability");
     *image = (ib_figure_image){.height = shape->height,
                                .width = shape->width,
@@ -194,9 +204,10 @@ static int take_image(const json_t *entry, size_t classes, const ib_recorded_sha
                                .predicted = (unsigned)predicted,
                                .probability = q >= 0 && q <= 1 ? q : NAN,
                                .index = (size_t)index};
-    image->pixels =
-        decode(ib_json_text_at(entry, "pixels"), shape->height * shape->width * shape->channels);
-    return image->pixels != NULL;
+    IB_TRY(decode(ib_json_text_at(entry, "pixels"), shape->height * shape->width * shape->channels,
+                  &image->pixels));
+    *count += image->pixels != NULL;
+    return IB_OK;
 }
 
 ib_status ib_report_misclassified(const ib_report_record *record, size_t limit,
@@ -216,6 +227,7 @@ ib_status ib_report_misclassified(const ib_report_record *record, size_t limit,
     else if (json == NULL)
         *missing = ib_format("%s has no misclassified.json: it was written by an earlier version",
                              record->run.directory);
+    int failed = ib_error_is_memory(&why) || (json == NULL && *missing == NULL);
     ib_error_clear(&why);
     free(path);
     const json_t *shown = json_object_get(json, "shown");
@@ -224,11 +236,11 @@ ib_status ib_report_misclassified(const ib_report_record *record, size_t limit,
     double images_in_all = ib_json_number_at(json, "images");
     if (json != NULL)
         *images = calloc(listed < limit ? listed + 1 : limit, sizeof **images);
-    for (size_t i = 0; *images != NULL && i < listed && *count < limit; ++i)
-        *count += (size_t)take_image(json_array_get(shown, i), record->run.data.shape.classes,
-                                     &shape, &(*images)[*count]);
+    failed |= json != NULL && *images == NULL;
+    for (size_t i = 0; !failed && i < listed && *count < limit; ++i)
+        failed = take_image(json_array_get(shown, i), record->run.data.shape.classes, &shape,
+                            &(*images)[*count], count) != IB_OK;
     *total = images_in_all >= 0 && images_in_all < 1e15 ? (size_t)images_in_all : *count;
-    int failed = json != NULL ? *images == NULL : *missing == NULL;
     json_decref(json);
     return failed ? ib_fail_memory(err) : IB_OK;
 }

@@ -25,6 +25,7 @@ typedef struct ib_report_record {
     double epochs_asked;            /* of the configuration; 0: not said */
     double finals[IB_METRICS_MOST]; /* by metric, NaN: no value */
     int metrics_read;
+    int lost;         /* memory ran out while they were: values are missing */
     double *by_epoch; /* [epoch - 1][metric] */
     size_t epoch_count;
     char *hardware;        /* CPU and GPUs, as prices match them; NULL: no results */

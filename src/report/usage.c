@@ -37,19 +37,22 @@ static void take_gpus(const json_t *values, ib_usage_sample *sample) {
     sample->values[IB_USAGE_GPU_POWER] = powers > 0 ? power : NAN;
 }
 
-/* 0: the line is no sample. */
-static int take_line(const char *line, size_t length, ib_usage_sample *sample) {
+/* Adds to *count, unless the line is no sample. */
+static ib_status take_line(const char *line, size_t length, ib_usage_sample *sample, size_t *count,
+                           ib_error *err) {
     static const char *const KEYS[] = {[IB_USAGE_CPU] = "system/process_cpu_utilization_percentage",
                                        [IB_USAGE_MEMORY] = "system/process_rss_megabytes",
                                        [IB_USAGE_POWER] = "system/power_watts"};
-    json_t *json = json_loadb(line, length, 0, NULL);
+    json_t *json;
+    IB_TRY(ib_json_parse(line, length, &json, NULL, err));
     const json_t *values = json_object_get(json, "values");
     sample->seconds = number_at(values, "system/process_seconds");
     for (size_t k = 0; k < sizeof KEYS / sizeof KEYS[0]; ++k)
         sample->values[k] = number_at(values, KEYS[k]);
     take_gpus(values, sample);
     json_decref(json);
-    return !isnan(sample->seconds);
+    *count += !isnan(sample->seconds);
+    return IB_OK;
 }
 
 /* Each group of them becomes its mean. */
@@ -73,14 +76,13 @@ static size_t thin(ib_usage_sample *samples, size_t count, size_t each) {
     return kept;
 }
 
-/* 0: out of memory. */
-static int add_line(const char *line, size_t length, ib_usage_sample **samples, size_t *count) {
+static ib_status add_line(const char *line, size_t length, ib_usage_sample **samples, size_t *count,
+                          ib_error *err) {
     ib_usage_sample *more = realloc(*samples, (*count + 1) * sizeof *more);
     if (more == NULL)
-        return 0;
+        return ib_fail_memory(err);
     *samples = more;
-    *count += (size_t)take_line(line, length, &more[*count]);
-    return 1;
+    return take_line(line, length, &more[*count], count, err);
 }
 
 ib_status ib_usage_read(const char *directory, size_t limit, ib_usage_sample **samples,
@@ -88,19 +90,21 @@ ib_status ib_usage_read(const char *directory, size_t limit, ib_usage_sample **s
     ib_lines lines;
     const char *line;
     size_t size;
-    int good = 1;
+    ib_error why = {0};
     *samples = NULL;
     *count = 0;
     *each = 1;
     ib_status status =
-        ib_lines_open(directory, "resources.jsonl", 0, IB_RECORDED_MOST, &lines, NULL);
-    while (good && status == IB_OK &&
-           (status = ib_lines_next(&lines, &line, &size, NULL)) == IB_OK && line != NULL)
-        good = add_line(line, size, samples, count);
+        ib_lines_open(directory, "resources.jsonl", 0, IB_RECORDED_MOST, &lines, &why);
+    while (status == IB_OK && (status = ib_lines_next(&lines, &line, &size, &why)) == IB_OK &&
+           line != NULL)
+        status = add_line(line, size, samples, count, &why);
     ib_lines_close(&lines);
+    int is_memory = ib_error_is_memory(&why); /* other failures: there are no samples to show */
+    ib_error_clear(&why);
     if (*count > limit) {
         *each = (*count + limit - 1) / limit;
         *count = thin(*samples, *count, *each);
     }
-    return good ? IB_OK : ib_fail_memory(err);
+    return is_memory ? ib_fail_memory(err) : IB_OK;
 }

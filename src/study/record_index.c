@@ -50,9 +50,12 @@ static ib_run_state state_of(ib_run_status status) {
 }
 
 /* Fills what run.json says; state MISSING: it says nothing that can be used. */
-static void read_run(ib_found_run *found, const char *directory) {
+static ib_status read_run(ib_found_run *found, const char *directory, ib_error *err) {
     ib_run run;
-    ib_run_read(directory, &run, NULL); /* empty for a record that is damaged, too */
+    ib_error why = {0};
+    ib_run_read(directory, &run, &why); /* empty for a record that is damaged, too */
+    int failed = ib_error_is_memory(&why);
+    ib_error_clear(&why);
     const char *sha256 = run.experiment_sha256, *backend = run.environment.backend;
     found->state = IB_RUN_MISSING;
     if (sha256 != NULL && strlen(sha256) == IB_SHA256_HEX_SIZE - 1) {
@@ -64,8 +67,10 @@ static void read_run(ib_found_run *found, const char *directory) {
         found->message = run.message != NULL ? strdup(run.message) : NULL;
         found->backend = strdup(backend != NULL ? backend : "");
         found->total_seconds = isnan(seconds) ? 0 : seconds;
+        failed |= found->backend == NULL || (run.message != NULL && found->message == NULL);
     }
     ib_run_close(&run);
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
 static int by_id(const void *a, const void *b) {
@@ -107,9 +112,9 @@ static ib_status visit(ib_record_index *index, size_t known, const char *run_id,
     char *directory = ib_path_join(index->directory, run_id);
     if (directory == NULL)
         return ib_fail_memory(err);
-    read_run(run, directory);
+    ib_status status = read_run(run, directory, err);
     free(directory);
-    return IB_OK;
+    return status;
 }
 
 ib_status ib_record_index_refresh(ib_record_index *index, ib_error *err) {

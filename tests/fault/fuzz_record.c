@@ -57,11 +57,14 @@ static void compare(const char *directory, FILE *nowhere) {
     ib_comparison comparison = {0};
     ib_error err = {0};
     size_t first, second;
+    json_t *metric;
     ib_status status = ib_comparison_open(runs, 2, &comparison, &err);
     if (status == IB_OK) {
         require(!ib_comparison_conflict(&comparison, &first, &second), "unlike itself");
         json_decref(ib_comparison_json(&comparison));
-        json_decref(ib_comparison_metrics(&comparison.runs[0], &comparison.runs[1]));
+        if (ib_comparison_metrics(&comparison.runs[0], &comparison.runs[1], &metric, &err) == IB_OK)
+            json_decref(metric);
+        ib_error_clear(&err);
         status = ib_comparison_print(&comparison, nowhere, &err);
     }
     ib_comparison_close(&comparison);

@@ -213,18 +213,18 @@ def test_durable(directory):
     assert done.returncode == 0, done.stderr
     with open(log, encoding="utf-8") as stream:
         calls = [line.split(" ", 3)[2:] for line in stream.read().splitlines()]
-    place = next(path for call, path in reversed(calls) if call == "rename")
+    place = next(path for call, path in reversed(calls) if call == "renameat")
     assert os.path.basename(place) == "run.json"
-    claimed = max(i for i, call in enumerate(calls) if call == ["rename", place])
+    claimed = max(i for i, call in enumerate(calls) if call == ["renameat", place])
     folder = os.path.join(directory, os.path.dirname(place))
     for name in sealing.read(folder)["files"]:
         # An atomic write ends with the renaming of a file that is on the disk.
         touched = max(i for i, (call, path) in enumerate(calls) if path.endswith("/" + name)
-                      and call in ("write", "rename") and "checkpoints" not in path)
+                      and call in ("write", "renameat") and "checkpoints" not in path)
         assert any(call == "fsync" and path.endswith("/" + name)
                    for call, path in calls[touched + 1:claimed]), name
         assert ["fsync", folder] in calls[:claimed], "its name is on the disk, too"
-    removed = min(i for i, (call, path) in enumerate(calls) if call == "unlink"
+    removed = min(i for i, (call, path) in enumerate(calls) if call == "unlinkat"
                   and "checkpoints" in path and i > claimed)
     assert ["fsync", folder] in calls[claimed:removed]
 
