@@ -8,6 +8,7 @@
 #include "record/checkpoint.h"
 #include "record/run_files.h"
 #include "record/recorded.h"
+#include "record/run_files.h"
 
 static ib_status say_finished(const ib_record *record, const ib_config *config,
                               const ib_command_context *context, ib_error *err) {
