@@ -6,7 +6,6 @@
 #include "base/json_value.h"
 #include "command/train_run.h"
 #include "record/checkpoint.h"
-#include "record/run_files.h"
 #include "record/recorded.h"
 #include "record/run_files.h"
 

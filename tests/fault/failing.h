@@ -1,6 +1,6 @@
-/* Allocations that fail when a test says so: malloc and its like and mmap of memory, defined here in
- * front of the C library's. Those of our own code count, and what the C library and jansson allocate for it; what
- * other libraries allocate for themselves does not. One test at a time. */
+/* Allocations that fail when a test says so: malloc and its like and mmap of memory, defined here
+ * in front of the C library's. Those of our own code count, and what the C library and jansson
+ * allocate for it; what other libraries allocate for themselves does not. One test at a time. */
 #ifndef ISOBIT_TESTS_FAILING_H
 #define ISOBIT_TESTS_FAILING_H
 
