@@ -97,18 +97,24 @@ ib_status ib_folder_open_inner(const ib_folder *folder, const char *name, int ma
     IB_TRY(look(folder, name, HOW, &there, err));
     if (!there && !make)
         return IB_OK;
+    if (!there && mkdirat(folder->fd, name, 0777) != 0 && errno != EEXIST)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot create directory %s/%s",
+                             folder->path, name);
+    int fd = openat(folder->fd, name, HOW | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT && !make) /* removed meanwhile */
+        return IB_OK;
     char *path = ib_path_join(folder->path, name);
-    ib_status status = path == NULL ? ib_fail_memory(err) : IB_OK;
-    int made = status == IB_OK && !there && mkdirat(folder->fd, name, 0777) == 0;
-    if (status == IB_OK && !there && !made && errno != EEXIST)
-        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot create directory %s", path);
+    ib_status status = path == NULL ? ib_fail_memory(err) : hold(fd, path, inner, err);
+    if (path == NULL && fd >= 0)
+        close(fd);
+    free(path);
     if (status == IB_OK && !there)
         status = ib_folder_sync(folder, err);
-    if (status == IB_OK)
-        status = hold(openat(folder->fd, name, HOW | O_NOFOLLOW), path, inner, err);
-    if (status != IB_OK && made)
-        unlinkat(folder->fd, name, AT_REMOVEDIR);
-    free(path);
+    if (status != IB_OK) {
+        ib_folder_close(inner);
+        if (!there)
+            unlinkat(folder->fd, name, AT_REMOVEDIR);
+    }
     return status;
 }
 

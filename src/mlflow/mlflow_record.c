@@ -107,7 +107,8 @@ static ib_status send_description(ib_mlflow_sender *s, const char *status, const
 
 /* What there is to say once the run has ended, and the end itself last. */
 static ib_status send_end(ib_mlflow_sender *s, const char *status, ib_error *err) {
-    int64_t started = ib_mlflow_time(s->run.started), end = ib_mlflow_time(s->run.ended);
+    int64_t started = ib_mlflow_time(s->run.started);
+    int64_t end = ib_mlflow_time(s->run.ended);
     if (end == 0) /* killed: its last sign of life */
         end = (int64_t)ib_mlflow_state_number(&s->cursor, "metrics_time");
     if (end < started) /* none, or a clock that was set back in a record of an earlier version */

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/input.h"
 #include "base/json_value.h"
-#include "base/lines.h"
 
 /* What a line says cannot be trusted to be what this program wrote. */
 static double number_at(const json_t *values, const char *key) {
@@ -94,19 +94,19 @@ static ib_status take_line(const char *line, size_t length, ib_resource_totals *
 }
 
 int ib_resources_replay(FILE *stream, ib_resource_totals *totals) {
-    ib_lines lines;
-    const char *line = "";
-    size_t size;
-    ib_status status = ib_lines_of(fileno(stream), "resources.jsonl", &lines, NULL);
-    while (status == IB_OK && line != NULL) {
-        status = ib_lines_next(&lines, &line, &size, NULL);
-        if (status == IB_OK && line != NULL)
-            status = take_line(line, size, totals);
+    ib_line line = {0};
+    ib_status status = IB_OK;
+    off_t whole = 0;
+    while (status == IB_OK && ib_line_read(stream, &line)) {
+        whole += (off_t)line.length;
+        status = take_line(line.text, line.length, totals);
     }
-    /* One that was being written when the process went is cut off. */
-    int good = status == IB_OK && ftruncate(fileno(stream), (off_t)lines.offset) == 0;
-    ib_lines_close(&lines);
-    return good && fseeko(stream, 0, SEEK_END) == 0;
+    int failed = status != IB_OK || line.is_too_long || ferror(stream);
+    int cut = line.length > 0;
+    free(line.text);
+    if (failed || (cut && ftruncate(fileno(stream), whole) != 0))
+        return 0;
+    return fseeko(stream, 0, SEEK_END) == 0;
 }
 
 static void write_or_null(ib_json *json, const char *key, double value, int known) {

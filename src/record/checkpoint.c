@@ -47,18 +47,18 @@ static int is_named(const char *name, const char *suffix, uint64_t *step) {
     return good;
 }
 
-/* The steps of the complete checkpoints of a folder. */
 typedef struct step_list {
-    uint64_t *steps; /* the newest first; fresh memory */
+    uint64_t *steps; /* in falling order; the caller frees them */
     size_t count;
 } step_list;
 
 static ib_status take_step(void *context, const char *name, ib_error *err) {
     step_list *list = context;
-    uint64_t step, *more;
+    uint64_t step;
     if (!is_named(name, JSON, &step))
         return IB_OK;
-    if ((more = realloc(list->steps, (list->count + 1) * sizeof *more)) == NULL)
+    uint64_t *more = realloc(list->steps, (list->count + 1) * sizeof *more);
+    if (more == NULL)
         return ib_fail_memory(err);
     list->steps = more;
     more[list->count++] = step;
@@ -70,23 +70,23 @@ static int newer_first(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
-/* A folder without a path has none. One that cannot be read is an error: its run must not begin
- * anew for that. The caller frees steps, also after a failure. */
+/* The steps of complete checkpoints. A folder that cannot be read is an error: its run must not
+ * begin anew for that. */
 static ib_status list_steps(const ib_folder *folder, step_list *list, ib_error *err) {
     *list = (step_list){0};
-    ib_status status = folder->path == NULL ? IB_OK : ib_folder_visit(folder, take_step, list, err);
+    ib_status status = ib_folder_visit(folder, take_step, list, err);
     if (list->count > 0)
         qsort(list->steps, list->count, sizeof *list->steps, newer_first);
     return status;
 }
 
-static int is_kept(const char *name, const step_list *list) {
+static int is_kept(const char *name, const step_list *kept) {
     uint64_t step;
     if (!is_named(name, JSON, &step) && !is_named(name, MODEL, &step) &&
         !is_named(name, OPTIMIZER, &step))
         return 0; /* what a killed process left half-written */
-    for (size_t i = 0; i < list->count && i < KEPT; ++i)
-        if (list->steps[i] == step)
+    for (size_t i = 0; i < kept->count; ++i)
+        if (kept->steps[i] == step)
             return 1;
     return 0;
 }
@@ -97,7 +97,7 @@ static int is_of_checkpoint(const char *name) {
 
 typedef struct removal {
     const ib_folder *folder;
-    const step_list *list;
+    const step_list *kept;
     int json; /* only those */
 } removal;
 
@@ -105,16 +105,16 @@ static ib_status remove_other(void *context, const char *name, ib_error *err) {
     const removal *r = context;
     uint64_t step;
     (void)err;
-    if (is_of_checkpoint(name) && !is_kept(name, r->list) &&
+    if (is_of_checkpoint(name) && !is_kept(name, r->kept) &&
         (!r->json || is_named(name, JSON, &step)))
         unlinkat(r->folder->fd, name, 0);
     return IB_OK;
 }
 
 /* Two passes: without its JSON a checkpoint is none, whatever happens in between. */
-static void remove_others(const ib_folder *folder, const step_list *list) {
+static void remove_others(const ib_folder *folder, const step_list *kept) {
     for (int json = 1; json >= 0; --json)
-        ib_folder_visit(folder, remove_other, &(removal){folder, list, json}, NULL);
+        ib_folder_visit(folder, remove_other, &(removal){folder, kept, json}, NULL);
 }
 
 static ib_status check_name(void *context, const char *name, ib_error *err) {
@@ -198,7 +198,7 @@ static ib_status write_files(const ib_folder *folder, const char *experiment_sha
 ib_status ib_checkpoint_write(const ib_folder *run, const char *experiment_sha256,
                               const ib_model *model, const ib_checkpoint *checkpoint,
                               ib_error *err) {
-    step_list list = {0};
+    step_list kept = {0};
     ib_folder folder = {0};
     ib_status status = ib_folder_open_inner(run, FOLDER, 1, &folder, err);
     if (status == IB_OK)
@@ -206,9 +206,11 @@ ib_status ib_checkpoint_write(const ib_folder *run, const char *experiment_sha25
     if (status != IB_OK)
         ib_fail_context(err, "the checkpoint after step %llu",
                         (unsigned long long)checkpoint->position.steps);
-    if (folder.path != NULL && list_steps(&folder, &list, NULL) == IB_OK)
-        remove_others(&folder, &list);
-    free(list.steps);
+    if (folder.path != NULL && list_steps(&folder, &kept, NULL) == IB_OK) {
+        kept.count = kept.count < KEPT ? kept.count : KEPT;
+        remove_others(&folder, &kept);
+    }
+    free(kept.steps);
     ib_folder_close(&folder);
     return status;
 }
@@ -351,20 +353,28 @@ static ib_status read_files(const ib_folder *folder, uint64_t step, const char *
     return status;
 }
 
+/* *folder stays without a path where there are no checkpoints. */
+static ib_status open_checkpoints(const char *run_directory, ib_folder *folder, step_list *list,
+                                  ib_error *err) {
+    ib_folder run;
+    *folder = (ib_folder){0};
+    *list = (step_list){0};
+    IB_TRY(ib_folder_open(run_directory, &run, err));
+    ib_status status = ib_folder_open_inner(&run, FOLDER, 0, folder, err);
+    ib_folder_close(&run);
+    return status == IB_OK && folder->path != NULL ? list_steps(folder, list, err) : status;
+}
+
 ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_sha256,
                              ib_model *model, ib_checkpoint *checkpoint, ib_error *err) {
-    step_list list = {0};
-    ib_folder run, folder = {0};
+    step_list list;
+    ib_folder folder;
     *checkpoint = (ib_checkpoint){0};
-    IB_TRY(ib_folder_open(run_directory, &run, err));
-    ib_status status = ib_folder_open_inner(&run, FOLDER, 0, &folder, err);
-    if (status == IB_OK)
-        status = list_steps(&folder, &list, err);
+    ib_status status = open_checkpoints(run_directory, &folder, &list, err);
     if (status == IB_OK && list.count > 0)
         status = read_files(&folder, list.steps[0], experiment_sha256, model, checkpoint, err);
     free(list.steps);
     ib_folder_close(&folder);
-    ib_folder_close(&run);
     return status;
 }
 
@@ -408,16 +418,12 @@ static ib_status check_one(const char *run_directory, const ib_folder *folder, u
 
 ib_status ib_checkpoint_check_all(const char *run_directory, const char *experiment_sha256,
                                   ib_error *err) {
-    step_list list = {0};
-    ib_folder run, folder = {0};
-    IB_TRY(ib_folder_open(run_directory, &run, err));
-    ib_status status = ib_folder_open_inner(&run, FOLDER, 0, &folder, err);
-    if (status == IB_OK)
-        status = list_steps(&folder, &list, err);
+    step_list list;
+    ib_folder folder;
+    ib_status status = open_checkpoints(run_directory, &folder, &list, err);
     for (size_t i = 0; status == IB_OK && i < list.count; ++i)
         status = check_one(run_directory, &folder, list.steps[i], experiment_sha256, err);
     free(list.steps);
     ib_folder_close(&folder);
-    ib_folder_close(&run);
     return status;
 }

@@ -80,17 +80,21 @@ static int is_taken(const ib_folder *parent, const char *name) {
     return fstatat(parent->fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* record->folder without a path, and IB_OK: the name is taken. */
+/* record->folder without a path, and IB_OK: the name is taken, or another process has taken the
+ * directory for one that was left, and removed it. */
 static ib_status try_run_directory(ib_record *record, const ib_folder *parent, const char *name,
                                    ib_error *err) {
-    if (is_taken(parent, record->run_id) || is_taken(parent, name))
+    if (is_taken(parent, record->run_id))
         return IB_OK;
-    ib_status status = ib_folder_open_inner(parent, name, 1, &record->folder, err);
-    if (status != IB_OK) {
-        ib_fail_context(err, "make it writable or choose another directory with --runs-dir");
-        return status;
-    }
-    if (!is_ours(parent, name, &record->folder))
+    if (mkdirat(parent->fd, name, 0777) != 0)
+        return errno == EEXIST
+                   ? IB_OK
+                   : ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
+                                   "cannot create the run directory %s/%s; make it writable or "
+                                   "choose another with --runs-dir",
+                                   parent->path, name);
+    IB_TRY(ib_folder_open_inner(parent, name, 0, &record->folder, err));
+    if (record->folder.path != NULL && !is_ours(parent, name, &record->folder))
         ib_folder_close(&record->folder);
     return IB_OK;
 }

@@ -152,7 +152,9 @@ static ib_status remove_old(const ib_report *report, const char *directory, ib_e
 ib_status ib_report_convert(const ib_report *report, const char *directory, int *converted,
                             ib_error *err) {
     job jobs[MAX_PROCESSES];
-    size_t cpus = ib_usable_cpus(), most = cpus < MAX_PROCESSES ? cpus : MAX_PROCESSES;
+    size_t cpus = ib_usable_cpus(), most = cpus < 1               ? 1
+                                           : cpus < MAX_PROCESSES ? cpus
+                                                                  : MAX_PROCESSES;
     size_t first = 0, next = 0; /* jobs first..next run, each at its number's remainder */
     int is_missing = 0;
     ib_status status = remove_old(report, directory, err);

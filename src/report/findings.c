@@ -331,7 +331,8 @@ static void say_agreement_of(ib_builder *b, const ib_metric_info *metric) {
     double bound = is_share ? 0.005 : 0.01;
     for (size_t i = 0; i < b->study->published_count && !b->failed; ++i) {
         const ib_published *p = &b->study->published[i];
-        double ours, ratio, d = p->metric == metric ? distance(b, p, &ours, &ratio) : NAN;
+        double ours = NAN, ratio = NAN,
+               d = p->metric == metric ? distance(b, p, &ours, &ratio) : NAN;
         if (isnan(d))
             continue;
         ++compared;

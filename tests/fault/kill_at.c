@@ -33,7 +33,8 @@
 
 enum { CANNOT = 125, KILLED = 128 + SIGKILL, TEXT = 512, MOST_PROCESSES = 64 };
 
-/* Where a call's file is: a path in that argument, or a descriptor. */
+/* Where a call's file is: a path in that argument, below a descriptor where it has one; or a
+ * descriptor. */
 typedef struct call {
     int number;
     const char *name;
@@ -41,12 +42,12 @@ typedef struct call {
 } call;
 
 static const call CALLS[] = {
-    {SYS_openat, "openat", 1, -1, -1},       {SYS_write, "write", -1, 0, 2},
+    {SYS_openat, "openat", 1, 0, -1},        {SYS_write, "write", -1, 0, 2},
     {SYS_pwrite64, "pwrite", -1, 0, 2},      {SYS_writev, "writev", -1, 0, -1},
     {SYS_sendto, "sendto", -1, 0, 2},        {SYS_sendmsg, "sendmsg", -1, 0, -1},
-    {SYS_renameat, "renameat", 3, -1, -1},   {SYS_renameat2, "renameat2", 3, -1, -1},
-    {SYS_linkat, "linkat", 3, -1, -1},       {SYS_unlinkat, "unlinkat", 1, -1, -1},
-    {SYS_mkdirat, "mkdirat", 1, -1, -1},     {SYS_fsync, "fsync", -1, 0, -1},
+    {SYS_renameat, "renameat", 3, 2, -1},    {SYS_renameat2, "renameat2", 3, 2, -1},
+    {SYS_linkat, "linkat", 3, 2, -1},        {SYS_unlinkat, "unlinkat", 1, 0, -1},
+    {SYS_mkdirat, "mkdirat", 1, 0, -1},      {SYS_fsync, "fsync", -1, 0, -1},
     {SYS_fdatasync, "fdatasync", -1, 0, -1}, {SYS_flock, "flock", -1, 0, -1},
     {SYS_ftruncate, "ftruncate", -1, 0, -1}, {SYS_execve, "execve", 0, -1, -1},
 #ifdef SYS_rename
@@ -118,22 +119,29 @@ static pid_t process_of(pid_t thread) {
 }
 
 /* The file's name, or what stands for a descriptor that is none: "socket:[..]", "pipe:[..]". */
+static void describe_descriptor(pid_t thread, int descriptor, char text[TEXT]) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)thread, descriptor);
+    (void)!readlink(path, text, TEXT - 1);
+}
+
 static void describe(pid_t thread, const call *which, const struct __ptrace_syscall_info *info,
                      char text[TEXT]) {
+    char name[TEXT] = {0};
+    int descriptor = which->descriptor < 0 ? AT_FDCWD : (int)info->seccomp.args[which->descriptor];
     memset(text, 0, TEXT);
     if (which->path >= 0) {
         /* Not further than the page: what follows may not be mapped. */
         uintptr_t at = (uintptr_t)info->seccomp.args[which->path];
         size_t most = TEXT - 1, page = 4096 - at % 4096;
-        struct iovec to = {text, most}, from[2] = {{(void *)at, page < most ? page : most},
+        struct iovec to = {name, most}, from[2] = {{(void *)at, page < most ? page : most},
                                                    {(void *)(at + page), most - page}};
         (void)!process_vm_readv(thread, &to, 1, from, page < most ? 2 : 1, 0);
-        return;
     }
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)thread,
-             (int)info->seccomp.args[which->descriptor]);
-    (void)!readlink(path, text, TEXT - 1);
+    if (descriptor != AT_FDCWD && name[0] != '/')
+        describe_descriptor(thread, descriptor, text);
+    size_t used = strlen(text);
+    snprintf(text + used, TEXT - used, "%s%s", used > 0 && name[0] != '\0' ? "/" : "", name);
 }
 
 static int is_there(pid_t thread, const char *path) {
@@ -150,7 +158,7 @@ static int counts(pid_t thread, const call *which, const struct __ptrace_syscall
         return (info->seccomp.args[2] & O_CREAT) != 0;
     if (strncmp(which->name, "mkdir", 5) == 0)
         return !is_there(thread, text);
-    if (which->descriptor < 0)
+    if (which->path >= 0)
         return 1;
     return info->seccomp.args[which->descriptor] > 2 &&
            (text[0] == '/' || strncmp(text, "socket:", 7) == 0);

@@ -21,6 +21,10 @@
 #include "record/run_files.h"
 #include "temp_dir.h"
 
+#define CANONICAL "{\"seed\":1}"
+#define EXPERIMENT                                                                                 \
+    "fbe47f6d82b435a89f6e6fca65ad16138195de06c5fc3ffb66826a76e64e479f" /* its SHA-256 */
+
 /* The linker sends the library's clock_gettime here (tests/CMakeLists.txt). */
 int __real_clock_gettime(clockid_t clock, struct timespec *time);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
@@ -33,10 +37,6 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time) {
         time->tv_sec -= set_back;
     return failed;
 }
-
-#define CANONICAL "{\"seed\":1}"
-#define EXPERIMENT                                                                                 \
-    "fbe47f6d82b435a89f6e6fca65ad16138195de06c5fc3ffb66826a76e64e479f" /* its SHA-256 */
 
 /* A record's surroundings, without training. */
 typedef struct fixture {
@@ -277,47 +277,58 @@ static char *keys_from(const char *directory, uint64_t offset, int without_steps
 }
 
 static void lines_of_any_kind_are_read(void **state) {
-    static const char FIRST[] = "{\"key\":\"a\",\"value\":1}\n";
-    static const char STEP[] = "{\"key\":\"train_loss\",\"value\":1}\n";
-    static const char OTHERS[] = "\n{\"key\":7,\"value\":1}\n{\"key\":\"b\"}\nno JSON\n"
-                                 "{\"key\":\"c\",\"value\":[1]}\n"
-                                 "{\"key\":\"d\",\"value\":-2e300,\"step\":-1}\n";
+    static const char FIRST[] = "{\"key\":\"a\",\"value\":1}\n"
+                                "{\"key\":\"train_loss\",\"value\":1}\n"
+                                "\n{\"key\":7,\"value\":1}\n{\"key\":\"b\"}\nno JSON\n"
+                                "{\"key\":\"c\",\"value\":[1]}\n"
+                                "{\"key\":\"d\",\"value\":-2e300,\"step\":-1}\n";
     static const char LAST[] = "{\"key\":\"e\",\"value\":1}\n{\"key\":\"f\",\"value\":1}";
     fixture *f = *state;
-    size_t longest = IB_LINE_MOST - 1, size = 0; /* with its line break as much as fits */
-    char *text = malloc(4 * IB_LINE_MOST);
-    for (size_t length = longest; length <= 2 * longest + 3; length += longest + 3) {
-        size = 0;
-        size += (size_t)sprintf(text + size, "%s%s%s", FIRST, STEP, OTHERS);
-        size += (size_t)sprintf(text + size, "{\"key\":\"g\",\"value\":1,\"x\":\"");
-        while (size < strlen(FIRST) + strlen(STEP) + strlen(OTHERS) + length - 2)
-            text[size++] = 'x';
-        size += (size_t)sprintf(text + size, "\"}\n%s", LAST);
-        temp_dir_write(f->directory, "metrics.jsonl", text, size);
-        char *keys = keys_from(f->directory, 0, 0);
-        assert_string_equal(keys, length == longest ? " a train_loss - - - - - d g e"
-                                                    : " a train_loss - - - - - d - e");
-        free(keys);
-    }
-    char *keys = keys_from(f->directory, 0, 1);
-    assert_string_equal(keys, " a - - - - - d - e");
+    char *text = ib_format("%s%s", FIRST, LAST);
+    temp_dir_write(f->directory, "metrics.jsonl", text, strlen(text));
+    free(text);
+    char *keys = keys_from(f->directory, 0, 0);
+    assert_string_equal(keys, " a train_loss - - - - - d e");
     free(keys);
-    keys = keys_from(f->directory, size - strlen(LAST), 0);
+    keys = keys_from(f->directory, 0, 1);
+    assert_string_equal(keys, " a - - - - - d e");
+    free(keys);
+    keys = keys_from(f->directory, strlen(FIRST), 0);
     assert_string_equal(keys, " e");
     free(keys);
-    free(text);
+}
 
-    ib_metric_lines lines;
+static void files_of_lines_are_bounded(void **state) {
+    fixture *f = *state;
     ib_error err = {0};
-    char *path = ib_path_join(f->directory, "metrics.jsonl");
-    if (truncate(path, (off_t)IB_RECORDED_MOST + 1) != 0)
-        skip();
-    assert_int_equal(ib_metric_lines_open(f->directory, 0, &lines, &err), IB_ERROR_RUNTIME);
+    ib_lines lines;
+    ib_metric_lines metrics;
+    const char *line;
+    size_t size;
+    char *text = malloc(IB_LINE_MOST + 1), *path = ib_path_join(f->directory, "metrics.jsonl");
+    memset(text, 'x', IB_LINE_MOST);
+    text[IB_LINE_MOST] = '\n';
+    temp_dir_write(f->directory, "metrics.jsonl", text, IB_LINE_MOST + 1);
+    free(text);
+    assert_int_equal(ib_lines_open(f->directory, "metrics.jsonl", 1, SIZE_MAX, &lines, &err),
+                     IB_OK);
+    assert_int_equal(ib_lines_next(&lines, &line, &size, &err), IB_OK);
+    assert_true(line != NULL && size == IB_LINE_MOST - 1);
+    ib_lines_close(&lines);
+    assert_int_equal(ib_lines_open(f->directory, "metrics.jsonl", 0, SIZE_MAX, &lines, &err),
+                     IB_OK);
+    assert_int_equal(ib_lines_next(&lines, &line, &size, &err), IB_ERROR_VERIFY);
+    assert_non_null(strstr(ib_error_text(&err), "metrics.jsonl, offset 0: a line of more"));
+    ib_lines_close(&lines);
+    ib_error_clear(&err);
+
+    assert_int_equal(truncate(path, (off_t)IB_RECORDED_MOST + 1), 0);
+    assert_int_equal(ib_metric_lines_open(f->directory, 0, &metrics, &err), IB_ERROR_RUNTIME);
     assert_non_null(strstr(ib_error_text(&err), "larger than"));
-    ib_metric_lines_close(&lines);
+    ib_metric_lines_close(&metrics);
     ib_error_clear(&err);
     assert_int_equal(unlink(path), 0);
-    keys = keys_from(f->directory, 0, 0);
+    char *keys = keys_from(f->directory, 0, 0);
     assert_string_equal(keys, "");
     free(keys);
     free(path);
@@ -378,7 +389,7 @@ static void an_unwritable_place_leaves_nothing(void **state) {
 }
 
 static void finish_one(fixture *f, ib_record *record) {
-    ib_run_results results = {.experiment_sha256 = "e0", .backend = &f->backend, .exact = 1};
+    ib_run_results results = {.experiment_sha256 = EXPERIMENT, .backend = &f->backend, .exact = 1};
     ib_evaluation test = {0};
     ib_metrics metrics;
     assert_int_equal(ib_evaluation_begin(&test, 10, NULL), IB_OK);
@@ -429,8 +440,6 @@ static void a_clock_is_set_back(void **state) {
 static void a_clock_was_set_back_between(void **state) {
     fixture *f = *state;
     ib_record *record = NULL;
-    f->start.canonical = "{}"; /* the SHA-256 of that */
-    f->start.experiment_sha256 = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
     set_back = -7200;
     assert_int_equal(ib_record_begin(&f->start, &record, NULL), IB_OK);
     char *directory = strdup(ib_record_directory(record));
@@ -455,6 +464,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_finished_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(metrics_are_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lines_of_any_kind_are_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(files_of_lines_are_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_run_says_how_it_ended, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_unwritable_place_leaves_nothing, set_up, tear_down),
     };
