@@ -19,11 +19,12 @@ typedef struct sheet {
     ib_canvas canvas;
     char *text;
     size_t size;
+    int failed;
 } sheet;
 
 static sheet *open_sheet(void) {
     sheet *s = calloc(1, sizeof *s);
-    s->canvas = (ib_canvas){.room = IB_WIDE, .width = 400, .height = 300};
+    s->canvas = (ib_canvas){.room = IB_WIDE, .width = 400, .height = 300, .failed = &s->failed};
     s->canvas.out = open_memstream(&s->text, &s->size);
     assert_non_null(s->canvas.out);
     return s;
@@ -237,9 +238,9 @@ static void test_golden_bytes(void **state) {
                                .y_label = y_label,
                                .panels = &panel,
                                .panel_count = 1};
-    ib_canvas canvas = {.room = IB_NARROW};
-    ib_draw_figure(&canvas, &figure); /* its size */
     sheet *s = open_sheet();
+    ib_canvas canvas = {.room = IB_NARROW, .failed = &s->failed};
+    ib_draw_figure(&canvas, &figure); /* its size */
     canvas.out = s->canvas.out;
     ib_draw_figure(&canvas, &figure);
     static const char expected[] =
