@@ -93,7 +93,8 @@ static ib_status read_shape(const struct reader *reader, const json_t *shape, st
     for (int i = 0; i < entry->shape.rank; ++i) {
         const json_t *extent = json_array_get(shape, (size_t)i);
         if (!json_is_integer(extent) || json_integer_value(extent) < 0)
-            return fail_tensor(reader, entry->name, "shape is not made of whole numbers");
+            return fail_tensor(reader, entry->name,
+                               "shape is not made of whole numbers below 10^18");
         entry->shape.extent[i] = json_integer_value(extent);
     }
     return IB_OK;
