@@ -106,6 +106,7 @@ static ib_status make_run_directory(ib_record *record, const ib_folder *parent, 
     for (int attempt = 0; attempt < RUN_ID_TRIES; ++attempt) {
         free(record->run_id);
         free(*name);
+        *name = NULL;
         record->run_id = make_run_id(record->clock.utc_ms);
         if (record->run_id == NULL)
             return ib_fail(err, IB_ERROR_RUNTIME, "cannot make a run id: no time or randomness");
