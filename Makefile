@@ -1,6 +1,6 @@
 # The front door. Everything here is one command on a fresh machine; CMake does the work.
 .DEFAULT_GOAL := help
-.PHONY: help deps build quickstart study test test-all bench lint mlflow-ui install clean
+.PHONY: help deps build quickstart study test test-all bench lint mlflow-ui install uninstall clean
 
 PREFIX ?= /usr/local
 BUILD := build/release
@@ -18,6 +18,7 @@ help:
 	@echo "  make mlflow-ui    an MLflow server on this machine that shows runs/"
 	@echo "  make lint         clang-tidy, shellcheck, layering"
 	@echo "  make install      install below PREFIX ($(PREFIX)); DESTDIR is honoured"
+	@echo "  make uninstall    remove what it installed"
 	@echo "  make deps         install what building and testing need (ISOBIT_NO_INSTALL=1: only check)"
 	@echo "  make clean        remove build/"
 
@@ -57,6 +58,9 @@ lint: build
 install: build
 	@scripts/build.sh release --target isobit_all
 	cmake --install $(BUILD) --prefix $(PREFIX)
+
+uninstall:
+	cmake -DMANIFEST=$(BUILD)/install_manifest.txt -P cmake/uninstall.cmake
 
 clean:
 	rm -rf build

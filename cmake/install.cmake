@@ -3,7 +3,6 @@
 include(CMakePackageConfigHelpers)
 
 set(ISOBIT_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/isobit)
-set(ISOBIT_SHARE_DIR ${CMAKE_INSTALL_DATADIR}/isobit)
 # By where the file lies: a prefix is chosen when installing, and a tree may be moved.
 file(RELATIVE_PATH ISOBIT_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 string(REGEX REPLACE "/$" "" ISOBIT_PC_PREFIX "${ISOBIT_PC_PREFIX}")

@@ -10,6 +10,7 @@ function(isobit_add_kernels name sources definition)
   add_library(kernels_${name} OBJECT ${sources})
   target_compile_definitions(kernels_${name} PRIVATE ${definition})
   target_compile_options(kernels_${name} PRIVATE ${ARGN})
+  target_link_libraries(kernels_${name} PRIVATE isobit_hardening_kernels)
   set(ISOBIT_KERNEL_OBJECTS ${ISOBIT_KERNEL_OBJECTS} $<TARGET_OBJECTS:kernels_${name}> PARENT_SCOPE)
 endfunction()
 

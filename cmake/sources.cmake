@@ -16,8 +16,7 @@ file(GLOB ISOBIT_EXTRA_SOURCES CONFIGURE_DEPENDS
 set(extra_files base/yaml data/fetch data/gunzip data/prepare data/verify data/digits_draw
     data/digits_outlines options/completion options/help)
 # And the other way: a model's record says what it was trained on.
-set(engine_files record/record_file record/record_read record/recorded
-    record/seal record/chain record/trace)
+set(engine_files record/record_file record/run record/recorded record/seal)
 
 list(TRANSFORM extra_files REPLACE "(.+)" "${CMAKE_SOURCE_DIR}/src/\\1.c")
 list(TRANSFORM engine_files REPLACE "(.+)" "${CMAKE_SOURCE_DIR}/src/\\1.c")

@@ -1,6 +1,10 @@
-/* Trains the CNN of the PyTorch MNIST example, evaluates it, saves it and predicts with what it
- * saved. Ctrl-C stops after the step that goes on. cc mnist-cnn.c $(pkg-config --cflags --libs
- * isobit) -o mnist-cnn isobit data prepare --dataset mnist && ./mnist-cnn data mnist epochs=1 */
+/* Trains the CNN of the PyTorch MNIST example, evaluates it, saves it and predicts with it. Ctrl-C
+ * stops after the step that goes on.
+ *
+ *     cc mnist-cnn.c $(pkg-config --cflags --libs isobit) -o mnist-cnn
+ *     isobit data prepare --dataset mnist
+ *     ./mnist-cnn data mnist epochs=1
+ */
 #include <signal.h>
 #include <stdio.h>
 

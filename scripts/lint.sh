@@ -11,7 +11,7 @@ have() {
 }
 
 if have shellcheck; then
-    find scripts tests bench .ci -type f \( -name '*.sh' -o -path .ci/run \) -exec shellcheck {} + || failed=1
+    find scripts tests bench docs .ci -type f \( -name '*.sh' -o -path .ci/run \) -exec shellcheck {} + || failed=1
 fi
 if have clang-tidy; then
     # The clang build's commands: clang-tidy does not know every option of gcc's.

@@ -28,9 +28,13 @@ WHOLE = {
     "ISOBIT_EXHAUSTIVE": "1",         # exp and log of every float, every quantile
     "ISOBIT_RANDOM_CASES": "2000",    # shapes of operations; 40 in a sample
     "ISOBIT_RESNET_STEPS": "20",      # of 32 images beside PyTorch; 4 of 16
+    "ISOBIT_ALLOCATIONS": "all",      # each of a command's, not one at 20 places
     "ISOBIT_CRASH_EVERY": "1",        # every call that changes a file, not every k-th
     "ISOBIT_KILLS": "100",            # of a training run; 10
     "ISOBIT_SWEEP_KILLS": "20",       # of a sweep; 3
+    "ISOBIT_FLIPS": "300",            # bits of each file, each asked of every reader; 1
+    "ISOBIT_HOSTILE_MOMENTS": "50",   # of a command whose files are changed; 8
+    "ISOBIT_POWER_CUTS": "40",        # of each kind of run; 1
     "ISOBIT_CHANGES_ALONE": "1",      # each change in a build of its own too
 }
 # The builds, what of each is run (a pattern of labels, one of names), and whether whole.
@@ -38,7 +42,8 @@ BUILDS = (("release", "", "", True), ("clang", "unit|backend", "", False),
           ("asan", "unit|fault|fuzz", "", False),
           ("tsan", "unit", "threads|pool|parallel", False))
 # These take longest and so begin first.
-LONGEST = ("one_hash", "crash_points", "training_hash", "test_ops", "torch", "exact_math", "changes",
+LONGEST = ("bit_flips", "power_cuts", "hostile_files", "one_hash", "crash_points",
+           "command_allocation", "training_hash", "test_ops", "torch", "exact_math", "changes",
            "onnx", "sweep", "checkpoint")
 TEST_SECONDS = 6 * 3600
 SANITIZERS = {"UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", "TSAN_OPTIONS": "halt_on_error=1",

@@ -13,7 +13,7 @@
  *   function, and of its handle later (ib_net_error, ib_predictor_error).
  * - Buffers are the caller's. Handles are closed by the caller; NULL may be closed.
  * - The calling thread keeps its affinity and its floating-point environment, and whatever the
- * latter is, the bits are the same. Worker threads are not pinned and block all signals.
+ *   latter is, the bits are the same. Worker threads block all signals.
  * - There is no state outside handles: threads that share none do not meet. */
 #ifndef ISOBIT_ISOBIT_H
 #define ISOBIT_ISOBIT_H

@@ -16,7 +16,8 @@ extern "C" {
 typedef struct ib_predictor ib_predictor;
 
 /* Zero-initialise; zero and NULL mean the default. A run's record beside the model (run.json) says
- * what it was trained on, as for `isobit test`; without one it is "mnist" and "dataset". */
+ * what it was trained on, as for `isobit test`; without one it is "mnist" and "dataset". Networks
+ * are those that have a name: one of rows, or of images in memory, is opened by ib_net_open. */
 typedef struct ib_predictor_options {
     const char *dataset;   /* the one trained on */
     const char *normalize; /* as in training */

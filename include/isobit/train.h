@@ -1,10 +1,18 @@
 /* Training: a device that computes, data, and a network that is trained on them.
  *
+ *     const char *const options[] = {"epochs=2", "seed=1", NULL};
+ *     const ib_net_options cnn = {.network = "cnn", .options = options};
  *     ib_device_open(NULL, &device, why, sizeof why);
  *     ib_data_open("data", "mnist", &data, why, sizeof why);
- *     const char *const options[] = {"epochs=2", "seed=1", NULL};
- *     ib_net_open(device, data, &(ib_net_options){.network = "cnn", .options = options}, &net,
- * ...); ib_net_train(net, progress, &state); ib_net_save(net, "model.safetensors", sha256);
+ *     ib_net_open(device, data, &cnn, &net, why, sizeof why);
+ *     ib_net_train(net, progress, &state);
+ *     ib_net_save(net, "model.safetensors", sha256);
+ *
+ * and later, in another process:
+ *
+ *     const ib_net_options saved = {.model = "model.safetensors"};
+ *     ib_net_open(device, data, &saved, &net, why, sizeof why);
+ *     ib_net_evaluate(net, IB_TEST_SET, &result, NULL);
  *
  * A device and its networks are used by one thread at a time, data by any number at once. Close in
  * the reverse order: networks, then data and device. */
@@ -22,8 +30,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* ---- what computes ----------------------------------------------------------------------------
- */
+/* ---- what computes --------------------------------------------------------------------------- */
 
 typedef struct ib_device ib_device;
 
@@ -46,13 +53,13 @@ const char *ib_device_backend(const ib_device *device);
 const char *ib_device_isa(const ib_device *device);
 unsigned ib_device_threads(const ib_device *device);
 
-/* ---- data -------------------------------------------------------------------------------------
- */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 typedef struct ib_data ib_data;
 
 /* A known data set ("mnist", "fashion-mnist", "digits") from the files in DIRECTORY/NAME/, which
- * `isobit data prepare` gets. Each file's SHA-256 is checked: else IB_ERROR_VERIFY. */
+ * `isobit data prepare` gets, all in memory. Each file's SHA-256 is checked: else IB_ERROR_VERIFY.
+ */
 ib_status ib_data_open(const char *directory, const char *name, ib_data **data, char *message,
                        size_t message_size);
 
@@ -80,8 +87,7 @@ size_t ib_data_image_bytes(const ib_data *data);
 const uint8_t *ib_data_pixels(const ib_data *data, size_t index);
 unsigned ib_data_label(const ib_data *data, size_t index);
 
-/* ---- networks ---------------------------------------------------------------------------------
- */
+/* ---- networks -------------------------------------------------------------------------------- */
 
 typedef struct ib_net ib_net;
 
@@ -89,6 +95,12 @@ typedef struct ib_net ib_net;
 typedef struct ib_net_options {
     const char *network; /* by name: "cnn" */
     const ib_row *rows; /* or by its rows (copied), ended by a kind of NULL; then network is NULL */
+    /* Weights of a model's file, or of model.safetensors in a run's directory. Where neither name
+     * nor rows are given its tensors say which network it is of; a network of rows needs its rows.
+     * As for `isobit test`, normalisation, split, seed and test size are those of run.json beside
+     * the file, where there is one, unless options say otherwise. Training begins anew from these
+     * weights, or goes on after ib_net_load_optimizer. */
+    const char *model;
     /* "name=value", ended by NULL: the experiment's options of `isobit train --help`, without "--",
      * with the same checks and defaults: "epochs=2", "batch-size=64", "optimizer=adam", "lr=0.001",
      * "seed=1", "split=70-10-20", "init-model=FILE", "dry-run=1" ... What decides no bits (threads,
@@ -96,8 +108,10 @@ typedef struct ib_net_options {
     const char *const *options;
 } ib_net_options;
 
-/* Plans all memory and draws the seed's initial weights. device and data outlive the network. What
- * does not fit (an option, a row) is IB_ERROR_USAGE, naming it. */
+/* Plans all memory and draws the seed's initial weights, or reads the model's. device and data
+ * outlive the network. What does not fit (an option, a row) is IB_ERROR_USAGE, naming it; a model's
+ * file that is damaged, of another network, or not the one of run.json beside it IB_ERROR_VERIFY.
+ */
 ib_status ib_net_open(ib_device *device, const ib_data *data, const ib_net_options *options,
                       ib_net **net, char *message, size_t message_size);
 void ib_net_close(ib_net *net);
@@ -119,9 +133,10 @@ typedef struct ib_event {
     size_t epoch, epochs;                  /* from 1; of how many */
     size_t step_in_epoch, steps_per_epoch; /* from 1; of how many */
     uint64_t step;                         /* steps done in all */
-    double loss;          /* mean of the step's images before its update; of the epoch's images */
-    double learning_rate; /* of the epoch */
-    double seconds;       /* of training so far, evaluations excluded */
+    double loss; /* mean of the step's images before its update; of the epoch's images, NAN where
+                    some of its steps were done before ib_net_load_optimizer */
+    double learning_rate;               /* of the epoch */
+    double seconds;                     /* of training so far, evaluations excluded */
     const ib_result *test, *validation; /* of an epoch; validation NULL without such images */
 } ib_event;
 
@@ -133,7 +148,8 @@ typedef int ib_on_event(void *context, const ib_event *event);
 /* Trains to the last epoch. on_event may be NULL. Stopped: IB_INTERRUPTED, and a later call goes on
  * and ends with the bits of an undisturbed training. A loss or weight that stops being finite:
  * IB_ERROR_DIVERGED, naming step and tensor. A network that was trained to its end, or failed, is
- * not trained further: ib_net_load, or another network. */
+ * not trained further: ib_net_load, or another network, say one with more epochs into which weights
+ * and optimiser's state are loaded. */
 ib_status ib_net_train(ib_net *net, ib_on_event *on_event, void *context);
 /* Asks for an end of the training that goes on or else the next one, from any thread or signal
  * handler; heard between steps and between batches of an evaluation. */
@@ -158,8 +174,19 @@ enum { IB_SHA256_TEXT = 65 };
  * file's, in hexadecimal. */
 ib_status ib_net_save(ib_net *net, const char *path, char sha256[IB_SHA256_TEXT]);
 /* The reverse, for a network of the same tensors; training then begins anew from these weights. A
- * file that is damaged or of another network is IB_ERROR_VERIFY; weights are the seed's then. */
+ * file that is damaged or of another network is IB_ERROR_VERIFY, and the network stays as it was.
+ */
 ib_status ib_net_load(ib_net *net, const char *path);
+
+/* The optimiser's state and how many steps are done, as optimizer.safetensors of a run; arguments
+ * as for ib_net_save. With the weights of the same moment it is all that going on takes. */
+ib_status ib_net_save_optimizer(ib_net *net, const char *path, char sha256[IB_SHA256_TEXT]);
+/* The reverse, after the weights were loaded: training goes on after those steps, to the bits of an
+ * undisturbed one with the same options (epochs may be more). An epoch all of whose steps were done
+ * is not evaluated again. A file that is damaged, of another network or optimiser, or of more steps
+ * than there are is IB_ERROR_VERIFY, and the network stays as it was. Nothing in the two files says
+ * that they are of one moment, or of these options: that is the caller's to know. */
+ib_status ib_net_load_optimizer(ib_net *net, const char *path);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

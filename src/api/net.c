@@ -6,7 +6,8 @@
 #include "api/net_options.h"
 #include "api/parts.h"
 #include "data/split.h"
-#include "model/model.h"
+#include "model/model_file.h"
+#include "record/recorded.h"
 #include "train/trainer.h"
 
 _Static_assert((int)IB_SHA256_TEXT == (int)IB_SHA256_HEX_SIZE,
@@ -32,27 +33,86 @@ static const ib_experiment *experiment_of(const ib_net *net) {
     return &net->arguments.config.experiment;
 }
 
-/* The model with the seed's weights, or those of init-model: where training begins. */
-static ib_status begin_model(ib_net *net, ib_error *err) {
+/* A model of the network, for training, without weights. The caller closes it, or gives it to
+ * replace_model. */
+static ib_status open_model(const ib_net *net, ib_model **model, ib_error *err) {
     const ib_experiment *experiment = experiment_of(net);
     const ib_dataset_info *info = net->data->dataset.info;
     size_t batch = (size_t)experiment->batch_size;
-    ib_model_close(net->model);
-    net->position = (ib_train_position){0};
-    net->ended = 0;
     if (net->rows.rows != NULL)
-        IB_TRY(ib_model_open_network(net->device->backend, experiment, &net->rows, info,
-                                  batch, 1, &net->model, err));
-    else
-        IB_TRY(ib_model_open(net->device->backend, experiment, info, batch, 1, &net->model, err));
+        return ib_model_open_network(net->device->backend, experiment, &net->rows, info, batch, 1,
+                                     model, err);
+    return ib_model_open(net->device->backend, experiment, info, batch, 1, model, err);
+}
+
+/* Training goes on from the position. */
+static void replace_model(ib_net *net, ib_model *model, ib_train_position position) {
+    ib_model_close(net->model);
+    net->model = model;
+    net->position = position;
+    net->ended = 0;
+}
+
+/* The weights that training begins with: the file's, init-model's, or the seed's. */
+static ib_status set_weights(ib_net *net, const ib_safetensors *file, ib_error *err) {
+    const ib_experiment *experiment = experiment_of(net);
+    if (file != NULL)
+        return ib_model_load_read(net->model, file, err);
     if (experiment->init_model != NULL)
         return ib_model_load(net->model, experiment->init_model, err);
     return ib_model_initialize(net->model, experiment->seed, err);
 }
 
-static ib_status open_net(ib_net *net, const ib_net_options *options, ib_error *err) {
+/* file NULL: no model's file was given. */
+static ib_status begin(ib_net *net, const ib_safetensors *file, ib_error *err) {
     const ib_dataset *dataset = &net->data->dataset;
     const ib_experiment *experiment = experiment_of(net);
+    IB_TRY(ib_split_make((ib_split_kind)experiment->split, dataset->train_count,
+                         dataset->test_count, experiment->seed, (size_t)experiment->train_size,
+                         (size_t)experiment->test_size, &net->split, err));
+    IB_TRY(ib_split_limit_validation(&net->split, (size_t)experiment->validation_size, err));
+    IB_TRY(open_model(net, &net->model, err));
+    return set_weights(net, file, err);
+}
+
+/* The file was read once: what is hashed is what is used. Which network it is of the tensors say,
+ * where it was not given. */
+static ib_status begin_read(ib_net *net, const ib_contents *contents, int given, ib_error *err) {
+    ib_experiment *experiment = &net->arguments.config.experiment;
+    ib_model *model = NULL;
+    ib_safetensors file;
+    char sha256[IB_SHA256_HEX_SIZE];
+    ib_sha256_bytes(contents->data, contents->size, sha256);
+    IB_TRY(ib_adopt_beside(contents->path, sha256, IB_FOR_TEST, &net->arguments, NULL, NULL, err));
+    if (!given) {
+        IB_TRY(ib_open_model_read(contents, net->device->backend, experiment,
+                                  net->data->dataset.info, 1, &model, err));
+        ib_model_close(model);
+    }
+    IB_TRY(ib_safetensors_parse(contents, &file, err));
+    ib_status status = begin(net, &file, err);
+    ib_safetensors_close(&file);
+    return status;
+}
+
+static ib_status begin_file(ib_net *net, const char *model, int given, ib_error *err) {
+    ib_contents contents;
+    char *path = NULL;
+    if (experiment_of(net)->init_model != NULL)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "option 'init-model': the weights are those of the model's file");
+    ib_status status = ib_model_file_path(model, &path, err);
+    if (status == IB_OK)
+        status = ib_contents_open(path, IB_MODEL_FILE_MOST, &contents, err);
+    if (status == IB_OK) {
+        status = begin_read(net, &contents, given, err);
+        ib_contents_close(&contents);
+    }
+    free(path);
+    return status;
+}
+
+static ib_status open_net(ib_net *net, const ib_net_options *options, ib_error *err) {
     if (net->device->busy)
         return ib_fail(err, IB_ERROR_USAGE, "the device is training: its callback cannot use it");
     if (options->rows != NULL && options->network != NULL)
@@ -60,11 +120,9 @@ static ib_status open_net(ib_net *net, const ib_net_options *options, ib_error *
     IB_TRY(ib_net_options_parse(options->network, options->options, &net->arguments, err));
     if (options->rows != NULL)
         IB_TRY(ib_network_of_rows(options->rows, &net->rows, err));
-    IB_TRY(ib_split_make((ib_split_kind)experiment->split, dataset->train_count,
-                         dataset->test_count, experiment->seed, (size_t)experiment->train_size,
-                         (size_t)experiment->test_size, &net->split, err));
-    IB_TRY(ib_split_limit_validation(&net->split, (size_t)experiment->validation_size, err));
-    return begin_model(net, err);
+    if (options->model == NULL)
+        return begin(net, NULL, err);
+    return begin_file(net, options->model, options->network != NULL || options->rows != NULL, err);
 }
 
 ib_status ib_net_open(ib_device *device, const ib_data *data, const ib_net_options *options,
@@ -113,8 +171,6 @@ static ib_status enter(ib_net *net, ib_guard *guard) {
     if (net->device->busy)
         return ib_fail(&net->err, IB_ERROR_USAGE,
                        "the device is training: its callback cannot use it");
-    if (net->model == NULL)
-        return ib_fail(&net->err, IB_ERROR_RUNTIME, "the network lost its memory when it failed");
     return IB_OK;
 }
 
@@ -288,17 +344,34 @@ ib_status ib_net_save(ib_net *net, const char *path, char sha256[IB_SHA256_TEXT]
     if (status == IB_OK && path == NULL && sha256 == NULL)
         status = ib_fail(&net->err, IB_ERROR_USAGE, "neither a path nor room for a hash");
     if (status == IB_OK)
-        status = ib_model_save(net->model, path, sha256, &net->err);
+        status = ib_model_save(net->model, NULL, path, sha256, &net->err);
     ib_guard_leave(&guard);
     return status;
 }
 
-/* A model begun anew has no optimiser state; one half of whose tensors were read is none. */
+ib_status ib_net_save_optimizer(ib_net *net, const char *path, char sha256[IB_SHA256_TEXT]) {
+    ib_guard guard;
+    ib_status status = enter(net, &guard);
+    if (status == IB_OK && path == NULL && sha256 == NULL)
+        status = ib_fail(&net->err, IB_ERROR_USAGE, "neither a path nor room for a hash");
+    if (status == IB_OK)
+        status =
+            ib_model_save_optimizer(net->model, NULL, path, net->position.steps, sha256, &net->err);
+    ib_guard_leave(&guard);
+    return status;
+}
+
+/* Into a model begun anew, which has no optimiser state: the network stays as it was until all of
+ * the file is good. */
 static ib_status load(ib_net *net, const char *path) {
-    IB_TRY(begin_model(net, &net->err));
-    ib_status status = ib_model_load(net->model, path, &net->err);
-    if (status != IB_OK && begin_model(net, NULL) != IB_OK)
-        net->ended = 1;
+    ib_model *model = NULL;
+    ib_status status = open_model(net, &model, &net->err);
+    if (status == IB_OK)
+        status = ib_model_load(model, path, &net->err);
+    if (status == IB_OK)
+        replace_model(net, model, (ib_train_position){0});
+    else
+        ib_model_close(model);
     return status;
 }
 
@@ -307,6 +380,51 @@ ib_status ib_net_load(ib_net *net, const char *path) {
     ib_status status = enter(net, &guard);
     if (status == IB_OK)
         status = load(net, path);
+    ib_guard_leave(&guard);
+    return status;
+}
+
+static ib_status copy_weights(const ib_model *from, ib_model *to, ib_error *err) {
+    for (size_t i = 0; i < ib_model_tensor_count(from); ++i) {
+        const ib_tensor_info *info = ib_model_tensor(from, i);
+        void *values = malloc((size_t)ib_shape_elements(&info->shape) * ib_dtype_size(info->dtype));
+        ib_status status = values == NULL ? ib_fail_memory(err)
+                                          : ib_model_read(from, i, IB_PART_VALUE, values, err);
+        if (status == IB_OK)
+            status = ib_model_write(to, i, IB_PART_VALUE, values, err);
+        free(values);
+        IB_TRY(status);
+    }
+    return IB_OK;
+}
+
+static ib_status load_optimizer(ib_net *net, const char *path) {
+    ib_model *model = NULL;
+    ib_train_position position;
+    uint64_t steps = 0;
+    ib_status status = open_model(net, &model, &net->err);
+    if (status == IB_OK)
+        status = copy_weights(net->model, model, &net->err);
+    if (status == IB_OK)
+        status = ib_model_load_optimizer(model, path, &steps, &net->err);
+    if (status == IB_OK) {
+        status =
+            ib_train_position_after(experiment_of(net), &net->split, steps, &position, &net->err);
+        if (status != IB_OK)
+            ib_fail_context(&net->err, "%s", path);
+    }
+    if (status == IB_OK)
+        replace_model(net, model, position);
+    else
+        ib_model_close(model);
+    return status;
+}
+
+ib_status ib_net_load_optimizer(ib_net *net, const char *path) {
+    ib_guard guard;
+    ib_status status = enter(net, &guard);
+    if (status == IB_OK)
+        status = load_optimizer(net, path);
     ib_guard_leave(&guard);
     return status;
 }

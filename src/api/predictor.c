@@ -29,33 +29,32 @@ static ib_status add_word(const char *name, const char *value, char **words, siz
  * to take from a record. */
 static ib_status parse(ib_predictor *predictor, const char *path,
                        const ib_predictor_options *options, ib_error *err) {
-    char *words[4] = {NULL};
+    char *words[3] = {NULL};
     size_t count = 0;
     ib_status status = add_word("dataset", options->dataset, words, &count, err);
     if (status == IB_OK)
         status = add_word("normalize", options->normalize, words, &count, err);
     if (status == IB_OK)
         status = add_word("isa", options->isa, words, &count, err);
-    const char *line[] = {"--json", "--", path, NULL, NULL, NULL};
-    for (size_t i = 0; i < count; ++i) { /* before "--" */
-        line[i + 3] = path;
-        line[i + 2] = "--";
-        line[i + 1] = words[i];
-    }
+    const char *line[] = {words[0], words[1], words[2], NULL, NULL};
+    line[count] = "--";
+    line[count + 1] = path;
     if (status == IB_OK)
-        status = ib_arguments_parse(ib_command_find("test"), (int)count + 3, line, NULL,
+        status = ib_arguments_parse(ib_command_find("test"), (int)count + 2, line, NULL,
                                     &predictor->arguments, err);
     for (size_t i = 0; i < count; ++i)
         free(words[i]);
     return status;
 }
 
-static ib_status open_model(ib_predictor *predictor, const char *path, unsigned threads,
+/* The file was read once: what is hashed is what is used. */
+static ib_status open_model(ib_predictor *predictor, const ib_contents *contents, unsigned threads,
                             ib_error *err) {
     ib_config *config = &predictor->arguments.config;
     char sha256[IB_SHA256_HEX_SIZE];
-    IB_TRY(ib_sha256_file(path, sha256, err));
-    IB_TRY(ib_adopt_beside(path, sha256, &predictor->arguments, NULL, NULL, err));
+    ib_sha256_bytes(contents->data, contents->size, sha256);
+    IB_TRY(ib_adopt_beside(contents->path, sha256, IB_FOR_TEST, &predictor->arguments, NULL, NULL,
+                           err));
     const ib_dataset_info *info = ib_dataset_find(config->experiment.dataset);
     if (info == NULL)
         return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->experiment.dataset);
@@ -64,17 +63,22 @@ static ib_status open_model(ib_predictor *predictor, const char *path, unsigned 
                                   .threads = threads,
                                   .unpinned = 1};
     IB_TRY(ib_backend_open(&machine, &predictor->backend, err));
-    return ib_open_model_file(path, predictor->backend, &config->experiment, info, PREDICTOR_BATCH,
-                              &predictor->model, err);
+    return ib_open_model_read(contents, predictor->backend, &config->experiment, info,
+                              PREDICTOR_BATCH, &predictor->model, err);
 }
 
 static ib_status open_parts(ib_predictor *predictor, const char *given,
                             const ib_predictor_options *options, ib_error *err) {
     char *path = NULL;
+    ib_contents contents;
     IB_TRY(parse(predictor, given, options, err));
     ib_status status = ib_model_file_path(given, &path, err);
     if (status == IB_OK)
-        status = open_model(predictor, path, options->threads, err);
+        status = ib_contents_open(path, IB_MODEL_FILE_MOST, &contents, err);
+    if (status == IB_OK) {
+        status = open_model(predictor, &contents, options->threads, err);
+        ib_contents_close(&contents);
+    }
     free(path);
     return status;
 }

@@ -2,8 +2,8 @@
  * NUMERICS.md. Nothing here assumes that an operation is done when its call returns, or that the
  * host can see a buffer.
  *
- * Layouts, the same for every backend (C16 = channels rounded up to a multiple of 16). Padding holds
- * +0. Operations write it into activations and their gradients, whose memory tensors of other
+ * Layouts, the same for every backend (C16 = channels rounded up to a multiple of 16). Padding
+ * holds +0. Operations write it into activations and their gradients, whose memory tensors of other
  * shapes may have used; that of parameters they leave as it is:
  *   image activations    [n][h][w][C16]          (one input channel: [n][h][w])
  *   feature activations  [n][stride]             stride = features rounded up to a multiple of 16
@@ -44,7 +44,7 @@ typedef struct ib_backend_info {
     const char *name; /* "cpu" */
     const char *isa;  /* "avx512" */
     unsigned threads;
-    int immediate; /* an operation is done when its call returns: results may be looked at at once */
+    int immediate; /* an operation is done when its call returns: results may be read at once */
 } ib_backend_info;
 
 /* All images that training and evaluation take batches from, in one numbering: part[0]'s, then
@@ -61,7 +61,8 @@ typedef struct ib_data_view {
 /* What changes from step to step. Operations are told it by value too; a backend that records a
  * step and does it again takes it from the table at the place of the current step instead: the step
  * of ib_dropout's rng, ib_update's scalars and index, and where those operands lie that move from
- * step to step (load_batch's order and classify's results by `at`, softmax_nll's mean by the index).
+ * step to step (load_batch's order and classify's results by `at`, softmax_nll's mean by the
+ * index).
  */
 typedef struct ib_step_scalars {
     uint64_t step; /* optimiser steps done before: the step of dropout's Philox counter */

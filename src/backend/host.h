@@ -9,8 +9,7 @@
 #include "base/threads.h"
 #include "catalog/svm_kernels.h"
 
-/* ---- support vector machines (NUMERICS.md, "Support vector machines") ----------------------------
- */
+/* ---- support vector machines (NUMERICS.md, "Support vector machines") ------------------------ */
 
 /* A kernel function of two images. With scale = square of a grey level's step between features and
  * mean = the grey level of feature 0, the features' dot product is

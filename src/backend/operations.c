@@ -22,8 +22,8 @@ static int fits(const ib_buffer *buffer, int64_t elements, size_t element_bytes,
 
 static ib_status profiled(const ib_backend *backend, const char *operation, double start,
                           double macs, double bytes, ib_status status) {
-    ib_profile_event event = {operation, backend->label, start,
-                              ib_seconds() - start, 2 * macs, bytes};
+    ib_profile_event event = {operation, backend->label, start, ib_seconds() - start,
+                              2 * macs,  bytes};
     backend->profile->record(backend->profile->context, &event);
     return status;
 }

@@ -12,7 +12,7 @@ static inline size_t ib_base64_length(size_t bytes) {
 
 /* text: ib_base64_length(size) + 1. */
 void ib_base64_encode(const uint8_t *data, size_t size, char *text);
-/* Exactly size bytes from a text of exactly ib_base64_length(size) characters; 0: it is not that. */
+/* Exactly size bytes from a text of exactly ib_base64_length(size) characters; 0: it is not. */
 int ib_base64_decode(const char *text, uint8_t *data, size_t size);
 
 #endif

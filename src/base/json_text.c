@@ -5,42 +5,26 @@
 #include <string.h>
 
 #include "base/number.h"
-
-/* The length of the well-formed UTF-8 sequence at text, 0 when there is none. */
-static size_t utf8_length(const unsigned char *text) {
-    size_t length = text[0] < 0x80   ? 1
-                    : text[0] < 0xC2 ? 0
-                    : text[0] < 0xE0 ? 2
-                    : text[0] < 0xF0 ? 3
-                    : text[0] < 0xF5 ? 4
-                                     : 0;
-    for (size_t i = 1; i < length; ++i)
-        if ((text[i] & 0xC0) != 0x80)
-            return 0;
-    if ((text[0] == 0xE0 && text[1] < 0xA0) || (text[0] == 0xED && text[1] > 0x9F) ||
-        (text[0] == 0xF0 && text[1] < 0x90) || (text[0] == 0xF4 && text[1] > 0x8F))
-        return 0;
-    return length;
-}
+#include "base/text.h"
 
 static void write_text(FILE *out, const char *value) {
-    const unsigned char *at = (const unsigned char *)value;
+    size_t size = strlen(value);
     fputc('"', out);
-    while (*at != '\0') {
-        size_t length = utf8_length(at);
+    for (size_t at = 0, length; at < size; at += length) {
+        const unsigned char *c = (const unsigned char *)value + at;
+        length = ib_utf8_length(value + at, size - at);
         if (length == 0) { /* a path may hold any bytes, JSON may not */
             fputs("\\ufffd", out);
             length = 1;
-        } else if (*at == '"' || *at == '\\') {
-            fprintf(out, "\\%c", *at);
-        } else if (*at == '\n') {
+        } else if (*c == '"' || *c == '\\') {
+            fprintf(out, "\\%c", *c);
+        } else if (*c == '\n') {
             fputs("\\n", out);
-        } else if (*at < 0x20 || *at == 0x7F) {
-            fprintf(out, "\\u%04x", *at);
+        } else if (*c == '\t' || ib_text_shown(value + at, length) == 0) { /* a control character */
+            fprintf(out, "\\u%04x", length == 1 ? c[0] : c[1]); /* U+0080 to U+009F: C2 80 to 9F */
         } else {
-            fwrite(at, 1, length, out);
+            fwrite(c, 1, length, out);
         }
-        at += length;
     }
     fputc('"', out);
 }

@@ -14,6 +14,7 @@ typedef struct ib_json {
     int indent; /* spaces a level; 0: everything in one line without spaces */
     int depth;
     int has_members[IB_JSON_MAX_DEPTH];
+    int failed; /* for whoever writes values and lacks the memory for one */
 } ib_json;
 
 /* key is NULL for elements of arrays and for the outermost value. */

@@ -65,22 +65,27 @@ void ib_sha256_bytes(const void *data, size_t size, char hex[IB_SHA256_HEX_SIZE]
     ib_sha256_end_hex(&hash, hex);
 }
 
-ib_status ib_sha256_file(const char *path, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+ib_status ib_sha256_open_file(int fd, const char *path, uint64_t *bytes,
+                              char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
     uint8_t part[1 << 16];
-    uint64_t offset = 0;
     size_t got = sizeof part;
     ib_sha256 hash;
-    ib_status status = IB_OK;
+    hex[0] = '\0';
+    ib_sha256_begin(&hash);
+    for (*bytes = 0; got == sizeof part; *bytes += got) {
+        IB_TRY(ib_read_input(fd, path, *bytes, part, sizeof part, &got, err));
+        ib_sha256_update(&hash, part, got);
+    }
+    ib_sha256_end_hex(&hash, hex);
+    return IB_OK;
+}
+
+ib_status ib_sha256_file(const char *path, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+    uint64_t bytes;
     int fd;
     hex[0] = '\0';
     IB_TRY(ib_open_input(path, SIZE_MAX, &fd, NULL, err));
-    ib_sha256_begin(&hash);
-    for (; status == IB_OK && got == sizeof part; offset += got) {
-        status = ib_read_input(fd, path, offset, part, sizeof part, &got, err);
-        ib_sha256_update(&hash, part, got);
-    }
+    ib_status status = ib_sha256_open_file(fd, path, &bytes, hex, err);
     close(fd);
-    if (status == IB_OK)
-        ib_sha256_end_hex(&hash, hex);
     return status;
 }

@@ -30,5 +30,8 @@ void ib_sha256_end_hex(ib_sha256 *hash, char hex[IB_SHA256_HEX_SIZE]);
 
 void ib_sha256_bytes(const void *data, size_t size, char hex[IB_SHA256_HEX_SIZE]);
 ib_status ib_sha256_file(const char *path, char hex[IB_SHA256_HEX_SIZE], ib_error *err);
+/* Of a file that is open for reading, from its beginning; path is for messages. */
+ib_status ib_sha256_open_file(int fd, const char *path, uint64_t *bytes,
+                              char hex[IB_SHA256_HEX_SIZE], ib_error *err);
 
 #endif

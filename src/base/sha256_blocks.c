@@ -35,8 +35,8 @@ static void one_block(uint32_t state[8], const uint8_t *data) {
     for (int i = 0; i < 64; ++i) {
         uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]);
         uint32_t most = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
-        uint32_t t1 = s[7] + (rotate(s[4], 6) ^ rotate(s[4], 11) ^ rotate(s[4], 25)) + choice +
-                      K[i] + w[i];
+        uint32_t t1 =
+            s[7] + (rotate(s[4], 6) ^ rotate(s[4], 11) ^ rotate(s[4], 25)) + choice + K[i] + w[i];
         uint32_t t2 = (rotate(s[0], 2) ^ rotate(s[0], 13) ^ rotate(s[0], 22)) + most;
         memmove(s + 1, s, 7 * sizeof s[0]);
         s[4] += t1;
@@ -79,8 +79,8 @@ ib_sha256_instructions(uint32_t state[8], const uint8_t *data, size_t blocks) {
         const __m128i abef_before = abef, cdgh_before = cdgh;
         __m128i w[4];
         for (int i = 0; i < 4; ++i)
-            w[i] = _mm_shuffle_epi8(
-                _mm_loadu_si128((const __m128i *)(const void *)(data + 16 * i)), order);
+            w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)(data + 16 * i)),
+                                    order);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; ++i) { /* four rounds each */
             __m128i k = _mm_loadu_si128((const __m128i *)(const void *)(K + 4 * i));
@@ -121,8 +121,7 @@ int ib_sha256_has_instructions(void) {
 #endif
 
 __attribute__((target("+crypto"))) void ib_sha256_instructions(uint32_t state[8],
-                                                               const uint8_t *data,
-                                                               size_t blocks) {
+                                                               const uint8_t *data, size_t blocks) {
     uint32x4_t abcd = vld1q_u32(state), efgh = vld1q_u32(state + 4);
     for (; blocks > 0; --blocks, data += 64) {
         const uint32x4_t abcd_before = abcd, efgh_before = efgh;

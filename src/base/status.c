@@ -1,9 +1,12 @@
 #include "base/status.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/text.h"
 
 static const char OUT_OF_MEMORY[] = "out of memory";
 
@@ -18,34 +21,13 @@ const char *ib_status_text(ib_status status) {
     return "unknown status";
 }
 
-/* Whom a URL names, in front of its host, may hold a password. */
-static void drop_user(char *text) {
-    for (char *at = text; (at = strstr(at, "://")) != NULL;) {
-        at += 3;
-        size_t length = strcspn(at, "/?# \n\t'\"");
-        char *sign = memrchr(at, '@', length);
-        if (sign != NULL)
-            memmove(at, sign + 1, strlen(sign + 1) + 1);
-    }
-}
-
-void ib_text_make_safe(char *text) {
-    drop_user(text);
-    for (unsigned char *p = (unsigned char *)text; *p != '\0'; ++p) {
-        if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
-            *p = '?';
-        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f) /* U+0080 to U+009F command, too */
-            p[0] = p[1] = '?';
-    }
-}
-
+/* Takes over message; NULL: there was no memory for it. */
 static void set_message(ib_error *err, ib_status status, char *message) {
     ib_error_clear(err);
     err->status = status;
-    err->message = message;
-    if (message != NULL) {
-        ib_text_make_safe(message);
-    } else {
+    err->message = message == NULL ? NULL : ib_text_safe(message);
+    free(message);
+    if (err->message == NULL) {
         err->message = (char *)OUT_OF_MEMORY;
         err->message_is_static = 1;
     }
@@ -78,8 +60,10 @@ ib_status ib_fail_context(ib_error *err, const char *format, ...) {
     if (context == NULL || asprintf(&joined, "%s: %s", context, ib_error_text(err)) < 0)
         joined = NULL;
     free(context);
+    int is_memory = err->is_memory;
     if (joined != NULL)
         set_message(err, err->status, joined);
+    err->is_memory = is_memory;
     return err->status;
 }
 
@@ -96,14 +80,32 @@ ib_status ib_fail_errno(ib_error *err, ib_status status, int errno_value, const 
             joined = NULL;
         free(what);
         set_message(err, status, joined);
+        err->is_memory = errno_value == ENOMEM;
     }
     return status;
 }
 
 ib_status ib_fail_memory(ib_error *err) {
-    if (err != NULL)
+    if (err != NULL) {
         set_message(err, IB_ERROR_RUNTIME, NULL);
+        err->is_memory = 1;
+    }
     return IB_ERROR_RUNTIME;
+}
+
+ib_status ib_error_pass(ib_error *from, ib_error *err) {
+    ib_status status = from->status;
+    ib_error_clear(err);
+    if (err != NULL)
+        *err = *from;
+    else
+        ib_error_clear(from);
+    *from = (ib_error){0};
+    return status;
+}
+
+int ib_error_is_memory(const ib_error *err) {
+    return err->is_memory;
 }
 
 const char *ib_error_text(const ib_error *err) {

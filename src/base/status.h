@@ -9,9 +9,11 @@ typedef struct ib_error {
     ib_status status;
     char *message; /* heap, or a static text when memory is exhausted */
     int message_is_static;
+    int is_memory; /* memory ran out: nothing is known of what was looked at */
 } ib_error;
 
-/* Records a formatted message (replacing any earlier one) and returns status. err may be NULL. */
+/* Records a formatted message (replacing any earlier one) and returns status. err may be NULL. What
+ * would command a terminal is escaped in every message, and passwords are left out (text.h). */
 ib_status ib_fail(ib_error *err, ib_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -23,11 +25,13 @@ ib_status ib_fail_context(ib_error *err, const char *format, ...)
 ib_status ib_fail_errno(ib_error *err, ib_status status, int errno_value, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Makes text fit for a terminal, in place: names and files may hold bytes that command it, URLs a
- * user and a password. Every message goes through here. */
-void ib_text_make_safe(char *text);
-
 ib_status ib_fail_memory(ib_error *err);
+/* Whether that is why: a reader that goes on after what is damaged or missing must not do so then.
+ */
+int ib_error_is_memory(const ib_error *err);
+
+/* Gives err (may be NULL) what from says, which is cleared. Returns the status. */
+ib_status ib_error_pass(ib_error *from, ib_error *err);
 
 /* The message, never NULL. */
 const char *ib_error_text(const ib_error *err);

@@ -15,8 +15,9 @@ typedef struct ib_pool ib_pool;
  */
 typedef void ib_work(void *context, size_t item, unsigned thread);
 
-/* threads from 1 to 1024, the caller's own included. All of them are pinned to the process's allowed
- * CPUs while there is one for each; the caller until ib_pool_close. The caller owns *pool. */
+/* threads from 1 to 1024, the caller's own included. All of them are pinned to the process's
+ * allowed CPUs while there is one for each; the caller until ib_pool_close. *pool is the caller's.
+ */
 ib_status ib_pool_open(unsigned threads, ib_pool **pool, ib_error *err);
 /* For programs of others: no thread is pinned, and the workers leave signals to the program's. */
 ib_status ib_pool_open_unpinned(unsigned threads, ib_pool **pool, ib_error *err);

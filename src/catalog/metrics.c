@@ -120,6 +120,12 @@ static const ib_metric_info METRICS[] = {
      .help = "model svm"},
 };
 
+_Static_assert(sizeof METRICS / sizeof METRICS[0] <= IB_METRICS_MOST, "IB_METRICS_MOST");
+
+size_t ib_metric_index(const ib_metric_info *metric) {
+    return (size_t)(metric - METRICS);
+}
+
 const ib_metric_info *ib_metric_at(size_t index) {
     return index < sizeof METRICS / sizeof METRICS[0] ? &METRICS[index] : NULL;
 }

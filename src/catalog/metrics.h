@@ -29,5 +29,7 @@ typedef struct ib_metric_info {
 
 const ib_metric_info *ib_metric_at(size_t index); /* NULL past the end */
 const ib_metric_info *ib_metric_find(const char *name);
+size_t ib_metric_index(const ib_metric_info *metric);
+enum { IB_METRICS_MOST = 32 }; /* above every index */
 
 #endif

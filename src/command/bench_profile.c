@@ -115,6 +115,7 @@ ib_status ib_bench_profile_report(const ib_bench_profile *profile, const ib_benc
                                   int json, FILE *out, ib_error *err) {
     double sum = 0, step = median(profile->step_milliseconds, profile->steps);
     json_t *list = json_array();
+    int failed = list == NULL;
     if (!json)
         fprintf(out, "%-21s %-17s %9s %9s %9s %8s  %s\n", "layer", "operation", "ms", "GFLOP/s",
                 "GB/s", "% bound", "bound");
@@ -130,13 +131,18 @@ ib_status ib_bench_profile_report(const ib_bench_profile *profile, const ib_benc
         const char *operation = in_words(event->operation, words);
         sum += ms;
         if (json)
-            json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:s}", "layer",
-                                                  label, "operation", operation, "ms", ms, "gflops",
-                                                  gflops, "gb_per_s", gb, "bound_fraction",
-                                                  bound / ms, "bound", bound_name));
+            failed |=
+                json_array_append_new(
+                    list, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:s}", "layer", label,
+                                    "operation", operation, "ms", ms, "gflops", gflops, "gb_per_s",
+                                    gb, "bound_fraction", bound / ms, "bound", bound_name)) != 0;
         else
             fprintf(out, "%-21s %-17s %9.4f %9.1f %9.1f %8.1f  %s\n", label, operation, ms, gflops,
                     gb, 100 * bound / ms, bound_name);
+    }
+    if (failed) {
+        json_decref(list);
+        return ib_fail_memory(err);
     }
     if (json)
         return ib_bench_print_json(

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/json_value.h"
 #include "command/bench.h"
 #include "command/bench_parts.h"
 
@@ -87,7 +88,7 @@ ib_status ib_bench_open_backend(const ib_machine *machine, ib_backend **backend,
 ib_status ib_bench_print_json(json_t *object, FILE *out, ib_error *err) {
     if (object == NULL)
         return ib_fail_memory(err);
-    char *text = json_dumps(object, JSON_REAL_PRECISION(17));
+    char *text = ib_json_dump(object, JSON_REAL_PRECISION(17));
     json_decref(object);
     if (text == NULL)
         return ib_fail_memory(err);

@@ -11,15 +11,20 @@
 #include "options/options.h"
 
 typedef struct ib_command_context {
-    FILE *out;
+    FILE *out; /* both escape what would command a terminal (terminal.h) */
     FILE *log;
+    FILE *bar; /* where log goes, as it is: for our own drawing, of numbers alone */
     int out_is_terminal;
-    int log_is_terminal;  /* a progress bar is drawn on log then */
+    int log_is_terminal;  /* a progress bar is drawn then */
     int use_escapes;      /* 0: NO_COLOR or a dumb terminal: the bar is drawn without them */
     double start_seconds; /* ib_seconds() at the start of the process */
     char *(*environment)(const char *name); /* getenv-like; NULL: nothing is set */
     /* The number of a signal that asks the run to stop, 0 while there is none. May be NULL. */
     const volatile sig_atomic_t *signal_number;
+    /* Whether somebody looks at it from now on. While nobody does, SIGINT and SIGTERM end the
+     * process at once, whatever it waits for: only what takes steps has something to put in order.
+     * Never NULL. */
+    void (*look_at_signals)(int look);
 } ib_command_context;
 
 /* A command: arguments are parsed and checked. */

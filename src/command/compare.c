@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/json_value.h"
 #include "command/divergence.h"
 #include "report/compare.h"
 
@@ -14,9 +15,10 @@ static ib_status print_json(const ib_comparison *comparison, json_t *divergence,
     const char *verdict = divergence != NULL ? "different"
                           : agreements > 0   ? "same bits"
                                              : "other experiments";
-    json_object_set_new(object, "verdict", json_string(verdict));
-    json_object_set(object, "divergence", divergence != NULL ? divergence : json_null());
-    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    int complete =
+        json_object_set_new(object, "verdict", json_string(verdict)) == 0 &&
+        json_object_set(object, "divergence", divergence != NULL ? divergence : json_null()) == 0;
+    char *text = complete ? ib_json_dump(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(object);
     if (text == NULL)
         return ib_fail_memory(err);
@@ -47,7 +49,7 @@ static ib_status compare(const ib_comparison *comparison, ib_arguments *argument
     if (status == IB_OK && divergence != NULL)
         status = ib_fail(err, IB_ERROR_NOT_REPRODUCED,
                          "%s and %s have one experiment_sha256, but not the same results",
-                         comparison->directories[first], comparison->directories[second]);
+                         comparison->runs[first].directory, comparison->runs[second].directory);
     json_decref(divergence);
     return status;
 }

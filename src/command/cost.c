@@ -1,16 +1,12 @@
 /* isobit cost: what runs took, and what that costs. */
 #include "command/command.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
-#include "base/file.h"
+#include "base/json_value.h"
 #include "record/cost.h"
-
-enum { DEPTH = 3 }; /* <runs-dir>/<experiment>/<run-id> */
+#include "record/run_files.h"
 
 typedef struct costs {
     const ib_prices *prices;
@@ -20,7 +16,8 @@ typedef struct costs {
     size_t count, capacity, unfinished, records;
 } costs;
 
-static ib_status add_run(costs *all, const char *directory, ib_error *err) {
+static ib_status add_run(void *context, const char *directory, ib_error *err) {
+    costs *all = context;
     if (all->count == all->capacity) {
         size_t capacity = 2 * all->capacity + 16;
         ib_cost *rows = realloc(all->rows, capacity * sizeof *rows);
@@ -41,30 +38,6 @@ static ib_status add_run(costs *all, const char *directory, ib_error *err) {
     all->count += (size_t)finished;
     all->unfinished += (size_t)!finished;
     return IB_OK;
-}
-
-/* The run in this directory, or those below it; other folders are passed over. */
-static ib_status add_below(costs *all, const char *directory, int depth, ib_error *err) {
-    char *path = ib_path_join(directory, "run.json");
-    if (path == NULL)
-        return ib_fail_memory(err);
-    int is_run = ib_path_exists(path);
-    free(path);
-    if (is_run)
-        return add_run(all, directory, err);
-    DIR *stream = depth == 0 ? NULL : opendir(directory);
-    const struct dirent *entry;
-    ib_status status = IB_OK;
-    while (stream != NULL && status == IB_OK && (entry = readdir(stream)) != NULL) {
-        struct stat info;
-        char *below = entry->d_name[0] == '.' ? NULL : ib_path_join(directory, entry->d_name);
-        if (below != NULL && stat(below, &info) == 0 && S_ISDIR(info.st_mode))
-            status = add_below(all, below, depth - 1, err);
-        free(below);
-    }
-    if (stream != NULL)
-        closedir(stream);
-    return status;
 }
 
 static void print_number(FILE *out, int width, int digits, double value) {
@@ -112,11 +85,12 @@ static void print_table(const costs *all, FILE *out) {
 
 static ib_status print_json(const costs *all, FILE *out, ib_error *err) {
     json_t *runs = json_array();
-    for (size_t i = 0; i < all->count; ++i)
-        json_array_append_new(runs, ib_cost_json(&all->rows[i]));
+    int added = runs != NULL;
+    for (size_t i = 0; added && i < all->count; ++i)
+        added = json_array_append_new(runs, ib_cost_json(&all->rows[i])) == 0;
     json_t *object = json_pack("{s:s, s:I, s:o}", "prices", all->prices->yaml.name, "unfinished",
                                (json_int_t)all->unfinished, "runs", runs);
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *text = !added ? NULL : ib_json_dump(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(object);
     if (text == NULL)
         return ib_fail_memory(err);
@@ -132,7 +106,7 @@ static ib_status collect(costs *all, const ib_arguments *arguments, ib_error *er
                        all->prices->yaml.name, machine);
     for (size_t i = 0; i < arguments->word_count; ++i) {
         size_t before = all->records;
-        IB_TRY(add_below(all, arguments->words[i], DEPTH, err));
+        IB_TRY(ib_runs_visit(arguments->words[i], add_run, all, err));
         if (all->records == before)
             return ib_fail(err, IB_ERROR_VERIFY, "%s holds no run record, nor do its folders",
                            arguments->words[i]);

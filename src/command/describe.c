@@ -94,20 +94,32 @@ static void print_text(const ib_config *config, const ib_model *model, const str
                 floor->update_ms, 1e-6 * (double)ib_model_update_bytes(model), floor->memory_gb_s);
 }
 
+static json_t *row_json(const ib_row_info *row) {
+    json_t *shape = json_array(), *object = NULL;
+    int complete = shape != NULL;
+    for (int d = 0; complete && d < row->output.rank; ++d)
+        complete = json_array_append_new(shape, json_integer(row->output.extent[d])) == 0;
+    if (complete)
+        object = json_pack("{s:s, s:s, s:O, s:I, s:I, s:I}", "name", row->name, "operation",
+                           row->operation, "output", shape, "parameters",
+                           (json_int_t)row->parameters, "macs", (json_int_t)row->macs,
+                           "activation_bytes", (json_int_t)row->output_bytes);
+    json_decref(shape);
+    return object;
+}
+
+/* NULL: out of memory. */
 static json_t *rows_json(const ib_model *model) {
     json_t *list = json_array();
-    for (size_t i = 0; i < ib_model_row_count(model); ++i) {
+    int complete = list != NULL;
+    for (size_t i = 0; complete && i < ib_model_row_count(model); ++i) {
         ib_row_info row = ib_model_row(model, i);
-        json_t *shape = json_array();
-        for (int d = 0; d < row.output.rank; ++d)
-            json_array_append_new(shape, json_integer(row.output.extent[d]));
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:o, s:I, s:I, s:I}", "name", row.name,
-                                        "operation", row.operation, "output", shape, "parameters",
-                                        (json_int_t)row.parameters, "macs", (json_int_t)row.macs,
-                                        "activation_bytes", (json_int_t)row.output_bytes));
+        complete = json_array_append_new(list, row_json(&row)) == 0;
     }
-    return list;
+    if (complete)
+        return list;
+    json_decref(list);
+    return NULL;
 }
 
 static ib_status print_json(const ib_config *config, const ib_model *model,
@@ -126,12 +138,15 @@ static ib_status print_json(const ib_config *config, const ib_model *model,
                   (json_int_t)memory.activations, "activation_gradient_bytes",
                   (json_int_t)memory.activation_gradients, "update_bytes_per_step",
                   (json_int_t)ib_model_update_bytes(model), "layers", rows_json(model));
-    if (object != NULL && config->output.measure)
+    if (object != NULL && config->output.measure &&
         json_object_update_new(
             object, json_pack("{s:f, s:f, s:f, s:f, s:f}", "fma_peak_gflops", floor->fma_gflops,
                               "memory_gb_per_s", floor->memory_gb_s, "floor_fma_ms", floor->fma_ms,
                               "floor_update_ms", floor->update_ms, "floor_step_ms",
-                              floor->fma_ms + floor->update_ms));
+                              floor->fma_ms + floor->update_ms)) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
     return ib_bench_print_json(object, out, err);
 }
 

@@ -8,22 +8,24 @@
 #include "command/rerun.h"
 #include "record/record_file.h"
 #include "record/recorded.h"
+#include "record/run_files.h"
 #include "record/trace.h"
 
 /* One search. */
 typedef struct search {
-    const ib_comparison *comparison;
-    size_t run[2];
+    const ib_run *run[2];
     ib_trace *trace[2];
     ib_trace_difference difference;
     size_t extents[IB_MAX_RANK], rank, elements;
     ib_arguments *arguments;
     const ib_command_context *context;
     json_t *found;
+    int failed; /* memory ran out: what was found is not whole */
 } search;
 
+/* value NULL: memory ran out. */
 static void say(search *s, const char *key, json_t *value) {
-    json_object_set_new(s->found, key, value != NULL ? value : json_null());
+    s->failed |= json_object_set_new(s->found, key, value) != 0;
 }
 
 static void note(search *s, const char *text) {
@@ -58,7 +60,7 @@ static void say_element(search *s, size_t element) {
     size_t rest = element, left = s->elements;
     for (size_t d = 0; d < s->rank; ++d) {
         left /= s->extents[d];
-        json_array_append_new(index, json_integer((json_int_t)(rest / left)));
+        s->failed |= json_array_append_new(index, json_integer((json_int_t)(rest / left))) != 0;
         rest %= left;
     }
     say(s, "element", json_integer((json_int_t)element));
@@ -94,18 +96,21 @@ static void compare_tensors(search *s, const ib_rerun *a, const ib_rerun *b) {
 
 /* The run of one record again, with the instruction set and threads that it had. */
 static ib_status rerun_as_recorded(search *s, int which, ib_rerun *rerun) {
-    const json_t *record = s->comparison->records[s->run[which]];
-    const json_t *environment = json_object_get(record, "environment");
-    const char *isa = ib_json_text_at(environment, "isa", NULL);
+    const ib_run *run = s->run[which];
+    const ib_run_environment *e = &run->environment;
     ib_config *config = &s->arguments->config;
-    char *own_isa = config->machine.isa, *recorded = isa == NULL ? NULL : strdup(isa);
+    char *own_isa = config->machine.isa, *recorded = e->isa == NULL ? NULL : strdup(e->isa);
     int64_t own_threads = config->machine.threads;
-    if (recorded == NULL)
+    ib_error why = {0};
+    if (recorded == NULL) {
+        s->failed |= e->isa != NULL;
         return IB_ERROR_UNAVAILABLE;
+    }
     config->machine.isa = recorded;
-    config->machine.threads = json_integer_value(json_object_get(environment, "threads"));
-    ib_status status = ib_rerun_to(config, s->context,
-                                   ib_json_text_at(record, "experiment_sha256", NULL), rerun, NULL);
+    config->machine.threads = e->threads >= 0 && e->threads <= INT32_MAX ? (int64_t)e->threads : 0;
+    ib_status status = ib_rerun_to(config, s->context, run->experiment_sha256, rerun, &why);
+    s->failed |= ib_error_is_memory(&why);
+    ib_error_clear(&why);
     config->machine.isa = own_isa;
     config->machine.threads = own_threads;
     free(recorded);
@@ -134,12 +139,10 @@ static int compare_both_reruns(search *s) {
  */
 
 static ib_status adopt(search *s, ib_error *err) {
-    const json_t *record = s->comparison->records[s->run[0]];
-    const char *directory = s->comparison->directories[s->run[0]], *experiment;
-    const json_t *configuration = json_object_get(record, "configuration");
-    IB_TRY(ib_adopt_experiment(record, directory, NULL, s->arguments, &experiment, err));
-    IB_TRY(ib_adopt_option("init-model", configuration, directory, s->arguments, err));
-    return ib_adopt_option("data-dir", configuration, directory, s->arguments, err);
+    const ib_run *run = s->run[0];
+    IB_TRY(ib_adopt_experiment(run, NULL, s->arguments, err));
+    IB_TRY(ib_adopt_option("init-model", run->configuration, run->directory, s->arguments, err));
+    return ib_adopt_option("data-dir", run->configuration, run->directory, s->arguments, err);
 }
 
 static int agrees_with(const search *s, const ib_rerun *rerun) {
@@ -161,13 +164,12 @@ static void ask_this_machine(search *s, int one, size_t element, int64_t differe
                                                                       : IB_PART_VALUE};
     ib_status status = adopt(s, &why);
     if (status == IB_OK)
-        status = ib_rerun_to(
-            &s->arguments->config, s->context,
-            ib_json_text_at(s->comparison->records[s->run[0]], "experiment_sha256", NULL), &rerun,
-            &why);
+        status = ib_rerun_to(&s->arguments->config, s->context, s->run[0]->experiment_sha256,
+                             &rerun, &why);
+    s->failed |= ib_error_is_memory(&why);
     if (status != IB_OK) {
         char *text = ib_format("this machine cannot do the run again: %s", ib_error_text(&why));
-        note(s, text != NULL ? text : "out of memory");
+        say(s, "note", text == NULL ? NULL : json_string(text));
         free(text);
     } else {
         int agrees = agrees_with(s, &rerun);
@@ -234,15 +236,17 @@ static ib_status work(search *s, ib_error *err) {
                                        "machine_agrees_with",
                                        "note",
                                        NULL};
-    const json_t *a = s->comparison->records[s->run[0]], *b = s->comparison->records[s->run[1]];
-    say(s, "runs", json_pack("[i, i]", (int)s->run[0] + 1, (int)s->run[1] + 1));
-    const char *result = ib_comparison_differing_result(a, b);
-    say(s, "result", result == NULL ? NULL : json_string(result));
-    say(s, "metric", ib_comparison_metrics(s->comparison, s->run[0], s->run[1]));
+    const char *result = ib_comparison_differing_result(s->run[0], s->run[1]);
+    say(s, "result", result == NULL ? json_null() : json_string(result));
+    json_t *metric;
+    IB_TRY(ib_comparison_metrics(s->run[0], s->run[1], &metric, err));
+    say(s, "metric", metric);
     for (size_t i = 0; KEYS[i] != NULL; ++i)
-        say(s, KEYS[i], NULL);
-    for (int i = 0; i < 2; ++i)
-        IB_TRY(ib_trace_read(s->comparison->directories[s->run[i]], &s->trace[i], err));
+        say(s, KEYS[i], json_null());
+    for (int i = 0; i < 2; ++i) {
+        IB_TRY(ib_trace_read(s->run[i]->directory, &s->trace[i], err)); /* it tells the step */
+        IB_TRY(ib_run_check_file(s->run[i], IB_TRACE_NAME, err));
+    }
     if (s->trace[0] == NULL || s->trace[1] == NULL) {
         note(s, "for the first step, tensor and element that differ both runs need a trace: "
                 "isobit reproduce RUN --trace makes one, on each of the two machines");
@@ -256,13 +260,15 @@ static ib_status work(search *s, ib_error *err) {
 ib_status ib_divergence_find(const ib_comparison *comparison, size_t first, size_t second,
                              ib_arguments *arguments, const ib_command_context *context,
                              json_t **divergence, ib_error *err) {
-    search s = {.comparison = comparison,
-                .run = {first, second},
+    search s = {.run = {&comparison->runs[first], &comparison->runs[second]},
                 .arguments = arguments,
                 .context = context,
                 .found = json_object()};
     *divergence = s.found;
+    say(&s, "runs", json_pack("[i, i]", (int)first + 1, (int)second + 1));
     ib_status status = s.found == NULL ? ib_fail_memory(err) : work(&s, err);
+    if (status == IB_OK && s.failed)
+        status = ib_fail_memory(err);
     ib_trace_free(s.trace[0]);
     ib_trace_free(s.trace[1]);
     return status;
@@ -286,19 +292,20 @@ static void print_bits(const json_t *divergence, FILE *out) {
 }
 
 static void print_place(const json_t *divergence, FILE *out) {
-    const char *what = ib_json_text_at(divergence, "what", NULL);
-    const char *tensor = ib_json_text_at(divergence, "tensor", NULL);
+    const char *what = ib_json_text_at(divergence, "what");
+    const char *tensor = ib_json_text_at(divergence, "tensor");
     const json_t *element = json_object_get(divergence, "element");
     fprintf(out, "First difference: step %lld, %s",
             (long long)json_integer_value(json_object_get(divergence, "step")), what);
     if (tensor != NULL)
         fprintf(out, " of %s", tensor);
     if (json_is_integer(element)) {
-        char *index =
-            json_dumps(json_object_get(divergence, "index"), JSON_COMPACT | JSON_ENCODE_ANY);
-        fprintf(out, ", element %lld = %s", (long long)json_integer_value(element),
-                index != NULL ? index : "");
-        free(index);
+        const json_t *index = json_object_get(divergence, "index");
+        fprintf(out, ", element %lld = ", (long long)json_integer_value(element));
+        for (size_t i = 0; i < json_array_size(index); ++i)
+            fprintf(out, "%c%lld", i == 0 ? '[' : ',',
+                    (long long)json_integer_value(json_array_get(index, i)));
+        fputc(']', out);
     }
     fputc('\n', out);
     print_bits(divergence, out);
@@ -308,26 +315,25 @@ void ib_divergence_print(const json_t *divergence, const ib_comparison *comparis
     const json_t *runs = json_object_get(divergence, "runs");
     const json_t *metric = json_object_get(divergence, "metric");
     const json_t *agrees = json_object_get(divergence, "machine_agrees_with");
-    const char *text = ib_json_text_at(divergence, "note", NULL);
+    const char *text = ib_json_text_at(divergence, "note");
     long long number[2];
     for (size_t i = 0; i < 2; ++i)
         number[i] = (long long)json_integer_value(json_array_get(runs, i));
     fprintf(out, "\nNOT THE SAME BITS: [%lld] and [%lld] are one experiment, but %s differs\n",
-            number[0], number[1], ib_json_text_at(divergence, "result", NULL));
+            number[0], number[1], ib_json_text_at(divergence, "result"));
     if (json_is_object(metric))
-        fprintf(out, "In metrics.jsonl first: %s after step %lld\n",
-                ib_json_text_at(metric, "key", NULL),
+        fprintf(out, "In metrics.jsonl first: %s after step %lld\n", ib_json_text_at(metric, "key"),
                 (long long)json_integer_value(json_object_get(metric, "step")));
-    if (ib_json_text_at(divergence, "what", NULL) != NULL)
+    if (ib_json_text_at(divergence, "what") != NULL)
         print_place(divergence, out);
     if (json_is_integer(agrees)) {
         long long which = (long long)json_integer_value(agrees);
-        const char *machine = ib_json_text_at(divergence, "machine", NULL);
+        const char *machine = ib_json_text_at(divergence, "machine");
         if (which == 0)
             fprintf(out, "This machine (%s) computes neither.\n", machine);
         else
             fprintf(out, "This machine (%s) computes what [%lld] has: %s\n", machine,
-                    number[which - 1], comparison->directories[number[which - 1] - 1]);
+                    number[which - 1], comparison->runs[number[which - 1] - 1].directory);
     }
     if (text != NULL)
         fprintf(out, "%s\n", text);

@@ -8,7 +8,7 @@
 #include "study/study.h"
 #include "study/study_plan.h"
 
-static void write_json(const ib_study_plan *plan, FILE *out) {
+static ib_status write_json(const ib_study_plan *plan, FILE *out, ib_error *err) {
     const ib_study *study = plan->study;
     ib_json json = {.out = out};
     ib_json_open(&json, NULL, '{');
@@ -20,7 +20,11 @@ static void write_json(const ib_study_plan *plan, FILE *out) {
     ib_json_open(&json, "cells", '[');
     for (size_t c = 0; c < study->cell_count; ++c) {
         const ib_study_run *run = &plan->runs[plan->run_of_cell[c]];
+        int has_data;
+        IB_TRY(ib_study_run_has_data(plan, run, &has_data, err));
         char *text = ib_study_cell_text(study, c);
+        if (text == NULL)
+            return ib_fail_memory(err);
         ib_json_open(&json, NULL, '{');
         ib_json_string(&json, "group", study->groups[study->cells[c].group].name);
         ib_json_string(&json, "text", text);
@@ -28,7 +32,7 @@ static void write_json(const ib_study_plan *plan, FILE *out) {
         ib_json_string(&json, "experiment_sha256", run->experiment_sha256);
         ib_json_string(&json, "state", ib_run_state_name(run->state));
         ib_json_string(&json, "reason", run->state == IB_RUN_NOT_HERE ? run->obstacle : NULL);
-        ib_json_bool(&json, "has_data", ib_study_run_has_data(plan, run));
+        ib_json_bool(&json, "has_data", has_data);
         ib_json_bool(&json, "changed", study->cells[c].changed);
         ib_json_close(&json, '}');
         free(text);
@@ -36,26 +40,28 @@ static void write_json(const ib_study_plan *plan, FILE *out) {
     ib_json_close(&json, ']');
     ib_json_close(&json, '}');
     fputc('\n', out);
+    return IB_OK;
 }
 
-static void print_cell(const ib_study_plan *plan, size_t c, FILE *out) {
+static ib_status print_cell(const ib_study_plan *plan, size_t c, FILE *out, ib_error *err) {
     const ib_study *study = plan->study;
     const ib_study_run *run = &plan->runs[plan->run_of_cell[c]];
-    char *text = ib_study_cell_text(study, c);
-    fprintf(out, "  %.12s  %-8s  %s", run->experiment_sha256, ib_run_state_name(run->state),
-            text != NULL ? text : "");
-    free(text);
+    int has_data;
+    IB_TRY(ib_study_run_has_data(plan, run, &has_data, err));
+    fprintf(out, "  %.12s  %-8s  ", run->experiment_sha256, ib_run_state_name(run->state));
+    ib_study_cell_print(study, c, out);
     if (run->state == IB_RUN_NOT_HERE)
         fprintf(out, ": %s", run->obstacle);
     else if (run->first_cell != c)
         fprintf(out, " (the run of line %zu)", study->cells[run->first_cell].line);
-    if (run->state != IB_RUN_NOT_HERE && !ib_study_run_has_data(plan, run))
+    if (run->state != IB_RUN_NOT_HERE && !has_data)
         fprintf(out, ": no data; isobit data prepare --dataset %s",
                 study->cells[c].arguments.config.experiment.dataset);
     fputc('\n', out);
+    return IB_OK;
 }
 
-static void print_plan(const ib_study_plan *plan, FILE *out) {
+static ib_status print_plan(const ib_study_plan *plan, FILE *out, ib_error *err) {
     const ib_study *study = plan->study;
     size_t counts[IB_RUN_NOT_HERE + 1] = {0};
     for (size_t r = 0; r < plan->run_count; ++r)
@@ -65,7 +71,7 @@ static void print_plan(const ib_study_plan *plan, FILE *out) {
         fprintf(out, "%s%s%s\n", group->name, group->title != NULL ? ": " : "",
                 group->title != NULL ? group->title : "");
         for (size_t c = group->first_cell; c < group->first_cell + group->cell_count; ++c)
-            print_cell(plan, c, out);
+            IB_TRY(print_cell(plan, c, out, err));
     }
     fprintf(out, "%s: %zu cell%s, %zu run%s (", study->name, study->cell_count,
             study->cell_count == 1 ? "" : "s", plan->run_count, plan->run_count == 1 ? "" : "s");
@@ -78,6 +84,7 @@ static void print_plan(const ib_study_plan *plan, FILE *out) {
     }
     fprintf(out, "), %zu published values, %zu tables and figures\n", study->published_count,
             study->item_count);
+    return IB_OK;
 }
 
 static ib_status check(const ib_arguments *arguments, const ib_command_context *context,
@@ -92,9 +99,9 @@ static ib_status check(const ib_arguments *arguments, const ib_command_context *
     if (status == IB_OK)
         status = ib_study_plan_refresh(&plan, err);
     if (status == IB_OK && config->output.json)
-        write_json(&plan, context->out);
+        status = write_json(&plan, context->out, err);
     else if (status == IB_OK)
-        print_plan(&plan, context->out);
+        status = print_plan(&plan, context->out, err);
     ib_study_plan_close(&plan);
     ib_study_close(&study);
     return status;

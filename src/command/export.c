@@ -24,13 +24,21 @@ static ib_status export_libsvm(const char *path, const ib_config *config,
         return ib_fail(err, IB_ERROR_USAGE, "isobit export needs the file to write: -o FILE");
     if (config->output.json)
         return ib_fail(err, IB_ERROR_USAGE, "--json goes with --onnx only");
-    ib_svm_model model;
-    IB_TRY(ib_svm_load(path, &model, err));
-    ib_status status = ib_svm_write_libsvm(&model, config->output.file, err);
+    char sha256[IB_SHA256_HEX_SIZE];
+    ib_contents file;
+    ib_svm_model model = {0};
+    IB_TRY(ib_contents_open(path, IB_MODEL_FILE_MOST, &file, err));
+    ib_sha256_bytes(file.data, file.size, sha256);
+    ib_status status = ib_check_beside(path, sha256, err);
+    if (status == IB_OK)
+        status = ib_svm_load_read(&file, &model, err);
+    if (status == IB_OK)
+        status = ib_svm_write_libsvm(&model, config->output.file, err);
     if (status == IB_OK)
         fprintf(context->out, "%s: %zu support vectors, %zu classes\n", config->output.file,
                 model.count, model.class_count);
     ib_svm_model_close(&model);
+    ib_contents_close(&file);
     return status;
 }
 
@@ -84,7 +92,7 @@ static ib_status write_onnx(const ib_contents *file, const char *path, ib_argume
                        "%s is a support vector machine; --onnx writes networks, --libsvm these",
                        model);
     ib_sha256_bytes(file->data, file->size, sha256);
-    IB_TRY(ib_adopt_beside(model, sha256, arguments, context->log, &adopted, err));
+    IB_TRY(ib_adopt_beside(model, sha256, IB_FOR_EXPORT, arguments, context->log, &adopted, err));
     if (!adopted && ib_arguments_source(arguments, "dataset") == IB_FROM_DEFAULT)
         fprintf(context->log,
                 "no run record beside %s: its pixels are taken to be normalised as %s's; --dataset "
@@ -102,7 +110,7 @@ static ib_status write_onnx(const ib_contents *file, const char *path, ib_argume
     ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
     ib_onnx_written written;
-    IB_TRY(ib_onnx_write_read(file, &notes, path, &written, err));
+    IB_TRY(ib_onnx_write_read(file, &notes, NULL, path, &written, err));
     print_written(path, &written, config->output.json, context->out);
     return IB_OK;
 }

@@ -11,7 +11,7 @@
 #include "base/sha256.h"
 #include "data/dataset.h"
 #include "record/record_file.h"
-#include "record/record_read.h"
+#include "record/run_files.h"
 
 /* One hash as it is now, and where it is kept: file.<section>.<name>.<member>. */
 typedef struct hash_entry {
@@ -41,7 +41,7 @@ static json_t *child(json_t *parent, const char *key, int make) {
 static ib_status take_entry(hash_book *book, const hash_entry *entry, ib_error *err) {
     json_t *named =
         child(child(book->root, entry->section, book->updating), entry->name, book->updating);
-    const char *recorded = ib_json_text_at(named, entry->member, NULL);
+    const char *recorded = ib_json_text_at(named, entry->member);
     ++book->checked;
     if (book->updating) {
         if (recorded != NULL && strcmp(recorded, entry->sha256) != 0)
@@ -108,40 +108,27 @@ static ib_status hash_model(hash_book *book, const char *path, ib_error *err) {
 }
 
 /* The file in the run directory must be what run.json says: a record is not believed blindly. */
-static ib_status check_run_file(const char *directory, const char *name, const char *recorded,
-                                ib_error *err) {
-    char sha256[IB_SHA256_HEX_SIZE];
-    char *path = ib_path_join(directory, name);
-    if (path == NULL)
-        return ib_fail_memory(err);
-    ib_status status = IB_OK;
-    if (!ib_path_exists(path))
+static ib_status check_run_file(const ib_run *run, const char *name, ib_error *err) {
+    char *path = ib_path_join(run->directory, name);
+    ib_status status = path == NULL ? ib_fail_memory(err) : IB_OK;
+    if (status == IB_OK && !ib_path_exists(path))
         status = ib_fail(err, IB_ERROR_VERIFY, "%s is missing: the run record is damaged", path);
-    else
-        status = ib_sha256_file(path, sha256, err);
-    if (status == IB_OK && strcmp(sha256, recorded) != 0)
-        status = ib_fail(err, IB_ERROR_VERIFY, "%s has SHA-256 %s, but run.json records %s", path,
-                         sha256, recorded);
     free(path);
-    return status;
+    return status == IB_OK ? ib_run_check_file(run, name, err) : status;
 }
 
-static ib_status hash_record(hash_book *book, const char *directory, const json_t *record,
-                             ib_error *err) {
-    const char *experiment = ib_json_text_at(record, "results", "experiment_sha256");
-    const char *model = ib_json_text_at(record, "results", "model_sha256");
-    const char *optimizer = ib_json_text_at(record, "results", "optimizer_sha256");
-    int has_optimizer = /* a support vector machine has none */
-        !json_is_null(json_object_get(json_object_get(record, "results"), "optimizer_sha256"));
-    if (experiment == NULL || model == NULL || (has_optimizer && optimizer == NULL))
+static ib_status hash_record(hash_book *book, const ib_run *run, ib_error *err) {
+    const char *experiment = run->experiment_sha256, *model = run->model_sha256;
+    const char *optimizer = run->optimizer_sha256; /* a support vector machine has none */
+    if (experiment == NULL || model == NULL)
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s holds no finished run: run.json is missing or has no results",
-                       directory);
-    IB_TRY(check_run_file(directory, "model.safetensors", model, err));
-    if (has_optimizer)
-        IB_TRY(check_run_file(directory, "optimizer.safetensors", optimizer, err));
+                       run->directory);
+    IB_TRY(check_run_file(run, "model.safetensors", err));
+    if (optimizer != NULL)
+        IB_TRY(check_run_file(run, "optimizer.safetensors", err));
     IB_TRY(take_entry(book, &(hash_entry){"result", experiment, "model_sha256", model}, err));
-    if (!has_optimizer)
+    if (optimizer == NULL)
         return IB_OK;
     return take_entry(book, &(hash_entry){"result", experiment, "optimizer_sha256", optimizer},
                       err);
@@ -153,16 +140,16 @@ static ib_status hash_result(hash_book *book, const char *directory, ib_error *e
                        "isobit hash %s result needs the run directory: isobit hash %s result "
                        "runs/EXPERIMENT/RUN-ID",
                        book->updating ? "update" : "verify", book->updating ? "update" : "verify");
-    json_t *record = NULL;
-    ib_status status = ib_record_read(directory, &record, err);
+    ib_run run;
+    ib_status status = ib_run_read(directory, &run, err);
     if (status == IB_OK)
-        status = hash_record(book, directory, record, err);
-    json_decref(record);
+        status = hash_record(book, &run, err);
+    ib_run_close(&run);
     return status;
 }
 
 static ib_status write_book(const hash_book *book, ib_error *err) {
-    char *text = json_dumps(book->root, JSON_INDENT(2) | JSON_SORT_KEYS);
+    char *text = ib_json_dump(book->root, JSON_INDENT(2) | JSON_SORT_KEYS);
     char *lines = text == NULL ? NULL : ib_format("%s\n", text);
     ib_status status = lines == NULL ? ib_fail_memory(err)
                                      : ib_write_file_atomic(book->path, lines, strlen(lines), err);

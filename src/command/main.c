@@ -12,11 +12,25 @@
 #include "base/numerics_version.h"
 #include "build_info.h"
 #include "command/command.h"
+#include "command/installed.h"
+#include "command/terminal.h"
 
-/* A signal handler can reach nothing but a static variable; it is passed on by pointer. */
-static volatile sig_atomic_t stop_signal;
+/* A signal handler can reach nothing but static variables; the number is passed on by pointer. */
+static volatile sig_atomic_t stop_signal, is_looked_at;
+
+/* Every file is written beside its place and renamed: a process may go at any time. */
+static void end_at_once(int number) {
+    static const char INTERRUPTED[] = "isobit: stopped by SIGINT\n";
+    static const char TERMINATED[] = "isobit: stopped by SIGTERM\n";
+    ssize_t written = number == SIGINT ? write(STDERR_FILENO, INTERRUPTED, sizeof INTERRUPTED - 1)
+                                       : write(STDERR_FILENO, TERMINATED, sizeof TERMINATED - 1);
+    (void)written;
+    _exit(128 + number);
+}
 
 static void on_stop(int number) {
+    if (!is_looked_at)
+        end_at_once(number);
     if (stop_signal != 0) { /* delivered when the handler returns */
         signal(number, SIG_DFL);
         raise(number);
@@ -24,8 +38,12 @@ static void on_stop(int number) {
     stop_signal = number;
 }
 
+static void look_at_signals(int look) {
+    is_looked_at = look;
+}
+
 /* SIGINT and SIGTERM end the run after the current step, with its record and a checkpoint in order;
- * the second one ends the process at once. */
+ * the second one ends the process at once, as the first does before the first step. */
 static void install_signals(void) {
     struct sigaction action = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
     sigaction(SIGINT, &action, NULL);
@@ -47,7 +65,7 @@ static void reserve_standard_streams(void) {
 static const struct {
     unsigned bit;
     ib_command_function *run;
-    int has_steps; /* looks at the stop signal; other commands just die of it */
+    int has_steps; /* looks at the stop signal for a while; other commands just die of it */
 } HANDLERS[] = {
     {IB_FOR_DATA, ib_command_data, 0},
     {IB_FOR_TRAIN, ib_command_train, 1},
@@ -74,19 +92,21 @@ static char *read_environment(const char *name) {
     return getenv(name);
 }
 
-static ib_command_context make_context(double start) {
+static ib_command_context make_context(FILE *out, FILE *log, double start) {
     const char *term = getenv("TERM");
     const char *no_color = getenv("NO_COLOR");
     int plain =
         (no_color != NULL && no_color[0] != '\0') || term == NULL || strcmp(term, "dumb") == 0;
-    return (ib_command_context){.out = stdout,
-                                .log = stderr,
+    return (ib_command_context){.out = out,
+                                .log = log,
+                                .bar = stderr,
                                 .out_is_terminal = isatty(STDOUT_FILENO),
                                 .log_is_terminal = isatty(STDERR_FILENO),
                                 .use_escapes = !plain,
                                 .start_seconds = start,
                                 .environment = read_environment,
-                                .signal_number = &stop_signal};
+                                .signal_number = &stop_signal,
+                                .look_at_signals = look_at_signals};
 }
 
 static ib_status dispatch(ib_arguments *arguments, const ib_command_context *context,
@@ -102,15 +122,18 @@ static ib_status dispatch(ib_arguments *arguments, const ib_command_context *con
 }
 
 static ib_status run_command(const ib_command *command, int count, const char *const *words,
-                             double start, ib_error *err) {
+                             const ib_command_context *context, ib_error *err) {
     ib_arguments arguments;
-    ib_command_context context = make_context(start);
+    char *found = NULL;
     ib_status status = ib_arguments_parse(command, count, words, read_environment, &arguments, err);
     if (status == IB_OK && arguments.help)
-        status = ib_help_command(command, stdout, err);
+        status = ib_help_command(command, context->out, err);
     else if (status == IB_OK)
-        status = dispatch(&arguments, &context, err);
+        status = ib_find_installed(&arguments, &found, err);
+    if (status == IB_OK && !arguments.help)
+        status = dispatch(&arguments, context, err);
     ib_arguments_free(&arguments);
+    free(found);
     return status;
 }
 
@@ -133,28 +156,51 @@ static ib_status unknown_command(const char *word, ib_error *err) {
     return ib_fail(err, IB_ERROR_USAGE, "unknown command '%s'; see isobit --help", word);
 }
 
-static ib_status run_words(int count, const char *const *words, double start, ib_error *err) {
+static ib_status run_words(int count, const char *const *words, const ib_command_context *context,
+                           ib_error *err) {
     if (count == 0)
         return ib_fail(err, IB_ERROR_USAGE, "no command given; see isobit --help");
     if (strcmp(words[0], "--version") == 0) {
-        printf("isobit %s (commit %s, %s, %s), NUMERICS %s\n", IB_VERSION, IB_GIT_COMMIT,
-               IB_COMPILER, IB_BUILD_TYPE, IB_NUMERICS_VERSION);
+        fprintf(context->out, "isobit %s (commit %s, %s, %s), NUMERICS %s\n", IB_VERSION,
+                IB_GIT_COMMIT, IB_COMPILER, IB_BUILD_TYPE, IB_NUMERICS_VERSION);
         return IB_OK;
     }
     if (strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0 ||
         (strcmp(words[0], "help") == 0 && count == 1)) {
-        ib_help_program(stdout);
+        ib_help_program(context->out);
         return IB_OK;
     }
     if (strcmp(words[0], "help") == 0) {
         const ib_command *command = ib_command_find(words[1]);
         return command == NULL ? unknown_command(words[1], err)
-                               : ib_help_command(command, stdout, err);
+                               : ib_help_command(command, context->out, err);
     }
     const ib_command *command = ib_command_find(words[0]);
     if (command == NULL)
         return unknown_command(words[0], err);
-    return run_command(command, count - 1, words + 1, start, err);
+    return run_command(command, count - 1, words + 1, context, err);
+}
+
+/* Runs the words with their output on streams of their own, which are closed. */
+static ib_status run_on_streams(int count, const char *const *words, double start, ib_error *err) {
+    FILE *out = ib_terminal_open(STDOUT_FILENO, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF);
+    FILE *log = ib_terminal_open(STDERR_FILENO, _IONBF);
+    ib_status status = IB_ERROR_RUNTIME;
+    if (out == NULL || log == NULL) {
+        ib_fail_memory(err);
+    } else {
+        ib_command_context context = make_context(out, log, start);
+        status = run_words(count, words, &context, err);
+    }
+    if (log != NULL)
+        fclose(log);
+    int failed = out != NULL && ferror(out);
+    errno = 0;
+    failed = (out != NULL && fclose(out) != 0) || failed;
+    if (status == IB_OK && failed)
+        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno != 0 ? errno : EIO,
+                               "cannot write to standard output");
+    return status;
 }
 
 int main(int argc, char **argv) {
@@ -165,12 +211,7 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     ib_status status =
-        run_words(argc > 0 ? argc - 1 : 0, (const char *const *)argv + 1, start, &err);
-    errno = 0;
-    int flushed = fflush(stdout);
-    if (status == IB_OK && (flushed != 0 || ferror(stdout)))
-        status = ib_fail_errno(&err, IB_ERROR_RUNTIME, errno != 0 ? errno : EIO,
-                               "cannot write to standard output");
+        run_on_streams(argc > 0 ? argc - 1 : 0, (const char *const *)argv + 1, start, &err);
     if (status != IB_OK)
         fprintf(stderr, "isobit: %s\n", ib_error_text(&err));
     ib_error_clear(&err);

@@ -1,18 +1,14 @@
 /* A folder of run records, whatever they are of, as a study of its own. */
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "command/report_input.h"
 #include "options/canonical.h"
-#include "record/record_file.h"
-#include "record/record_read.h"
 #include "record/recorded.h"
+#include "record/run_files.h"
 
-enum { MAX_DEPTH = 3, MAX_WORDS = 2 * IB_MAX_OPTIONS };
+enum { MAX_WORDS = 2 * IB_MAX_OPTIONS };
 
 /* ---- finding records ----------------------------------------------------------------------------
  */
@@ -26,40 +22,14 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static ib_status add_directory(found *f, const char *directory, ib_error *err) {
+static ib_status add_directory(void *context, const char *directory, ib_error *err) {
+    found *f = context;
     char **list = realloc(f->directories, (f->count + 1) * sizeof *list);
     if (list == NULL)
         return ib_fail_memory(err);
     f->directories = list;
     list[f->count] = strdup(directory);
     return list[f->count] == NULL ? ib_fail_memory(err) : (++f->count, IB_OK);
-}
-
-static ib_status walk(found *f, const char *directory, int depth, ib_error *err) {
-    char *path = ib_path_join(directory, "run.json");
-    if (path == NULL)
-        return ib_fail_memory(err);
-    int is_record = ib_path_exists(path);
-    free(path);
-    if (is_record)
-        return add_directory(f, directory, err);
-    if (depth == MAX_DEPTH)
-        return IB_OK;
-    DIR *list = opendir(directory);
-    if (list == NULL) /* also what is no directory */
-        return errno == ENOTDIR || errno == EACCES || errno == ENOENT
-                   ? IB_OK
-                   : ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", directory);
-    ib_status status = IB_OK;
-    const struct dirent *entry;
-    while (status == IB_OK && (entry = readdir(list)) != NULL) {
-        char *inner = entry->d_name[0] == '.' ? NULL : ib_path_join(directory, entry->d_name);
-        if (inner != NULL)
-            status = walk(f, inner, depth + 1, err);
-        free(inner);
-    }
-    closedir(list);
-    return status;
 }
 
 /* ---- from a record to a cell --------------------------------------------------------------------
@@ -72,17 +42,15 @@ static ib_status take_texts(ib_report_material *m, const json_t *configuration, 
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
         if (!ib_option_is_arithmetic(option) || option->kind == IB_OPTION_FLAG)
             continue;
-        char *key = ib_option_key(option);
-        if (key == NULL)
-            return ib_fail_memory(err);
-        const json_t *value = json_object_get(configuration, key);
-        free(key);
+        const json_t *value = ib_recorded_option(configuration, option->name);
         if (value == NULL || json_is_null(value))
             continue;
+        if (!json_is_string(value) && !json_is_number(value))
+            return ib_fail(err, IB_ERROR_VERIFY, "%s is not a value", option->name);
         cell->texts[i] = ib_material_keep(m, ib_recorded_text(value));
         cell->origins[i] = IB_FROM_CELL;
         if (cell->texts[i] == NULL)
-            return ib_fail(err, IB_ERROR_VERIFY, "%s is not a value", option->name);
+            return ib_fail_memory(err);
     }
     return IB_OK;
 }
@@ -92,13 +60,17 @@ static ib_status resolve(ib_study_cell *cell, ib_error *err) {
     char *names[IB_MAX_OPTIONS] = {0};
     const ib_option *option;
     int count = 0;
-    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
-        if (cell->texts[i] != NULL && (names[i] = ib_format("--%s", option->name)) != NULL) {
-            words[count++] = names[i];
-            words[count++] = cell->texts[i];
-        }
-    ib_status status =
-        ib_arguments_parse(ib_command_find("train"), count, words, NULL, &cell->arguments, err);
+    ib_status status = IB_OK;
+    for (size_t i = 0; status == IB_OK && (option = ib_option_at(i)) != NULL; ++i) {
+        if (cell->texts[i] == NULL)
+            continue;
+        words[count++] = names[i] = ib_format("--%s", option->name);
+        words[count++] = cell->texts[i];
+        status = names[i] == NULL ? ib_fail_memory(err) : IB_OK;
+    }
+    if (status == IB_OK)
+        status =
+            ib_arguments_parse(ib_command_find("train"), count, words, NULL, &cell->arguments, err);
     for (size_t i = 0; i < IB_MAX_OPTIONS; ++i)
         free(names[i]);
     return status;
@@ -112,19 +84,16 @@ static size_t known_run(const ib_report_material *m, const char *experiment) {
     return SIZE_MAX;
 }
 
-static ib_status add_record(ib_report_material *m, const found *f, const char *directory,
-                            const json_t *record, ib_error *err) {
+static ib_status add_record(ib_report_material *m, const found *f, const ib_run *record,
+                            ib_error *err) {
     ib_study *study = &m->study;
     ib_study_cell *cell = &study->cells[study->cell_count];
-    const char *sha256 = ib_json_text_at(record, "experiment_sha256", NULL);
-    const char *status_text = ib_json_text_at(record, "status", NULL);
-    const json_t *configuration = json_object_get(record, "configuration");
-    if (sha256 == NULL || status_text == NULL || configuration == NULL)
+    const char *state = ib_run_status_name(record->status);
+    if (record->experiment_sha256 == NULL || state == NULL || record->configuration == NULL)
         return ib_fail(err, IB_ERROR_VERIFY, "not a run record");
-    char *kept = ib_material_keep(m, strdup(directory));
-    char *experiment = ib_material_keep(m, strdup(sha256));
-    char *state = ib_material_keep(m, strdup(status_text));
-    if (kept == NULL || experiment == NULL || state == NULL)
+    char *kept = ib_material_keep(m, strdup(record->directory));
+    char *experiment = ib_material_keep(m, strdup(record->experiment_sha256));
+    if (kept == NULL || experiment == NULL)
         return ib_fail_memory(err);
     size_t known = known_run(m, experiment);
     if (known != SIZE_MAX) { /* later records come last: the newest finished one counts */
@@ -143,9 +112,9 @@ static ib_status add_record(ib_report_material *m, const found *f, const char *d
         run->reason = NULL;
         return IB_OK;
     }
-    IB_TRY(take_texts(m, configuration, cell, err));
+    IB_TRY(take_texts(m, record->configuration, cell, err));
     IB_TRY(resolve(cell, err));
-    const char *message = ib_json_text_at(record, "message", NULL);
+    const char *message = record->message;
     m->runs[m->input.run_count] = (ib_report_input_run){
         .state = state,
         .reason = message != NULL ? ib_material_keep(m, strdup(message)) : NULL,
@@ -157,19 +126,22 @@ static ib_status add_record(ib_report_material *m, const found *f, const char *d
 
 static ib_status read_all(ib_report_material *m, const found *f, ib_error *err) {
     for (size_t i = 0; i < f->count; ++i) {
-        json_t *record = NULL;
+        ib_run record;
         ib_error why = {0};
-        ib_status status = ib_record_read(f->directories[i], &record, &why);
+        ib_status status = ib_run_read(f->directories[i], &record, &why);
         ib_study_cell *cell = &m->study.cells[m->study.cell_count];
         size_t before = m->study.cell_count;
         if (status == IB_OK)
-            status = add_record(m, f, f->directories[i], record, &why);
+            status = add_record(m, f, &record, &why);
         if (status != IB_OK && m->study.cell_count == before) {
             ib_arguments_free(&cell->arguments);
             *cell = (ib_study_cell){0};
         }
-        json_decref(record);
+        ib_run_close(&record);
+        int is_memory = ib_error_is_memory(&why);
         ib_error_clear(&why);
+        if (is_memory)
+            return ib_fail_memory(err);
         if (status != IB_OK)
             IB_TRY(ib_material_unreadable(m, strdup(f->directories[i]), err));
     }
@@ -203,8 +175,10 @@ static ib_text_list find_varied(ib_study *study) {
     return list;
 }
 
-static ib_text_list copy_list(const char *const *names, size_t count) {
+/* *failed is set when memory ran out. */
+static ib_text_list copy_list(const char *const *names, size_t count, int *failed) {
     ib_text_list list = {.items = calloc(count + 1, sizeof *list.items)};
+    *failed |= list.items == NULL;
     for (size_t i = 0; list.items != NULL && i < count; ++i)
         list.items[list.count++] = names[i];
     return list;
@@ -231,43 +205,44 @@ static ib_status add_items(ib_study *study, const ib_text_list *varied, ib_error
     static const char *const VALUES[] = {"test_accuracy", "test_loss", "train_seconds"};
     static const char *const DATASET[] = {"dataset", "model"};
     enum { MAX_ITEMS = 9, MOST_SERIES = 24, MOST_BARS = 40 };
+    int failed = 0;
     study->items = calloc(MAX_ITEMS, sizeof *study->items);
     if (study->items == NULL)
         return ib_fail_memory(err);
     ib_report_item *item = add_item(study, IB_TABLE_GRID, "runs", "All runs");
     if (item == NULL)
         return ib_fail_memory(err);
-    item->rows = copy_list(varied->items, varied->count);
-    item->values = copy_list(VALUES, 3);
+    item->rows = copy_list(varied->items, varied->count, &failed);
+    item->values = copy_list(VALUES, 3, &failed);
     item =
         add_item(study, IB_TABLE_RESOURCES, "resources", "What the runs took, and what that costs");
     if (item == NULL)
         return ib_fail_memory(err);
-    item->rows = copy_list(varied->items, varied->count);
+    item->rows = copy_list(varied->items, varied->count, &failed);
     item = add_item(study, IB_TABLE_CONFIGURATION, "settings", "What all runs have in common");
     if (item != NULL && study->cell_count <= MOST_BARS &&
         (item = add_item(study, IB_FIGURE_BARS, "accuracy", "Test accuracy")) != NULL) {
-        item->rows = copy_list(varied->items, varied->count);
-        item->values = copy_list(VALUES, 1);
+        item->rows = copy_list(varied->items, varied->count, &failed);
+        item->values = copy_list(VALUES, 1, &failed);
     }
     if (item != NULL && study->cell_count <= MOST_SERIES &&
         (item = add_item(study, IB_FIGURE_CURVES, "curves", "Test accuracy by epoch")) != NULL) {
-        item->columns = copy_list(varied->items, varied->count);
-        item->values = copy_list(VALUES, 1);
+        item->columns = copy_list(varied->items, varied->count, &failed);
+        item->values = copy_list(VALUES, 1, &failed);
     }
     if (item != NULL && study->cell_count <= MOST_SERIES &&
         (item = add_item(study, IB_FIGURE_USAGE, "usage", "What the runs took over time")) != NULL)
-        item->columns = copy_list(varied->items, varied->count);
+        item->columns = copy_list(varied->items, varied->count, &failed);
     if (item != NULL &&
         (item = add_item(study, IB_FIGURE_COST, "cost", "Accuracy over cost")) != NULL)
-        item->rows = copy_list(varied->items, varied->count);
+        item->rows = copy_list(varied->items, varied->count, &failed);
     if (item != NULL && (item = add_item(study, IB_FIGURE_CONFUSION, "confusion",
                                          "Which classes are taken for which")) != NULL)
-        item->panels = copy_list(DATASET, 2);
+        item->panels = copy_list(DATASET, 2, &failed);
     if (item != NULL && (item = add_item(study, IB_FIGURE_MISCLASSIFIED, "misclassified",
                                          "Images that were taken for another class")) != NULL)
-        item->panels = copy_list(DATASET, 2);
-    return item == NULL ? ib_fail_memory(err) : IB_OK;
+        item->panels = copy_list(DATASET, 2, &failed);
+    return item == NULL || failed ? ib_fail_memory(err) : IB_OK;
 }
 
 static ib_status fill_study(ib_report_material *m, const found *f, const char *directory,
@@ -305,7 +280,7 @@ static ib_status fill_study(ib_report_material *m, const found *f, const char *d
 ib_status ib_report_gather_folder(const char *directory, ib_report_material *material,
                                   ib_error *err) {
     found f = {0};
-    ib_status status = walk(&f, directory, 0, err);
+    ib_status status = ib_runs_visit(directory, add_directory, &f, err);
     if (status == IB_OK && f.count > IB_STUDY_MAX_CELLS)
         status = ib_fail(err, IB_ERROR_USAGE,
                          "%s holds %zu records, a report at most %d: give a folder of fewer",

@@ -77,13 +77,13 @@ static void take_failure(const ib_report_material *material, ib_report_input_run
     const json_t *cells = json_object_get(material->study_json, "cells");
     for (size_t i = 0; i < json_array_size(cells); ++i) {
         const json_t *cell = json_array_get(cells, i);
-        const char *sha256 = ib_json_text_at(cell, "experiment_sha256", NULL);
-        const char *state = ib_json_text_at(cell, "state", NULL);
+        const char *sha256 = ib_json_text_at(cell, "experiment_sha256");
+        const char *state = ib_json_text_at(cell, "state");
         if (sha256 == NULL || state == NULL || strcmp(sha256, run->experiment_sha256) != 0 ||
             strcmp(state, "failed") != 0)
             continue;
         run->state = state;
-        run->reason = ib_json_text_at(cell, "reason", NULL);
+        run->reason = ib_json_text_at(cell, "reason");
         return;
     }
 }
@@ -218,8 +218,8 @@ static ib_status gather_study_folder(const ib_arguments *arguments,
                                      ib_report_material *material, ib_error *err) {
     const char *folder = arguments->words[0];
     const json_t *file = json_array_get(json_object_get(material->study_json, "files"), 0);
-    const char *path = ib_json_text_at(file, "path", NULL);
-    const char *sha256 = ib_json_text_at(file, "sha256", NULL);
+    const char *path = ib_json_text_at(file, "path");
+    const char *sha256 = ib_json_text_at(file, "sha256");
     size_t count = 0;
     if (path == NULL || !ib_path_exists(path))
         return ib_fail(err, IB_ERROR_VERIFY,

@@ -1,8 +1,10 @@
 /* isobit reproduce: a recorded run done again, and its bits compared. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text_stream.h"
 #include "command/divergence.h"
 #include "command/train_run.h"
 #include "record/record_file.h"
@@ -16,54 +18,62 @@ static const char *const CHANGEABLE[] = {"seed", NULL};
 static ib_status train(const ib_arguments *arguments, const char *experiment_sha256,
                        const ib_command_context *context, char **directory, ib_error *err) {
     ib_config config = arguments->config;
-    char *text = NULL;
-    size_t size = 0;
+    ib_text_stream text;
     ib_command_context quiet = *context;
     config.output.json = 1;
     quiet.out_is_terminal = 0;
-    quiet.out = open_memstream(&text, &size);
-    if (quiet.out == NULL)
-        return ib_fail_memory(err);
+    IB_TRY(ib_text_open(&text, err));
+    quiet.out = text.stream;
     ib_train_target target = {.experiment_sha256 = experiment_sha256};
     ib_status status = ib_train_run(&config, &quiet, &target, err);
-    json_error_t why;
-    if (fclose(quiet.out) != 0 && status == IB_OK)
-        status = ib_fail_memory(err);
-    json_t *results = status == IB_OK ? ib_json_parse(text, size, &why) : NULL;
-    const char *run = ib_json_text_at(results, "run_dir", NULL);
+    if (status == IB_OK)
+        status = ib_text_close(&text, err);
+    else
+        ib_text_abort(&text);
+    json_t *results = NULL;
+    if (status == IB_OK)
+        status = ib_json_parse(text.data, text.size, &results, NULL, err);
+    const char *run = ib_json_text_at(results, "run_dir");
     if (status == IB_OK && (run == NULL || (*directory = strdup(run)) == NULL))
         status = ib_fail_memory(err);
     json_decref(results);
-    free(text);
+    free(text.data);
     return status;
 }
 
+/* null where the run has none; NULL: out of memory. */
+static json_t *metric_json(const ib_run *run, const char *name) {
+    double value = ib_run_metric(run, name);
+    return isfinite(value) ? ib_json_number(value) : json_null();
+}
+
+static json_t *results_json(const ib_run *run) {
+    return json_pack("{s:s, s:s?, s:s?, s:s?, s:o, s:o}", "run", run->directory,
+                     "experiment_sha256", run->experiment_sha256, "model_sha256", run->model_sha256,
+                     "optimizer_sha256", run->optimizer_sha256, "test_accuracy",
+                     metric_json(run, "test_accuracy"), "train_seconds",
+                     metric_json(run, "train_seconds"));
+}
+
+/* New; NULL: out of memory. */
 static json_t *verdict_json(const ib_comparison *comparison, json_t *divergence,
                             const char *differing) {
-    json_t *object = json_object();
-    for (size_t i = 0; i < 2; ++i) {
-        const json_t *results = json_object_get(comparison->records[i], "results");
-        json_object_set_new(object, i == 0 ? "recorded" : "reproduced",
-                            json_pack("{s:s, s:O?, s:O?, s:O?, s:O?, s:O?}", "run",
-                                      comparison->directories[i], "experiment_sha256",
-                                      json_object_get(comparison->records[i], "experiment_sha256"),
-                                      "model_sha256", json_object_get(results, "model_sha256"),
-                                      "optimizer_sha256",
-                                      json_object_get(results, "optimizer_sha256"), "test_accuracy",
-                                      json_object_get(results, "test_accuracy"), "train_seconds",
-                                      json_object_get(results, "train_seconds")));
-    }
-    json_object_set_new(object, "same_bits", json_boolean(differing == NULL));
-    json_object_set_new(object, "differing",
-                        differing == NULL ? json_null() : json_string(differing));
-    json_object_set(object, "divergence", divergence != NULL ? divergence : json_null());
+    json_t *recorded = results_json(&comparison->runs[0]);
+    json_t *reproduced = results_json(&comparison->runs[1]);
+    json_t *object = recorded == NULL || reproduced == NULL
+                         ? NULL
+                         : json_pack("{s:O, s:O, s:b, s:s?, s:O?}", "recorded", recorded,
+                                     "reproduced", reproduced, "same_bits", differing == NULL,
+                                     "differing", differing, "divergence", divergence);
+    json_decref(recorded);
+    json_decref(reproduced);
     return object;
 }
 
 static ib_status print_json(const ib_comparison *comparison, json_t *divergence,
                             const char *differing, FILE *out, ib_error *err) {
     json_t *object = verdict_json(comparison, divergence, differing);
-    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *text = ib_json_dump(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(object);
     if (text == NULL)
         return ib_fail_memory(err);
@@ -75,14 +85,12 @@ static ib_status print_json(const ib_comparison *comparison, json_t *divergence,
 /* comparison: the record, then the new run. */
 static ib_status judge(const ib_comparison *comparison, ib_arguments *arguments,
                        const ib_command_context *context, ib_error *err) {
-    const char *experiments[2], *differing = NULL;
+    const ib_run *recorded = &comparison->runs[0], *again = &comparison->runs[1];
     json_t *divergence = NULL;
-    for (size_t i = 0; i < 2; ++i)
-        experiments[i] = ib_json_text_at(comparison->records[i], "experiment_sha256", NULL);
-    int other = experiments[1] == NULL || strcmp(experiments[0], experiments[1]) != 0;
-    differing =
-        other ? "experiment_sha256"
-              : ib_comparison_differing_result(comparison->records[0], comparison->records[1]);
+    int other = again->experiment_sha256 == NULL ||
+                strcmp(recorded->experiment_sha256, again->experiment_sha256) != 0;
+    const char *differing =
+        other ? "experiment_sha256" : ib_comparison_differing_result(recorded, again);
     ib_status status = IB_OK;
     int json = arguments->config.output.json;
     if (differing != NULL && !other)
@@ -97,28 +105,27 @@ static ib_status judge(const ib_comparison *comparison, ib_arguments *arguments,
         fprintf(context->out,
                 "SAME BITS\nmodel_sha256       %s\nRecord             %s\n"
                 "Done again         %s\n",
-                ib_json_text_at(comparison->records[0], "results", "model_sha256"),
-                comparison->directories[0], comparison->directories[1]);
+                recorded->model_sha256, recorded->directory, again->directory);
     json_decref(divergence);
     if (status == IB_OK && differing != NULL)
         status = ib_fail(err, IB_ERROR_NOT_REPRODUCED, "not reproduced: %s of %s is not that of %s",
-                         differing, comparison->directories[1], comparison->directories[0]);
+                         differing, again->directory, recorded->directory);
     return status;
 }
 
-static ib_status adopt(const json_t *record, const char *run, ib_arguments *arguments,
-                       const char **experiment_sha256, ib_error *err) {
-    const json_t *configuration = json_object_get(record, "configuration");
-    if (ib_json_text_at(record, "results", "model_sha256") == NULL)
+static ib_status adopt(const ib_run *run, ib_arguments *arguments, const char **experiment_sha256,
+                       ib_error *err) {
+    if (run->model_sha256 == NULL)
         return ib_fail(err, IB_ERROR_VERIFY, "%s has no results: there is nothing to compare with",
-                       run);
+                       run->directory);
     uint64_t seed = arguments->config.experiment.seed;
-    IB_TRY(ib_adopt_experiment(record, run, CHANGEABLE, arguments, experiment_sha256, err));
+    IB_TRY(ib_adopt_experiment(run, CHANGEABLE, arguments, err));
     int changed = ib_arguments_source(arguments, "seed") == IB_FROM_FLAG;
+    *experiment_sha256 = run->experiment_sha256;
     if (changed && arguments->config.experiment.seed == seed)
         *experiment_sha256 = NULL; /* perhaps another experiment: the comparison tells */
-    IB_TRY(ib_adopt_options(configuration, run, arguments, err));
-    char *trace = ib_path_join(run, "trace.bin");
+    IB_TRY(ib_adopt_options(run->configuration, run->directory, IB_FOR_REPRODUCE, arguments, err));
+    char *trace = ib_path_join(run->directory, "trace.bin");
     if (trace == NULL)
         return ib_fail_memory(err);
     if (ib_path_exists(trace))
@@ -134,12 +141,11 @@ ib_status ib_command_reproduce(ib_arguments *arguments, const ib_command_context
     char *directory = NULL;
     ib_status status = ib_comparison_open(arguments->words, 1, &recorded, err);
     if (status == IB_OK)
-        status =
-            adopt(recorded.records[0], recorded.directories[0], arguments, &experiment_sha256, err);
+        status = adopt(&recorded.runs[0], arguments, &experiment_sha256, err);
     if (status == IB_OK)
         status = train(arguments, experiment_sha256, context, &directory, err);
     if (status == IB_OK) {
-        const char *runs[2] = {recorded.directories[0], directory};
+        const char *runs[2] = {recorded.runs[0].directory, directory};
         status = ib_comparison_open(runs, 2, &both, err);
     }
     if (status == IB_OK)

@@ -1,28 +1,27 @@
 /* isobit train --resume: the rest of a run that was stopped. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "command/resume.h"
 
+#include "base/json_value.h"
 #include "command/train_run.h"
 #include "record/checkpoint.h"
-#include "record/record_file.h"
 #include "record/recorded.h"
+#include "record/run_files.h"
 
 static ib_status say_finished(const ib_record *record, const ib_config *config,
                               const ib_command_context *context, ib_error *err) {
-    const json_t *results = json_object_get(ib_record_previous(record), "results");
-    const char *model = ib_json_text_at(results, "model_sha256", NULL);
-    if (model == NULL)
+    const ib_run *run = ib_record_previous(record);
+    if (run->model_sha256 == NULL)
         return ib_fail(err, IB_ERROR_VERIFY, "%s/run.json says finished, but has no results",
                        ib_record_directory(record));
     if (!config->output.json) {
         fprintf(context->out, "The run %s is finished: there is nothing to go on with\n",
                 ib_record_directory(record));
-        fprintf(context->out, "model_sha256       %s\n", model);
+        fprintf(context->out, "model_sha256       %s\n", run->model_sha256);
         return IB_OK;
     }
-    char *text = json_dumps(results, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *text = ib_json_dump(run->results, JSON_COMPACT | JSON_REAL_PRECISION(17));
     if (text == NULL)
         return ib_fail_memory(err);
     fprintf(context->out, "%s\n", text);
@@ -32,30 +31,31 @@ static ib_status say_finished(const ib_record *record, const ib_config *config,
 
 static ib_status go_on(ib_record *record, ib_arguments *arguments,
                        const ib_command_context *context, ib_error *err) {
-    const json_t *previous = ib_record_previous(record);
-    const char *status = ib_json_text_at(previous, "status", NULL);
-    ib_train_target target = {.record = record};
-    int finished = status != NULL && strcmp(status, "finished") == 0;
+    const ib_run *previous = ib_record_previous(record);
+    const json_t *configuration = previous->configuration;
+    ib_train_target target = {.record = record, .experiment_sha256 = previous->experiment_sha256};
     if (ib_arguments_source(arguments, "runs-dir") == IB_FROM_FLAG)
         return ib_fail(err, IB_ERROR_USAGE,
                        "--runs-dir has no effect with --resume, which names the run's directory: "
                        "leave it out");
-    ib_status adopted = ib_adopt_experiment(previous, ib_record_directory(record), NULL, arguments,
-                                            &target.experiment_sha256, err);
-    if (finished && adopted != IB_ERROR_USAGE) {
-        ib_checkpoint_remove(ib_record_directory(record)); /* killed before it came to that */
+    ib_status adopted = ib_adopt_experiment(previous, NULL, arguments, err);
+    if (previous->status == IB_RECORDED_FINISHED && adopted != IB_ERROR_USAGE) {
+        ib_checkpoint_remove(ib_record_folder(record)); /* killed before it came to that */
         return say_finished(record, &arguments->config, context, err);
     }
     IB_TRY(adopted);
-    const json_t *configuration = json_object_get(previous, "configuration");
-    if (arguments->config.record.trace && !json_is_true(json_object_get(configuration, "trace")))
+    /* It goes on, and is sealed as a whole in the end: a changed beginning must not be. The
+     * checkpoint tells of the other files that go on. */
+    IB_TRY(ib_run_check_file(previous, "resources.jsonl", err));
+    if (arguments->config.record.trace && !json_is_true(ib_recorded_option(configuration, "trace")))
         return ib_fail(
             err, IB_ERROR_USAGE,
             "--trace: the run was begun without, and a trace begins with the first step");
     /* Not of the experiment, but of this run: metrics.jsonl and the user's wishes stay as they
      * were. */
-    IB_TRY(ib_adopt_options(configuration, ib_record_directory(record), arguments, err));
-    if (json_object_get(configuration, "sample_period") != NULL) /* earlier versions had none */
+    IB_TRY(
+        ib_adopt_options(configuration, ib_record_directory(record), IB_FOR_TRAIN, arguments, err));
+    if (ib_recorded_option(configuration, "sample-period") != NULL) /* earlier versions had none */
         IB_TRY(ib_adopt_option("sample-period", configuration, ib_record_directory(record),
                                arguments, err));
     return ib_train_run(&arguments->config, context, &target, err);

@@ -1,5 +1,6 @@
 #include "command/session.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "monitor/resources_read.h"
+#include "record/recorded.h"
 
 _Static_assert((int)IB_CHOOSE_OFFICIAL == (int)IB_SPLIT_OFFICIAL &&
                    (int)IB_CHOOSE_70_10_20 == (int)IB_SPLIT_70_10_20,
@@ -116,6 +118,7 @@ ib_status ib_identify(const ib_config *config, ib_session *session, char **exper
         ib_safetensors_close(init);
         IB_TRY(ib_safetensors_open(config->experiment.init_model, init, err));
         ib_sha256_bytes(init->own.data, init->own.size, init_sha256);
+        IB_TRY(ib_check_beside(config->experiment.init_model, init_sha256, err));
         inputs.init_model_sha256 = init_sha256;
     }
     char *network = NULL;
@@ -144,7 +147,7 @@ uint64_t ib_peak_rss_bytes(void) {
     return bytes;
 }
 
-uint64_t ib_file_bytes(const char *path) {
+uint64_t ib_file_bytes(const ib_folder *folder, const char *name) {
     struct stat info;
-    return stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
+    return fstatat(folder->fd, name, &info, 0) == 0 ? (uint64_t)info.st_size : 0;
 }

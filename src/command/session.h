@@ -43,6 +43,6 @@ ib_status ib_identify(const ib_config *config, ib_session *session, char **exper
 /* Greatest resident memory of this process so far, in bytes. */
 uint64_t ib_peak_rss_bytes(void);
 /* The size of a file, 0 when it cannot be told. */
-uint64_t ib_file_bytes(const char *path);
+uint64_t ib_file_bytes(const ib_folder *folder, const char *name);
 
 #endif

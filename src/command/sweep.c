@@ -57,7 +57,7 @@ static const double POLL_SECONDS = 0.02, RETRY_SECONDS = 0.5, REDRAW_SECONDS = 1
 static void clear_progress(sweep *s) {
     if (s->drawn_width == 0)
         return;
-    fprintf(s->context->log, "\r%*s\r", s->drawn_width, "");
+    fprintf(s->context->bar, "\r%*s\r", s->drawn_width, "");
     s->drawn_width = 0;
     s->drawn = 0;
 }
@@ -83,17 +83,16 @@ static void print_settled(sweep *s, const ib_study_run *run, double seconds) {
     if (s->config->output.json)
         return;
     clear_progress(s);
-    char *text = ib_study_cell_text(s->plan.study, run->first_cell);
     FILE *out = s->context->out;
-    fprintf(out, "[%zu/%zu] %s  %s  %.1f s", s->settled, s->all, ib_run_state_name(run->state),
-            text != NULL ? text : "", seconds);
+    fprintf(out, "[%zu/%zu] %s  ", s->settled, s->all, ib_run_state_name(run->state));
+    ib_study_cell_print(s->plan.study, run->first_cell, out);
+    fprintf(out, "  %.1f s", seconds);
     if (run->state == IB_RUN_FINISHED && run->run_id != NULL)
         fprintf(out, "  %s/%s", s->plan.folders[run->folder].directory, run->run_id);
     else if (run->message != NULL)
         fprintf(out, ": %s", run->message);
     fputc('\n', out);
     fflush(out);
-    free(text);
 }
 
 /* ---- settling -----------------------------------------------------------------------------------
@@ -109,8 +108,11 @@ static void remove_checkpoints(const sweep *s, const ib_study_run *run) {
     char *directory = run->run_id == NULL
                           ? NULL
                           : ib_path_join(s->plan.folders[run->folder].directory, run->run_id);
-    if (directory != NULL)
-        ib_checkpoint_remove(directory);
+    ib_folder record;
+    if (directory != NULL && ib_folder_open(directory, &record, NULL) == IB_OK) {
+        ib_checkpoint_remove(&record);
+        ib_folder_close(&record);
+    }
     free(directory);
 }
 
@@ -450,9 +452,9 @@ static void print_end(const sweep *s) {
     }
     for (size_t r = 0; r < s->plan.run_count; ++r)
         if (s->places[r] == SETTLED && s->plan.runs[r].state == IB_RUN_NOT_HERE) {
-            char *text = ib_study_cell_text(s->plan.study, s->plan.runs[r].first_cell);
-            fprintf(out, "not run  %s: %s\n", text != NULL ? text : "", s->plan.runs[r].obstacle);
-            free(text);
+            fputs("not run  ", out);
+            ib_study_cell_print(s->plan.study, s->plan.runs[r].first_cell, out);
+            fprintf(out, ": %s\n", s->plan.runs[r].obstacle);
         }
     fprintf(out, "%s: %zu of %zu runs finished, %zu failed, %zu not run here", s->plan.study->name,
             counts[IB_RUN_FINISHED], s->all, s->failed, counts[IB_RUN_NOT_HERE]);
@@ -499,7 +501,9 @@ static ib_status run(sweep *s, ib_error *err) {
     IB_TRY(ib_study_plan_refresh(&s->plan, err));
     IB_TRY(prepare(s, err));
     ib_tracking_study_start(s->config, s->context, &s->plan, &s->tracker);
+    s->context->look_at_signals(1);
     ib_status status = work(s, err);
+    s->context->look_at_signals(0); /* no process of ours is left */
     clear_progress(s);
     if (status != IB_OK && is_storage_error(ib_error_text(err))) {
         free(s->storage);
@@ -507,8 +511,8 @@ static ib_status run(sweep *s, ib_error *err) {
         return s->storage == NULL ? status : outcome(s, err);
     }
     IB_TRY(status);
-    if (s->storage == NULL)
-        IB_TRY(write_last(s, err));
+    if (s->storage == NULL) /* who was told to stop waits for nobody */
+        IB_TRY(stop_signal(s) != 0 ? ib_study_write(&s->plan, err) : write_last(s, err));
     print_end(s);
     return outcome(s, err);
 }

@@ -15,51 +15,72 @@
 #include "base/file.h"
 #include "base/number.h"
 #include "base/threads.h"
+#include "record/run_files.h"
 
 /* ---- locks and leftovers ------------------------------------------------------------------------
  */
 
-ib_status ib_sweep_lock(const ib_study_plan *plan, const ib_study_run *run, int *lock,
-                        ib_error *err) {
-    *lock = -1;
-    char *directory = ib_path_join(plan->folders[run->folder].directory, ".locks");
-    char *path = directory == NULL
-                     ? NULL
-                     : ib_format("%s/%s-%s.lock", directory, run->experiment_sha256, run->backend);
-    ib_status status = path == NULL ? ib_fail_memory(err) : ib_make_directories(directory, err);
-    free(directory);
-    int fd = -1;
-    if (status == IB_OK) {
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (fd < 0)
-            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot create %s", path);
-    }
-    if (status == IB_OK && flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        *lock = fd;
-    } else if (status == IB_OK) {
-        if (errno != EWOULDBLOCK)
-            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
-                                   "cannot lock %s: sweeps need a file system with locks", path);
-        close(fd);
-    }
-    free(path);
+static ib_status open_lock(const ib_study_plan *plan, const ib_study_run *run, int *fd,
+                           ib_error *err) {
+    const char *directory = plan->folders[run->folder].directory;
+    ib_folder folder, locks = {0};
+    *fd = -1;
+    IB_TRY(ib_make_directories(directory, err));
+    IB_TRY(ib_folder_open(directory, &folder, err));
+    ib_status status = ib_folder_open_inner(&folder, ".locks", 1, &locks, err);
+    char *name = ib_format("%s-%s.lock", run->experiment_sha256, run->backend);
+    if (status == IB_OK && name == NULL)
+        status = ib_fail_memory(err);
+    if (status == IB_OK)
+        status = ib_folder_open_file(&locks, name, O_RDWR | O_CREAT, fd, err);
+    free(name);
+    ib_folder_close(&locks);
+    ib_folder_close(&folder);
     return status;
 }
 
-static ib_status move_aside(const ib_record_index *folder, const char *run_id, FILE *log,
+ib_status ib_sweep_lock(const ib_study_plan *plan, const ib_study_run *run, int *lock,
+                        ib_error *err) {
+    int fd;
+    *lock = -1;
+    IB_TRY(open_lock(plan, run, &fd, err));
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        *lock = fd;
+        return IB_OK;
+    }
+    ib_status status = errno == EWOULDBLOCK
+                           ? IB_OK
+                           : ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
+                                           "cannot lock %s/.locks/%s-%s.lock: sweeps need a file "
+                                           "system with locks",
+                                           plan->folders[run->folder].directory,
+                                           run->experiment_sha256, run->backend);
+    close(fd);
+    return status;
+}
+
+/* Both folders' names are on the disk before anything is begun in the record's place. */
+static ib_status move_into(const ib_folder *from, const ib_folder *to, const char *name,
+                           ib_error *err) {
+    if (renameat(from->fd, name, to->fd, name) != 0)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot move %s/%s to %s", from->path,
+                             name, to->path);
+    IB_TRY(ib_folder_sync(to, err));
+    return ib_folder_sync(from, err);
+}
+
+static ib_status move_aside(const ib_record_index *index, const char *run_id, FILE *log,
                             ib_error *err) {
-    char *directory = ib_path_join(folder->directory, ".set-aside");
-    char *from = ib_path_join(folder->directory, run_id);
-    char *to = directory == NULL ? NULL : ib_path_join(directory, run_id);
-    ib_status status =
-        from == NULL || to == NULL ? ib_fail_memory(err) : ib_make_directories(directory, err);
-    if (status == IB_OK && rename(from, to) != 0)
-        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot move %s to %s", from, to);
+    ib_folder folder, aside = {0};
+    IB_TRY(ib_folder_open(index->directory, &folder, err));
+    ib_status status = ib_folder_open_inner(&folder, ".set-aside", 1, &aside, err);
     if (status == IB_OK)
-        fprintf(log, "isobit: %s was killed before it ended: set aside as %s\n", from, to);
-    free(directory);
-    free(from);
-    free(to);
+        status = move_into(&folder, &aside, run_id, err);
+    if (status == IB_OK)
+        fprintf(log, "isobit: %s/%s was killed before it ended: set aside as %s/%s\n", folder.path,
+                run_id, aside.path, run_id);
+    ib_folder_close(&aside);
+    ib_folder_close(&folder);
     return status;
 }
 
@@ -79,16 +100,19 @@ ib_status ib_sweep_leftovers(const ib_study_plan *plan, const ib_study_run *run,
         const ib_found_run *found = &folder->runs[i];
         if (!is_leftover(run, found))
             continue;
-        if (ib_found_run_is_live(folder, found)) {
-            *live = 1;
-        } else if (resume && *go_on == NULL) {
-            *go_on = ib_path_join(folder->directory, found->run_id);
-            if (*go_on == NULL)
-                return ib_fail_memory(err);
-            fprintf(log, "isobit: going on with %s\n", *go_on);
-        } else if (found->state == IB_RUN_LIVE) {
-            IB_TRY(move_aside(folder, found->run_id, log, err));
+        char *directory = ib_path_join(folder->directory, found->run_id);
+        if (directory == NULL)
+            return ib_fail_memory(err);
+        int is_live = ib_run_is_live(directory);
+        if (!is_live && resume && *go_on == NULL) {
+            fprintf(log, "isobit: going on with %s\n", directory);
+            *go_on = directory;
+            continue;
         }
+        free(directory);
+        *live = *live || is_live;
+        if (!is_live && found->state == IB_RUN_LIVE)
+            IB_TRY(move_aside(folder, found->run_id, log, err));
     }
     return IB_OK;
 }

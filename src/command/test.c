@@ -126,7 +126,8 @@ static ib_status test_file(const char *path, ib_arguments *arguments,
     ib_evaluation test = {0};
     IB_TRY(ib_contents_open(path, IB_MODEL_FILE_MOST, &file, err));
     ib_sha256_bytes(file.data, file.size, sha256);
-    ib_status status = ib_adopt_beside(path, sha256, arguments, context->log, NULL, err);
+    ib_status status =
+        ib_adopt_beside(path, sha256, IB_FOR_TEST, arguments, context->log, NULL, err);
     if (status == IB_OK)
         status = evaluate(&file, sha256, arguments, &session, context, &test, err);
     ib_evaluation_free(&test);

@@ -6,8 +6,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "record/record_file.h"
-#include "record/record_read.h"
+#include "record/run.h"
 
 const char *ib_tracking_uri(const ib_config *config, const ib_command_context *context) {
     const char *uri = config->tracking.uri;
@@ -169,16 +168,19 @@ static ib_status sync_set_aside(sync_work *w, const char *folder, ib_error *err)
 /* Adds a record to w->by_experiment: experiment_sha256 -> ["<folder>/<run-id>", ...]. */
 static ib_status index_record(sync_work *w, const char *directory, const char *name,
                               ib_error *err) {
-    json_t *record = NULL;
-    (void)err;
-    ib_record_read(directory, &record, NULL); /* a damaged one is counted where it is sent */
-    const char *sha256 = ib_json_text_at(record, "experiment_sha256", NULL);
-    if (sha256 != NULL && json_object_get(w->by_experiment, sha256) == NULL)
-        json_object_set_new(w->by_experiment, sha256, json_array());
-    if (sha256 != NULL)
-        json_array_append_new(json_object_get(w->by_experiment, sha256), json_string(name));
-    json_decref(record);
-    return IB_OK;
+    ib_run run;
+    ib_error why = {0};
+    ib_run_read(directory, &run, &why); /* a damaged one is counted where it is sent */
+    const char *sha256 = run.experiment_sha256;
+    int failed = ib_error_is_memory(&why);
+    ib_error_clear(&why);
+    if (!failed && sha256 != NULL && json_object_get(w->by_experiment, sha256) == NULL)
+        failed = json_object_set_new(w->by_experiment, sha256, json_array()) != 0;
+    if (!failed && sha256 != NULL)
+        failed = json_array_append_new(json_object_get(w->by_experiment, sha256),
+                                       json_string(name)) != 0;
+    ib_run_close(&run);
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
 static ib_status index_folder(sync_work *w, const char *directory, const char *name,
@@ -197,15 +199,16 @@ static ib_status sync_cell_record(sync_work *w, const char *directory, const cha
     if (path == NULL)
         return ib_fail_memory(err);
     *there = has_file(path, "run.json");
+    int failed = 0;
     if (*there) {
         ib_mlflow_names names = w->common;
         names.experiment = experiment;
         names.study = directory;
         sync_record(w, path, &names);
-        json_object_set_new(w->nested, run, json_true());
+        failed = json_object_set_new(w->nested, run, json_true()) != 0;
     }
     free(path);
-    return IB_OK;
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
 /* study.json names each cell's record; a sweep that was killed may not have come to that, or the
@@ -215,8 +218,8 @@ static ib_status sync_cells(sync_work *w, const char *directory, const json_t *s
     const json_t *cells = json_object_get(study, "cells");
     for (size_t i = 0; i < json_array_size(cells); ++i) {
         const json_t *cell = json_array_get(cells, i);
-        const char *run = ib_json_text_at(cell, "run", NULL);
-        const char *sha256 = ib_json_text_at(cell, "experiment_sha256", NULL);
+        const char *run = ib_json_text_at(cell, "run");
+        const char *sha256 = ib_json_text_at(cell, "experiment_sha256");
         int there = 0;
         if (run != NULL)
             IB_TRY(sync_cell_record(w, directory, run, experiment, &there, err));
@@ -249,7 +252,7 @@ static ib_status sync_study(sync_work *w, const char *directory, ib_error *err) 
     ib_status status = ib_json_file_read(path, &study, &why);
     free(path);
     const char *named =
-        w->common.experiment != NULL ? w->common.experiment : ib_json_text_at(study, "study", NULL);
+        w->common.experiment != NULL ? w->common.experiment : ib_json_text_at(study, "study");
     const char *experiment =
         ib_mlflow_names_experiment(w->client) && w->common.experiment == NULL ? NULL : named;
     if (status == IB_OK)

@@ -69,7 +69,7 @@ static ib_status write_checkpoint(const train_run *run, const ib_train_position 
     IB_TRY(ib_record_metrics_position(run->record, &checkpoint.metrics, err));
     if (run->trace != NULL)
         IB_TRY(ib_trace_sync(run->trace, &checkpoint.trace, err));
-    return ib_checkpoint_write(ib_record_directory(run->record), run->experiment_sha256,
+    return ib_checkpoint_write(ib_record_folder(run->record), run->experiment_sha256,
                                run->session.model, &checkpoint, err);
 }
 
@@ -206,39 +206,21 @@ static ib_status begin_record(train_run *run, ib_error *err) {
     return IB_OK;
 }
 
-static ib_status save_mistakes(const train_run *run, const ib_mistakes *mistakes, ib_error *err) {
-    char *path = ib_record_path(run->record, "misclassified.json");
-    ib_status status = path == NULL
-                           ? ib_fail_memory(err)
-                           : ib_mistakes_write(mistakes, &run->session.dataset, 1, path, err);
-    free(path);
-    return status;
-}
-
 /* Into the record, or in a dry run only the hashes of what would be written. */
 static ib_status save(train_run *run, const ib_train_result *trained, ib_run_results *results,
                       ib_error *err) {
     const ib_model *model = run->session.model;
-    if (run->record == NULL) {
-        IB_TRY(ib_model_save(model, NULL, results->model_sha256, err));
-        return ib_model_save_optimizer(model, NULL, trained->position.steps,
-                                       results->optimizer_sha256, err);
-    }
-    char *model_path = ib_record_path(run->record, "model.safetensors");
-    char *optimizer_path = ib_record_path(run->record, "optimizer.safetensors");
-    ib_status status = IB_OK;
-    if (model_path == NULL || optimizer_path == NULL)
-        status = ib_fail_memory(err);
-    if (status == IB_OK)
-        status = ib_model_save(model, model_path, results->model_sha256, err);
-    if (status == IB_OK)
-        status = ib_model_save_optimizer(model, optimizer_path, trained->position.steps,
-                                         results->optimizer_sha256, err);
-    if (status == IB_OK)
-        results->model_bytes = ib_file_bytes(model_path);
-    free(model_path);
-    free(optimizer_path);
-    return status;
+    const ib_folder *folder = run->record == NULL ? NULL : ib_record_folder(run->record);
+    const char *model_name = folder == NULL ? NULL : "model.safetensors";
+    const char *optimizer_name = folder == NULL ? NULL : "optimizer.safetensors";
+    if (folder != NULL)
+        IB_TRY(ib_mistakes_write(&trained->test.mistakes, &run->session.dataset, 1, folder, err));
+    ib_dataset_release_pixels(&run->session.dataset); /* saving copies tensors: do not add up */
+    IB_TRY(ib_model_save(model, folder, model_name, results->model_sha256, err));
+    IB_TRY(ib_model_save_optimizer(model, folder, optimizer_name, trained->position.steps,
+                                   results->optimizer_sha256, err));
+    results->model_bytes = folder == NULL ? 0 : ib_file_bytes(folder, model_name);
+    return IB_OK;
 }
 
 static void fill_results(const train_run *run, const ib_train_result *trained,
@@ -287,7 +269,7 @@ static ib_status finish_record(const train_run *run, const ib_run_results *resul
     if (run->trace != NULL)
         IB_TRY(ib_trace_sync(run->trace, &trace, err));
     IB_TRY(ib_record_finish(run->record, IB_OK, NULL, results, &trained->test, err));
-    ib_checkpoint_remove(ib_record_directory(run->record));
+    ib_checkpoint_remove(ib_record_folder(run->record));
     return IB_OK;
 }
 
@@ -298,7 +280,7 @@ static ib_status save_beside(const train_run *run, ib_error *err) {
                            (long long)run->config->experiment.epochs);
     if (path == NULL)
         return ib_fail_memory(err);
-    ib_status status = ib_model_save(run->session.model, path, NULL, err);
+    ib_status status = ib_model_save(run->session.model, NULL, path, NULL, err);
     if (status == IB_OK && !run->config->output.json)
         fprintf(run->context->out, "Saved model        %s\n", path);
     free(path);
@@ -324,19 +306,20 @@ static ib_status train_and_save(train_run *run, ib_error *err) {
     ib_progress_clear(&run->progress);
     if (status == IB_INTERRUPTED)
         status = stopped(run, &trained->position, err);
-    if (status == IB_OK && run->record != NULL)
-        status = save_mistakes(run, &trained->test.mistakes, err);
-    ib_dataset_release_pixels(&run->session.dataset); /* saving copies tensors: do not add up */
     if (status == IB_OK)
         status = save(run, trained, &results, err);
     if (status == IB_OK)
         status = ib_metrics_compute(trained->test.confusion, trained->test.classes, &metrics, err);
     if (status == IB_OK)
         fill_results(run, trained, &results);
-    if (status == IB_OK && run->record != NULL)
+    if (status == IB_OK && run->record != NULL) {
         status = finish_record(run, &results, trained, err);
-    else if (run->record != NULL) /* the first error is the one to tell */
+    } else if (run->record != NULL) {
+        ib_trace_close(run->trace); /* before the record says how long it is */
+        run->trace = NULL;
+        /* the first error is the one to tell */
         ib_record_finish(run->record, status, ib_error_text(err), NULL, NULL, NULL);
+    }
     if (status == IB_OK && !run->config->output.json)
         print_summary(run, trained, &results);
     if (status == IB_OK && run->config->record.save_model)
@@ -370,11 +353,12 @@ static ib_status run_all(train_run *run, const char *experiment_sha256, ib_error
                        run->experiment_sha256, err));
     IB_TRY(check_experiment(run, experiment_sha256, err));
     IB_TRY(ib_session_open_model(config, 1, &run->session, err));
+    run->context->look_at_signals(1);
     if (!config->experiment.dry_run)
         IB_TRY(begin_record(run, err));
     ib_tracking_start(config, run->context, run->record, run->cpus, &run->tracker);
     if (config->record.trace && run->record != NULL)
-        IB_TRY(ib_trace_open(ib_record_directory(run->record), run->session.model, &run->from.trace,
+        IB_TRY(ib_trace_open(ib_record_folder(run->record), run->session.model, &run->from.trace,
                              &run->trace, err));
     return train_and_save(run, err);
 }
@@ -393,7 +377,7 @@ ib_status ib_train_run(const ib_config *config, const ib_command_context *contex
                      .usable_cpus = ib_usable_cpus(),
                      .record = target->record};
     run.cpus = ib_allowed_cpus(&run.cpu_set);
-    run.progress.out = context->log_is_terminal ? context->log : NULL;
+    run.progress.out = context->log_is_terminal ? context->bar : NULL;
     run.progress.use_escapes = context->use_escapes;
     ib_status status = run_all(&run, target->experiment_sha256, err);
     ib_trace_close(run.trace);

@@ -165,7 +165,7 @@ static ib_status should_stop(void *context, ib_error *err) {
 static void show_progress(void *context, size_t done, size_t all) {
     const svm_run *run = context;
     if (run->context->log_is_terminal)
-        fprintf(run->context->log, "\rpair %zu/%zu%s", done, all, done == all ? "\n" : "");
+        fprintf(run->context->bar, "\rpair %zu/%zu%s", done, all, done == all ? "\n" : "");
 }
 
 static ib_status begin_record(svm_run *run, ib_error *err) {
@@ -208,13 +208,11 @@ static ib_status fit_and_test(svm_run *run, ib_error *err) {
 }
 
 static ib_status save(svm_run *run, ib_run_results *results, ib_error *err) {
-    char *path = ib_record_path(run->record, "model.safetensors");
-    if (path == NULL)
-        return ib_fail_memory(err);
-    ib_status status = ib_svm_save(&run->model, path, results->model_sha256, err);
-    results->model_bytes = ib_file_bytes(path);
-    free(path);
-    return status;
+    static const char NAME[] = "model.safetensors";
+    const ib_folder *folder = ib_record_folder(run->record);
+    IB_TRY(ib_svm_save(&run->model, folder, NAME, results->model_sha256, err));
+    results->model_bytes = ib_file_bytes(folder, NAME);
+    return ib_mistakes_write(&run->test.mistakes, &run->session.dataset, 0, folder, err);
 }
 
 /* Curves have one point: a support vector machine has no epochs. */
@@ -225,15 +223,6 @@ static ib_status record_metrics(const svm_run *run, ib_error *err) {
         return IB_OK;
     return ib_record_metric(run->record, "validation_accuracy", run->validation.accuracy, 1, 1,
                             err);
-}
-
-static ib_status save_mistakes(const svm_run *run, ib_error *err) {
-    char *path = ib_record_path(run->record, "misclassified.json");
-    ib_status status =
-        path == NULL ? ib_fail_memory(err)
-                     : ib_mistakes_write(&run->test.mistakes, &run->session.dataset, 0, path, err);
-    free(path);
-    return status;
 }
 
 static void fill_results(const svm_run *run, ib_run_results *results, ib_svm_results *svm,
@@ -288,7 +277,7 @@ static ib_status save_beside(const svm_run *run, ib_error *err) {
     char *path = ib_format("./%s_svm.safetensors", run->config->experiment.dataset);
     if (path == NULL)
         return ib_fail_memory(err);
-    ib_status status = ib_svm_save(&run->model, path, NULL, err);
+    ib_status status = ib_svm_save(&run->model, NULL, path, NULL, err);
     if (status == IB_OK && !run->config->output.json)
         fprintf(run->context->out, "Saved model        %s\n", path);
     free(path);
@@ -303,8 +292,6 @@ static ib_status train_and_save(svm_run *run, ib_error *err) {
     ib_status status = fit_and_test(run, err);
     if (status == IB_OK)
         status = save(run, &results, err);
-    if (status == IB_OK)
-        status = save_mistakes(run, err);
     if (status == IB_OK)
         status = record_metrics(run, err);
     if (status == IB_OK)
@@ -345,6 +332,7 @@ static ib_status run_all(svm_run *run, const char *experiment_sha256, ib_error *
                        "experiment_sha256 would be %s, but the record has %s: the data set is not "
                        "the one of that run",
                        run->experiment_sha256, experiment_sha256);
+    run->context->look_at_signals(1);
     IB_TRY(begin_record(run, err));
     ib_tracking_start(run->config, run->context, run->record, run->cpus, &run->tracker);
     return train_and_save(run, err);

@@ -5,15 +5,11 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
-#include "base/file.h"
+#include "base/json_value.h"
 #include "record/checkpoint.h"
-#include "record/record_file.h"
-#include "record/record_read.h"
-
-enum { DEPTH = 4 };
+#include "record/run_files.h"
 
 typedef struct verification {
     FILE *out;
@@ -21,53 +17,55 @@ typedef struct verification {
     size_t records, unsealed, broken;
 } verification;
 
-/* The names of files that the record does not know; NULL: out of memory. */
-static json_t *unknown_files(const char *directory, const json_t *record) {
+/* The names of files that the record does not know. */
+static ib_status unknown_files(const char *directory, const ib_run *run, json_t **unknown,
+                               ib_error *err) {
     struct dirent **entries = NULL;
-    json_t *names = json_array();
     int count = scandir(directory, &entries, NULL, alphasort);
+    if (count < 0)
+        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", directory);
+    *unknown = json_array();
+    int failed = *unknown == NULL;
     for (int i = 0; i < count; ++i) {
         const char *name = entries[i]->d_name;
-        /* Of a run that goes on nothing is named yet. */
-        int known = name[0] == '.' || ib_record_is_beside(name) || ib_record_names(record, name);
-        for (size_t f = 0; !known && IB_RECORD_FILES[f] != NULL; ++f)
-            known = strcmp(name, IB_RECORD_FILES[f]) == 0 &&
-                    (!ib_record_is_sealed(record) ||
-                     json_object_size(json_object_get(record, "files")) == 0);
-        if (!known)
-            json_array_append_new(names, json_string(name));
+        errno = 0; /* a name that is not UTF-8 cannot be told */
+        if (!failed && name[0] != '.' && !ib_run_knows(run, name) &&
+            json_array_append_new(*unknown, json_string(name)) != 0)
+            failed = errno == ENOMEM;
         free(entries[i]);
     }
     free(entries);
-    return names;
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
-static ib_status check_record(const char *directory, json_t **record, ib_error *err) {
-    int there = 0;
-    IB_TRY(ib_record_read(directory, record, err));
-    const char *status = ib_json_text_at(*record, "status", NULL);
-    const char *experiment = ib_json_text_at(*record, "experiment_sha256", NULL);
-    if (status == NULL || experiment == NULL || ib_json_text_at(*record, "run_id", NULL) == NULL)
+static ib_status check_record(const char *directory, ib_run *run, ib_error *err) {
+    IB_TRY(ib_run_read(directory, run, err));
+    if (run->status == IB_RECORDED_NOTHING || run->experiment_sha256 == NULL || run->run_id == NULL)
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s/run.json is no run record: run_id, status or experiment_sha256 is "
                        "missing",
                        directory);
-    IB_TRY(ib_record_check_metrics(directory, *record, err));
-    IB_TRY(ib_record_check_trace(directory, *record, err));
-    IB_TRY(ib_record_check_files(directory, *record, err));
+    IB_TRY(ib_run_check_metrics(run, err));
+    IB_TRY(ib_run_check_trace(run, err));
+    IB_TRY(ib_run_check_files(run, err));
     /* What a finished run has left of its checkpoints is about to be removed. */
-    if (strcmp(status, "finished") != 0 && ib_record_is_sealed(*record))
-        IB_TRY(ib_checkpoint_check(directory, experiment, &there, err));
-    return IB_OK;
+    if (run->status == IB_RECORDED_FINISHED || !run->sealed)
+        return IB_OK;
+    return ib_checkpoint_check_all(directory, run->experiment_sha256, err);
 }
 
-static ib_status tell(verification *v, const char *directory, const char *state,
-                      const json_t *record, const char *message, ib_error *err) {
-    json_t *unknown = unknown_files(directory, record);
+static ib_status tell(verification *v, const char *directory, const char *state, const ib_run *of,
+                      const char *message, ib_error *err) {
+    json_t *unknown = NULL;
+    ib_status listed = unknown_files(directory, of, &unknown, err);
+    if (listed != IB_OK) {
+        json_decref(unknown);
+        return listed;
+    }
     if (v->runs != NULL) {
-        json_t *run = json_pack("{s:s, s:s, s:s?, s:s?, s:O}", "run_dir", directory, "state", state,
-                                "status", ib_json_text_at(record, "status", NULL), "message",
-                                message, "unknown", unknown);
+        json_t *run =
+            json_pack("{s:s, s:s, s:s?, s:s?, s:O}", "run_dir", directory, "state", state, "status",
+                      ib_run_status_name(of->status), "message", message, "unknown", unknown);
         int failed = json_array_append_new(v->runs, run) != 0;
         json_decref(unknown);
         return failed ? ib_fail_memory(err) : IB_OK;
@@ -83,48 +81,25 @@ static ib_status tell(verification *v, const char *directory, const char *state,
     return IB_OK;
 }
 
-static ib_status verify_record(verification *v, const char *directory, ib_error *err) {
-    json_t *record = NULL;
+static ib_status verify_record(void *context, const char *directory, ib_error *err) {
+    verification *v = context;
+    ib_run run;
     ib_error why = {0};
-    ib_status status = check_record(directory, &record, &why);
-    int sealed = ib_record_is_sealed(record);
+    ib_status status = check_record(directory, &run, &why);
+    int sealed = run.sealed, is_memory = ib_error_is_memory(&why);
     ++v->records;
     v->broken += status != IB_OK;
     v->unsealed += status == IB_OK && !sealed;
-    status = tell(v, directory,
-                  status != IB_OK ? "BROKEN"
-                  : sealed        ? "sealed"
-                                  : "unsealed",
-                  record, status != IB_OK ? ib_error_text(&why) : NULL, err);
+    if (is_memory) /* nothing is known of it */
+        status = ib_fail_memory(err);
+    else
+        status = tell(v, directory,
+                      status != IB_OK ? "BROKEN"
+                      : sealed        ? "sealed"
+                                      : "unsealed",
+                      &run, status != IB_OK ? ib_error_text(&why) : NULL, err);
     ib_error_clear(&why);
-    json_decref(record);
-    return status;
-}
-
-/* The record in a directory, or those below it, by name. */
-static ib_status verify_below(verification *v, const char *directory, int depth, ib_error *err) {
-    struct dirent **entries = NULL;
-    char *path = ib_path_join(directory, "run.json");
-    if (path == NULL)
-        return ib_fail_memory(err);
-    int is_record = ib_path_exists(path);
-    free(path);
-    if (is_record)
-        return verify_record(v, directory, err);
-    int count = depth > 0 ? scandir(directory, &entries, NULL, alphasort) : 0;
-    if (count < 0)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", directory);
-    ib_status status = IB_OK;
-    for (int i = 0; i < count; ++i) {
-        struct stat info;
-        char *below =
-            entries[i]->d_name[0] == '.' ? NULL : ib_path_join(directory, entries[i]->d_name);
-        if (status == IB_OK && below != NULL && stat(below, &info) == 0 && S_ISDIR(info.st_mode))
-            status = verify_below(v, below, depth - 1, err);
-        free(below);
-        free(entries[i]);
-    }
-    free(entries);
+    ib_run_close(&run);
     return status;
 }
 
@@ -133,7 +108,7 @@ static ib_status print_json(const verification *v, ib_error *err) {
         json_pack("{s:I, s:I, s:I, s:I, s:O}", "records", (json_int_t)v->records, "sealed",
                   (json_int_t)(v->records - v->unsealed - v->broken), "unsealed",
                   (json_int_t)v->unsealed, "broken", (json_int_t)v->broken, "runs", v->runs);
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    char *text = object == NULL ? NULL : ib_json_dump(object, JSON_COMPACT);
     json_decref(object);
     if (text == NULL)
         return ib_fail_memory(err);
@@ -150,7 +125,7 @@ static ib_status verify_all(verification *v, const ib_arguments *arguments, ib_e
             return ib_fail(err, IB_ERROR_VERIFY,
                            "%s is no folder: name a run's directory, or one of runs",
                            arguments->words[i]);
-        IB_TRY(verify_below(v, arguments->words[i], DEPTH, err));
+        IB_TRY(ib_runs_visit(arguments->words[i], verify_record, v, err));
         if (v->records == before)
             return ib_fail(err, IB_ERROR_VERIFY, "%s holds no run record, nor do its folders",
                            arguments->words[i]);

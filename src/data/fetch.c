@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/file.h"
 
 enum { CONNECT_SECONDS = 20, STALL_SECONDS = 30, STALL_BYTES_A_SECOND = 1024, MAX_REDIRECTS = 10 };
+
+static const char FILE_URL[] = "file://";
 
 typedef struct sink {
     uint8_t *data;
@@ -59,12 +62,11 @@ static int set_options(CURL *curl, const char *url, sink *to, char *reason) {
     SET(CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES_A_SECOND);
     SET(CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);
     SET(CURLOPT_USERAGENT, "isobit");
-    /* a redirect must not reach local files or other protocols */
 #if LIBCURL_VERSION_NUM >= 0x075500
-    SET(CURLOPT_PROTOCOLS_STR, "http,https,file");
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
 #else
-    SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS | CURLPROTO_FILE));
+    SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
     SET(CURLOPT_REDIR_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
 #undef SET
@@ -81,8 +83,7 @@ static ib_status fail_transfer(CURL *curl, CURLcode result, const char *url, con
     long http = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http);
     /* S3 answers 403 for a key that does not exist when it may not list the bucket */
-    *absent = result == CURLE_FILE_COULDNT_READ_FILE ||
-              (result == CURLE_HTTP_RETURNED_ERROR && (http == 404 || http == 403 || http == 410));
+    *absent = result == CURLE_HTTP_RETURNED_ERROR && (http == 404 || http == 403 || http == 410);
     if (result == CURLE_HTTP_RETURNED_ERROR)
         return ib_fail(err, IB_ERROR_RUNTIME, "%s: HTTP status %ld", url, http);
     return ib_fail(err, IB_ERROR_RUNTIME, "%s: %s (curl error %d, HTTP status %ld)", url,
@@ -106,18 +107,46 @@ static ib_status fetch_url(const char *url, sink *to, int *absent, ib_error *err
     return status;
 }
 
+static ib_status fetch_file(const char *path, size_t max_bytes, uint8_t **data, size_t *size,
+                            int *absent, ib_error *err) {
+    char *bytes = NULL;
+    *absent = access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+    ib_status status = ib_read_file(path, max_bytes, &bytes, size, err);
+    *data = (uint8_t *)bytes;
+    return status;
+}
+
+static int is_file_url(const char *url) {
+    return strncasecmp(url, FILE_URL, sizeof FILE_URL - 1) == 0;
+}
+
+/* By ourselves: libcurl would wait for a pipe, and read a device without end. */
+static ib_status fetch_file_url(const char *url, size_t max_bytes, uint8_t **data, size_t *size,
+                                int *absent, ib_error *err) {
+    const char *rest = url + sizeof FILE_URL - 1, *slash = strchr(rest, '/');
+    int length = 0;
+    if (slash == NULL || (slash != rest && strncasecmp(rest, "localhost/", 10) != 0))
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "%s: a file of this machine is named file:///PATH, with three slashes", url);
+    char *path = curl_easy_unescape(NULL, slash, 0, &length);
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_status status = strlen(path) == (size_t)length
+                           ? fetch_file(path, max_bytes, data, size, absent, err)
+                           : ib_fail(err, IB_ERROR_USAGE, "%s: no path has a NUL in it", url);
+    curl_free(path);
+    return status;
+}
+
 ib_status ib_fetch(const char *source, size_t max_bytes, uint8_t **data, size_t *size, int *absent,
                    ib_error *err) {
     *data = NULL;
     *size = 0;
     *absent = 0;
-    if (!ib_is_url(source)) {
-        char *bytes = NULL;
-        *absent = access(source, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
-        ib_status read = ib_read_file(source, max_bytes, &bytes, size, err);
-        *data = (uint8_t *)bytes;
-        return read;
-    }
+    if (!ib_is_url(source))
+        return fetch_file(source, max_bytes, data, size, absent, err);
+    if (is_file_url(source))
+        return fetch_file_url(source, max_bytes, data, size, absent, err);
     sink to = {.max_bytes = max_bytes};
     ib_status status = fetch_url(source, &to, absent, err);
     if (status != IB_OK) {

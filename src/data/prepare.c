@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "data/digits.h"
 #include "data/fetch.h"
 #include "data/gunzip.h"
@@ -23,10 +24,10 @@ static void note(FILE *log, const ib_dataset_info *info, ib_file_role role, cons
         return;
     char *line =
         ib_format("%s/%s: %s%s\n", info->name, ib_dataset_file_name(info, role), what, detail);
-    if (line == NULL)
-        return;
-    ib_text_make_safe(line);
-    fputs(line, log);
+    char *safe = line == NULL ? NULL : ib_text_safe(line);
+    if (safe != NULL)
+        fputs(safe, log);
+    free(safe);
     free(line);
     fflush(log);
 }

@@ -28,7 +28,10 @@ static ib_status verify_file(const ib_dataset_info *info, ib_file_role role, con
         ib_contents_open(path, (size_t)ib_dataset_file_bytes(info, role), &file, &why);
     if (status == IB_OK)
         status = ib_dataset_check(info, role, path, file.data, file.size, found, &why);
-    if (status == IB_OK)
+    int is_memory = ib_error_is_memory(&why);
+    if (is_memory)
+        ib_fail_memory(err); /* nothing is known of it */
+    else if (status == IB_OK)
         fprintf(report, "%s/%s: ok\n", info->name, name);
     else if (missing)
         fprintf(report, "%s/%s: missing\n", info->name, name);
@@ -38,7 +41,7 @@ static ib_status verify_file(const ib_dataset_info *info, ib_file_role role, con
     ib_error_clear(&why);
     ib_contents_close(&file);
     free(path);
-    return IB_OK;
+    return is_memory ? IB_ERROR_RUNTIME : IB_OK;
 }
 
 /* By bytes, not by locale: the report is the same everywhere. */
@@ -60,7 +63,8 @@ static ib_status verify_others(const ib_dataset_info *info, const char *director
     if (n < 0 && errno == ENOENT)
         return IB_OK; /* every file has been counted as missing */
     if (n < 0)
-        return ib_fail_errno(err, IB_ERROR_VERIFY, errno, "cannot list %s", directory);
+        return ib_fail_errno(err, errno == ENOMEM ? IB_ERROR_RUNTIME : IB_ERROR_VERIFY, errno,
+                             "cannot list %s", directory);
     for (int i = 0; i < n; ++i) {
         if (!is_listed(info, entries[i]->d_name)) {
             fprintf(report, "%s/%s: unlisted\n", info->name, entries[i]->d_name);

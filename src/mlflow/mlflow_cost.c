@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_value.h"
 #include "mlflow/mlflow_send.h"
 
 static ib_status send_metrics(ib_mlflow_sender *s, const json_t *metrics, json_int_t time,
@@ -15,15 +16,7 @@ static ib_status send_metrics(ib_mlflow_sender *s, const json_t *metrics, json_i
                json_array_append_new(list, json_pack("{s:s,s:O,s:I,s:i}", "key", key, "value",
                                                      value, "timestamp", time, "step", 0)) == 0;
     }
-    json_t *body = !good ? NULL
-                         : json_pack("{s:s,s:O}", "run_id",
-                                     ib_mlflow_state_text(&s->cursor, "run_id"), "metrics", list);
-    ib_status status = body == NULL ? ib_fail_memory(err)
-                                    : ib_mlflow_call(s->client, "POST", "/mlflow/runs/log-batch",
-                                                     body, 0, NULL, err);
-    if (status == IB_OK)
-        s->sent->metrics += json_array_size(list);
-    json_decref(body);
+    ib_status status = good ? ib_mlflow_send_values(s, list, err) : ib_fail_memory(err);
     json_decref(list);
     return status;
 }
@@ -58,7 +51,7 @@ static ib_status send_both(ib_mlflow_sender *s, json_t *metrics, json_t *tags, i
     json_t *both = json_pack("[OO]", metrics, tags);
     char *text = both == NULL
                      ? NULL
-                     : json_dumps(both, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+                     : ib_json_dump(both, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     json_decref(both);
     ib_status status = text == NULL ? ib_fail_memory(err) : IB_OK;
     if (status == IB_OK && !is_known(s, text)) {
@@ -84,7 +77,7 @@ ib_status ib_mlflow_send_cost(ib_mlflow_sender *s, int64_t end_ms, ib_error *err
     s->client->transient = 0;
     ib_status status = metrics == NULL || tags == NULL
                            ? ib_fail_memory(err)
-                           : ib_mlflow_cost_of(s->names.prices, s->directory, metrics, tags, err);
+                           : ib_mlflow_cost_of(s->names.prices, &s->run, metrics, tags, err);
     if (status == IB_OK && json_object_size(metrics) + json_object_size(tags) > 0)
         status = send_both(s, metrics, tags, end_ms, err);
     json_decref(metrics);

@@ -10,27 +10,17 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "record/record_file.h"
+#include "base/json_value.h"
+#include "record/run_files.h"
 
 enum { CURSOR_FORMAT = 1, POLL_NANOSECONDS = 50000000 };
 static const double SAVE_SECONDS = 1;
 
-int ib_mlflow_run_is_live(const char *directory) {
-    char *path = ib_path_join(directory, "metrics.jsonl");
-    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    free(path);
-    if (fd < 0)
-        return 0;
-    int live = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    close(fd);
-    return live;
-}
-
 static ib_status take_lock(ib_mlflow_cursor *cursor, int wait, int *busy, ib_error *err) {
-    while (flock(cursor->lock, LOCK_EX | LOCK_NB) != 0) {
+    while (flock(cursor->folder.fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK)
             return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot lock %s", cursor->directory);
-        if (!wait || ib_mlflow_run_is_live(cursor->directory)) {
+        if (!wait || ib_run_is_live(cursor->directory)) {
             *busy = 1;
             return IB_OK;
         }
@@ -65,23 +55,20 @@ ib_status ib_mlflow_cursor_open(const char *directory, const char *server, int w
                                 ib_mlflow_cursor *cursor, int *busy, ib_error *err) {
     *busy = 0;
     *cursor = (ib_mlflow_cursor){.directory = directory, .saved = ib_seconds()};
-    cursor->lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (cursor->lock < 0)
-        return ib_fail_errno(err, IB_ERROR_VERIFY, errno, "cannot open the record %s", directory);
+    if (ib_folder_open(directory, &cursor->folder, err) != IB_OK)
+        return IB_ERROR_VERIFY;
     IB_TRY(take_lock(cursor, wait, busy, err));
     if (*busy)
         return IB_OK;
-    ib_atomic_clean(directory, "mlflow.json");
+    ib_atomic_clean(&cursor->folder, "mlflow.json");
     return read_file(cursor, server, err);
 }
 
 ib_status ib_mlflow_cursor_save(ib_mlflow_cursor *cursor, ib_error *err) {
-    char *path = ib_path_join(cursor->directory, "mlflow.json");
-    char *text = json_dumps(cursor->file, JSON_INDENT(2));
-    ib_status status = path == NULL || text == NULL
-                           ? ib_fail_memory(err)
-                           : ib_write_file_atomic(path, text, strlen(text), err);
-    free(path);
+    char *text = ib_json_dump(cursor->file, JSON_INDENT(2));
+    ib_status status =
+        text == NULL ? ib_fail_memory(err)
+                     : ib_write_file_in(&cursor->folder, "mlflow.json", text, strlen(text), err);
     free(text);
     cursor->saved = ib_seconds();
     cursor->unsaved = 0;
@@ -99,9 +86,8 @@ ib_status ib_mlflow_cursor_settle(ib_mlflow_cursor *cursor, ib_error *err) {
 
 void ib_mlflow_cursor_close(ib_mlflow_cursor *cursor) {
     json_decref(cursor->file);
-    if (cursor->lock >= 0)
-        close(cursor->lock);
-    *cursor = (ib_mlflow_cursor){.lock = -1};
+    ib_folder_close(&cursor->folder);
+    *cursor = (ib_mlflow_cursor){0};
 }
 
 const char *ib_mlflow_state_text(const ib_mlflow_cursor *cursor, const char *key) {

@@ -5,13 +5,14 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "base/folder.h"
 #include "base/status.h"
 
 /* Zero-initialise. While it is open no other process sends from this directory: a flock on the
  * directory itself, since mlflow.json is replaced and metrics.jsonl is locked by the run. */
 typedef struct ib_mlflow_cursor {
     const char *directory; /* outlives the cursor */
-    int lock;              /* -1: not open */
+    ib_folder folder;      /* its descriptor carries the lock; without a path: not open */
     json_t *file;
     json_t *state; /* this server's; owned by file */
     double saved;  /* when the file was written last */
@@ -34,8 +35,5 @@ const char *ib_mlflow_state_text(const ib_mlflow_cursor *cursor, const char *key
 uint64_t ib_mlflow_state_number(const ib_mlflow_cursor *cursor, const char *key);  /* 0: none */
 ib_status ib_mlflow_state_set(ib_mlflow_cursor *cursor, const char *key, json_t *value,
                               ib_error *err); /* takes value, NULL: out of memory */
-
-/* Whether a process is training into this record: it holds the lock of metrics.jsonl. */
-int ib_mlflow_run_is_live(const char *directory);
 
 #endif

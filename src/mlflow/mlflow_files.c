@@ -7,8 +7,9 @@
 
 #include "base/file.h"
 #include "base/sha256.h"
+#include "base/text_stream.h"
 #include "mlflow/mlflow_send.h"
-#include "record/record_read.h"
+#include "record/run_files.h"
 
 enum { DEEPEST = 4, MOST_HASHED_BYTES = 1 << 20 };
 
@@ -43,7 +44,7 @@ static int is_untouched(const json_t *entry, const struct stat *info) {
 static ib_status put_file(ib_mlflow_sender *s, const char *path, const char *artifact_uri,
                           const char *name, const struct stat *info, ib_error *err) {
     FILE *stream;
-    IB_TRY(ib_open_input_stream(path, SIZE_MAX, &stream, err));
+    IB_TRY(ib_open_input_stream(path, IB_RECORDED_MOST, &stream, err));
     ib_status status =
         ib_mlflow_put(s->client, artifact_uri, name, stream, (uint64_t)info->st_size, err);
     fclose(stream);
@@ -73,7 +74,7 @@ ib_status ib_mlflow_send_file(ib_mlflow_sender *s, const char *path, const char 
     const char *known = json_string_value(json_object_get(entry, "sha256"));
     if (!hashed || known == NULL || strcmp(known, hex) != 0) {
         s->client->transient = 0;
-        IB_TRY(ib_record_check_file(s->directory, s->record, name, err));
+        IB_TRY(ib_run_check_file(&s->run, name, err));
         IB_TRY(put_file(s, path, artifact_uri, name, &info, err));
     }
     return note_file(s, files, name, hashed ? hex : NULL, &info, err);
@@ -107,6 +108,7 @@ static int is_passed_over(const char *name) {
            strstr(name, ".tmp-") != NULL;
 }
 
+/* Links are not followed: what lies outside the record is nobody's to publish. */
 static ib_status send_directory(ib_mlflow_sender *s, const char *path, const char *prefix,
                                 int depth, ib_error *err) {
     const char *artifact_uri = ib_mlflow_state_text(&s->cursor, "artifact_uri");
@@ -116,14 +118,14 @@ static ib_status send_directory(ib_mlflow_sender *s, const char *path, const cha
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
     ib_status status = IB_OK;
     for (int i = 0; i < count; ++i) {
-        struct stat info;
+        struct stat info = {0};
         char *inner = NULL, *name = NULL;
         if (status == IB_OK && !is_passed_over(entries[i]->d_name)) {
             inner = ib_path_join(path, entries[i]->d_name);
             name = ib_format("%s%s", prefix, entries[i]->d_name);
             if (inner == NULL || name == NULL)
                 status = ib_fail_memory(err);
-            else if (stat(inner, &info) == 0 && S_ISREG(info.st_mode))
+            else if (lstat(inner, &info) == 0 && S_ISREG(info.st_mode))
                 status = ib_mlflow_send_file(s, inner, artifact_uri, name, "artifacts", err);
             else if (S_ISDIR(info.st_mode) && depth < DEEPEST) {
                 char *below = ib_format("%s/", name);
@@ -142,30 +144,26 @@ static ib_status send_directory(ib_mlflow_sender *s, const char *path, const cha
 
 /* The confusion matrix as a table that MLflow shows. */
 static ib_status send_confusion(ib_mlflow_sender *s, ib_error *err) {
-    const json_t *rows = json_object_get(s->record, "confusion");
-    if (json_array_size(rows) == 0)
+    size_t classes = s->run.data.shape.classes;
+    if (s->run.confusion == NULL)
         return IB_OK;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
-        return ib_fail_memory(err);
+    ib_text_stream text;
+    IB_TRY(ib_text_open(&text, err));
+    FILE *out = text.stream;
     fputs("label", out);
-    for (size_t c = 0; c < json_array_size(json_array_get(rows, 0)); ++c)
+    for (size_t c = 0; c < classes; ++c)
         fprintf(out, ",predicted_%zu", c);
-    for (size_t r = 0; r < json_array_size(rows); ++r) {
-        const json_t *row = json_array_get(rows, r);
+    for (size_t r = 0; r < classes; ++r) {
         fprintf(out, "\n%zu", r);
-        for (size_t c = 0; c < json_array_size(row); ++c)
-            fprintf(out, ",%lld", (long long)json_integer_value(json_array_get(row, c)));
+        for (size_t c = 0; c < classes; ++c)
+            fprintf(out, ",%.0f", s->run.confusion[r * classes + c]);
     }
     fputc('\n', out);
+    IB_TRY(ib_text_close(&text, err));
     ib_status status =
-        fclose(out) != 0
-            ? ib_fail_memory(err)
-            : ib_mlflow_send_text(s, text, ib_mlflow_state_text(&s->cursor, "artifact_uri"),
-                                  "confusion_matrix.csv", "artifacts", err);
-    free(text);
+        ib_mlflow_send_text(s, text.data, ib_mlflow_state_text(&s->cursor, "artifact_uri"),
+                            "confusion_matrix.csv", "artifacts", err);
+    free(text.data);
     return status;
 }
 

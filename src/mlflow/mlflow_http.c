@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json_value.h"
 #include "mlflow/mlflow_client.h"
 
 enum {
@@ -249,9 +250,12 @@ static ib_status attempt(ib_mlflow_client *client, const request *r, json_t **bo
     curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &http);
     if (curl_easy_getinfo(client->curl, CURLINFO_RETRY_AFTER, &asked) == CURLE_OK)
         *retry_after = (double)asked;
-    json_t *parsed = answer.size == 0 ? NULL : json_loadb(answer.data, answer.size, 0, NULL);
-    ib_status status = IB_OK;
-    if (result != CURLE_OK)
+    json_t *parsed = NULL;
+    ib_status status =
+        answer.size == 0 ? IB_OK : ib_json_parse(answer.data, answer.size, &parsed, NULL, err);
+    if (status != IB_OK)
+        client->transient = 0;
+    else if (result != CURLE_OK)
         status = fail_connection(client, result, r->what, err);
     else if (http < 200 || http > 299)
         status = fail_status(client, http, r->what, parsed, answer.data, err);
@@ -313,7 +317,7 @@ ib_status ib_mlflow_call(ib_mlflow_client *client, const char *method, const cha
                  .what = path,
                  .once = once,
                  .url = ib_format("%s/api/2.0%s", client->settings.uri, path),
-                 .text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(17))};
+                 .text = ib_json_dump(body, JSON_COMPACT | JSON_REAL_PRECISION(17))};
     ib_status status;
     if (r.text == NULL) {
         status = ib_fail_memory(err);

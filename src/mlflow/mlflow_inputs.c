@@ -5,10 +5,10 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "mlflow/mlflow_send.h"
-#include "record/record_file.h"
+#include "record/recorded.h"
 
 static char *dump(json_t *value) {
-    char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = value == NULL ? NULL : ib_json_dump(value, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(value);
     return text;
 }
@@ -16,13 +16,12 @@ static char *dump(json_t *value) {
 /* What part of which content, in MLflow's 36 characters: the same part has the same digest. */
 static ib_status digest_of(const ib_mlflow_sender *s, const char *part, json_int_t count,
                            char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
-    json_t *data = json_object_get(s->record, "data");
-    json_t *options = json_object_get(s->record, "configuration");
-    const char *split = ib_json_text_at(options, "split", NULL);
+    const json_t *options = s->run.configuration;
+    const char *split = json_string_value(ib_recorded_option(options, "split"));
     int merged = split != NULL && strcmp(split, "official") != 0; /* cut by the seed */
-    json_t *seed = merged ? json_object_get(options, "seed") : json_null();
-    char *text = dump(json_pack("{s:O,s:s,s:I,s:s?,s:O}", "sha256", json_object_get(data, "sha256"),
-                                "part", part, "count", count, "split", split, "seed", seed));
+    const json_t *seed = merged ? ib_recorded_option(options, "seed") : json_null();
+    char *text = dump(json_pack("{s:O,s:s,s:I,s:s?,s:O}", "sha256", s->run.data.sha256, "part",
+                                part, "count", count, "split", split, "seed", seed));
     if (text == NULL)
         return ib_fail_memory(err);
     ib_sha256_bytes(text, strlen(text), hex);
@@ -33,28 +32,21 @@ static ib_status digest_of(const ib_mlflow_sender *s, const char *part, json_int
 
 ib_status ib_mlflow_part_of(const ib_mlflow_sender *s, const char *part, ib_mlflow_part *data,
                             ib_error *err) {
-    const json_t *about = json_object_get(s->record, "data");
-    const char *dataset = ib_json_text_at(about, "dataset", NULL);
-    char *count_key = ib_format("%s_count", strcmp(part, "training") == 0  ? "train"
-                                            : strcmp(part, "testing") == 0 ? "test"
-                                                                           : part);
-    *data = (ib_mlflow_part){0};
-    if (count_key == NULL)
-        return ib_fail_memory(err);
-    data->count = json_integer_value(json_object_get(about, count_key));
-    free(count_key);
-    if (dataset == NULL || data->count == 0)
+    const ib_run_data *about = &s->run.data;
+    *data = (ib_mlflow_part){.count = strcmp(part, "training") == 0  ? about->train_count
+                                      : strcmp(part, "testing") == 0 ? about->test_count
+                                                                     : about->validation_count};
+    if (about->dataset == NULL || data->count == 0)
         return IB_OK;
     char hex[IB_SHA256_HEX_SIZE];
     IB_TRY(digest_of(s, part, data->count, hex, err));
     memcpy(data->digest, hex, sizeof data->digest);
-    data->name = ib_format("%s-%s", dataset, part);
+    data->name = ib_format("%s-%s", about->dataset, part);
     return data->name == NULL ? ib_fail_memory(err) : IB_OK;
 }
 
 /* The type of images and labels as MLflow writes it: a text of JSON within JSON within JSON. */
-static char *schema_of(const json_t *data) {
-    ib_recorded_shape shape = ib_recorded_shape_of(data);
+static char *schema_of(ib_recorded_shape shape) {
     char *channels = shape.channels > 1 ? ib_format(",%zu", shape.channels) : strdup("");
     char *schema = ib_format(
         "{\"mlflow_tensorspec\":{\"features\":\"[{\\\"type\\\":\\\"tensor\\\",\\\"tensor-spec\\\":"
@@ -72,12 +64,11 @@ static ib_status add_part(const ib_mlflow_sender *s, const char *part, json_t *l
     IB_TRY(ib_mlflow_part_of(s, part, &data, err));
     if (data.name == NULL)
         return IB_OK;
-    const json_t *about = json_object_get(s->record, "data");
-    char *uri = ib_format("isobit:data/%s", ib_json_text_at(about, "dataset", NULL));
+    const ib_run_data *about = &s->run.data;
+    char *uri = ib_format("isobit:data/%s", about->dataset);
     char *source = dump(json_pack("{s:s}", "uri", uri));
-    char *schema = schema_of(about);
-    char *profile = dump(
-        json_pack("{s:I,s:O}", "num_rows", data.count, "sha256", json_object_get(about, "sha256")));
+    char *schema = schema_of(about->shape);
+    char *profile = dump(json_pack("{s:I,s:O}", "num_rows", data.count, "sha256", about->sha256));
     int added = uri != NULL && source != NULL && schema != NULL && profile != NULL &&
                 json_array_append_new(
                     list, json_pack("{s:[{s:s,s:s}],s:{s:s,s:s,s:s,s:s,s:s,s:s}}", "tags", "key",

@@ -211,7 +211,6 @@ void ib_mlflow_live_start(const ib_mlflow_live_options *options, ib_mlflow_live 
         if (fresh->has_cpus)
             fresh->cpus = *options->cpus;
         fresh->started = ib_seconds();
-        fresh->sender.cursor.lock = -1;
         fresh->is_study = options->is_study;
         if (!take_names(fresh, options))
             status = ib_fail_memory(&err);

@@ -1,11 +1,8 @@
 /* The lines of metrics.jsonl as MLflow's metrics, from where the server has them. */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/file.h"
 #include "mlflow/mlflow_send.h"
+#include "record/metric_lines.h"
 
 enum { MOST_METRICS = 1000 };
 
@@ -38,23 +35,16 @@ static ib_status ask_what_is_known(ib_mlflow_sender *s, json_int_t resumes, ib_e
     return ib_mlflow_state_set(&s->cursor, "resumes", json_integer(resumes), err);
 }
 
-static int is_known(const ib_mlflow_sender *s, const char *key, const json_t *step) {
-    const json_t *last = json_object_get(json_object_get(s->cursor.state, "metrics_known"), key);
-    return last != NULL && json_integer_value(step) <= json_integer_value(last);
+static int is_known(const ib_mlflow_sender *s, const ib_metric_line *line) {
+    const json_t *last =
+        json_object_get(json_object_get(s->cursor.state, "metrics_known"), line->key);
+    return last != NULL && (json_int_t)line->step <= json_integer_value(last);
 }
 
 static ib_status flush_batch(ib_mlflow_sender *s, json_t *list, uint64_t bytes, uint64_t last_time,
                              ib_error *err) {
     if (json_array_size(list) > 0) {
-        json_t *body = json_pack("{s:s,s:O}", "run_id", ib_mlflow_state_text(&s->cursor, "run_id"),
-                                 "metrics", list);
-        ib_status status =
-            body == NULL
-                ? ib_fail_memory(err)
-                : ib_mlflow_call(s->client, "POST", "/mlflow/runs/log-batch", body, 0, NULL, err);
-        json_decref(body);
-        IB_TRY(status);
-        s->sent->metrics += json_array_size(list);
+        IB_TRY(ib_mlflow_send_values(s, list, err));
         json_array_clear(list);
     }
     IB_TRY(ib_mlflow_state_set(&s->cursor, "metrics_bytes", json_integer((json_int_t)bytes), err));
@@ -64,85 +54,56 @@ static ib_status flush_batch(ib_mlflow_sender *s, json_t *list, uint64_t bytes, 
 }
 
 /* Adds one line to the batch, or passes it over. */
-static ib_status take_line(ib_mlflow_sender *s, const char *line, size_t size, uint64_t *bytes,
-                           uint64_t *last_time, json_t *list, ib_error *err) {
-    json_t *read = json_loadb(line, size, 0, NULL);
-    const char *key = json_string_value(json_object_get(read, "key"));
-    json_t *value = json_object_get(read, "value");
-    json_t *time = json_object_get(read, "timestamp");
-    json_t *step = json_object_get(read, "step");
-    ib_status status = IB_OK;
-    if (key == NULL || value == NULL || !json_is_integer(time)) {
-        s->client->transient = 0;
-        status = ib_fail(err, IB_ERROR_VERIFY,
-                         "%s/metrics.jsonl, offset %llu: not a line with key, value and timestamp",
-                         s->directory, (unsigned long long)*bytes);
-    } else {
-        uint64_t when = (uint64_t)json_integer_value(time);
-        int known = is_known(s, key, step);
-        if (when > *last_time)
-            *last_time = when;
-        json_t *metric = known ? NULL
-                               : json_pack("{s:s,s:O,s:O,s:I}", "key", key, "value", value,
-                                           "timestamp", time, "step", json_integer_value(step));
-        if (!known && json_array_append_new(list, metric) != 0)
-            status = ib_fail_memory(err);
-    }
-    json_decref(read);
-    *bytes += size;
-    return status;
-}
-
-static ib_status send_lines(ib_mlflow_sender *s, FILE *stream, uint64_t bytes, ib_error *err) {
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t length;
-    json_t *list = json_array();
-    ib_status status = list == NULL ? ib_fail_memory(err) : IB_OK;
-    uint64_t begun = bytes, last_time = ib_mlflow_state_number(&s->cursor, "metrics_time");
-    while (status == IB_OK && (length = getline(&line, &capacity, stream)) > 0 &&
-           line[length - 1] == '\n') { /* a line without its end is being written */
-        status = take_line(s, line, (size_t)length, &bytes, &last_time, list, err);
-        if (status == IB_OK && json_array_size(list) == MOST_METRICS)
-            status = flush_batch(s, list, bytes, last_time, err);
-    }
-    if (status == IB_OK && bytes != begun)
-        status = flush_batch(s, list, bytes, last_time, err);
-    free(line);
-    json_decref(list);
-    return status;
-}
-
-ib_status ib_mlflow_open_lines(const ib_mlflow_sender *s, const char *name, uint64_t offset,
-                               FILE **stream, ib_error *err) {
-    char *path = ib_path_join(s->directory, name);
-    if (path == NULL)
-        return ib_fail_memory(err);
-    *stream = NULL;
-    ib_status status =
-        ib_path_is_missing(path) ? IB_OK : ib_open_input_stream(path, SIZE_MAX, stream, err);
-    free(path);
-    if (*stream == NULL)
-        return status;
-    int reason;
-    if (fseeko(*stream, (off_t)offset, SEEK_SET) == 0)
+static ib_status take_line(ib_mlflow_sender *s, const ib_metric_line *line, json_t *list,
+                           ib_error *err) {
+    if (is_known(s, line))
         return IB_OK;
-    reason = errno;
-    fclose(*stream);
-    return ib_fail_errno(err, IB_ERROR_RUNTIME, reason, "cannot read %s/%s", s->directory, name);
+    json_t *metric =
+        json_pack("{s:s,s:o,s:I,s:I}", "key", line->key, "value", ib_metric_value_json(line->value),
+                  "timestamp", (json_int_t)line->time, "step", (json_int_t)line->step);
+    return json_array_append_new(list, metric) == 0 ? IB_OK : ib_fail_memory(err);
+}
+
+static ib_status send_lines(ib_mlflow_sender *s, ib_metric_lines *lines, json_t *list,
+                            ib_error *err) {
+    uint64_t sent = lines->lines.offset, bytes = sent;
+    uint64_t last_time = ib_mlflow_state_number(&s->cursor, "metrics_time");
+    ib_metric_line line;
+    for (int there = 1; there;) {
+        IB_TRY(ib_metric_lines_next(lines, &line, &there, err));
+        if (there && (line.key == NULL || line.time < 0)) {
+            s->client->transient = 0;
+            return ib_fail(
+                err, IB_ERROR_VERIFY,
+                "%s/metrics.jsonl, offset %llu: not a line with key, value and timestamp",
+                s->directory, (unsigned long long)bytes);
+        }
+        if (there) {
+            IB_TRY(take_line(s, &line, list, err));
+            last_time = (uint64_t)line.time > last_time ? (uint64_t)line.time : last_time;
+            bytes = lines->lines.offset;
+        }
+        if (there ? json_array_size(list) == MOST_METRICS : bytes != sent) {
+            IB_TRY(flush_batch(s, list, bytes, last_time, err));
+            sent = bytes;
+        }
+    }
+    return IB_OK;
 }
 
 ib_status ib_mlflow_send_metrics(ib_mlflow_sender *s, ib_error *err) {
-    json_int_t resumes =
-        json_integer_value(json_object_get(json_object_get(s->record, "resumes"), "count"));
-    if ((uint64_t)resumes != ib_mlflow_state_number(&s->cursor, "resumes"))
-        IB_TRY(ask_what_is_known(s, resumes, err));
-    uint64_t bytes = ib_mlflow_state_number(&s->cursor, "metrics_bytes");
-    FILE *stream = NULL;
-    IB_TRY(ib_mlflow_open_lines(s, "metrics.jsonl", bytes, &stream, err));
-    if (stream == NULL)
-        return IB_OK;
-    ib_status status = send_lines(s, stream, bytes, err);
-    fclose(stream);
+    if ((uint64_t)s->run.resumes != ib_mlflow_state_number(&s->cursor, "resumes"))
+        IB_TRY(ask_what_is_known(s, s->run.resumes, err));
+    ib_metric_lines lines;
+    json_t *list = json_array();
+    ib_status status =
+        ib_metric_lines_open(s->directory, ib_mlflow_state_number(&s->cursor, "metrics_bytes"),
+                             &lines, list == NULL ? NULL : err);
+    if (list == NULL)
+        status = ib_fail_memory(err);
+    if (status == IB_OK)
+        status = send_lines(s, &lines, list, err);
+    ib_metric_lines_close(&lines);
+    json_decref(list);
     return status;
 }

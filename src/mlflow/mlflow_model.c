@@ -7,7 +7,7 @@
 #include "data/dataset.h"
 #include "mlflow/mlflow_send.h"
 #include "model/onnx.h"
-#include "record/record_file.h"
+#include "record/recorded.h"
 
 /* The model of this run if there is one already; oldest first. */
 static ib_status find_model(ib_mlflow_sender *s, json_t **reply, ib_error *err) {
@@ -26,8 +26,8 @@ static ib_status find_model(ib_mlflow_sender *s, json_t **reply, ib_error *err) 
 }
 
 /* The configuration, for the model's page too. */
-static json_t *params_list(const json_t *record) {
-    json_t *params = ib_mlflow_params_of(record), *list = json_array(), *value;
+static json_t *params_list(const ib_run *run) {
+    json_t *params = ib_mlflow_params_of(run), *list = json_array(), *value;
     const char *key;
     json_object_foreach(params, key, value) {
         json_array_append_new(list, json_pack("{s:s,s:O}", "key", key, "value", value));
@@ -37,15 +37,14 @@ static json_t *params_list(const json_t *record) {
 }
 
 static ib_status create_model(ib_mlflow_sender *s, int onnx, json_t **reply, ib_error *err) {
-    const char *sha256 =
-        ib_json_text_at(json_object_get(s->record, "results"), "model_sha256", NULL);
-    json_t *body = json_pack(
-        "{s:s,s:s,s:s,s:s,s:[{s:s,s:s},{s:s,s:s}]}", "experiment_id",
-        ib_mlflow_state_text(&s->cursor, "experiment_id"), "name", "model", "model_type",
-        onnx ? "onnx" : "safetensors", "source_run_id", ib_mlflow_state_text(&s->cursor, "run_id"),
-        "tags", "key", "isobit.model_sha256", "value", sha256 == NULL ? "" : sha256, "key",
-        "isobit.experiment", "value", ib_json_text_at(s->record, "experiment", NULL));
-    if (body == NULL || json_object_set_new(body, "params", params_list(s->record)) != 0) {
+    const char *sha256 = s->run.model_sha256;
+    json_t *body = json_pack("{s:s,s:s,s:s,s:s,s:[{s:s,s:s},{s:s,s:s}]}", "experiment_id",
+                             ib_mlflow_state_text(&s->cursor, "experiment_id"), "name", "model",
+                             "model_type", onnx ? "onnx" : "safetensors", "source_run_id",
+                             ib_mlflow_state_text(&s->cursor, "run_id"), "tags", "key",
+                             "isobit.model_sha256", "value", sha256 == NULL ? "" : sha256, "key",
+                             "isobit.experiment", "value", s->run.experiment);
+    if (body == NULL || json_object_set_new(body, "params", params_list(&s->run)) != 0) {
         json_decref(body);
         return ib_fail_memory(err);
     }
@@ -88,7 +87,7 @@ static ib_status ensure_model(ib_mlflow_sender *s, int onnx, int *is_new, ib_err
 }
 
 static char *signature_of(const ib_mlflow_sender *s) {
-    ib_recorded_shape shape = ib_recorded_shape_of(json_object_get(s->record, "data"));
+    ib_recorded_shape shape = s->run.data.shape;
     return ib_format(
         "signature:\n"
         "  inputs: '[{\"type\": \"tensor\", \"name\": \"input\", \"tensor-spec\": {\"dtype\": "
@@ -110,29 +109,27 @@ static char *describe_model(const ib_mlflow_sender *s, int onnx) {
                                "    data: model.onnx\n"
                                "    env: {}\n"
                                "    loader_module: mlflow.onnx\n";
-    const char *sha256 =
-        ib_json_text_at(json_object_get(s->record, "results"), "model_sha256", NULL);
+    const char *sha256 = s->run.model_sha256;
     char *signature = onnx ? signature_of(s) : strdup("");
     if (signature == NULL)
         return NULL;
-    char *text = ib_format(
-        "artifact_path: %s\n"
-        "flavors:\n"
-        "%s"
-        "  isobit:\n"
-        "    data: model.safetensors\n"
-        "    experiment_sha256: %s\n"
-        "    model_sha256: %s\n"
-        "model_id: %s\n"
-        "model_uuid: %s\n"
-        "run_id: %s\n"
-        "utc_time_created: '%s'\n"
-        "%s",
-        ib_mlflow_state_text(&s->cursor, "model_uri"), onnx ? ONNX : "",
-        ib_json_text_at(s->record, "experiment_sha256", NULL), sha256 == NULL ? "null" : sha256,
-        ib_mlflow_state_text(&s->cursor, "model_id"), ib_mlflow_state_text(&s->cursor, "model_id"),
-        ib_mlflow_state_text(&s->cursor, "run_id"), ib_json_text_at(s->record, "started", NULL),
-        signature);
+    char *text = ib_format("artifact_path: %s\n"
+                           "flavors:\n"
+                           "%s"
+                           "  isobit:\n"
+                           "    data: model.safetensors\n"
+                           "    experiment_sha256: %s\n"
+                           "    model_sha256: %s\n"
+                           "model_id: %s\n"
+                           "model_uuid: %s\n"
+                           "run_id: %s\n"
+                           "utc_time_created: '%s'\n"
+                           "%s",
+                           ib_mlflow_state_text(&s->cursor, "model_uri"), onnx ? ONNX : "",
+                           s->run.experiment_sha256, sha256 == NULL ? "null" : sha256,
+                           ib_mlflow_state_text(&s->cursor, "model_id"),
+                           ib_mlflow_state_text(&s->cursor, "model_id"),
+                           ib_mlflow_state_text(&s->cursor, "run_id"), s->run.started, signature);
     free(signature);
     return text;
 }
@@ -162,7 +159,7 @@ static ib_status is_output(ib_mlflow_sender *s, const char *id, int *known, ib_e
     json_t *output;
     *known = 0;
     json_array_foreach(json_object_get(outputs, "model_outputs"), i, output) {
-        const char *there = ib_json_text_at(output, "model_id", NULL);
+        const char *there = ib_json_text_at(output, "model_id");
         *known = *known || (there != NULL && strcmp(there, id) == 0);
     }
     json_decref(reply);
@@ -203,24 +200,22 @@ static ib_status finish_model(ib_mlflow_sender *s, int is_new, ib_error *err) {
     return status == IB_OK ? add_output(s, id, is_new, err) : status;
 }
 
-static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, const char *onnx,
-                            ib_error *err) {
-    const json_t *configuration = json_object_get(s->record, "configuration");
-    const char *model = ib_json_text_at(configuration, "model", NULL);
-    const char *dataset = ib_json_text_at(configuration, "dataset", NULL);
-    const char *normalize = ib_json_text_at(configuration, "normalize", NULL);
+static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, ib_error *err) {
+    const json_t *configuration = s->run.configuration;
+    const char *model = json_string_value(ib_recorded_option(configuration, "model"));
+    const char *dataset = json_string_value(ib_recorded_option(configuration, "dataset"));
+    const char *normalize = json_string_value(ib_recorded_option(configuration, "normalize"));
     const ib_dataset_info *info = dataset == NULL ? NULL : ib_dataset_find(dataset);
     const ib_normalization *choice = normalize == NULL ? NULL : ib_normalization_find(normalize);
     if (model == NULL || strcmp(model, "svm") == 0 || choice == NULL || info == NULL)
         return IB_OK;
-    const json_t *results = json_object_get(s->record, "results");
     ib_onnx_notes notes = {.normalize = normalize,
-                           .sha256 = ib_json_text_at(results, "model_sha256", NULL),
+                           .sha256 = s->run.model_sha256,
                            .image = info->image,
                            .classes = info->classes};
     ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
-    return ib_onnx_write(safetensors, &notes, onnx, NULL, err);
+    return ib_onnx_write(safetensors, &notes, &s->cursor.folder, "model.onnx", NULL, err);
 }
 
 ib_status ib_mlflow_ensure_onnx(ib_mlflow_sender *s, ib_error *err) {
@@ -228,7 +223,7 @@ ib_status ib_mlflow_ensure_onnx(ib_mlflow_sender *s, ib_error *err) {
     char *onnx = ib_path_join(s->directory, "model.onnx");
     ib_status status = safetensors == NULL || onnx == NULL ? ib_fail_memory(err) : IB_OK;
     if (status == IB_OK && ib_path_exists(safetensors) && !ib_path_exists(onnx))
-        status = write_onnx(s, safetensors, onnx, err);
+        status = write_onnx(s, safetensors, err);
     free(safetensors);
     free(onnx);
     return status;

@@ -11,17 +11,16 @@ static int same_text(const char *a, const char *b) {
 }
 
 /* The cell of this record: that which names it, else one of the same experiment; NULL: none. */
-static const json_t *find_cell(const json_t *cells, const json_t *record) {
-    const char *id = ib_json_text_at(record, "run_id", NULL);
-    const char *sha256 = ib_json_text_at(record, "experiment_sha256", NULL);
+static const json_t *find_cell(const json_t *cells, const ib_run *record) {
     const json_t *found = NULL;
     for (size_t i = 0; i < json_array_size(cells); ++i) {
         const json_t *cell = json_array_get(cells, i);
-        const char *run = ib_json_text_at(cell, "run", NULL);
+        const char *run = ib_json_text_at(cell, "run");
         const char *slash = run == NULL ? NULL : strrchr(run, '/');
-        if (slash != NULL && same_text(slash + 1, id))
+        if (slash != NULL && same_text(slash + 1, record->run_id))
             return cell;
-        if (found == NULL && same_text(ib_json_text_at(cell, "experiment_sha256", NULL), sha256))
+        if (found == NULL &&
+            same_text(ib_json_text_at(cell, "experiment_sha256"), record->experiment_sha256))
             found = cell;
     }
     return found;
@@ -29,7 +28,7 @@ static const json_t *find_cell(const json_t *cells, const json_t *record) {
 
 /* "seed=1 lr=0.1": the options that not all cells have alike, or the cell's label; fresh memory. */
 static char *cell_name(const json_t *cells, const json_t *cell) {
-    const char *label = ib_json_text_at(cell, "label", NULL);
+    const char *label = ib_json_text_at(cell, "label");
     char *text = strdup(label != NULL ? label : "");
     const char *name;
     json_t *value;
@@ -61,7 +60,7 @@ static ib_status find_name(ib_mlflow_sender *s, ib_error *err) {
     json_t *study = NULL;
     IB_TRY(read_study(s, "study.json", &study, err));
     const json_t *cells = json_object_get(study, "cells");
-    const json_t *cell = find_cell(cells, s->record);
+    const json_t *cell = find_cell(cells, &s->run);
     ib_status status = IB_OK;
     if (cell != NULL) {
         s->cell = cell_name(cells, cell);
@@ -82,7 +81,7 @@ ib_status ib_mlflow_find_parent(ib_mlflow_sender *s, ib_error *err) {
     json_t *file = NULL;
     IB_TRY(read_study(s, "mlflow.json", &file, err));
     const char *parent = ib_json_text_at(
-        json_object_get(json_object_get(file, "servers"), s->client->settings.uri), "run_id", NULL);
+        json_object_get(json_object_get(file, "servers"), s->client->settings.uri), "run_id");
     ib_status status = IB_OK;
     if (parent != NULL) {
         s->parent = strdup(parent);

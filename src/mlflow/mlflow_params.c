@@ -3,13 +3,14 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_value.h"
 #include "mlflow/mlflow_send.h"
 
 static char *text_of(const json_t *value) {
     const char *text = json_string_value(value);
     if (text != NULL)
         return strdup(text);
-    return json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(17));
+    return ib_json_dump(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(17));
 }
 
 int ib_mlflow_add_value(json_t *object, const char *prefix, const char *name, const json_t *value) {
@@ -24,12 +25,12 @@ int ib_mlflow_add_value(json_t *object, const char *prefix, const char *name, co
 }
 
 /* The configuration: a param each. */
-json_t *ib_mlflow_params_of(const json_t *record) {
+json_t *ib_mlflow_params_of(const ib_run *run) {
     json_t *params = json_object();
     const char *name;
     json_t *value;
     int good = params != NULL;
-    json_object_foreach(json_object_get(record, "configuration"), name, value) {
+    json_object_foreach((json_t *)(uintptr_t)run->configuration, name, value) {
         good = good && ib_mlflow_add_value(params, "", name, value);
     }
     if (good)

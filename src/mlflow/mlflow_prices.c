@@ -51,13 +51,13 @@ static int add_price(const ib_cost *cost, json_t *metrics, json_t *tags) {
             add_text(tags, "isobit.cost.source", price->source));
 }
 
-ib_status ib_mlflow_cost_of(const ib_mlflow_prices *prices, const char *directory, json_t *metrics,
+ib_status ib_mlflow_cost_of(const ib_mlflow_prices *prices, const ib_run *run, json_t *metrics,
                             json_t *tags, ib_error *err) {
     ib_cost cost;
     ib_error why = {0};
     int finished = 0;
-    ib_status status = ib_cost_read(directory, &prices->table, prices->machine, prices->watts,
-                                    &cost, &finished, &why);
+    ib_status status =
+        ib_cost_take(run, &prices->table, prices->machine, prices->watts, &cost, &finished, &why);
     int good = 1;
     if (status == IB_ERROR_USAGE) { /* two rows fit: not this run's fault */
         cost.price = NULL;

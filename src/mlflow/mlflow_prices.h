@@ -19,7 +19,7 @@ void ib_mlflow_prices_close(ib_mlflow_prices *prices);
 
 /* What an ended run took and cost: adds energy_wh and cost to the metrics, the price to the tags. A
  * price that cannot be chosen is told by a tag and is no failure. */
-ib_status ib_mlflow_cost_of(const ib_mlflow_prices *prices, const char *directory, json_t *metrics,
+ib_status ib_mlflow_cost_of(const ib_mlflow_prices *prices, const ib_run *run, json_t *metrics,
                             json_t *tags, ib_error *err);
 
 #endif

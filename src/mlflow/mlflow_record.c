@@ -4,13 +4,12 @@
 
 #include "base/file.h"
 #include "mlflow/mlflow_send.h"
-#include "record/record_file.h"
-#include "record/record_read.h"
+#include "record/recorded.h"
+#include "record/run_files.h"
 
 /* A configuration's value, environment's value or the like as a text; fresh memory. */
 static json_t *tags_of(const ib_mlflow_sender *s, const char *run_name) {
-    const json_t *r = s->record;
-    const json_t *results = json_object_get(r, "results");
+    const ib_run *run = &s->run;
     json_t *tags = json_object();
     const struct {
         const char *key, *value;
@@ -19,25 +18,25 @@ static json_t *tags_of(const ib_mlflow_sender *s, const char *run_name) {
         {"mlflow.user", s->client->settings.user},
         {"mlflow.source.name", "isobit train"},
         {"mlflow.source.type", "LOCAL"},
-        {"mlflow.source.git.commit", ib_json_text_at(r, "environment", "git_commit")},
+        {"mlflow.source.git.commit", run->environment.git_commit},
         {"mlflow.parentRunId", s->parent},
-        {"isobit.run_id", ib_json_text_at(r, "run_id", NULL)},
-        {"isobit.experiment", ib_json_text_at(r, "experiment", NULL)},
-        {"isobit.experiment_sha256", ib_json_text_at(r, "experiment_sha256", NULL)},
-        {"isobit.status", ib_json_text_at(r, "status", NULL)},
-        {"isobit.message", ib_json_text_at(r, "message", NULL)},
-        {"isobit.model_sha256", ib_json_text_at(results, "model_sha256", NULL)},
-        {"isobit.optimizer_sha256", ib_json_text_at(results, "optimizer_sha256", NULL)},
+        {"isobit.run_id", run->run_id},
+        {"isobit.experiment", run->experiment},
+        {"isobit.experiment_sha256", run->experiment_sha256},
+        {"isobit.status", ib_run_status_name(run->status)},
+        {"isobit.message", run->message},
+        {"isobit.model_sha256", run->model_sha256},
+        {"isobit.optimizer_sha256", run->optimizer_sha256},
     };
     int good = tags != NULL;
     for (size_t i = 0; good && i < sizeof texts / sizeof texts[0]; ++i)
         good = ib_mlflow_add_text(tags, texts[i].key, texts[i].value);
     const char *name;
     json_t *value;
-    json_object_foreach(json_object_get(r, "environment"), name, value) {
+    json_object_foreach((json_t *)(uintptr_t)run->environment.members, name, value) {
         good = good && ib_mlflow_add_value(tags, "isobit.", name, value);
     }
-    const char *math = ib_json_text_at(r, "configuration", "math");
+    const char *math = json_string_value(ib_recorded_option(run->configuration, "math"));
     good =
         good && ib_mlflow_add_text(tags, "isobit.exact",
                                    math == NULL || strcmp(math, "exact") == 0 ? "true" : "false");
@@ -49,41 +48,34 @@ static json_t *tags_of(const ib_mlflow_sender *s, const char *run_name) {
 
 /* What the description depends on: it is sent again when this has changed. */
 static char *version_of(const ib_mlflow_sender *s, const char *status) {
-    json_t *resumes = json_object_get(json_object_get(s->record, "resumes"), "count");
-    return ib_format("%s after %lld resumes%s%s", status, (long long)json_integer_value(resumes),
+    return ib_format("%s after %lld resumes%s%s", status, (long long)s->run.resumes,
                      s->parent == NULL ? "" : ", nested in ", s->parent == NULL ? "" : s->parent);
 }
 
 static ib_status read_record(ib_mlflow_sender *s, ib_error *err) {
-    json_decref(s->record);
-    s->record = NULL;
-    IB_TRY(ib_record_read(s->directory, &s->record, err));
-    if (ib_json_text_at(s->record, "run_id", NULL) == NULL ||
-        ib_json_text_at(s->record, "experiment", NULL) == NULL ||
-        ib_json_text_at(s->record, "status", NULL) == NULL)
+    ib_run_close(&s->run);
+    IB_TRY(ib_run_read(s->directory, &s->run, err));
+    if (s->run.run_id == NULL || s->run.experiment == NULL || s->run.status == IB_RECORDED_NOTHING)
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s holds no run record: run.json is missing or not one", s->directory);
     return IB_OK;
 }
 
 /* MLflow's name of the state. A record that says running, but whose lock is free, was killed. */
-static const char *mlflow_status(const char *status, int live) {
+static const char *mlflow_status(ib_run_status status, int live) {
     if (live)
         return "RUNNING";
-    if (strcmp(status, "finished") == 0)
+    if (status == IB_RECORDED_FINISHED)
         return "FINISHED";
-    if (strcmp(status, "interrupted") == 0 || strcmp(status, "running") == 0)
-        return "KILLED";
-    return "FAILED";
+    return status == IB_RECORDED_INTERRUPTED || status == IB_RECORDED_RUNNING ? "KILLED" : "FAILED";
 }
 
 /* Params and data sets change only with a resume; tags say how far the run is, too. */
 static ib_status describe(ib_mlflow_sender *s, const char *run_name, ib_error *err) {
-    json_t *resumes = json_object_get(json_object_get(s->record, "resumes"), "count");
-    uint64_t parts = 1 + (uint64_t)json_integer_value(resumes);
+    uint64_t parts = 1 + (uint64_t)s->run.resumes;
     json_t *tags = tags_of(s, run_name);
     if (ib_mlflow_state_number(&s->cursor, "described_parts") != parts) {
-        IB_TRY(ib_mlflow_describe(s, ib_mlflow_params_of(s->record), tags, err));
+        IB_TRY(ib_mlflow_describe(s, ib_mlflow_params_of(&s->run), tags, err));
         IB_TRY(ib_mlflow_send_inputs(s, err));
         return ib_mlflow_state_set(&s->cursor, "described_parts", json_integer((json_int_t)parts),
                                    err);
@@ -115,11 +107,12 @@ static ib_status send_description(ib_mlflow_sender *s, const char *status, const
 
 /* What there is to say once the run has ended, and the end itself last. */
 static ib_status send_end(ib_mlflow_sender *s, const char *status, ib_error *err) {
-    int64_t end = ib_mlflow_time(ib_json_text_at(s->record, "ended", NULL));
+    int64_t started = ib_mlflow_time(s->run.started);
+    int64_t end = ib_mlflow_time(s->run.ended);
     if (end == 0) /* killed: its last sign of life */
         end = (int64_t)ib_mlflow_state_number(&s->cursor, "metrics_time");
-    if (end == 0)
-        end = ib_mlflow_time(ib_json_text_at(s->record, "started", NULL));
+    if (end < started) /* none, or a clock that was set back in a record of an earlier version */
+        end = started;
     IB_TRY(ib_mlflow_ensure_onnx(s, err));
     IB_TRY(ib_mlflow_send_files(s, err));
     const char *ended = ib_mlflow_state_text(&s->cursor, "ended");
@@ -142,8 +135,7 @@ ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
                                 const ib_mlflow_names *names, int wait, ib_mlflow_sent *sent,
                                 ib_mlflow_sender *s, ib_error *err) {
     *sent = (ib_mlflow_sent){0};
-    *s = (ib_mlflow_sender){
-        .client = client, .directory = directory, .sent = sent, .cursor = {.lock = -1}};
+    *s = (ib_mlflow_sender){.client = client, .directory = directory, .sent = sent};
     if (names != NULL)
         s->names = *names;
     return ib_mlflow_cursor_open(directory, client->settings.uri, wait, &s->cursor, &sent->busy,
@@ -157,32 +149,31 @@ static ib_status check_files(ib_mlflow_sender *s, int live, ib_error *err) {
     const char *described = ib_mlflow_state_text(&s->cursor, "described");
     s->client->transient = 0;
     if (live)
-        return ib_record_check_metrics(s->directory, s->record, err);
+        return ib_run_check_metrics(&s->run, err);
     if (ended != NULL && described != NULL && strcmp(ended, described) == 0)
         return IB_OK;
-    IB_TRY(ib_record_check_metrics(s->directory, s->record, err));
-    return ib_record_check_files(s->directory, s->record, err);
+    IB_TRY(ib_run_check_metrics(&s->run, err));
+    IB_TRY(ib_run_check_trace(&s->run, err));
+    return ib_run_check_files(&s->run, err);
 }
 
 static ib_status send_pass(ib_mlflow_sender *s, ib_error *err) {
     /* Before the record is read: a run that ends in between is sent once more, not too early. */
-    int live = ib_mlflow_run_is_live(s->directory);
+    int live = ib_run_is_live(s->directory);
     IB_TRY(read_record(s, err));
-    const char *id = ib_json_text_at(s->record, "run_id", NULL);
-    const char *experiment = ib_json_text_at(s->record, "experiment", NULL);
-    const char *state = ib_json_text_at(s->record, "status", NULL);
-    live = live && strcmp(state, "running") == 0;
+    const ib_run *run = &s->run;
+    live = live && run->status == IB_RECORDED_RUNNING;
     IB_TRY(check_files(s, live, err));
     s->sent->live = live;
     IB_TRY(ib_mlflow_find_parent(s, err));
     const char *run_name = s->names.run != NULL                   ? s->names.run
                            : s->cell != NULL                      ? s->cell
                            : s->client->settings.run_name != NULL ? s->client->settings.run_name
-                                                                  : id;
-    IB_TRY(ib_mlflow_state_set(&s->cursor, "isobit_id", json_string(id), err));
-    IB_TRY(ib_mlflow_ensure_run(s, experiment, id, run_name,
-                                ib_mlflow_time(ib_json_text_at(s->record, "started", NULL)), err));
-    const char *status = mlflow_status(state, live);
+                                                                  : run->run_id;
+    IB_TRY(ib_mlflow_state_set(&s->cursor, "isobit_id", json_string(run->run_id), err));
+    IB_TRY(ib_mlflow_ensure_run(s, run->experiment, run->run_id, run_name,
+                                ib_mlflow_time(s->run.started), err));
+    const char *status = mlflow_status(run->status, live);
     IB_TRY(send_description(s, status, run_name, err));
     IB_TRY(ib_mlflow_send_metrics(s, err));
     IB_TRY(ib_mlflow_send_system(s, err));
@@ -197,10 +188,11 @@ ib_status ib_mlflow_sender_pass(ib_mlflow_sender *s, ib_error *err) {
 
 void ib_mlflow_sender_close(ib_mlflow_sender *s) {
     ib_mlflow_cursor_close(&s->cursor);
-    json_decref(s->record);
+    ib_run_close(&s->run);
+    json_decref(s->study);
     free(s->parent);
     free(s->cell);
-    s->record = NULL;
+    s->study = NULL;
     s->parent = s->cell = NULL;
 }
 

@@ -42,7 +42,7 @@ static ib_status find_version(ib_mlflow_sender *s, const char *name, char **vers
         ib_mlflow_get(s->client, "/mlflow/model-versions/search", "filter", filter, &reply, err);
     free(filter);
     const json_t *first = json_array_get(json_object_get(reply, "model_versions"), 0);
-    const char *found = ib_json_text_at(first, "version", NULL);
+    const char *found = ib_json_text_at(first, "version");
     *version = found == NULL ? NULL : strdup(found);
     json_decref(reply);
     return status;
@@ -51,8 +51,7 @@ static ib_status find_version(ib_mlflow_sender *s, const char *name, char **vers
 static ib_status create_version(ib_mlflow_sender *s, const char *name, char **version,
                                 ib_error *err) {
     const char *id = ib_mlflow_state_text(&s->cursor, "model_id");
-    const char *sha256 =
-        ib_json_text_at(json_object_get(s->record, "results"), "model_sha256", NULL);
+    const char *sha256 = s->run.model_sha256;
     char *source = ib_format("models:/%s", id);
     json_t *reply = NULL, *body = NULL;
     if (source != NULL)
@@ -65,7 +64,7 @@ static ib_status create_version(ib_mlflow_sender *s, const char *name, char **ve
         return ib_fail_memory(err);
     ib_status status =
         ib_mlflow_call(s->client, "POST", "/mlflow/model-versions/create", body, 1, &reply, err);
-    const char *made = ib_json_text_at(json_object_get(reply, "model_version"), "version", NULL);
+    const char *made = ib_json_text_at(json_object_get(reply, "model_version"), "version");
     if (status == IB_OK)
         *version = strdup(made == NULL ? "" : made);
     json_decref(body);

@@ -32,14 +32,13 @@ static int add_result(result_list *list, const char *key, json_t *value) {
                                list->time, "step", 0);
     const ib_mlflow_part *images = images_of(list, key);
     /* On a model's page MLflow shows 0 for NaN: better nothing. */
-    if (metric != NULL && number && images != NULL && list->model_id != NULL)
-        json_object_set_new(metric, "model_id", json_string(list->model_id));
-    if (metric != NULL && number && images != NULL && images->name != NULL &&
-        list->model_id != NULL) {
-        json_object_set_new(metric, "dataset_name", json_string(images->name));
-        json_object_set_new(metric, "dataset_digest", json_string(images->digest));
-    }
-    return json_array_append_new(list->metrics, metric) == 0;
+    int good = metric != NULL, of_model = number && images != NULL && list->model_id != NULL;
+    if (good && of_model)
+        good = json_object_set_new(metric, "model_id", json_string(list->model_id)) == 0;
+    if (good && of_model && images->name != NULL)
+        good = json_object_set_new(metric, "dataset_name", json_string(images->name)) == 0 &&
+               json_object_set_new(metric, "dataset_digest", json_string(images->digest)) == 0;
+    return (json_array_append_new(list->metrics, metric) == 0) & good;
 }
 
 /* The members of an object, with lists as <key>/<index>. */
@@ -64,7 +63,8 @@ static int add_results(result_list *list, const char *prefix, json_t *object) {
     return good;
 }
 
-static ib_status collect(ib_mlflow_sender *s, json_t *results, result_list *list, ib_error *err) {
+static ib_status collect(ib_mlflow_sender *s, result_list *list, ib_error *err) {
+    json_t *results = (json_t *)(uintptr_t)s->run.results;
     IB_TRY(ib_mlflow_part_of(s, "testing", &list->testing, err));
     IB_TRY(ib_mlflow_part_of(s, "validation", &list->validation, err));
     list->metrics = json_array();
@@ -73,22 +73,13 @@ static ib_status collect(ib_mlflow_sender *s, json_t *results, result_list *list
 }
 
 ib_status ib_mlflow_send_results(ib_mlflow_sender *s, int64_t end_ms, ib_error *err) {
-    json_t *results = json_object_get(s->record, "results");
-    if (!json_is_object(results))
+    if (s->run.results == NULL)
         return IB_OK;
     result_list list = {.time = (json_int_t)end_ms,
                         .model_id = ib_mlflow_state_text(&s->cursor, "model_id")};
-    ib_status status = collect(s, results, &list, err);
-    if (status == IB_OK) {
-        json_t *body = json_pack("{s:s,s:O}", "run_id", ib_mlflow_state_text(&s->cursor, "run_id"),
-                                 "metrics", list.metrics);
-        status = body == NULL ? ib_fail_memory(err)
-                              : ib_mlflow_call(s->client, "POST", "/mlflow/runs/log-batch", body, 0,
-                                               NULL, err);
-        json_decref(body);
-    }
+    ib_status status = collect(s, &list, err);
     if (status == IB_OK)
-        s->sent->metrics += json_array_size(list.metrics);
+        status = ib_mlflow_send_values(s, list.metrics, err);
     json_decref(list.metrics);
     free(list.testing.name);
     free(list.validation.name);

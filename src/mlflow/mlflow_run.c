@@ -311,14 +311,28 @@ ib_status ib_mlflow_send_tags(ib_mlflow_sender *s, const json_t *tags, ib_error 
     return send_pairs(s, NULL, tags, err);
 }
 
+ib_status ib_mlflow_send_values(ib_mlflow_sender *s, json_t *metrics, ib_error *err) {
+    json_t *body = json_pack("{s:s,s:O}", "run_id", ib_mlflow_state_text(&s->cursor, "run_id"),
+                             "metrics", metrics);
+    ib_status status = body == NULL ? ib_fail_memory(err)
+                                    : ib_mlflow_call(s->client, "POST", "/mlflow/runs/log-batch",
+                                                     body, 0, NULL, err);
+    json_decref(body);
+    if (status == IB_OK)
+        s->sent->metrics += json_array_size(metrics);
+    return status;
+}
+
 ib_status ib_mlflow_update_run(ib_mlflow_sender *s, const char *status, int64_t end_ms,
                                ib_error *err) {
     json_t *body = json_pack("{s:s,s:s}", "run_id", ib_mlflow_state_text(&s->cursor, "run_id"),
                              "status", status);
-    if (body != NULL && end_ms > 0)
-        json_object_set_new(body, "end_time", json_integer((json_int_t)end_ms));
-    if (body == NULL)
+    if (body == NULL ||
+        (end_ms > 0 &&
+         json_object_set_new(body, "end_time", json_integer((json_int_t)end_ms)) != 0)) {
+        json_decref(body);
         return ib_fail_memory(err);
+    }
     ib_status sent = ib_mlflow_call(s->client, "POST", "/mlflow/runs/update", body, 0, NULL, err);
     json_decref(body);
     if (sent == IB_OK && json_is_true(json_object_get(s->cursor.state, "doubtful"))) {

@@ -4,6 +4,7 @@
 
 #include "mlflow/mlflow_client.h"
 #include "mlflow/mlflow_cursor.h"
+#include "record/run.h"
 
 /* One record, or study, that is being sent. */
 typedef struct ib_mlflow_sender {
@@ -11,10 +12,11 @@ typedef struct ib_mlflow_sender {
     const char *directory;
     ib_mlflow_names names;
     ib_mlflow_cursor cursor;
-    json_t *record; /* run.json as it was read last */
-    int is_new;     /* the run was made by us: it has nothing yet */
-    char *parent;   /* MLflow's id of the run that this one is nested in; NULL: none. Owned */
-    char *cell;     /* its name in its study; NULL: none. Owned */
+    ib_run run;    /* the record as it was read last; empty where a study is sent */
+    json_t *study; /* study.json, of a study. Owned */
+    int is_new;    /* the run was made by us: it has nothing yet */
+    char *parent;  /* MLflow's id of the run that this one is nested in; NULL: none. Owned */
+    char *cell;    /* its name in its study; NULL: none. Owned */
     ib_mlflow_sent *sent;
 } ib_mlflow_sender;
 
@@ -28,6 +30,8 @@ ib_status ib_mlflow_ensure_run(ib_mlflow_sender *s, const char *experiment, cons
 ib_status ib_mlflow_describe(ib_mlflow_sender *s, json_t *params, json_t *tags, ib_error *err);
 /* The tags alone, of a run that is described. */
 ib_status ib_mlflow_send_tags(ib_mlflow_sender *s, const json_t *tags, ib_error *err);
+/* A list of metrics, which are counted as sent. */
+ib_status ib_mlflow_send_values(ib_mlflow_sender *s, json_t *metrics, ib_error *err);
 /* status "FINISHED" and so on; end_ms 0: not ended. */
 ib_status ib_mlflow_update_run(ib_mlflow_sender *s, const char *status, int64_t end_ms,
                                ib_error *err);
@@ -39,7 +43,7 @@ int64_t ib_mlflow_time(const char *text);
 /* Adds prefix+name with the value as a text; null adds nothing. 0: out of memory. */
 int ib_mlflow_add_value(json_t *object, const char *prefix, const char *name, const json_t *value);
 /* mlflow_params.c: the configuration, a text each; NULL: out of memory. */
-json_t *ib_mlflow_params_of(const json_t *record);
+json_t *ib_mlflow_params_of(const ib_run *run);
 
 /* mlflow_record.c: one pass over a record; open and closed by the caller. */
 ib_status ib_mlflow_sender_open(ib_mlflow_client *client, const char *directory,
@@ -52,11 +56,7 @@ void ib_mlflow_sender_close(ib_mlflow_sender *s);
  * the study has been sent. */
 ib_status ib_mlflow_find_parent(ib_mlflow_sender *s, ib_error *err);
 
-/* mlflow_metrics.c: a file of the record from an offset on; *stream is NULL where there is no such
- * file. The caller closes it. */
-ib_status ib_mlflow_open_lines(const ib_mlflow_sender *s, const char *name, uint64_t offset,
-                               FILE **stream, ib_error *err);
-/* The lines of metrics.jsonl that are not acknowledged. */
+/* mlflow_metrics.c: the lines of metrics.jsonl that are not acknowledged. */
 ib_status ib_mlflow_send_metrics(ib_mlflow_sender *s, ib_error *err);
 /* mlflow_system.c: the same of resources.jsonl, whose keys begin with system/. */
 ib_status ib_mlflow_send_system(ib_mlflow_sender *s, ib_error *err);

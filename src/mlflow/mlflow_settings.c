@@ -135,6 +135,19 @@ static ib_status read_number(ib_environment_reader *environment, const char *nam
     return IB_OK;
 }
 
+/* libcurl opens it without asking what it is, and would wait for a pipe. */
+static ib_status check_certificate(const char *variable, const char *path, ib_error *err) {
+    int fd;
+    if (path == NULL)
+        return IB_OK;
+    if (ib_open_input(path, MAX_CREDENTIALS_BYTES, &fd, NULL, err) != IB_OK) {
+        ib_fail_context(err, "%s", variable);
+        return IB_ERROR_USAGE;
+    }
+    close(fd);
+    return IB_OK;
+}
+
 static ib_status read_numbers(ib_environment_reader *environment, ib_mlflow_settings *s,
                               ib_error *err) {
     double timeout = 120, retries = 7;
@@ -153,13 +166,8 @@ static ib_status read_numbers(ib_environment_reader *environment, ib_mlflow_sett
         return ib_fail(err, IB_ERROR_USAGE,
                        "MLFLOW_TRACKING_INSECURE_TLS and MLFLOW_TRACKING_SERVER_CERT_PATH "
                        "contradict each other: set one of them");
-    if (s->ca_path != NULL && access(s->ca_path, R_OK) != 0)
-        return ib_fail(err, IB_ERROR_USAGE, "MLFLOW_TRACKING_SERVER_CERT_PATH: cannot read %s",
-                       s->ca_path);
-    if (s->client_cert != NULL && access(s->client_cert, R_OK) != 0)
-        return ib_fail(err, IB_ERROR_USAGE, "MLFLOW_TRACKING_CLIENT_CERT_PATH: cannot read %s",
-                       s->client_cert);
-    return IB_OK;
+    IB_TRY(check_certificate("MLFLOW_TRACKING_SERVER_CERT_PATH", s->ca_path, err));
+    return check_certificate("MLFLOW_TRACKING_CLIENT_CERT_PATH", s->client_cert, err);
 }
 
 /* One line "name = value" of the section [mlflow]. */

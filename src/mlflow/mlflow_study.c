@@ -12,7 +12,6 @@
 #include "base/sha256.h"
 #include "mlflow/mlflow_send.h"
 #include "record/record_file.h"
-#include "record/record_read.h"
 #include "study/study_plan.h"
 
 /* A study has no id of its own: it gets one before the server hears of it. */
@@ -28,7 +27,7 @@ static ib_status ensure_id(ib_mlflow_sender *s, const char *name, ib_error *err)
     return ib_mlflow_cursor_save(&s->cursor, err);
 }
 
-/* Every option with every value that a cell gives it: "0.01, 0.1". */
+/* Every option with every value that a cell gives it: "0.01, 0.1". NULL: out of memory. */
 static json_t *grid_of(const json_t *study) {
     json_t *params = json_object();
     json_t *cells = json_object_get(study, "cells");
@@ -36,19 +35,20 @@ static json_t *grid_of(const json_t *study) {
     json_t *cell, *value, *seen;
     const char *name;
     json_t *lists = json_object();
+    int good = params != NULL && lists != NULL;
     json_array_foreach(cells, c, cell) {
         json_object_foreach(json_object_get(cell, "options"), name, value) {
             json_t *list = json_object_get(lists, name);
             int known = 0;
             if (list == NULL) {
-                json_object_set_new(lists, name, json_array());
+                good &= json_object_set_new(lists, name, json_array()) == 0;
                 list = json_object_get(lists, name);
             }
             json_array_foreach(list, i, seen) {
                 known = known || json_equal(seen, value);
             }
             if (!known)
-                json_array_append(list, value);
+                good &= json_array_append(list, value) == 0;
         }
     }
     json_t *list;
@@ -62,11 +62,14 @@ static json_t *grid_of(const json_t *study) {
             free(text);
             text = longer;
         }
-        ib_mlflow_add_text(params, name, text);
+        good = good && text != NULL && ib_mlflow_add_text(params, name, text);
         free(text);
     }
     json_decref(lists);
-    return params;
+    if (good)
+        return params;
+    json_decref(params);
+    return NULL;
 }
 
 typedef struct study_progress {
@@ -91,19 +94,20 @@ static study_progress progress_of(const char *directory, const json_t *study) {
         const char *run = json_string_value(json_object_get(cell, "run"));
         const char *state = json_string_value(json_object_get(cell, "state"));
         char *path = run == NULL ? NULL : ib_format("%s/../%s", directory, run);
-        json_t *record = NULL;
+        ib_run record = {0};
         if (path != NULL)
-            ib_record_read(path, &record, NULL);
-        int64_t started = ib_mlflow_time(ib_json_text_at(record, "started", NULL));
-        int64_t ended = ib_mlflow_time(ib_json_text_at(record, "ended", NULL));
+            ib_run_read(path, &record, NULL);
+        int64_t started = ib_mlflow_time(record.started), ended = ib_mlflow_time(record.ended);
         if (started > 0 && (progress.first == 0 || started < progress.first))
             progress.first = started;
         if (ended > progress.last)
             progress.last = ended;
+        if (ended > 0 && started > progress.last) /* a clock that was set back */
+            progress.last = started;
         ++progress.cells;
         progress.ended += state != NULL && !is_one_of(state, LEFT);
         progress.failed += is_one_of(state, FAILED);
-        json_decref(record);
+        ib_run_close(&record);
         free(path);
     }
     return progress;
@@ -133,7 +137,7 @@ static ib_status send_sources(ib_mlflow_sender *s, ib_error *err) {
     size_t i;
     json_t *file;
     char hex[IB_SHA256_HEX_SIZE];
-    json_array_foreach(json_object_get(s->record, "files"), i, file) {
+    json_array_foreach(json_object_get(s->study, "files"), i, file) {
         const char *path = json_string_value(json_object_get(file, "path"));
         const char *sha256 = json_string_value(json_object_get(file, "sha256"));
         if (path == NULL || sha256 == NULL || ib_sha256_file(path, hex, NULL) != IB_OK ||
@@ -152,7 +156,7 @@ static json_t *study_tags(const ib_mlflow_sender *s, const char *name) {
         ib_mlflow_add_text(tags, "mlflow.user", s->client->settings.user) &&
         ib_mlflow_add_text(tags, "mlflow.source.name", "isobit sweep") &&
         ib_mlflow_add_text(tags, "mlflow.source.type", "LOCAL") &&
-        ib_mlflow_add_text(tags, "mlflow.note.content", ib_json_text_at(s->record, "title", NULL)))
+        ib_mlflow_add_text(tags, "mlflow.note.content", ib_json_text_at(s->study, "title")))
         return tags;
     json_decref(tags);
     return NULL;
@@ -168,7 +172,7 @@ static ib_status send_state(ib_mlflow_sender *s, const char *name, const char *s
         int64_t end = strcmp(status, "RUNNING") == 0 ? 0
                       : progress->last > 0           ? progress->last
                                                      : ib_unix_milliseconds();
-        sent = ib_mlflow_describe(s, grid_of(s->record), study_tags(s, name), err);
+        sent = ib_mlflow_describe(s, grid_of(s->study), study_tags(s, name), err);
         if (sent == IB_OK)
             sent = ib_mlflow_update_run(s, status, end, err);
         if (sent == IB_OK)
@@ -203,8 +207,8 @@ static ib_status read_study(ib_mlflow_sender *s, ib_error *err) {
     char *path = ib_path_join(s->directory, "study.json");
     if (path == NULL)
         return ib_fail_memory(err);
-    ib_status status = ib_json_file_read(path, &s->record, err);
-    if (status == IB_OK && ib_json_text_at(s->record, "study", NULL) == NULL)
+    ib_status status = ib_json_file_read(path, &s->study, err);
+    if (status == IB_OK && ib_json_text_at(s->study, "study") == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY, "%s does not name its study", path);
     free(path);
     return status;
@@ -214,8 +218,8 @@ static ib_status send_study(ib_mlflow_sender *s, ib_error *err) {
     /* Before the file is read: a sweep writes it, then gives its lock up. */
     int live = is_live(s->directory);
     IB_TRY(read_study(s, err));
-    const char *name = ib_json_text_at(s->record, "study", NULL);
-    study_progress progress = progress_of(s->directory, s->record);
+    const char *name = ib_json_text_at(s->study, "study");
+    study_progress progress = progress_of(s->directory, s->study);
     const char *status = status_of(&progress, live);
     int is_new = ib_mlflow_state_text(&s->cursor, "described") == NULL;
     s->sent->live = strcmp(status, "RUNNING") == 0;

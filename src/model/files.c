@@ -61,26 +61,26 @@ static ib_status read_listed(void *context, size_t index, void *values, ib_error
     return ib_model_read(l->model, l->from[index].index, l->from[index].part, values, err);
 }
 
-static ib_status write_listed(struct listed *l, const char *path, char hex[IB_SHA256_HEX_SIZE],
-                              ib_error *err) {
+static ib_status write_listed(struct listed *l, const ib_folder *folder, const char *path,
+                              char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
     ib_tensor_reader reader = {l, read_listed};
-    return ib_safetensors_write_read(path, l->tensors, l->count, &reader, hex, err);
+    return ib_safetensors_write_read(folder, path, l->tensors, l->count, &reader, hex, err);
 }
 
-ib_status ib_model_save(const ib_model *model, const char *path, char hex[IB_SHA256_HEX_SIZE],
-                        ib_error *err) {
+ib_status ib_model_save(const ib_model *model, const ib_folder *folder, const char *path,
+                        char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
     struct listed l;
     ib_status status = list_open(&l, model, model->tensor_count + 1, 0, err);
     for (size_t i = 0; status == IB_OK && i < model->tensor_count; ++i)
         status = list_add(&l, model->tensors[i].name, i, IB_PART_VALUE, err);
     if (status == IB_OK)
-        status = write_listed(&l, path, hex, err);
+        status = write_listed(&l, folder, path, hex, err);
     list_close(&l);
     return status;
 }
 
-ib_status ib_model_save_optimizer(const ib_model *model, const char *path, uint64_t steps,
-                                  char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+ib_status ib_model_save_optimizer(const ib_model *model, const ib_folder *folder, const char *path,
+                                  uint64_t steps, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
     int64_t step = (int64_t)steps;
     struct listed l;
     ib_status status = list_open(&l, model, 2 * model->tensor_count + 1, 1, err);
@@ -93,7 +93,7 @@ ib_status ib_model_save_optimizer(const ib_model *model, const char *path, uint6
         }
     if (status == IB_OK) {
         l.tensors[l.count++] = (ib_named_tensor){"step", IB_I64, {0, {0}}, &step};
-        status = write_listed(&l, path, hex, err);
+        status = write_listed(&l, folder, path, hex, err);
     }
     list_close(&l);
     return status;

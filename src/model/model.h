@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "backend/backend.h"
+#include "base/folder.h"
 #include "base/sha256.h"
 #include "catalog/datasets.h"
 #include "catalog/experiment.h"
@@ -101,16 +102,17 @@ ib_status ib_model_evaluate(ib_model *model, size_t count, int (*stop)(void *con
 /* Leaves dropout out of training steps (for comparisons with other implementations). */
 void ib_model_set_dropout(ib_model *model, int enabled);
 
-/* model.safetensors: parameters, no metadata. path NULL: only the hash of what would be written.
- * hex may be NULL with a path. */
-ib_status ib_model_save(const ib_model *model, const char *path, char hex[IB_SHA256_HEX_SIZE],
-                        ib_error *err);
+/* model.safetensors: parameters, no metadata. path: a name in the folder (folder.h), or, folder
+ * NULL, a path; NULL: only the hash of what would be written. hex may be NULL with a path. */
+ib_status ib_model_save(const ib_model *model, const ib_folder *folder, const char *path,
+                        char hex[IB_SHA256_HEX_SIZE], ib_error *err);
 /* Reads parameters by name; a missing, surplus or misshapen tensor, or a value that is not finite,
  * is IB_ERROR_VERIFY. Values below 2^-40 become +0: a file may come from elsewhere. */
 ib_status ib_model_load(ib_model *model, const char *path, ib_error *err);
-/* optimizer.safetensors: "<parameter>.<state>" tensors and the I64 scalar "step". */
-ib_status ib_model_save_optimizer(const ib_model *model, const char *path, uint64_t steps,
-                                  char hex[IB_SHA256_HEX_SIZE], ib_error *err);
+/* optimizer.safetensors: "<parameter>.<state>" tensors and the I64 scalar "step"; folder and path
+ * as above. */
+ib_status ib_model_save_optimizer(const ib_model *model, const ib_folder *folder, const char *path,
+                                  uint64_t steps, char hex[IB_SHA256_HEX_SIZE], ib_error *err);
 /* Refuses a model or optimizer file of ours that holds a value which exact arithmetic never stores,
  * naming tensor and element (IB_ERROR_VERIFY): such a checkpoint would not continue its run. */
 ib_status ib_model_check_settled(const char *path, ib_error *err);

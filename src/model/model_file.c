@@ -88,15 +88,3 @@ ib_status ib_open_model_read(const ib_contents *contents, ib_backend *backend,
     }
     return status;
 }
-
-ib_status ib_open_model_file(const char *path, ib_backend *backend, ib_experiment *experiment,
-                             const ib_dataset_info *data, size_t max_batch, ib_model **model,
-                             ib_error *err) {
-    ib_contents contents;
-    *model = NULL;
-    IB_TRY(ib_contents_open(path, IB_MODEL_FILE_MOST, &contents, err));
-    ib_status status =
-        ib_open_model_read(&contents, backend, experiment, data, max_batch, model, err);
-    ib_contents_close(&contents);
-    return status;
-}

@@ -144,11 +144,11 @@ static void put_all(const ib_onnx_graph *g, const struct frame *f, FILE *stream,
 }
 
 /* hex NULL: nobody asks for the hash. */
-static ib_status write_hashed(const ib_onnx_graph *g, const struct frame *f, const char *path,
-                              char *hex, ib_error *err) {
+static ib_status write_hashed(const ib_onnx_graph *g, const struct frame *f,
+                              const ib_folder *folder, const char *path, char *hex, ib_error *err) {
     ib_sha256 hash;
     ib_atomic_file out = {0};
-    IB_TRY(ib_atomic_open(&out, path, err));
+    IB_TRY(ib_atomic_open_in(&out, folder, path, err));
     ib_sha256_begin(&hash);
     put_all(g, f, out.stream, hex == NULL ? NULL : &hash);
     if (hex != NULL)
@@ -167,8 +167,8 @@ static ib_status plan(const ib_onnx_notes *notes, const ib_row *rows, ib_network
 
 static ib_status write_fitting(const ib_contents *contents, const ib_safetensors *file,
                                const ib_experiment *experiment, const ib_onnx_notes *notes,
-                               const char *path, ib_onnx_written *written, int hashed, int *found,
-                               ib_error *err) {
+                               const ib_folder *folder, const char *path,
+                               ib_onnx_written *written, int hashed, int *found, ib_error *err) {
     ib_network_file network = {0};
     ib_network net = {0};
     ib_onnx_graph g = {0};
@@ -187,7 +187,7 @@ static ib_status write_fitting(const ib_contents *contents, const ib_safetensors
             status = frame_build(&f, &g, network.name, notes,
                                  notes->sha256 != NULL ? notes->sha256 : sha256, err);
         if (status == IB_OK)
-            status = write_hashed(&g, &f, path, hashed ? written->sha256 : NULL, err);
+            status = write_hashed(&g, &f, folder, path, hashed ? written->sha256 : NULL, err);
         written->bytes = f.bytes;
         snprintf(written->network, sizeof written->network, "%s", network.name);
     }
@@ -199,18 +199,20 @@ static ib_status write_fitting(const ib_contents *contents, const ib_safetensors
 }
 
 ib_status ib_onnx_write_read(const ib_contents *contents, const ib_onnx_notes *notes,
-                             const char *path, ib_onnx_written *written, ib_error *err) {
+                             const ib_folder *folder, const char *path, ib_onnx_written *written,
+                             ib_error *err) {
     ib_safetensors file;
     ib_onnx_written result = {0};
     int found = 0;
     IB_TRY(ib_safetensors_parse(contents, &file, err));
     ib_status status = IB_OK;
     if (notes->experiment != NULL && notes->experiment->model == IB_MODEL_FILE)
-        status = write_fitting(contents, &file, notes->experiment, notes, path, &result,
+        status = write_fitting(contents, &file, notes->experiment, notes, folder, path, &result,
                                written != NULL, &found, err);
     for (size_t i = 0; status == IB_OK && !found && ib_network_at(i) != NULL; ++i) {
         ib_experiment experiment = {.model = (int)i};
-        status = write_fitting(contents, &file, &experiment, notes, path, &result, written != NULL,
+        status = write_fitting(contents, &file, &experiment, notes, folder, path, &result,
+                               written != NULL,
                                &found, err);
     }
     if (status == IB_OK && !found)
@@ -223,11 +225,11 @@ ib_status ib_onnx_write_read(const ib_contents *contents, const ib_onnx_notes *n
     return status;
 }
 
-ib_status ib_onnx_write(const char *model_path, const ib_onnx_notes *notes, const char *path,
-                        ib_onnx_written *written, ib_error *err) {
+ib_status ib_onnx_write(const char *model_path, const ib_onnx_notes *notes, const ib_folder *folder,
+                        const char *path, ib_onnx_written *written, ib_error *err) {
     ib_contents contents;
     IB_TRY(ib_contents_open(model_path, IB_MODEL_FILE_MOST, &contents, err));
-    ib_status status = ib_onnx_write_read(&contents, notes, path, written, err);
+    ib_status status = ib_onnx_write_read(&contents, notes, folder, path, written, err);
     ib_contents_close(&contents);
     return status;
 }

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "base/folder.h"
 #include "base/input.h"
 #include "base/sha256.h"
 #include "model/model.h"
@@ -26,13 +27,14 @@ typedef struct ib_onnx_written {
 
 /* Writes the network in the safetensors file model_path to path, atomically: input "input"
  * [N,channels,height,width], output "logits" [N,classes]. The network follows from names, types
- * and shapes of the tensors; a file that fits no network is IB_ERROR_VERIFY. Weights go from the
- * file's contents to the stream, so memory is not doubled. The same bytes for the same file, notes
- * and version. written may be NULL. */
-ib_status ib_onnx_write(const char *model_path, const ib_onnx_notes *notes, const char *path,
-                        ib_onnx_written *written, ib_error *err);
+ * and shapes of the tensors; a file that fits no network is IB_ERROR_VERIFY. Weights go from the file's
+ * contents to the stream, so memory is not doubled. The same bytes for the same file, notes and
+ * version. path: a name in the folder (folder.h), or, folder NULL, a path. written may be NULL. */
+ib_status ib_onnx_write(const char *model_path, const ib_onnx_notes *notes, const ib_folder *folder,
+                        const char *path, ib_onnx_written *written, ib_error *err);
 /* The same of a file that was read already. */
 ib_status ib_onnx_write_read(const ib_contents *contents, const ib_onnx_notes *notes,
-                             const char *path, ib_onnx_written *written, ib_error *err);
+                             const ib_folder *folder, const char *path, ib_onnx_written *written,
+                             ib_error *err);
 
 #endif

@@ -20,6 +20,7 @@ enum { NICE = 10, LINE_BYTES = 1 << 15 };
 
 struct ib_sampler {
     ib_sampler_options options;
+    ib_steady_clock clock;
     cpu_set_t cpus;
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -44,10 +45,9 @@ static void note_error(ib_sampler *sampler, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static void note_error(ib_sampler *sampler, const char *format, ...) {
     va_list arguments;
-    if (sampler->totals.error[0] != '\0')
-        return;
     va_start(arguments, format);
-    vsnprintf(sampler->totals.error, sizeof sampler->totals.error, format, arguments);
+    if (sampler->totals.error[0] == '\0')
+        vsnprintf(sampler->totals.error, sizeof sampler->totals.error, format, arguments);
     va_end(arguments);
 }
 
@@ -227,7 +227,7 @@ static void sample(ib_sampler *sampler) {
     ib_resource_totals *totals = &sampler->totals;
     sampler->last_seconds = now;
     ib_json_open(&json, NULL, '{');
-    ib_json_int(&json, "time", ib_unix_milliseconds());
+    ib_json_int(&json, "time", ib_steady_milliseconds(&sampler->clock));
     ib_json_uint(&json, "sample", totals->samples++);
     ib_json_open(&json, "values", '{');
     sample_machine(sampler, elapsed, &json);
@@ -307,18 +307,26 @@ static void *thread_main(void *argument) {
     return NULL;
 }
 
-static void open_file(ib_sampler *sampler, const char *path) {
-    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
-    sampler->file = fd < 0 ? NULL : fdopen(fd, "r+");
-    if (sampler->file == NULL) {
-        note_error(sampler, "cannot open resources.jsonl: %s", strerror(errno));
-        if (fd >= 0)
+static void open_file(ib_sampler *sampler, const ib_folder *folder, const char *name) {
+    ib_error err = {0};
+    int fd;
+    if (ib_folder_open_file(folder, name, O_RDWR | O_APPEND | O_CREAT, &fd, &err) == IB_OK) {
+        sampler->file = fdopen(fd, "r+");
+        if (sampler->file == NULL) {
             close(fd);
+            ib_fail_memory(&err);
+        }
+    }
+    if (sampler->file == NULL) {
+        note_error(sampler, "%s", ib_error_text(&err));
+        ib_error_clear(&err);
         return;
     }
     setvbuf(sampler->file, NULL, _IOFBF, LINE_BYTES); /* a line is written at once */
+    errno = 0;
     if (!ib_resources_replay(sampler->file, &sampler->totals)) {
-        note_error(sampler, "cannot continue resources.jsonl: %s", strerror(errno));
+        note_error(sampler, "cannot continue resources.jsonl: %s",
+                   errno != 0 ? strerror(errno) : "a line of it is too long to be one");
         stop_writing(sampler);
     }
     sampler->before = sampler->totals;
@@ -335,7 +343,8 @@ static void start_thread(ib_sampler *sampler) {
         note_error(sampler, "cannot start the thread: %s", strerror(failed));
 }
 
-ib_sampler *ib_sampler_start(const ib_sampler_options *options, const char *path) {
+ib_sampler *ib_sampler_start(const ib_sampler_options *options, const ib_folder *folder,
+                             const char *name) {
     ib_sampler *sampler = calloc(1, sizeof *sampler);
     if (sampler == NULL)
         return NULL;
@@ -346,11 +355,12 @@ ib_sampler *ib_sampler_start(const ib_sampler_options *options, const char *path
     pthread_cond_init(&sampler->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
     sampler->options = *options;
+    sampler->clock = ib_steady_begin();
     if (options->cpus != NULL) {
         sampler->cpus = *options->cpus;
         sampler->options.cpus = &sampler->cpus;
     }
-    open_file(sampler, path);
+    open_file(sampler, folder, name);
     sampler->totals.period = options->period;
     if (sampler->file != NULL)
         start_thread(sampler);

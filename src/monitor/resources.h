@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdint.h>
 
+#include "base/folder.h"
 #include "base/json_text.h"
 #include "monitor/resources_gpu.h"
 #include "monitor/resources_read.h"
@@ -43,10 +44,11 @@ typedef struct ib_resource_totals {
 
 typedef struct ib_sampler ib_sampler;
 
-/* Starts the thread, which appends to the file at path; what is there already (of an earlier
- * process) counts in the totals, a line that was cut off is removed. root and nvml outlive the
- * sampler, the other options do not have to. NULL: out of memory. */
-ib_sampler *ib_sampler_start(const ib_sampler_options *options, const char *path);
+/* Starts the thread, which appends to the file of that name in the folder; what is there already
+ * (of an earlier process) counts in the totals, a line that was cut off is removed. root and nvml
+ * outlive the sampler, the other options do not have to. NULL: out of memory. */
+ib_sampler *ib_sampler_start(const ib_sampler_options *options, const ib_folder *folder,
+                             const char *name);
 /* Takes a last sample and ends the thread, at once. The totals belong to the sampler; a second call
  * gives them again. */
 const ib_resource_totals *ib_sampler_stop(ib_sampler *sampler);

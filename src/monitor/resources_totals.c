@@ -1,10 +1,12 @@
 #include "monitor/resources_totals.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/input.h"
+#include "base/json_value.h"
 
 /* What a line says cannot be trusted to be what this program wrote. */
 static double number_at(const json_t *values, const char *key) {
@@ -56,8 +58,10 @@ static void take_gpus(const json_t *values, ib_resource_totals *totals) {
     }
 }
 
-static void take_line(const char *line, size_t length, ib_resource_totals *totals) {
-    json_t *sample = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+/* A line that is no sample is passed over. */
+static ib_status take_line(const char *line, size_t length, ib_resource_totals *totals) {
+    json_t *sample;
+    IB_TRY(ib_json_parse(line, length, &sample, NULL, NULL));
     const json_t *values = json_object_get(sample, "values");
     if (json_is_object(values)) {
         double percent = number_at(values, "system/cpu_utilization_percentage");
@@ -86,23 +90,21 @@ static void take_line(const char *line, size_t length, ib_resource_totals *total
         take_gpus(values, totals);
     }
     json_decref(sample);
+    return IB_OK;
 }
 
 int ib_resources_replay(FILE *stream, ib_resource_totals *totals) {
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t length;
+    ib_line line = {0};
+    ib_status status = IB_OK;
     off_t whole = 0;
-    int cut = 0;
-    while ((length = getline(&line, &capacity, stream)) > 0) {
-        cut = line[length - 1] != '\n';
-        if (cut)
-            break;
-        whole += length;
-        take_line(line, (size_t)length, totals);
+    while (status == IB_OK && ib_line_read(stream, &line)) {
+        whole += (off_t)line.length;
+        status = take_line(line.text, line.length, totals);
     }
-    free(line);
-    if (cut && ftruncate(fileno(stream), whole) != 0)
+    int failed = status != IB_OK || line.is_too_long || ferror(stream);
+    int cut = line.length > 0;
+    free(line.text);
+    if (failed || (cut && ftruncate(fileno(stream), whole) != 0))
         return 0;
     return fseeko(stream, 0, SEEK_END) == 0;
 }

@@ -67,8 +67,7 @@ ib_status ib_expect_features(const ib_row *row, const ib_extent *in, ib_error *e
 /* Floats of one sample as stored. */
 int64_t ib_extent_floats(const ib_extent *extent);
 
-/* The buffers of a node: of what it reads (which: 0, 1), and its gradient slots; {NULL} for none.
- */
+/* The buffers of a node: of what it reads (which: 0, 1), and its gradient slots; {NULL}: none. */
 ib_buffer ib_node_input(const ib_network *net, const ib_node *node, int which);
 ib_buffer ib_node_gradient(const ib_network *net, int slot);
 /* A parameter's value and gradient; {NULL} for NULL. */

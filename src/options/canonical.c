@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/numerics_version.h"
+#include "base/text_stream.h"
 
 char *ib_option_key(const ib_option *option) {
     char *key = strdup(option->name);
@@ -160,23 +161,20 @@ ib_status ib_canonical(const ib_config *config, const ib_experiment_inputs *inpu
                        char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
     *text = NULL;
     hex[0] = '\0';
-    size_t size = 0;
-    FILE *out = open_memstream(text, &size);
-    if (out == NULL)
-        return ib_fail_memory(err);
+    ib_text_stream out;
+    IB_TRY(ib_text_open(&out, err));
     canonical_entry entries[IB_MAX_OPTIONS + EXTRAS];
     size_t count = 0;
-    ib_status status = write_canonical(config, inputs, entries, &count, out, err);
+    ib_status status = write_canonical(config, inputs, entries, &count, out.stream, err);
     for (size_t i = 0; i < count; ++i)
         free(entries[i].key);
-    int failed = ferror(out);
-    if ((fclose(out) != 0 || failed) && status == IB_OK)
-        status = ib_fail_memory(err);
     if (status == IB_OK)
-        ib_sha256_bytes(*text, size, hex);
-    if (status != IB_OK) {
-        free(*text);
-        *text = NULL;
-    }
-    return status;
+        status = ib_text_close(&out, err);
+    else
+        ib_text_abort(&out);
+    if (status != IB_OK)
+        return status;
+    ib_sha256_bytes(out.data, out.size, hex);
+    *text = out.data;
+    return IB_OK;
 }

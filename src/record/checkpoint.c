@@ -1,7 +1,6 @@
 #include "record/checkpoint.h"
 
-#include <dirent.h>
-#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +21,14 @@ static const char MODEL[] = ".model.safetensors";
 static const char OPTIMIZER[] = ".optimizer.safetensors";
 static const char JSON[] = ".json";
 
+/* step-<N><suffix>, fresh memory. */
+static char *name_of(uint64_t step, const char *suffix) {
+    return ib_format("step-%012llu%s", (unsigned long long)step, suffix);
+}
+
 /* <folder>/step-<N><suffix>, fresh memory. */
-static char *path_of(const char *folder, uint64_t step, const char *suffix) {
-    return ib_format("%s/step-%012llu%s", folder, (unsigned long long)step, suffix);
+static char *path_of(const ib_folder *folder, uint64_t step, const char *suffix) {
+    return ib_format("%s/step-%012llu%s", folder->path, (unsigned long long)step, suffix);
 }
 
 /* ---- the folder ---------------------------------------------------------------------------------
@@ -43,69 +47,96 @@ static int is_named(const char *name, const char *suffix, uint64_t *step) {
     return good;
 }
 
-/* The newest steps of complete checkpoints, in falling order; at most KEPT. A folder that is not
- * there has none; one that cannot be read is an error: its run must not begin anew for that. */
-static ib_status newest_steps(const char *folder, uint64_t steps[KEPT], size_t *count,
-                              ib_error *err) {
-    *count = 0;
-    DIR *directory = opendir(folder);
-    const struct dirent *entry;
-    if (directory == NULL && errno != ENOENT)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", folder);
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        uint64_t step;
-        if (!is_named(entry->d_name, JSON, &step))
-            continue;
-        size_t at = *count < KEPT ? (*count)++ : KEPT;
-        for (; at > 0 && steps[at - 1] < step; --at)
-            if (at < KEPT)
-                steps[at] = steps[at - 1];
-        if (at < KEPT)
-            steps[at] = step;
-    }
-    if (directory != NULL)
-        closedir(directory);
+typedef struct step_list {
+    uint64_t *steps; /* in falling order; the caller frees them */
+    size_t count;
+} step_list;
+
+static ib_status take_step(void *context, const char *name, ib_error *err) {
+    step_list *list = context;
+    uint64_t step;
+    if (!is_named(name, JSON, &step))
+        return IB_OK;
+    uint64_t *more = realloc(list->steps, (list->count + 1) * sizeof *more);
+    if (more == NULL)
+        return ib_fail_memory(err);
+    list->steps = more;
+    more[list->count++] = step;
     return IB_OK;
 }
 
-static int is_kept(const char *name, const uint64_t *steps, size_t count) {
+static int newer_first(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x < y) - (x > y);
+}
+
+/* The steps of complete checkpoints. A folder that cannot be read is an error: its run must not
+ * begin anew for that. */
+static ib_status list_steps(const ib_folder *folder, step_list *list, ib_error *err) {
+    *list = (step_list){0};
+    ib_status status = ib_folder_visit(folder, take_step, list, err);
+    if (list->count > 0)
+        qsort(list->steps, list->count, sizeof *list->steps, newer_first);
+    return status;
+}
+
+static int is_kept(const char *name, const step_list *kept) {
     uint64_t step;
     if (!is_named(name, JSON, &step) && !is_named(name, MODEL, &step) &&
         !is_named(name, OPTIMIZER, &step))
         return 0; /* what a killed process left half-written */
-    for (size_t i = 0; i < count; ++i)
-        if (steps[i] == step)
+    for (size_t i = 0; i < kept->count; ++i)
+        if (kept->steps[i] == step)
             return 1;
     return 0;
 }
 
-/* Two passes: without its JSON a checkpoint is none, whatever happens in between. */
-static void remove_others(const char *folder, const uint64_t *steps, size_t count) {
-    for (int json = 1; json >= 0; --json) {
-        DIR *directory = opendir(folder);
-        const struct dirent *entry;
-        uint64_t step;
-        while (directory != NULL && (entry = readdir(directory)) != NULL) {
-            if (strncmp(entry->d_name, "step-", 5) != 0 || is_kept(entry->d_name, steps, count) ||
-                (json && !is_named(entry->d_name, JSON, &step)))
-                continue;
-            char *path = ib_path_join(folder, entry->d_name);
-            if (path != NULL)
-                unlink(path);
-            free(path);
-        }
-        if (directory != NULL)
-            closedir(directory);
-    }
+static int is_of_checkpoint(const char *name) {
+    return strncmp(name, "step-", 5) == 0;
 }
 
-void ib_checkpoint_remove(const char *run_directory) {
-    char *folder = ib_path_join(run_directory, FOLDER);
-    if (folder == NULL)
+typedef struct removal {
+    const ib_folder *folder;
+    const step_list *kept;
+    int json; /* only those */
+} removal;
+
+static ib_status remove_other(void *context, const char *name, ib_error *err) {
+    const removal *r = context;
+    uint64_t step;
+    (void)err;
+    if (is_of_checkpoint(name) && !is_kept(name, r->kept) &&
+        (!r->json || is_named(name, JSON, &step)))
+        unlinkat(r->folder->fd, name, 0);
+    return IB_OK;
+}
+
+/* Two passes: without its JSON a checkpoint is none, whatever happens in between. */
+static void remove_others(const ib_folder *folder, const step_list *kept) {
+    for (int json = 1; json >= 0; --json)
+        ib_folder_visit(folder, remove_other, &(removal){folder, kept, json}, NULL);
+}
+
+static ib_status check_name(void *context, const char *name, ib_error *err) {
+    return is_of_checkpoint(name) ? ib_folder_check_file(context, name, O_RDONLY, err) : IB_OK;
+}
+
+ib_status ib_checkpoint_check_names(const ib_folder *run, ib_error *err) {
+    ib_folder folder;
+    IB_TRY(ib_folder_open_inner(run, FOLDER, 0, &folder, err));
+    ib_status status =
+        folder.path == NULL ? IB_OK : ib_folder_visit(&folder, check_name, &folder, err);
+    ib_folder_close(&folder);
+    return status;
+}
+
+void ib_checkpoint_remove(const ib_folder *run) {
+    ib_folder folder;
+    if (ib_folder_open_inner(run, FOLDER, 0, &folder, NULL) != IB_OK || folder.path == NULL)
         return;
-    remove_others(folder, NULL, 0);
-    rmdir(folder);
-    free(folder);
+    remove_others(&folder, &(step_list){0});
+    unlinkat(run->fd, FOLDER, AT_REMOVEDIR);
+    ib_folder_close(&folder);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------
@@ -132,22 +163,23 @@ static void write_members(const char *experiment_sha256, const ib_checkpoint *ch
     ib_json_string(json, "optimizer_sha256", optimizer_sha256);
 }
 
-static ib_status write_files(const char *folder, const char *experiment_sha256,
+static ib_status write_files(const ib_folder *folder, const char *experiment_sha256,
                              const ib_model *model, const ib_checkpoint *checkpoint,
                              ib_error *err) {
     uint64_t step = checkpoint->position.steps;
     char model_sha256[IB_SHA256_HEX_SIZE], optimizer_sha256[IB_SHA256_HEX_SIZE];
-    char *model_path = path_of(folder, step, MODEL);
-    char *optimizer_path = path_of(folder, step, OPTIMIZER);
-    char *json_path = path_of(folder, step, JSON);
+    char *model_name = name_of(step, MODEL);
+    char *optimizer_name = name_of(step, OPTIMIZER);
+    char *json_name = name_of(step, JSON);
     ib_sealing sealing = {0};
     ib_status status = IB_OK;
-    if (model_path == NULL || optimizer_path == NULL || json_path == NULL)
+    if (model_name == NULL || optimizer_name == NULL || json_name == NULL)
         status = ib_fail_memory(err);
     if (status == IB_OK)
-        status = ib_model_save(model, model_path, model_sha256, err);
+        status = ib_model_save(model, folder, model_name, model_sha256, err);
     if (status == IB_OK)
-        status = ib_model_save_optimizer(model, optimizer_path, step, optimizer_sha256, err);
+        status =
+            ib_model_save_optimizer(model, folder, optimizer_name, step, optimizer_sha256, err);
     if (status == IB_OK)
         status = ib_seal_open(&sealing, 0, err);
     if (status == IB_OK) {
@@ -155,33 +187,31 @@ static ib_status write_files(const char *folder, const char *experiment_sha256,
         status = ib_seal_close(&sealing, err);
     }
     if (status == IB_OK)
-        status = ib_write_file_atomic(json_path, sealing.text, sealing.size, err);
-    free(sealing.text);
-    free(model_path);
-    free(optimizer_path);
-    free(json_path);
+        status = ib_write_file_in(folder, json_name, sealing.text.data, sealing.text.size, err);
+    free(sealing.text.data);
+    free(model_name);
+    free(optimizer_name);
+    free(json_name);
     return status;
 }
 
-ib_status ib_checkpoint_write(const char *run_directory, const char *experiment_sha256,
+ib_status ib_checkpoint_write(const ib_folder *run, const char *experiment_sha256,
                               const ib_model *model, const ib_checkpoint *checkpoint,
                               ib_error *err) {
-    uint64_t steps[KEPT] = {0};
-    char *folder = ib_path_join(run_directory, FOLDER);
-    if (folder == NULL)
-        return ib_fail_memory(err);
-    ib_status status = ib_make_directories(folder, err);
+    step_list kept = {0};
+    ib_folder folder = {0};
+    ib_status status = ib_folder_open_inner(run, FOLDER, 1, &folder, err);
     if (status == IB_OK)
-        ib_sync_parent(folder);
-    if (status == IB_OK)
-        status = write_files(folder, experiment_sha256, model, checkpoint, err);
+        status = write_files(&folder, experiment_sha256, model, checkpoint, err);
     if (status != IB_OK)
         ib_fail_context(err, "the checkpoint after step %llu",
                         (unsigned long long)checkpoint->position.steps);
-    size_t count = 0;
-    if (newest_steps(folder, steps, &count, NULL) == IB_OK)
-        remove_others(folder, steps, count);
-    free(folder);
+    if (folder.path != NULL && list_steps(&folder, &kept, NULL) == IB_OK) {
+        kept.count = kept.count < KEPT ? kept.count : KEPT;
+        remove_others(&folder, &kept);
+    }
+    free(kept.steps);
+    ib_folder_close(&folder);
     return status;
 }
 
@@ -209,7 +239,7 @@ static int natural_at(const json_t *object, const char *key, uint64_t *value) {
 
 static int prefix_at(const json_t *object, const char *bytes, const char *sha256,
                      ib_prefix *prefix) {
-    const char *hex = ib_json_text_at(object, sha256, NULL);
+    const char *hex = ib_json_text_at(object, sha256);
     if (!natural_at(object, bytes, &prefix->bytes) || hex == NULL ||
         strlen(hex) != (prefix->bytes == 0 && hex[0] == '\0' ? 0 : IB_SHA256_HEX_SIZE - 1))
         return 0;
@@ -218,9 +248,10 @@ static int prefix_at(const json_t *object, const char *bytes, const char *sha256
 }
 
 /* The sealed text as JSON; NULL when the seal is not that of the bytes before it. */
-static json_t *unseal(const char *text, size_t size) {
-    json_error_t why;
-    return ib_seal_look(text, size) == IB_SEAL_GOOD ? ib_json_parse(text, size, &why) : NULL;
+static ib_status unseal(const char *text, size_t size, json_t **object, ib_error *err) {
+    *object = NULL;
+    return ib_seal_look(text, size) == IB_SEAL_GOOD ? ib_json_parse(text, size, object, NULL, err)
+                                                    : IB_OK;
 }
 
 static ib_status read_json(const char *path, const char *experiment_sha256, json_t **object,
@@ -230,13 +261,14 @@ static ib_status read_json(const char *path, const char *experiment_sha256, json
     uint64_t format = 0, epoch = 0, step_in_epoch = 0, images = 0;
     ib_train_position *at = &checkpoint->position;
     IB_TRY(ib_read_file(path, MAX_JSON_BYTES, &text, &size, err));
-    *object = unseal(text, size);
+    ib_status status = unseal(text, size, object, err);
     free(text);
+    IB_TRY(status);
     if (*object == NULL)
         return damaged(path, "it is damaged: its SHA-256 is not that of its content", err);
     if (!natural_at(*object, "format", &format) || format != FORMAT)
         return damaged(path, "its format is not of this version", err);
-    const char *experiment = ib_json_text_at(*object, "experiment_sha256", NULL);
+    const char *experiment = ib_json_text_at(*object, "experiment_sha256");
     if (experiment == NULL || strcmp(experiment, experiment_sha256) != 0)
         return damaged(path, "it is of another experiment", err);
     if (!natural_at(*object, "step", &at->steps) || !natural_at(*object, "epoch", &epoch) ||
@@ -281,10 +313,10 @@ static ib_status load_files(const json_t *object, const char *model_path,
                             ib_error *err) {
     ib_safetensors weights = {0}, states = {0};
     ib_status status =
-        open_checked(model_path, ib_json_text_at(object, "model_sha256", NULL), &weights, err);
+        open_checked(model_path, ib_json_text_at(object, "model_sha256"), &weights, err);
     if (status == IB_OK)
-        status = open_checked(optimizer_path, ib_json_text_at(object, "optimizer_sha256", NULL),
-                              &states, err);
+        status =
+            open_checked(optimizer_path, ib_json_text_at(object, "optimizer_sha256"), &states, err);
     if (status == IB_OK && model != NULL)
         status = ib_model_check_settled_read(&weights, err);
     if (status == IB_OK && model != NULL)
@@ -299,7 +331,7 @@ static ib_status load_files(const json_t *object, const char *model_path,
 }
 
 /* model NULL: only checks them. */
-static ib_status read_files(const char *folder, uint64_t step, const char *experiment_sha256,
+static ib_status read_files(const ib_folder *folder, uint64_t step, const char *experiment_sha256,
                             ib_model *model, ib_checkpoint *checkpoint, ib_error *err) {
     char *json_path = path_of(folder, step, JSON), *model_path = path_of(folder, step, MODEL);
     char *optimizer_path = path_of(folder, step, OPTIMIZER);
@@ -321,18 +353,28 @@ static ib_status read_files(const char *folder, uint64_t step, const char *exper
     return status;
 }
 
+/* *folder stays without a path where there are no checkpoints. */
+static ib_status open_checkpoints(const char *run_directory, ib_folder *folder, step_list *list,
+                                  ib_error *err) {
+    ib_folder run;
+    *folder = (ib_folder){0};
+    *list = (step_list){0};
+    IB_TRY(ib_folder_open(run_directory, &run, err));
+    ib_status status = ib_folder_open_inner(&run, FOLDER, 0, folder, err);
+    ib_folder_close(&run);
+    return status == IB_OK && folder->path != NULL ? list_steps(folder, list, err) : status;
+}
+
 ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_sha256,
                              ib_model *model, ib_checkpoint *checkpoint, ib_error *err) {
-    uint64_t steps[KEPT] = {0};
+    step_list list;
+    ib_folder folder;
     *checkpoint = (ib_checkpoint){0};
-    char *folder = ib_path_join(run_directory, FOLDER);
-    if (folder == NULL)
-        return ib_fail_memory(err);
-    size_t count = 0;
-    ib_status status = newest_steps(folder, steps, &count, err);
-    if (status == IB_OK && count > 0)
-        status = read_files(folder, steps[0], experiment_sha256, model, checkpoint, err);
-    free(folder);
+    ib_status status = open_checkpoints(run_directory, &folder, &list, err);
+    if (status == IB_OK && list.count > 0)
+        status = read_files(&folder, list.steps[0], experiment_sha256, model, checkpoint, err);
+    free(list.steps);
+    ib_folder_close(&folder);
     return status;
 }
 
@@ -355,10 +397,33 @@ ib_status ib_checkpoint_check_prefixes(const char *run_directory, const ib_check
                         err);
 }
 
-ib_status ib_checkpoint_check(const char *run_directory, const char *experiment_sha256, int *there,
-                              ib_error *err) {
-    ib_checkpoint checkpoint;
-    IB_TRY(ib_checkpoint_read(run_directory, experiment_sha256, NULL, &checkpoint, err));
-    *there = checkpoint.position.epoch > 0;
-    return ib_checkpoint_check_prefixes(run_directory, &checkpoint, err);
+static ib_status check_one(const char *run_directory, const ib_folder *folder, uint64_t step,
+                           const char *experiment_sha256, ib_error *err) {
+    ib_checkpoint checkpoint = {0};
+    ib_error why = {0};
+    char *path = path_of(folder, step, JSON);
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_status status = read_files(folder, step, experiment_sha256, NULL, &checkpoint, &why);
+    if (status == IB_OK)
+        status = ib_checkpoint_check_prefixes(run_directory, &checkpoint, &why);
+    if (status != IB_OK && ib_path_is_missing(path))
+        status = IB_OK; /* the run goes on, and has removed it meanwhile */
+    if (status != IB_OK)
+        ib_error_pass(&why, err);
+    ib_error_clear(&why);
+    free(path);
+    return status;
+}
+
+ib_status ib_checkpoint_check_all(const char *run_directory, const char *experiment_sha256,
+                                  ib_error *err) {
+    step_list list;
+    ib_folder folder;
+    ib_status status = open_checkpoints(run_directory, &folder, &list, err);
+    for (size_t i = 0; status == IB_OK && i < list.count; ++i)
+        status = check_one(run_directory, &folder, list.steps[i], experiment_sha256, err);
+    free(list.steps);
+    ib_folder_close(&folder);
+    return status;
 }

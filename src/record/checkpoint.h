@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "base/folder.h"
 #include "base/status.h"
 #include "model/model.h"
 #include "record/chain.h"
@@ -19,7 +20,7 @@ typedef struct ib_checkpoint {
 
 /* Writes a checkpoint and removes all but the two newest. A failure leaves the earlier ones. The
  * caller holds the run's lock. */
-ib_status ib_checkpoint_write(const char *run_directory, const char *experiment_sha256,
+ib_status ib_checkpoint_write(const ib_folder *run, const char *experiment_sha256,
                               const ib_model *model, const ib_checkpoint *checkpoint,
                               ib_error *err);
 
@@ -35,12 +36,15 @@ ib_status ib_checkpoint_read(const char *run_directory, const char *experiment_s
 ib_status ib_checkpoint_check_prefixes(const char *run_directory, const ib_checkpoint *checkpoint,
                                        ib_error *err);
 
-/* Whether the newest checkpoint and what it claims of the record's files are whole, without loading
- * anything: IB_ERROR_VERIFY where not. *there 0: there is none. */
-ib_status ib_checkpoint_check(const char *run_directory, const char *experiment_sha256, int *there,
-                              ib_error *err);
+/* Whether every checkpoint and what it claims of the record's files are whole, without loading
+ * anything: IB_ERROR_VERIFY naming what is not. */
+ib_status ib_checkpoint_check_all(const char *run_directory, const char *experiment_sha256,
+                                  ib_error *err);
+
+/* Whether nothing lies where checkpoints are written that must not be written to (folder.h). */
+ib_status ib_checkpoint_check_names(const ib_folder *run, ib_error *err);
 
 /* Removes all of a run that is finished. What cannot be removed stays: it does no harm. */
-void ib_checkpoint_remove(const char *run_directory);
+void ib_checkpoint_remove(const ib_folder *run);
 
 #endif

@@ -6,8 +6,6 @@
 
 #include "base/file.h"
 #include "base/number.h"
-#include "record/record_file.h"
-#include "record/record_read.h"
 
 static const ib_yaml_key FILE_KEYS[] = {
     {"prices", IB_YAML_LIST, 1, "one row a machine type"},
@@ -113,18 +111,12 @@ const ib_price *ib_price_named(const ib_prices *prices, const char *name) {
 /* ---- one run ------------------------------------------------------------------------------------
  */
 
-static double number_at(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
 /* "AMD EPYC, NVIDIA H100, ..." */
-static char *machine_of(const json_t *record) {
-    const char *cpu = ib_json_text_at(record, "environment", "cpu_model");
-    const json_t *gpus = json_object_get(json_object_get(record, "resources"), "gpus");
+static char *machine_of(const ib_run *run) {
+    const char *cpu = run->environment.cpu_model;
     char *text = strdup(cpu == NULL ? "unknown processor" : cpu);
-    for (size_t i = 0; text != NULL && i < json_array_size(gpus); ++i) {
-        const char *name = ib_json_text_at(json_array_get(gpus, i), "name", NULL);
+    for (size_t i = 0; text != NULL && i < run->resources.gpu_count; ++i) {
+        const char *name = run->resources.gpus[i].name;
         char *longer = name == NULL ? strdup(text) : ib_format("%s, %s", text, name);
         free(text);
         text = longer;
@@ -148,11 +140,10 @@ static ib_status match_price(const ib_prices *prices, ib_cost *cost, ib_error *e
     return IB_OK;
 }
 
-static void take_energy(const json_t *resources, double watts, ib_cost *cost) {
-    double joules = number_at(resources, "energy_joules"), of_gpus = NAN;
-    const json_t *gpus = json_object_get(resources, "gpus");
-    for (size_t i = 0; i < json_array_size(gpus); ++i) {
-        double more = number_at(json_array_get(gpus, i), "energy_joules");
+static void take_energy(const ib_run_resources *resources, double watts, ib_cost *cost) {
+    double joules = resources->energy_joules, of_gpus = NAN;
+    for (size_t i = 0; i < resources->gpu_count; ++i) {
+        double more = resources->gpus[i].energy_joules;
         if (!isnan(more))
             of_gpus = (isnan(of_gpus) ? 0 : of_gpus) + more;
     }
@@ -169,25 +160,21 @@ static void take_energy(const json_t *resources, double watts, ib_cost *cost) {
     }
 }
 
-ib_status ib_cost_take(const json_t *record, const char *directory, const ib_prices *prices,
-                       const ib_price *price, double watts, ib_cost *cost, int *finished,
-                       ib_error *err) {
-    const json_t *results = json_object_get(record, "results");
+ib_status ib_cost_take(const ib_run *run, const ib_prices *prices, const ib_price *price,
+                       double watts, ib_cost *cost, int *finished, ib_error *err) {
     *cost = (ib_cost){.price = price};
-    *finished = json_is_object(results);
+    *finished = run->results != NULL;
     if (!*finished)
         return IB_OK;
-    const json_t *resources = json_object_get(record, "resources");
-    const char *experiment = ib_json_text_at(record, "experiment", NULL);
-    cost->directory = strdup(directory);
-    cost->experiment = strdup(experiment == NULL ? "" : experiment);
-    cost->machine = machine_of(record);
-    cost->seconds = number_at(resources, "seconds"); /* of all parts of the run */
+    cost->directory = strdup(run->directory);
+    cost->experiment = strdup(run->experiment == NULL ? "" : run->experiment);
+    cost->machine = machine_of(run);
+    cost->seconds = run->resources.seconds;
     if (isnan(cost->seconds))
-        cost->seconds = number_at(results, "total_seconds");
-    cost->images = number_at(results, "images_per_second") * number_at(results, "train_seconds");
-    cost->test_accuracy = number_at(results, "test_accuracy");
-    take_energy(resources, watts, cost);
+        cost->seconds = ib_run_metric(run, "total_seconds");
+    cost->images = ib_run_metric(run, "images_per_second") * ib_run_metric(run, "train_seconds");
+    cost->test_accuracy = ib_run_metric(run, "test_accuracy");
+    take_energy(&run->resources, watts, cost);
     if (cost->directory == NULL || cost->experiment == NULL || cost->machine == NULL)
         return ib_fail_memory(err);
     if (price == NULL && prices != NULL)
@@ -201,13 +188,13 @@ ib_status ib_cost_read(const char *directory, const ib_prices *prices, const ib_
                        double watts, ib_cost *cost, int *finished, ib_error *err) {
     *cost = (ib_cost){0};
     *finished = 0;
-    json_t *record = NULL;
-    ib_status status = ib_record_read(directory, &record, err);
-    if (status == IB_OK && record == NULL)
+    ib_run run;
+    ib_status status = ib_run_read(directory, &run, err);
+    if (status == IB_OK && run.document == NULL)
         status = ib_fail(err, IB_ERROR_VERIFY, "%s holds no run record", directory);
     if (status == IB_OK)
-        status = ib_cost_take(record, directory, prices, price, watts, cost, finished, err);
-    json_decref(record);
+        status = ib_cost_take(&run, prices, price, watts, cost, finished, err);
+    ib_run_close(&run);
     return status;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "base/yaml.h"
+#include "record/run.h"
 
 /* One machine that can be rented. Texts belong to the table; NAN: no such price. */
 typedef struct ib_price {
@@ -36,15 +37,14 @@ typedef struct ib_cost {
     const char *energy;     /* "measured", "measured, GPUs only", "estimated", or NULL */
 } ib_cost;
 
-/* Reads the record of a run. price NULL: by the match texts; two rows that match are
+/* price NULL: by the match texts of prices (NULL: there are none); two rows that match are
  * IB_ERROR_USAGE. watts > 0: the power to estimate energy by. *finished 0: it has no results, and
- * *cost stays empty. The caller calls ib_cost_free. */
+ * *cost stays empty. The caller calls ib_cost_free, also after a failure. */
+ib_status ib_cost_take(const ib_run *run, const ib_prices *prices, const ib_price *price,
+                       double watts, ib_cost *cost, int *finished, ib_error *err);
+/* The same from a directory, which must have a record. */
 ib_status ib_cost_read(const char *directory, const ib_prices *prices, const ib_price *price,
                        double watts, ib_cost *cost, int *finished, ib_error *err);
-/* The same from a record that has been read; prices NULL: there are none. */
-ib_status ib_cost_take(const json_t *record, const char *directory, const ib_prices *prices,
-                       const ib_price *price, double watts, ib_cost *cost, int *finished,
-                       ib_error *err);
 void ib_cost_free(ib_cost *cost);
 /* The order of cost-effectiveness: the cheapest first, those without a price last. For qsort. */
 int ib_cost_order(const void *a, const void *b);

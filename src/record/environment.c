@@ -1,5 +1,6 @@
 #include "record/environment.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,24 +11,27 @@
 #include "build_info.h"
 
 /* "model name" of the first CPU as Linux tells it; fresh memory, NULL where it does not. */
-static char *cpu_model(void) {
+static ib_status cpu_model(char **model, ib_error *err) {
     FILE *stream = fopen("/proc/cpuinfo", "re");
+    *model = NULL;
     if (stream == NULL)
-        return NULL;
+        return errno == ENOMEM ? ib_fail_memory(err) : IB_OK;
     char *line = NULL;
-    char *model = NULL;
     size_t capacity = 0;
-    while (model == NULL && getline(&line, &capacity, stream) >= 0) {
+    int found = 0;
+    while (!found && getline(&line, &capacity, stream) >= 0) {
         const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", strlen("model name")) != 0 || colon == NULL)
+        found = strncmp(line, "model name", strlen("model name")) == 0 && colon != NULL;
+        if (!found)
             continue;
         ++colon;
         colon += strspn(colon, " \t");
-        model = strndup(colon, strcspn(colon, "\n"));
+        *model = strndup(colon, strcspn(colon, "\n"));
     }
+    int failed = found ? *model == NULL : !feof(stream);
     free(line);
     fclose(stream);
-    return model;
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
 /* What the container may have of the machine; null where there is no limit. */
@@ -50,9 +54,10 @@ static void write_limits(ib_json *json) {
     ib_json_close(json, '}');
 }
 
-void ib_environment_write(const ib_backend_info *backend, unsigned usable_cpus, const char *key,
-                          ib_json *json) {
-    char *model = cpu_model();
+ib_status ib_environment_write(const ib_backend_info *backend, unsigned usable_cpus,
+                               const char *key, ib_json *json, ib_error *err) {
+    char *model;
+    IB_TRY(cpu_model(&model, err));
     struct utsname system = {0};
     int has_system = uname(&system) == 0;
     ib_json_open(json, key, '{');
@@ -72,4 +77,5 @@ void ib_environment_write(const ib_backend_info *backend, unsigned usable_cpus, 
     ib_json_string(json, "architecture", has_system ? system.machine : NULL);
     ib_json_close(json, '}');
     free(model);
+    return IB_OK;
 }

@@ -7,7 +7,7 @@
 
 /* Writes one object: what ran, on what. Nothing that names the machine or its user. usable_cpus is
  * ib_usable_cpus() before the backend was opened, which pins the calling thread. */
-void ib_environment_write(const ib_backend_info *backend, unsigned usable_cpus, const char *key,
-                          ib_json *json);
+ib_status ib_environment_write(const ib_backend_info *backend, unsigned usable_cpus,
+                               const char *key, ib_json *json, ib_error *err);
 
 #endif

@@ -28,12 +28,12 @@ static void write_mistake(const ib_mistake *mistake, const ib_dataset *dataset, 
 }
 
 ib_status ib_mistakes_write(const ib_mistakes *mistakes, const ib_dataset *dataset,
-                            int has_probability, const char *path, ib_error *err) {
+                            int has_probability, const ib_folder *folder, ib_error *err) {
     char *pixels = malloc(ib_base64_length(dataset->image_bytes) + 1);
     if (pixels == NULL)
         return ib_fail_memory(err);
     ib_atomic_file file;
-    ib_status status = ib_atomic_open(&file, path, err);
+    ib_status status = ib_atomic_open_in(&file, folder, "misclassified.json", err);
     if (status != IB_OK) {
         free(pixels);
         return status;

@@ -2,6 +2,7 @@
 #ifndef IB_RECORD_MISTAKES_FILE_H
 #define IB_RECORD_MISTAKES_FILE_H
 
+#include "base/folder.h"
 #include "base/status.h"
 #include "data/dataset.h"
 #include "train/mistakes.h"
@@ -11,6 +12,6 @@
  * the class it predicts; null with has_probability 0. pixels are the image's bytes in base64,
  * whose height, width and channels stand above the list. */
 ib_status ib_mistakes_write(const ib_mistakes *mistakes, const ib_dataset *dataset,
-                            int has_probability, const char *path, ib_error *err);
+                            int has_probability, const ib_folder *folder, ib_error *err);
 
 #endif

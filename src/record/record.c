@@ -1,6 +1,5 @@
 #include "record/record.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,13 +12,16 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "record/record_file.h"
+#include "base/text_stream.h"
+#include "record/checkpoint.h"
 #include "record/record_parts.h"
-#include "record/record_read.h"
+#include "record/run_files.h"
+#include "record/trace.h"
 
-enum { FLUSH_MILLISECONDS = 1000, RUN_ID_TRIES = 16 };
+enum { RUN_ID_TRIES = 16 };
+static const double FLUSH_SECONDS = 1;
 
-static const char METRICS[] = "metrics.jsonl";
+static const char METRICS[] = "metrics.jsonl", RESOURCES[] = "resources.jsonl";
 
 static char *make_run_id(int64_t milliseconds) {
     unsigned char random[3];
@@ -39,109 +41,112 @@ static char *make_run_id(int64_t milliseconds) {
 
 static const char NEW[] = ".new-";
 
-static void remove_directory(const char *path) {
-    DIR *directory = opendir(path);
-    const struct dirent *entry;
-    while (directory != NULL && (entry = readdir(directory)) != NULL)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            unlinkat(dirfd(directory), entry->d_name, 0);
-    if (directory != NULL)
-        closedir(directory);
-    rmdir(path);
+static ib_status remove_file(void *context, const char *name, ib_error *err) {
+    const ib_folder *folder = context;
+    (void)err;
+    unlinkat(folder->fd, name, 0);
+    return IB_OK;
 }
 
-static void remove_unfinished(const char *experiment_directory) {
-    DIR *directory = opendir(experiment_directory);
-    const struct dirent *entry;
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        char *path = strncmp(entry->d_name, NEW, sizeof NEW - 1) != 0
-                         ? NULL
-                         : ib_path_join(experiment_directory, entry->d_name);
-        int fd = path == NULL ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-            remove_directory(path);
-        if (fd >= 0)
-            close(fd);
-        free(path);
-    }
-    if (directory != NULL)
-        closedir(directory);
+static void remove_folder(const ib_folder *parent, const char *name, ib_folder *folder) {
+    ib_folder_visit(folder, remove_file, folder, NULL);
+    unlinkat(parent->fd, name, AT_REMOVEDIR);
 }
 
-/* Locks a directory that was made just now; -1: another process has taken it for one that was left,
+static ib_status remove_if_left(void *context, const char *name, ib_error *err) {
+    const ib_folder *parent = context;
+    ib_folder left = {0};
+    (void)err;
+    if (strncmp(name, NEW, sizeof NEW - 1) == 0 &&
+        ib_folder_open_inner(parent, name, 0, &left, NULL) == IB_OK && left.path != NULL &&
+        flock(left.fd, LOCK_EX | LOCK_NB) == 0)
+        remove_folder(parent, name, &left);
+    ib_folder_close(&left);
+    return IB_OK;
+}
+
+/* Locks a directory that was made just now. 0: another process has taken it for one that was left,
  * and removes it. On a file system without locks nobody does. */
-static int lock_directory(const char *path) {
+static int is_ours(const ib_folder *parent, const char *name, const ib_folder *made) {
     struct stat opened, named;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    int taken = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    if (!taken && fstat(fd, &opened) == 0 && stat(path, &named) == 0 &&
-        opened.st_ino == named.st_ino)
-        return fd;
-    close(fd);
-    return -1;
+    int taken = flock(made->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    return !taken && fstat(made->fd, &opened) == 0 &&
+           fstatat(parent->fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
-static int is_taken(const char *experiment_directory, const char *run_id) {
-    char *path = ib_path_join(experiment_directory, run_id);
-    int taken = path != NULL && ib_path_exists(path);
-    free(path);
-    return taken;
+static int is_taken(const ib_folder *parent, const char *name) {
+    struct stat info;
+    return fstatat(parent->fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* record->folder without a path, and IB_OK: the name is taken, or another process has taken the
+ * directory for one that was left, and removed it. */
+static ib_status try_run_directory(ib_record *record, const ib_folder *parent, const char *name,
+                                   ib_error *err) {
+    if (is_taken(parent, record->run_id))
+        return IB_OK;
+    if (mkdirat(parent->fd, name, 0777) != 0)
+        return errno == EEXIST
+                   ? IB_OK
+                   : ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
+                                   "cannot create the run directory %s/%s; make it writable or "
+                                   "choose another with --runs-dir",
+                                   parent->path, name);
+    IB_TRY(ib_folder_open_inner(parent, name, 0, &record->folder, err));
+    if (record->folder.path != NULL && !is_ours(parent, name, &record->folder))
+        ib_folder_close(&record->folder);
+    return IB_OK;
 }
 
 /* Makes the directory under its first name, locked; a run id that is taken is tried again with
  * another suffix. */
-static ib_status make_run_directory(ib_record *record, const char *experiment_directory, int *lock,
+static ib_status make_run_directory(ib_record *record, const ib_folder *parent, char **name,
                                     ib_error *err) {
     for (int attempt = 0; attempt < RUN_ID_TRIES; ++attempt) {
         free(record->run_id);
-        record->run_id = make_run_id(record->started_ms);
+        free(*name);
+        *name = NULL;
+        record->run_id = make_run_id(record->clock.utc_ms);
         if (record->run_id == NULL)
             return ib_fail(err, IB_ERROR_RUNTIME, "cannot make a run id: no time or randomness");
-        if (is_taken(experiment_directory, record->run_id))
-            continue;
-        char *path = ib_format("%s/%s%s", experiment_directory, NEW, record->run_id);
-        if (path == NULL)
+        *name = ib_format("%s%s", NEW, record->run_id);
+        if (*name == NULL)
             return ib_fail_memory(err);
-        int reason = mkdir(path, 0777) == 0 ? 0 : errno;
-        if (reason == 0 && (*lock = lock_directory(path)) >= 0) {
-            record->directory = path;
+        IB_TRY(try_run_directory(record, parent, *name, err));
+        if (record->folder.path != NULL)
             return IB_OK;
-        }
-        if (reason != 0 && reason != EEXIST)
-            ib_fail_errno(err, IB_ERROR_RUNTIME, reason,
-                          "cannot create the run directory %s; make it writable or choose another "
-                          "with --runs-dir",
-                          path);
-        free(path);
-        if (reason != 0 && reason != EEXIST)
-            return IB_ERROR_RUNTIME;
     }
-    return ib_fail(err, IB_ERROR_RUNTIME, "cannot find a free run id in %s", experiment_directory);
+    return ib_fail(err, IB_ERROR_RUNTIME, "cannot find a free run id in %s", parent->path);
 }
 
-/* The record is whole: it gets its name. */
-static ib_status name_directory(ib_record *record, const char *experiment_directory,
+/* The record is whole: it gets its name, and the lock of its beginning is given up. */
+static ib_status name_directory(ib_record *record, const ib_folder *parent, char **name,
                                 ib_error *err) {
-    char *directory = ib_path_join(experiment_directory, record->run_id);
-    char *metrics_path = directory == NULL ? NULL : ib_path_join(directory, METRICS);
-    ib_status status = metrics_path == NULL ? ib_fail_memory(err) : IB_OK;
-    if (status == IB_OK && rename(record->directory, directory) != 0)
-        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot rename %s to %s",
-                               record->directory, directory);
-    if (status != IB_OK) {
-        free(directory);
-        free(metrics_path);
-        return status;
+    char *path = ib_path_join(parent->path, record->run_id);
+    char *new_name = path == NULL ? NULL : strdup(record->run_id);
+    if (new_name == NULL) {
+        free(path);
+        return ib_fail_memory(err);
     }
-    free(record->directory);
-    free(record->metrics_path);
-    record->directory = directory;
-    record->metrics_path = metrics_path;
-    ib_sync_parent(directory);
-    ib_sync_parent(experiment_directory);
-    return IB_OK;
+    if (renameat(parent->fd, *name, parent->fd, new_name) != 0) {
+        ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot rename %s to %s", record->folder.path,
+                      path);
+        free(path);
+        free(new_name);
+        return IB_ERROR_RUNTIME;
+    }
+    free(record->folder.path);
+    record->folder.path = path;
+    free(*name);
+    *name = new_name;
+    flock(record->folder.fd, LOCK_UN);
+    return ib_folder_sync(parent, err);
+}
+
+static ib_status fail_metrics(const ib_record *record, const char *what, ib_error *err) {
+    return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot %s %s/%s", what, record->folder.path,
+                         METRICS);
 }
 
 /* One process at a time works on a run; the kernel gives the lock up when that process ends. */
@@ -150,20 +155,29 @@ static ib_status take_lock(const ib_record *record, ib_error *err) {
         return IB_OK;
     if (errno == EWOULDBLOCK)
         return ib_fail(err, IB_ERROR_RUNTIME, "another process is working on the run %s",
-                       record->directory);
-    return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot lock %s", record->metrics_path);
+                       record->folder.path);
+    return fail_metrics(record, "lock", err);
+}
+
+/* record->metrics stays NULL, and IB_OK, where the file is missing and not to be made. */
+static ib_status open_metrics(ib_record *record, int flags, ib_error *err) {
+    int fd;
+    IB_TRY(ib_folder_open_file(&record->folder, METRICS, O_WRONLY | O_APPEND | flags, &fd, err));
+    if (fd < 0)
+        return IB_OK;
+    record->metrics = fdopen(fd, "a");
+    if (record->metrics != NULL)
+        return IB_OK;
+    close(fd);
+    return ib_fail_memory(err);
 }
 
 static ib_status open_files(ib_record *record, ib_error *err) {
-    record->metrics_path = ib_record_path(record, METRICS);
-    if (record->metrics_path == NULL)
-        return ib_fail_memory(err);
-    record->metrics = fopen(record->metrics_path, "axe");
-    if (record->metrics == NULL)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
-                             "cannot create %s; make it writable or choose another directory with "
-                             "--runs-dir",
-                             record->metrics_path);
+    ib_status status = open_metrics(record, O_CREAT | O_EXCL, err);
+    if (status != IB_OK) {
+        ib_fail_context(err, "make it writable or choose another directory with --runs-dir");
+        return status;
+    }
     take_lock(record, NULL); /* nobody else knows the directory yet: a file system without locks
                                 only cannot resume */
     ib_sha256_begin(&record->chain);
@@ -171,98 +185,106 @@ static ib_status open_files(ib_record *record, ib_error *err) {
     return ib_record_write(record, &state, err);
 }
 
-/* Undoes a beginning that failed: no files are left, nor directories that were not there before. */
-static void remove_beginning(ib_record *record, const char *experiment_directory,
-                             int had_experiment, int had_runs) {
-    if (record->directory != NULL)
-        remove_directory(record->directory);
-    if (!had_experiment)
-        rmdir(experiment_directory);
-    if (!had_runs)
-        rmdir(record->start.runs_dir);
+static ib_status begin_in(ib_record *record, const ib_folder *parent, ib_error *err) {
+    char *name = NULL;
+    ib_folder_visit(parent, remove_if_left, (void *)(uintptr_t)parent, NULL);
+    ib_status status = make_run_directory(record, parent, &name, err);
+    if (status == IB_OK)
+        status = open_files(record, err);
+    if (status == IB_OK)
+        status = name_directory(record, parent, &name, err);
+    if (status != IB_OK && record->folder.path != NULL)
+        remove_folder(parent, name, &record->folder);
+    free(name);
+    return status;
 }
 
 ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_error *err) {
     *record = NULL;
     ib_record *fresh = calloc(1, sizeof *fresh);
-    char *parent = ib_path_join(start->runs_dir, start->experiment);
-    if (fresh == NULL || parent == NULL) {
+    char *path = ib_path_join(start->runs_dir, start->experiment);
+    if (fresh == NULL || path == NULL) {
         free(fresh);
-        free(parent);
+        free(path);
         return ib_fail_memory(err);
     }
     fresh->start = *start;
-    fresh->started_ms = ib_unix_milliseconds();
+    fresh->clock = ib_steady_begin();
     int had_runs = ib_path_exists(start->runs_dir);
-    int had_experiment = ib_path_exists(parent);
-    int lock = -1;
-    ib_status status = ib_make_directories(parent, err);
+    int had_experiment = ib_path_exists(path);
+    ib_folder parent = {0};
+    ib_status status = ib_make_directories(path, err);
+    if (status == IB_OK)
+        status = ib_folder_open(path, &parent, err);
     if (status != IB_OK)
         ib_fail_context(err, "the run record needs a writable directory (choose one with "
                              "--runs-dir)");
     if (status == IB_OK)
-        remove_unfinished(parent);
+        status = begin_in(fresh, &parent, err);
+    ib_folder_close(&parent);
     if (status == IB_OK)
-        status = make_run_directory(fresh, parent, &lock, err);
-    if (status == IB_OK)
-        status = open_files(fresh, err);
-    if (status == IB_OK)
-        status = name_directory(fresh, parent, err);
-    if (lock >= 0)
-        close(lock);
-    if (status != IB_OK) {
-        remove_beginning(fresh, parent, had_experiment, had_runs);
-        ib_record_close(fresh);
-    } else {
         *record = fresh;
-    }
-    free(parent);
+    else
+        ib_record_close(fresh);
+    /* No directories are left that were not there before. */
+    if (status != IB_OK && !had_experiment)
+        rmdir(path);
+    if (status != IB_OK && !had_runs)
+        rmdir(start->runs_dir);
+    free(path);
     return status;
 }
 
 /* ---- going on -----------------------------------------------------------------------------------
  */
 
+static ib_status check_name(void *context, const char *name, ib_error *err) {
+    static const char *const APPENDED[] = {METRICS, IB_TRACE_NAME, RESOURCES};
+    for (size_t i = 0; i < sizeof APPENDED / sizeof APPENDED[0]; ++i)
+        if (strcmp(name, APPENDED[i]) == 0)
+            return ib_folder_check_file(context, name, O_APPEND, err);
+    int is_written = strcmp(name, "run.json") == 0;
+    for (size_t i = 0; IB_RECORD_FILES[i] != NULL; ++i)
+        is_written |= strcmp(name, IB_RECORD_FILES[i]) == 0;
+    return is_written ? ib_folder_check_file(context, name, O_RDONLY, err) : IB_OK;
+}
+
+/* Each name that the run will write is looked at before anything is changed, and not when hours
+ * have passed. */
+static ib_status check_names(ib_record *record, ib_error *err) {
+    IB_TRY(ib_folder_visit(&record->folder, check_name, &record->folder, err));
+    return ib_checkpoint_check_names(&record->folder, err);
+}
+
 static ib_status open_previous(ib_record *record, ib_error *err) {
-    char *path = ib_record_path(record, "run.json");
-    record->metrics_path = ib_record_path(record, METRICS);
-    if (path == NULL || record->metrics_path == NULL) {
-        free(path);
-        return ib_fail_memory(err);
-    }
-    int fd = open(record->metrics_path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    int reason = errno;
-    record->metrics = fd < 0 ? NULL : fdopen(fd, "a");
-    ib_status status = IB_OK;
-    if (!ib_path_exists(path) || (fd < 0 && reason == ENOENT))
-        status = ib_fail(err, IB_ERROR_VERIFY,
-                         "%s holds no run record: run.json or metrics.jsonl is missing",
-                         record->directory);
-    else if (record->metrics == NULL)
-        status =
-            ib_fail_errno(err, IB_ERROR_RUNTIME, reason, "cannot open %s", record->metrics_path);
-    if (record->metrics == NULL && fd >= 0)
-        close(fd);
-    if (status == IB_OK)
-        status = take_lock(record, err);
-    if (status == IB_OK)
-        status = ib_record_read(record->directory, &record->previous, err);
-    const char *id = ib_json_text_at(record->previous, "run_id", NULL);
-    if (status == IB_OK && id == NULL)
-        status = ib_fail(err, IB_ERROR_VERIFY, "%s has no run_id: it is no run record", path);
-    if (status == IB_OK && (record->run_id = strdup(id)) == NULL)
-        status = ib_fail_memory(err);
-    free(path);
-    return status;
+    const char *directory = record->folder.path;
+    IB_TRY(check_names(record, err));
+    IB_TRY(open_metrics(record, 0, err));
+    if (record->metrics == NULL || !is_taken(&record->folder, "run.json"))
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "%s holds no run record: run.json or metrics.jsonl is missing", directory);
+    IB_TRY(take_lock(record, err));
+    IB_TRY(ib_run_read(directory, &record->previous, err));
+    const char *id = record->previous.run_id;
+    if (id == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s/run.json has no run_id: it is no run record",
+                       directory);
+    record->run_id = strdup(id);
+    return record->run_id == NULL ? ib_fail_memory(err) : IB_OK;
 }
 
 ib_status ib_record_reopen(const char *directory, ib_record **record, ib_error *err) {
     *record = NULL;
+    if (ib_path_is_missing(directory))
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "%s holds no run record: run.json or metrics.jsonl is missing", directory);
     ib_record *found = calloc(1, sizeof *found);
     if (found == NULL)
         return ib_fail_memory(err);
-    found->directory = strdup(directory);
-    ib_status status = found->directory == NULL ? ib_fail_memory(err) : open_previous(found, err);
+    found->clock = ib_steady_begin();
+    ib_status status = ib_folder_open(directory, &found->folder, err);
+    if (status == IB_OK)
+        status = open_previous(found, err);
     if (status == IB_OK)
         *record = found;
     else
@@ -270,19 +292,27 @@ ib_status ib_record_reopen(const char *directory, ib_record **record, ib_error *
     return status;
 }
 
-const json_t *ib_record_previous(const ib_record *record) {
-    return record->previous;
+const ib_run *ib_record_previous(const ib_record *record) {
+    return &record->previous;
+}
+
+static ib_status check_prefix(ib_record *record, const ib_prefix *metrics, ib_error *err) {
+    char *path = ib_path_join(record->folder.path, METRICS);
+    if (path == NULL)
+        return ib_fail_memory(err);
+    ib_status status = ib_prefix_check(path, metrics, ib_chain_first_misfit, &record->chain, err);
+    free(path);
+    return status;
 }
 
 ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
                              const ib_prefix *metrics, double earlier_seconds, ib_error *err) {
     record->start = *start;
     record->earlier_seconds = earlier_seconds;
-    IB_TRY(
-        ib_prefix_check(record->metrics_path, metrics, ib_chain_first_misfit, &record->chain, err));
-    ib_atomic_clean(record->directory, NULL);
-    json_t *before = json_object_get(json_object_get(record->previous, "resumes"), "times");
-    char *now = ib_record_utc(ib_unix_milliseconds(), 0);
+    IB_TRY(check_prefix(record, metrics, err));
+    ib_atomic_clean(&record->folder, NULL);
+    const json_t *before = record->previous.resume_times;
+    char *now = ib_record_utc(record->clock.utc_ms, 0);
     record->resumed = json_is_array(before) ? json_deep_copy(before) : json_array();
     int added = now != NULL && json_array_append_new(record->resumed, json_string(now)) == 0;
     free(now);
@@ -292,72 +322,62 @@ ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
     ib_run_standing state = {.running = 1};
     IB_TRY(ib_record_write(record, &state, err));
     if (ftruncate(fileno(record->metrics), (off_t)metrics->bytes) != 0)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot shorten %s",
-                             record->metrics_path);
+        return fail_metrics(record, "shorten", err);
     return IB_OK;
 }
 
 ib_status ib_record_metrics_position(ib_record *record, ib_prefix *metrics, ib_error *err) {
     IB_TRY(ib_record_flush(record, err));
     if (fsync(fileno(record->metrics)) != 0)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s", record->metrics_path);
+        return fail_metrics(record, "write", err);
     ib_chain_prefix(&record->chain, metrics);
     return IB_OK;
 }
 
 const char *ib_record_directory(const ib_record *record) {
-    return record->directory;
+    return record->folder.path;
 }
 
-char *ib_record_path(const ib_record *record, const char *name) {
-    return ib_path_join(record->directory, name);
+const ib_folder *ib_record_folder(const ib_record *record) {
+    return &record->folder;
 }
 
 ib_status ib_record_flush(ib_record *record, ib_error *err) {
-    record->flushed_ms = ib_unix_milliseconds();
+    record->flushed = ib_seconds();
     if (fflush(record->metrics) != 0 || ferror(record->metrics))
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s", record->metrics_path);
+        return fail_metrics(record, "write", err);
     return IB_OK;
 }
 
 ib_status ib_record_metric(ib_record *record, const char *key, double value, uint64_t step,
                            uint64_t epoch, ib_error *err) {
-    int64_t now = ib_unix_milliseconds();
-    char *line = NULL, tail[IB_CHAIN_TAIL];
-    size_t size = 0;
-    FILE *out = open_memstream(&line, &size);
-    if (out == NULL)
-        return ib_fail_memory(err);
-    ib_json json = {.out = out};
+    char tail[IB_CHAIN_TAIL];
+    ib_text_stream line;
+    IB_TRY(ib_text_open(&line, err));
+    ib_json json = {.out = line.stream};
     ib_json_open(&json, NULL, '{');
     ib_json_string(&json, "key", key);
     ib_json_double(&json, "value", value);
     ib_json_uint(&json, "step", step);
     ib_json_uint(&json, "epoch", epoch);
-    ib_json_int(&json, "timestamp", now);
+    ib_json_int(&json, "timestamp", ib_steady_milliseconds(&record->clock));
     ib_json_close(&json, '}');
-    fputc('\n', out);
-    int failed = ferror(out);
-    if (fclose(out) != 0 || failed) {
-        free(line);
-        return ib_fail_memory(err);
-    }
-    ib_chain_seal_line(&record->chain, line, size, tail);
-    fwrite(line, 1, size - 2, record->metrics); /* flushing checks ferror */
+    fputc('\n', json.out);
+    IB_TRY(ib_text_close(&line, err));
+    ib_chain_seal_line(&record->chain, line.data, line.size, tail);
+    fwrite(line.data, 1, line.size - 2, record->metrics); /* flushing checks ferror */
     fputs(tail, record->metrics);
-    free(line);
-    return now - record->flushed_ms >= FLUSH_MILLISECONDS ? ib_record_flush(record, err) : IB_OK;
+    free(line.data);
+    return ib_seconds() - record->flushed >= FLUSH_SECONDS ? ib_record_flush(record, err) : IB_OK;
 }
 
 void ib_record_watch(ib_record *record, double start_seconds, const cpu_set_t *cpus) {
     double period = record->start.sample_period;
-    char *path = ib_record_path(record, "resources.jsonl");
     ib_sampler_options options = {
         .period = period, .start_seconds = start_seconds, .cpus = cpus, .root = ""};
     record->watched = period > 0;
-    if (record->watched && path != NULL)
-        record->sampler = ib_sampler_start(&options, path);
-    free(path);
+    if (record->watched)
+        record->sampler = ib_sampler_start(&options, &record->folder, RESOURCES);
 }
 
 ib_status ib_record_finish(ib_record *record, ib_status outcome, const char *message,
@@ -375,10 +395,9 @@ void ib_record_close(ib_record *record) {
     ib_sampler_close(record->sampler);
     if (record->metrics != NULL)
         fclose(record->metrics);
-    json_decref(record->previous);
+    ib_run_close(&record->previous);
     json_decref(record->resumed);
     free(record->run_id);
-    free(record->directory);
-    free(record->metrics_path);
+    ib_folder_close(&record->folder);
     free(record);
 }

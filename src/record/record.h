@@ -3,18 +3,19 @@
 #ifndef IB_RECORD_RECORD_H
 #define IB_RECORD_RECORD_H
 
-#include <jansson.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "backend/backend.h"
+#include "base/folder.h"
 #include "base/json_text.h"
 #include "base/sha256.h"
 #include "base/status.h"
 #include "data/dataset.h"
 #include "data/split.h"
 #include "record/chain.h"
+#include "record/run.h"
 #include "train/metrics.h"
 #include "train/trainer.h"
 
@@ -70,11 +71,12 @@ ib_status ib_record_begin(const ib_record_start *start, ib_record **record, ib_e
 
 /* Opens the record of a run that has not ended, to go on with it, and takes the run's lock: one
  * process at a time works on a run (IB_ERROR_RUNTIME for the second); a process that ends, however
- * it ends, gives the lock up. No record there, or a damaged one: IB_ERROR_VERIFY. Nothing is
- * changed yet. The caller ends with ib_record_close. */
+ * it ends, gives the lock up. No record there, a damaged one, or one in which a name that the run
+ * writes is a link, a pipe or the like: IB_ERROR_VERIFY. Nothing is changed yet. The caller ends
+ * with ib_record_close. */
 ib_status ib_record_reopen(const char *directory, ib_record **record, ib_error *err);
-/* run.json as ib_record_reopen found it; owned by the record. */
-const json_t *ib_record_previous(const ib_record *record);
+/* As ib_record_reopen found it; owned by the record. */
+const ib_run *ib_record_previous(const ib_record *record);
 /* Goes on: writes run.json with status "running", the time of this resumption and earlier_seconds
  * (what the parts before it took, as far as the run keeps their work) and cuts metrics.jsonl to the
  * given beginning. One that does not begin so is IB_ERROR_VERIFY, and nothing is changed. */
@@ -83,10 +85,9 @@ ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
 /* What metrics.jsonl holds, all lines so far being on the disk. */
 ib_status ib_record_metrics_position(ib_record *record, ib_prefix *metrics, ib_error *err);
 
-/* The run's directory; owned by the record. */
+/* The run's directory, as text and held open to write in; owned by the record. */
 const char *ib_record_directory(const ib_record *record);
-/* <directory>/<name>, fresh memory; NULL when out of memory. */
-char *ib_record_path(const ib_record *record, const char *name);
+const ib_folder *ib_record_folder(const ib_record *record);
 
 /* Appends one line to metrics.jsonl, with the hash of it and all before it. Lines reach the file
  * within about a second. */

@@ -1,55 +1,23 @@
 #include "record/record_file.h"
 
+#include <math.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/file.h"
 
-enum { MAX_JSON_BYTES = 64 << 20 };
-
-static int is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
-/* Seeds have 64 bits, jansson's integers 63: longer ones outside of texts become texts. */
-static char *quote_long_integers(const char *text, size_t size, size_t *new_size) {
-    enum { LONG = 19 };
-    char *out = malloc(2 * size + 1);
-    size_t n = 0;
-    int in_text = 0;
-    for (size_t i = 0; out != NULL && i < size; ++i) {
-        size_t digits = 0;
-        while (!in_text && i + digits < size && is_digit(text[i + digits]))
-            ++digits;
-        int real = digits > 0 && i + digits < size && strchr(".eE", text[i + digits]) != NULL;
-        int fraction = i > 0 && strchr(".-+", text[i - 1]) != NULL;
-        if (digits >= LONG && !real && !fraction)
-            n += (size_t)sprintf(out + n, "\"%.*s\"", (int)digits, text + i);
-        else if (digits > 0)
-            n = (size_t)((char *)memcpy(out + n, text + i, digits) - out) + digits;
-        else
-            out[n++] = text[i];
-        if (digits > 0) {
-            i += digits - 1;
-        } else if (in_text && text[i] == '\\' && i + 1 < size) {
-            out[n++] = text[++i];
-        } else if (text[i] == '"') {
-            in_text = !in_text;
-        }
-    }
-    *new_size = n;
-    return out;
-}
-
-json_t *ib_json_parse(const char *text, size_t size, json_error_t *why) {
-    size_t quoted_size = 0;
-    char *quoted = quote_long_integers(text, size, &quoted_size);
-    json_t *read =
-        quoted == NULL ? NULL : json_loadb(quoted, quoted_size, JSON_REJECT_DUPLICATES, why);
-    free(quoted);
-    return read;
+ib_status ib_json_file_parse(const char *path, const char *text, size_t size, json_t **object,
+                             ib_error *err) {
+    ib_json_problem why;
+    IB_TRY(ib_json_parse(text, size, object, &why, err));
+    if (*object == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s, line %zu: not valid JSON: %s", path, why.line,
+                       why.text);
+    if (json_is_object(*object))
+        return IB_OK;
+    json_decref(*object);
+    *object = NULL;
+    return ib_fail(err, IB_ERROR_VERIFY, "%s: the outermost value is not an object", path);
 }
 
 ib_status ib_json_file_read(const char *path, json_t **object, ib_error *err) {
@@ -58,26 +26,29 @@ ib_status ib_json_file_read(const char *path, json_t **object, ib_error *err) {
         return IB_OK;
     char *text = NULL;
     size_t size = 0;
-    IB_TRY(ib_read_file(path, MAX_JSON_BYTES, &text, &size, err));
-    json_error_t why = {.text = "out of memory"};
-    json_t *read = ib_json_parse(text, size, &why);
+    IB_TRY(ib_read_file(path, IB_JSON_FILE_MOST, &text, &size, err));
+    ib_status status = ib_json_file_parse(path, text, size, object, err);
     free(text);
-    if (read == NULL)
-        return ib_fail(err, IB_ERROR_VERIFY, "%s, line %d: not valid JSON: %s", path, why.line,
-                       why.text);
-    if (!json_is_object(read)) {
-        json_decref(read);
-        return ib_fail(err, IB_ERROR_VERIFY, "%s: the outermost value is not an object", path);
-    }
-    *object = read;
-    return IB_OK;
+    return status;
 }
 
-const char *ib_json_text_at(const json_t *object, const char *key, const char *inner) {
-    const json_t *value = json_object_get(object, key);
-    if (inner != NULL)
-        value = json_object_get(value, inner);
-    return json_string_value(value);
+const char *ib_json_text_at(const json_t *object, const char *key) {
+    return json_string_value(json_object_get(object, key));
+}
+
+double ib_json_number_of(const json_t *value) {
+    return json_is_number(value) ? json_number_value(value) : NAN; /* jansson's are finite */
+}
+
+double ib_json_number_at(const json_t *object, const char *key) {
+    return ib_json_number_of(json_object_get(object, key));
+}
+
+json_t *ib_json_number(double value) {
+    if (!isfinite(value))
+        return NULL;
+    return fabs(value) < 1e15 && value == floor(value) ? json_integer((json_int_t)value)
+                                                       : json_real(value);
 }
 
 /* object.key from 1 to most; 0: anything else. */

@@ -5,18 +5,27 @@
 #include <jansson.h>
 #include <stddef.h>
 
+#include "base/json_value.h"
 #include "base/status.h"
 
+enum { IB_JSON_FILE_MOST = 64 << 20 }; /* bytes */
+
 /* A JSON file whose outermost value is an object. Not there: *object is NULL and IB_OK. Not
- * readable or not JSON: IB_ERROR_VERIFY naming the line. The caller calls json_decref. */
+ * JSON: IB_ERROR_VERIFY naming the line. The caller calls json_decref. */
 ib_status ib_json_file_read(const char *path, json_t **object, ib_error *err);
+/* The same of a file's text that has been read. */
+ib_status ib_json_file_parse(const char *path, const char *text, size_t size, json_t **object,
+                             ib_error *err);
 
-/* jansson's reader, but integers of 19 and more digits (a seed has 64 bits, its integers 63) are
- * read as texts. NULL: not JSON, or out of memory. The caller calls json_decref. */
-json_t *ib_json_parse(const char *text, size_t size, json_error_t *why);
+/* The text at object.key; NULL: there is none. */
+const char *ib_json_text_at(const json_t *object, const char *key);
 
-/* The text at object.key, or object.key.inner with inner not NULL; NULL when there is none. */
-const char *ib_json_text_at(const json_t *object, const char *key, const char *inner);
+/* A number; NAN: there is none. */
+double ib_json_number_of(const json_t *value);
+double ib_json_number_at(const json_t *object, const char *key);
+
+/* A number as JSON, an integer where it is whole; new. NULL: it is not finite, or out of memory. */
+json_t *ib_json_number(double value);
 
 /* What a run's data are like, from the object that says so: "data" of run.json, or
  * misclassified.json, which names no classes. Records from before there were other data sets name

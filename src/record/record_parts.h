@@ -2,20 +2,22 @@
 #ifndef IB_RECORD_RECORD_PARTS_H
 #define IB_RECORD_RECORD_PARTS_H
 
+#include "base/clock.h"
 #include "monitor/resources.h"
 #include "record/chain.h"
 #include "record/record.h"
+#include "record/run.h"
 
 struct ib_record {
     ib_record_start start;
     char *run_id;
-    char *directory;
-    char *metrics_path;
-    FILE *metrics;   /* its file carries the run's lock */
-    ib_sha256 chain; /* of all lines of metrics.jsonl */
-    int64_t started_ms, flushed_ms;
-    json_t *previous; /* run.json as it was found: a run that goes on; else NULL */
-    json_t *resumed;  /* the times, as texts; NULL: never */
+    ib_folder folder;      /* all that is written is written in it */
+    FILE *metrics;         /* its file carries the run's lock */
+    ib_sha256 chain;       /* of all lines of metrics.jsonl */
+    ib_steady_clock clock; /* begun with this process's part */
+    double flushed;        /* ib_seconds() */
+    ib_run previous;       /* as it was found: a run that goes on; else empty */
+    json_t *resumed;       /* the times, as texts; NULL: never */
     double earlier_seconds;
     int watched;
     ib_sampler *sampler; /* NULL: not watched, or no memory for it */

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,9 +11,8 @@
 #include "options/canonical.h"
 #include "record/environment.h"
 #include "record/metrics_json.h"
-#include "record/record_file.h"
 #include "record/record_parts.h"
-#include "record/record_read.h"
+#include "record/run_files.h"
 #include "record/seal.h"
 
 char *ib_record_utc(int64_t milliseconds, int for_name) {
@@ -113,17 +111,19 @@ static void write_data(const ib_record *record, ib_json *json) {
     ib_json_close(json, '}');
 }
 
-static const char *status_name(ib_status outcome) {
-    switch (outcome) {
+static ib_run_status status_of(const ib_run_standing *state) {
+    if (state->running)
+        return IB_RECORDED_RUNNING;
+    switch (state->outcome) {
     case IB_OK:
-        return "finished";
+        return IB_RECORDED_FINISHED;
     case IB_ERROR_DIVERGED:
-        return "diverged";
+        return IB_RECORDED_DIVERGED;
     case IB_INTERRUPTED:
     case IB_TERMINATED:
-        return "interrupted";
+        return IB_RECORDED_INTERRUPTED;
     default:
-        return "failed";
+        return IB_RECORDED_FAILED;
     }
 }
 
@@ -138,23 +138,20 @@ static void write_resumes(const ib_record *record, ib_json *json) {
     ib_json_close(json, '}');
 }
 
-/* Brings a file onto the disk before its hash is claimed. *bytes 0 and IB_OK: there is none. */
-static ib_status settle_file(const char *path, uint64_t *bytes, char hex[IB_SHA256_HEX_SIZE],
-                             ib_error *err) {
-    struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    *bytes = 0;
+/* Brings a file onto the disk before its hash is claimed. *there 0 and IB_OK: there is none. */
+static ib_status settle_file(const ib_folder *folder, const char *name, int *there, uint64_t *bytes,
+                             char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+    int fd;
+    *there = 0;
+    IB_TRY(ib_folder_open_file(folder, name, O_RDONLY, &fd, err));
     if (fd < 0)
-        return errno == ENOENT
-                   ? IB_OK
-                   : ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot open %s", path);
-    int failed = fstat(fd, &info) != 0 || fsync(fd) != 0;
-    int reason = errno;
+        return IB_OK;
+    ib_status status = fsync(fd) != 0 ? ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
+                                                      "cannot write %s/%s", folder->path, name)
+                                      : ib_sha256_open_file(fd, name, bytes, hex, err);
+    *there = status == IB_OK;
     close(fd);
-    if (failed)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, reason, "cannot write %s", path);
-    *bytes = (uint64_t)info.st_size;
-    return ib_sha256_file(path, hex, err);
+    return status;
 }
 
 /* While a run goes on nothing is final. Of one that ended badly, what cannot be hashed is not
@@ -166,12 +163,9 @@ static ib_status write_files(const ib_record *record, const ib_run_standing *sta
     for (size_t i = 0; IB_RECORD_FILES[i] != NULL && !state->running && status == IB_OK; ++i) {
         char hex[IB_SHA256_HEX_SIZE];
         uint64_t bytes = 0;
-        char *path = ib_path_join(record->directory, IB_RECORD_FILES[i]);
-        ib_status found =
-            path == NULL ? ib_fail_memory(err)
-                         : settle_file(path, &bytes, hex, state->outcome == IB_OK ? err : NULL);
-        int there = found == IB_OK && ib_path_exists(path);
-        free(path);
+        int there;
+        ib_status found = settle_file(&record->folder, IB_RECORD_FILES[i], &there, &bytes, hex,
+                                      state->outcome == IB_OK ? err : NULL);
         if (state->outcome == IB_OK)
             status = found;
         if (!there)
@@ -187,27 +181,40 @@ static ib_status write_files(const ib_record *record, const ib_run_standing *sta
 
 static ib_status write_members(const ib_record *record, const ib_run_standing *state, ib_json *json,
                                ib_error *err) {
-    const char *first = ib_json_text_at(record->previous, "started", NULL);
-    char *started = first != NULL ? strdup(first) : ib_record_utc(record->started_ms, 0);
-    char *ended = state->running ? NULL : ib_record_utc(ib_unix_milliseconds(), 0);
+    const char *first = record->previous.started;
+    char *started = first != NULL ? strdup(first) : ib_record_utc(record->clock.utc_ms, 0);
+    char *now = ib_record_utc(ib_steady_milliseconds(&record->clock), 0);
+    if (started == NULL || now == NULL) {
+        free(started);
+        free(now);
+        return ib_fail_memory(err);
+    }
+    /* What an earlier process began may be ahead of this one's clock. Both texts sort by time. */
+    const char *ended = strcmp(now, started) < 0 ? started : now;
     ib_json_int(json, "format", IB_RECORD_FORMAT);
     ib_json_string(json, "run_id", record->run_id);
     ib_json_string(json, "experiment", record->start.experiment);
-    ib_json_string(json, "status", state->running ? "running" : status_name(state->outcome));
+    ib_json_string(json, "status", ib_run_status_name(status_of(state)));
     ib_json_string(json, "message", state->running ? NULL : or_null(state->message));
     if (state->running)
         ib_json_string(json, "exit_code", NULL);
     else
         ib_json_int(json, "exit_code", state->outcome);
     ib_json_string(json, "started", started);
-    ib_json_string(json, "ended", ended);
+    ib_json_string(json, "ended", state->running ? NULL : ended);
+    if (state->running)
+        ib_json_string(json, "seconds", NULL);
+    else
+        ib_json_double(json, "seconds",
+                       record->earlier_seconds + ib_steady_seconds(&record->clock));
     free(started);
-    free(ended);
+    free(now);
     write_resumes(record, json);
     ib_json_string(json, "experiment_sha256", record->start.experiment_sha256);
     ib_json_string(json, "canonical", record->start.canonical);
     IB_TRY(ib_config_write(record->start.configuration, IB_FOR_TRAIN, "configuration", json, err));
-    ib_environment_write(record->start.backend, record->start.usable_cpus, "environment", json);
+    IB_TRY(ib_environment_write(record->start.backend, record->start.usable_cpus, "environment",
+                                json, err));
     write_data(record, json);
     if (state->results != NULL) {
         ib_json_open(json, "results", '{');
@@ -227,21 +234,15 @@ static ib_status write_members(const ib_record *record, const ib_run_standing *s
 
 ib_status ib_record_write(const ib_record *record, const ib_run_standing *state, ib_error *err) {
     ib_sealing sealing;
-    char *path = ib_path_join(record->directory, "run.json");
-    if (path == NULL)
-        return ib_fail_memory(err);
-    ib_status status = ib_seal_open(&sealing, 2, err);
-    if (status == IB_OK) {
-        status = write_members(record, state, &sealing.json, err);
-        if (status == IB_OK)
-            status = ib_seal_close(&sealing, err);
-        else
-            ib_seal_abort(&sealing);
+    IB_TRY(ib_seal_open(&sealing, 2, err));
+    ib_status status = write_members(record, state, &sealing.json, err);
+    if (status != IB_OK) {
+        ib_seal_abort(&sealing);
+        return status;
     }
-    if (status == IB_OK) {
-        status = ib_write_file_atomic(path, sealing.text, sealing.size, err);
-        free(sealing.text);
-    }
-    free(path);
+    IB_TRY(ib_seal_close(&sealing, err));
+    status =
+        ib_write_file_in(&record->folder, "run.json", sealing.text.data, sealing.text.size, err);
+    free(sealing.text.data);
     return status;
 }

@@ -1,5 +1,6 @@
 #include "record/recorded.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,10 +8,8 @@
 #include "base/file.h"
 #include "base/number.h"
 #include "base/numerics_version.h"
-#include "base/sha256.h"
+#include "base/text_stream.h"
 #include "options/canonical.h"
-#include "record/record_file.h"
-#include "record/record_read.h"
 
 char *ib_recorded_text(const json_t *value) {
     char number[IB_DOUBLE_TEXT];
@@ -32,24 +31,43 @@ static ib_status adopt_value(const ib_option *option, const json_t *value, const
     }
     if (json_is_null(value)) /* a text that was not given */
         return IB_OK;
-    char *text = ib_recorded_text(value);
-    if (text == NULL)
+    if (!json_is_string(value) && !json_is_number(value))
         return ib_fail(err, IB_ERROR_VERIFY, "%s: the configuration lacks '%s'", path,
                        option->name);
-    ib_status status = ib_option_set(option, text, option->name, config, err);
+    char *text = ib_recorded_text(value);
+    ib_error why = {0};
+    ib_status status = text == NULL ? ib_fail_memory(&why)
+                                    : ib_option_set(option, text, option->name, config, &why);
     free(text);
-    if (status != IB_OK) {
-        ib_fail_context(err, "%s", path);
-        return ib_fail(err, IB_ERROR_VERIFY, "%s", ib_error_text(err));
-    }
-    return IB_OK;
+    if (status != IB_OK) /* whatever a value is that no option has: the record was changed */
+        status = ib_error_is_memory(&why)
+                     ? ib_fail_memory(err)
+                     : ib_fail(err, IB_ERROR_VERIFY, "%s: %s", path, ib_error_text(&why));
+    ib_error_clear(&why);
+    return status;
 }
 
+/* Keys have an option's name with "_" for "-". */
+static int is_key_of(const ib_option *option, const char *key) {
+    const char *name = option->name;
+    while (*key != '\0' && *key == (*name == '-' ? '_' : *name))
+        ++key, ++name;
+    return *key == '\0' && *name == '\0';
+}
+
+/* Nothing is allocated, so that NULL means that there is none. */
 static const json_t *value_of(const ib_option *option, const json_t *object) {
-    char *key = ib_option_key(option);
-    const json_t *value = key == NULL ? NULL : json_object_get(object, key);
-    free(key);
-    return value;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+        if (is_key_of(option, key))
+            return value;
+    }
+    return NULL;
+}
+
+const json_t *ib_recorded_option(const json_t *configuration, const char *name) {
+    return value_of(ib_option_find(name, strlen(name)), configuration);
 }
 
 ib_status ib_adopt_option(const char *name, const json_t *configuration, const char *path,
@@ -60,27 +78,24 @@ ib_status ib_adopt_option(const char *name, const json_t *configuration, const c
     return adopt_value(option, value_of(option, configuration), path, &arguments->config, err);
 }
 
-ib_status ib_adopt_options(const json_t *configuration, const char *path, ib_arguments *arguments,
-                           ib_error *err) {
+ib_status ib_adopt_options(const json_t *configuration, const char *path, unsigned command,
+                           ib_arguments *arguments, ib_error *err) {
     const ib_option *option;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
-        if ((option->from_record & arguments->command->bit) != 0 &&
+        if ((option->from_record & command) != 0 &&
             ib_option_applies(option, &arguments->config.experiment))
             IB_TRY(ib_adopt_option(option->name, configuration, path, arguments, err));
     return IB_OK;
 }
 
-/* The option's value as the canonical form has it; fresh memory. */
+/* The option's value as the canonical form has it; fresh memory, NULL: out of it. */
 static char *written(const ib_option *option, const ib_config *config) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
+    ib_text_stream text;
+    if (ib_text_open(&text, NULL) != IB_OK)
         return NULL;
-    ib_json json = {.out = out};
+    ib_json json = {.out = text.stream};
     ib_option_write(option, config, NULL, &json);
-    fclose(out);
-    return text;
+    return ib_text_close(&text, NULL) == IB_OK ? text.data : NULL;
 }
 
 static ib_status adopt_arithmetic(const ib_option *option, const json_t *canonical,
@@ -95,94 +110,82 @@ static ib_status adopt_arithmetic(const ib_option *option, const json_t *canonic
     if (value != NULL)
         status = adopt_value(option, value, path, &arguments->config, err);
     char *after = given ? written(option, &arguments->config) : NULL;
-    if (status == IB_OK && given &&
-        (value == NULL || before == NULL || after == NULL || strcmp(before, after) != 0))
+    if (status == IB_OK && given && (before == NULL || after == NULL))
+        status = ib_fail_memory(err);
+    if (status == IB_OK && given && (value == NULL || strcmp(before, after) != 0))
         status = ib_fail(err, IB_ERROR_USAGE,
                          "--%s %s: the run was begun with %s, which decides its bits: leave the "
                          "option out, or start another run",
-                         option->name, before != NULL ? before : "",
-                         value == NULL || after == NULL ? "none" : after);
+                         option->name, before, value == NULL ? "none" : after);
     free(before);
     free(after);
     return status;
 }
 
-static ib_status check_canonical(const char *text, const char *experiment_sha256, const char *path,
-                                 json_t **canonical, ib_error *err) {
-    char hex[IB_SHA256_HEX_SIZE];
-    json_error_t why;
-    if (text == NULL || experiment_sha256 == NULL)
+ib_status ib_adopt_experiment(const ib_run *run, const char *const *changeable,
+                              ib_arguments *arguments, ib_error *err) {
+    const char *numerics = ib_json_text_at(run->canonical, "numerics");
+    if (numerics == NULL || run->experiment_sha256 == NULL)
         return ib_fail(
             err, IB_ERROR_VERIFY,
-            "%s has no canonical configuration or experiment_sha256: it is no run record", path);
-    ib_sha256_bytes(text, strlen(text), hex);
-    if (strcmp(hex, experiment_sha256) != 0)
-        return ib_fail(err, IB_ERROR_VERIFY,
-                       "%s: the canonical configuration has SHA-256 %s, but experiment_sha256 is "
-                       "%s: the record was changed",
-                       path, hex, experiment_sha256);
-    *canonical = ib_json_parse(text, strlen(text), &why);
-    const char *numerics = ib_json_text_at(*canonical, "numerics", NULL);
-    if (numerics == NULL)
-        return ib_fail(err, IB_ERROR_VERIFY, "%s: the canonical configuration is not JSON", path);
+            "%s has no canonical configuration or experiment_sha256: it is no run record",
+            run->directory);
     if (strcmp(numerics, IB_NUMERICS_VERSION) != 0)
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s was made by NUMERICS %s, this program computes by NUMERICS %s: use a "
                        "program of that version",
-                       path, numerics, IB_NUMERICS_VERSION);
+                       run->directory, numerics, IB_NUMERICS_VERSION);
+    const ib_option *option;
+    for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
+        if (ib_option_is_arithmetic(option))
+            IB_TRY(adopt_arithmetic(option, run->canonical, run->directory, changeable, arguments,
+                                    err));
     return IB_OK;
 }
 
-ib_status ib_adopt_experiment(const json_t *record, const char *path, const char *const *changeable,
-                              ib_arguments *arguments, const char **experiment_sha256,
-                              ib_error *err) {
-    json_t *canonical = NULL;
-    *experiment_sha256 = ib_json_text_at(record, "experiment_sha256", NULL);
-    ib_status status = check_canonical(ib_json_text_at(record, "canonical", NULL),
-                                       *experiment_sha256, path, &canonical, err);
-    const ib_option *option;
-    for (size_t i = 0; status == IB_OK && (option = ib_option_at(i)) != NULL; ++i)
-        if (ib_option_is_arithmetic(option))
-            status = adopt_arithmetic(option, canonical, path, changeable, arguments, err);
-    json_decref(canonical);
+/* The record beside a model, *found where it has results: then the model must be the one that it
+ * says. The caller closes *run, also after a failure. */
+static ib_status read_beside(const char *model_path, const char *sha256, ib_run *run, int *found,
+                             ib_error *err) {
+    const char *slash = strrchr(model_path, '/');
+    char *directory =
+        slash == NULL ? strdup(".") : strndup(model_path, (size_t)(slash - model_path) + 1);
+    *run = (ib_run){0};
+    ib_status status = directory == NULL ? ib_fail_memory(err) : ib_run_read(directory, run, err);
+    *found = status == IB_OK && run->model_sha256 != NULL;
+    if (*found && strcmp(run->model_sha256, sha256) != 0)
+        status = ib_fail(err, IB_ERROR_VERIFY,
+                         "%s has SHA-256 %s, but the model of %s/run.json has %s: this is another "
+                         "file, or it was changed after the run; move it elsewhere to use it all "
+                         "the same",
+                         model_path, sha256, run->directory, run->model_sha256);
+    free(directory);
     return status;
 }
 
-/* <directory of path>/run.json; fresh memory. */
-static char *record_beside(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return ib_format("%.*srun.json", slash == NULL ? 0 : (int)(slash - path) + 1, path);
+ib_status ib_check_beside(const char *model_path, const char *sha256, ib_error *err) {
+    ib_run run;
+    int found;
+    ib_status status = read_beside(model_path, sha256, &run, &found, err);
+    ib_run_close(&run);
+    return status;
 }
 
-ib_status ib_adopt_beside(const char *model_path, const char *sha256, ib_arguments *arguments,
-                          FILE *log, int *adopted, ib_error *err) {
-    char *path = record_beside(model_path);
-    if (path == NULL)
-        return ib_fail_memory(err);
-    json_t *record = NULL;
-    char *directory = strndup(path, strlen(path) - strlen("run.json"));
-    ib_status status = directory == NULL
-                           ? ib_fail_memory(err)
-                           : ib_record_read(directory[0] == '\0' ? "." : directory, &record, err);
-    free(directory);
-    const json_t *configuration = json_object_get(record, "configuration");
-    const char *recorded = ib_json_text_at(record, "results", "model_sha256");
-    if (status == IB_OK && configuration != NULL && recorded != NULL) {
-        if (strcmp(recorded, sha256) != 0)
-            status =
-                ib_fail(err, IB_ERROR_VERIFY,
-                        "%s has SHA-256 %s, but the model of %s has %s: this is another file, or "
-                        "it was changed after the run; move it elsewhere to use it all the "
-                        "same",
-                        model_path, sha256, path, recorded);
-        if (status == IB_OK)
-            status = ib_adopt_options(configuration, path, arguments, err);
-        if (status == IB_OK && !arguments->config.output.json)
-            fprintf(log, "options not given are taken from %s\n", path);
-    }
+ib_status ib_adopt_beside(const char *model_path, const char *sha256, unsigned command,
+                          ib_arguments *arguments, FILE *log, int *adopted, ib_error *err) {
+    ib_run run;
+    int found;
+    ib_status status = read_beside(model_path, sha256, &run, &found, err);
+    found = found && run.configuration != NULL;
+    char *path = status == IB_OK && found ? ib_path_join(run.directory, "run.json") : NULL;
+    if (status == IB_OK && found)
+        status = path == NULL ? ib_fail_memory(err)
+                              : ib_adopt_options(run.configuration, path, command, arguments, err);
+    if (status == IB_OK && found && log != NULL && !arguments->config.output.json)
+        fprintf(log, "options not given are taken from %s\n", path);
     if (adopted != NULL)
-        *adopted = status == IB_OK && configuration != NULL && recorded != NULL;
-    json_decref(record);
+        *adopted = status == IB_OK && found;
+    ib_run_close(&run);
     free(path);
     return status;
 }

@@ -1,6 +1,5 @@
 #include "record/seal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/sha256.h"
@@ -9,38 +8,28 @@ enum { HEX = IB_SHA256_HEX_SIZE - 1 };
 
 ib_status ib_seal_open(ib_sealing *sealing, int indent, ib_error *err) {
     *sealing = (ib_sealing){0};
-    FILE *out = open_memstream(&sealing->text, &sealing->size);
-    if (out == NULL)
-        return ib_fail_memory(err);
-    sealing->json = (ib_json){.out = out, .indent = indent};
+    IB_TRY(ib_text_open(&sealing->text, err));
+    sealing->json = (ib_json){.out = sealing->text.stream, .indent = indent};
     ib_json_open(&sealing->json, NULL, '{');
     return IB_OK;
 }
 
 void ib_seal_abort(ib_sealing *sealing) {
-    if (sealing->json.out != NULL)
-        fclose(sealing->json.out);
-    free(sealing->text);
-    *sealing = (ib_sealing){0};
+    ib_text_abort(&sealing->text);
 }
 
 ib_status ib_seal_close(ib_sealing *sealing, ib_error *err) {
     char hex[IB_SHA256_HEX_SIZE];
-    FILE *out = sealing->json.out;
-    int failed = fflush(out) != 0 || ferror(out);
-    if (!failed) {
-        ib_sha256_bytes(sealing->text, sealing->size, hex);
-        ib_json_string(&sealing->json, "sha256", hex);
-        ib_json_close(&sealing->json, '}');
-        fputc('\n', out);
-        failed = ferror(out);
+    ib_status status = ib_text_flush(&sealing->text, err);
+    if (status != IB_OK) {
+        ib_text_abort(&sealing->text);
+        return status;
     }
-    failed = fclose(out) != 0 || failed;
-    sealing->json.out = NULL;
-    if (!failed)
-        return IB_OK;
-    ib_seal_abort(sealing);
-    return ib_fail_memory(err);
+    ib_sha256_bytes(sealing->text.data, sealing->text.size, hex);
+    ib_json_string(&sealing->json, "sha256", hex);
+    ib_json_close(&sealing->json, '}');
+    fputc('\n', sealing->json.out);
+    return ib_text_close(&sealing->text, err);
 }
 
 /* Whether the text ends with head, 64 characters and tail; their place in *hex then. */

@@ -7,12 +7,12 @@
 
 #include "base/json_text.h"
 #include "base/status.h"
+#include "base/text_stream.h"
 
 /* An object while it is written to memory. It must not be moved. */
 typedef struct ib_sealing {
-    ib_json json; /* write members here */
-    char *text;   /* the caller's after ib_seal_close; NUL-terminated */
-    size_t size;
+    ib_json json;        /* write members here */
+    ib_text_stream text; /* data is the caller's after ib_seal_close */
 } ib_sealing;
 
 /* Opens the outermost object, of one line (indent 0) or several. */

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/json_text.h"
+#include "base/text_stream.h"
 #include "record/record_file.h"
 
 __extension__ typedef unsigned __int128 uint128;
@@ -152,15 +153,9 @@ struct ib_trace_writer {
     ib_sha256 chain;   /* of the whole file */
 };
 
-static char *header_of(const ib_model *model, ib_error *err) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL) {
-        ib_fail_memory(err);
-        return NULL;
-    }
-    ib_json json = {.out = out};
+static ib_status make_header(const ib_model *model, ib_text_stream *text, ib_error *err) {
+    IB_TRY(ib_text_open(text, err));
+    ib_json json = {.out = text->stream};
     ib_json_open(&json, NULL, '{');
     ib_json_int(&json, "format", FORMAT);
     ib_json_open(&json, "tensors", '[');
@@ -181,13 +176,8 @@ static char *header_of(const ib_model *model, ib_error *err) {
     }
     ib_json_close(&json, ']');
     ib_json_close(&json, '}');
-    fputc('\n', out);
-    if (fclose(out) != 0) {
-        ib_fail_memory(err);
-        free(text);
-        return NULL;
-    }
-    return text;
+    fputc('\n', json.out);
+    return ib_text_close(text, err);
 }
 
 static ib_status write_words(ib_trace_writer *writer, ib_error *err) {
@@ -202,36 +192,47 @@ static ib_status write_words(ib_trace_writer *writer, ib_error *err) {
     return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s", writer->path);
 }
 
-/* What was written after the checkpoint is cut off. */
-static ib_status continue_file(ib_trace_writer *writer, const ib_prefix *from, ib_error *err) {
-    IB_TRY(ib_prefix_check(writer->path, from, ib_trace_first_misfit, &writer->chain, err));
-    writer->stream = fopen(writer->path, "abe");
-    if (writer->stream == NULL)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot open %s", writer->path);
-    if (ftruncate(fileno(writer->stream), (off_t)from->bytes) != 0)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot shorten %s", writer->path);
-    return IB_OK;
+/* What is there is kept up to size; file and its name are on the disk. */
+static ib_status open_stream(ib_trace_writer *writer, const ib_folder *run, uint64_t size,
+                             ib_error *err) {
+    int fd;
+    IB_TRY(ib_folder_open_file(run, IB_TRACE_NAME, O_WRONLY | O_APPEND | O_CREAT, &fd, err));
+    if (ftruncate(fd, (off_t)size) != 0) {
+        ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot shorten %s", writer->path);
+        close(fd);
+        return IB_ERROR_RUNTIME;
+    }
+    writer->stream = fdopen(fd, "ab");
+    if (writer->stream == NULL) {
+        close(fd);
+        return ib_fail_memory(err);
+    }
+    return ib_folder_sync(run, err);
 }
 
-static ib_status begin_file(ib_trace_writer *writer, ib_error *err) {
-    char *header = header_of(writer->model, err);
-    if (header == NULL)
-        return IB_ERROR_RUNTIME;
-    writer->stream = fopen(writer->path, "wbe");
-    if (writer->stream != NULL) {
-        ib_sync_parent(writer->path);
-        fputs(header, writer->stream);
+/* What was written after the checkpoint is cut off. */
+static ib_status continue_file(ib_trace_writer *writer, const ib_folder *run, const ib_prefix *from,
+                               ib_error *err) {
+    IB_TRY(ib_prefix_check(writer->path, from, ib_trace_first_misfit, &writer->chain, err));
+    return open_stream(writer, run, from->bytes, err);
+}
+
+static ib_status begin_file(ib_trace_writer *writer, const ib_folder *run, ib_error *err) {
+    ib_text_stream header;
+    IB_TRY(make_header(writer->model, &header, err));
+    ib_status status = open_stream(writer, run, 0, err);
+    if (status == IB_OK) {
+        fwrite(header.data, 1, header.size, writer->stream);
         ib_sha256_begin(&writer->chain);
-        ib_sha256_update(&writer->chain, header, strlen(header));
+        ib_sha256_update(&writer->chain, header.data, header.size);
     }
-    free(header);
-    if (writer->stream == NULL)
-        return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot open %s", writer->path);
+    free(header.data);
+    IB_TRY(status);
     IB_TRY(take(writer->model, 0, 0.0f, writer->words, err));
     return write_words(writer, err);
 }
 
-ib_status ib_trace_open(const char *run_directory, const ib_model *model, const ib_prefix *from,
+ib_status ib_trace_open(const ib_folder *run, const ib_model *model, const ib_prefix *from,
                         ib_trace_writer **writer, ib_error *err) {
     *writer = calloc(1, sizeof **writer);
     if (*writer == NULL)
@@ -240,10 +241,10 @@ ib_status ib_trace_open(const char *run_directory, const ib_model *model, const 
     w->model = model;
     w->word_count = words_of(model);
     w->words = calloc(w->word_count + 1, sizeof *w->words);
-    w->path = ib_path_join(run_directory, IB_TRACE_NAME);
+    w->path = ib_path_join(run->path, IB_TRACE_NAME);
     ib_status status = w->words == NULL || w->path == NULL ? ib_fail_memory(err)
-                       : from->bytes > 0                   ? continue_file(w, from, err)
-                                                           : begin_file(w, err);
+                       : from->bytes > 0                   ? continue_file(w, run, from, err)
+                                                           : begin_file(w, run, err);
     if (status != IB_OK) {
         ib_trace_close(w);
         *writer = NULL;
@@ -302,12 +303,11 @@ static int is_shape(const json_t *shape) {
 }
 
 static ib_status read_header(ib_trace *trace, ib_error *err) {
-    json_error_t why;
     const char *text = (const char *)trace->file.data;
     size_t limit = trace->file.size < MAX_HEADER ? trace->file.size : MAX_HEADER;
     const char *end = text == NULL ? NULL : memchr(text, '\n', limit);
     if (end != NULL)
-        trace->header = ib_json_parse(text, (size_t)(end - text), &why);
+        IB_TRY(ib_json_parse(text, (size_t)(end - text), &trace->header, NULL, err));
     trace->names = json_object_get(trace->header, "tensors");
     trace->trained = json_object_get(trace->header, "trained");
     trace->tensor_count = json_array_size(trace->names);
@@ -386,6 +386,13 @@ size_t ib_trace_first_misfit(const uint8_t *data, size_t size) {
     return offset;
 }
 
+/* Its first line has not reached the disk whole. Of a file that has its first step, that step's
+ * number, 0, is NULs. */
+static int is_only_begun(const ib_contents *file) {
+    return memchr(file->data, '\n', file->size) == NULL &&
+           memchr(file->data, '\0', file->size) == NULL;
+}
+
 ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *err) {
     *trace = NULL;
     ib_trace *found = calloc(1, sizeof *found);
@@ -399,6 +406,10 @@ ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *e
     }
     if (status == IB_OK)
         status = ib_contents_open(found->path, IB_RECORDED_MOST, &found->file, err);
+    if (status == IB_OK && is_only_begun(&found->file)) {
+        ib_trace_free(found);
+        return IB_OK;
+    }
     if (status == IB_OK)
         status = read_header(found, err);
     uint64_t misfit = status == IB_OK ? first_misfit(found) : 0;

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/folder.h"
 #include "base/status.h"
 #include "model/model.h"
 #include "record/chain.h"
@@ -42,7 +43,7 @@ typedef struct ib_trace_writer ib_trace_writer;
 /* Begins the file, or goes on after the given beginning of a run that is resumed (0 bytes: begins);
  * a file that does not begin so is IB_ERROR_VERIFY. The caller closes *writer; the model outlives
  * it. */
-ib_status ib_trace_open(const char *run_directory, const ib_model *model, const ib_prefix *from,
+ib_status ib_trace_open(const ib_folder *run, const ib_model *model, const ib_prefix *from,
                         ib_trace_writer **writer, ib_error *err);
 /* After step (from 1), with the model as the step left it. */
 ib_status ib_trace_step(ib_trace_writer *writer, uint64_t step, float loss, ib_error *err);
@@ -55,8 +56,8 @@ void ib_trace_close(ib_trace_writer *writer); /* NULL is allowed */
 
 typedef struct ib_trace ib_trace;
 
-/* *trace NULL and IB_OK: the run has none. Damaged: IB_ERROR_VERIFY naming the offset. What a kill
- * left of a last step is passed over. */
+/* *trace NULL and IB_OK: the run has none, or only the beginning of its first line. Damaged:
+ * IB_ERROR_VERIFY naming the offset. What a kill left of a last step is passed over. */
 ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *err);
 void ib_trace_free(ib_trace *trace);            /* NULL is allowed */
 int ib_trace_is_chained(const ib_trace *trace); /* 0: an earlier version wrote it */

@@ -22,11 +22,13 @@ static ib_status read_records(ib_builder *b, ib_error *err) {
         /* A record that went or broke since it was listed is one without values. */
         if (ib_report_record_read(directory, b->input->pricing, &b->records[r], &why) != IB_OK)
             ib_report_record_free(&b->records[r]);
+        if (why.status != IB_OK)
+            b->records[r].obstacle = strdup(ib_error_text(&why));
         ib_status status = why.status;
         if (status == IB_ERROR_RUNTIME)
             ib_fail(err, status, "cannot read %s", directory);
         if (status == IB_ERROR_USAGE) /* which price it has cannot be told */
-            ib_fail(err, status, "%s", ib_error_text(&why));
+            ib_error_pass(&why, err);
         ib_error_clear(&why);
         if (status == IB_ERROR_RUNTIME || status == IB_ERROR_USAGE)
             return status;
@@ -46,8 +48,8 @@ static ib_status find_currency(ib_builder *b, ib_error *err) {
             return ib_fail(
                 err, IB_ERROR_USAGE,
                 "%s has a price in %s (%s), %s one in %s (%s): choose one with --machine",
-                first->directory, first->price->currency, first->price->name, record->directory,
-                record->price->currency, record->price->name);
+                first->run.directory, first->price->currency, first->price->name,
+                record->run.directory, record->price->currency, record->price->name);
     }
     b->currency = first != NULL ? first->price->currency : "";
     return IB_OK;
@@ -132,10 +134,13 @@ static void add_machine(ib_builder *b, const char *machine) {
         *slot = ib_keep_copy(b, machine);
 }
 
+static char *copy_or_empty(ib_builder *b, const char *text) {
+    return ib_keep_copy(b, text != NULL ? text : "");
+}
+
 static void add_run(ib_builder *b, size_t r) {
     const ib_report_input_run *in = &b->input->runs[r];
     const ib_report_record *record = &b->records[r];
-    int readable = record->directory != NULL;
     ib_report_run *run = ib_append(b, &b->report->runs, &b->report->run_count, sizeof *run);
     if (run == NULL)
         return;
@@ -143,10 +148,10 @@ static void add_run(ib_builder *b, size_t r) {
     run->cell = ib_keep_copy(b, in->text);
     run->state =
         ib_keep(b, ib_format("%s%s%s", in->state, separator, in->reason != NULL ? in->reason : ""));
-    run->machine = ib_keep_copy(b, readable ? record->machine : "");
-    run->run_id = ib_keep_copy(b, readable ? record->run_id : "");
+    run->machine = copy_or_empty(b, record->machine);
+    run->run_id = copy_or_empty(b, record->run.run_id);
     run->experiment_sha256 = ib_keep_copy(b, in->experiment_sha256);
-    run->model_sha256 = ib_keep_copy(b, readable ? record->model_sha256 : "");
+    run->model_sha256 = copy_or_empty(b, record->run.model_sha256);
     if (ib_run_is_finished(b, r)) {
         ++b->report->finished;
         add_machine(b, record->machine);

@@ -21,9 +21,9 @@ static char **class_names(ib_builder *b, size_t classes, size_t *count) {
 static size_t most_classes(const ib_builder *b, ib_bucket bucket) {
     size_t most = 0;
     for (size_t i = 0; i < bucket.count; ++i) {
-        const ib_report_record *record = &b->records[b->input->run_of_cell[bucket.entries[i].cell]];
-        if (record->confusion != NULL && record->classes > most)
-            most = record->classes;
+        const ib_run *run = &b->records[b->input->run_of_cell[bucket.entries[i].cell]].run;
+        if (run->confusion != NULL && run->data.shape.classes > most)
+            most = run->data.shape.classes;
     }
     return most;
 }
@@ -34,13 +34,14 @@ static size_t add_up(const ib_builder *b, ib_bucket bucket, size_t classes, doub
     size_t runs = 0;
     for (size_t i = 0; seen != NULL && i < bucket.count; ++i) {
         size_t run = b->input->run_of_cell[bucket.entries[i].cell];
-        const ib_report_record *record = &b->records[run];
+        const ib_run *record = &b->records[run].run;
+        size_t own = record->data.shape.classes;
         if (seen[run] || !ib_run_is_finished(b, run) || record->confusion == NULL)
             continue;
         seen[run] = 1;
         ++runs;
-        for (size_t k = 0; k < record->classes * record->classes; ++k)
-            matrix[k / record->classes * classes + k % record->classes] += record->confusion[k];
+        for (size_t k = 0; k < own * own; ++k)
+            matrix[k / own * classes + k % own] += record->confusion[k];
     }
     free(seen);
     return runs;

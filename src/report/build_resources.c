@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "record/run_files.h"
 #include "report/build_figures.h"
 #include "report/canvas.h"
 #include "report/usage.h"
@@ -103,8 +104,8 @@ static void note_energy(ib_builder *b, const ib_cross *cross, unsigned char *see
     char *reasons = NULL;
     for (size_t at = 0; !b->failed && (record = next_run(b, cross, &at, seen)) != NULL; ++runs) {
         int known = !isnan(record->finals[ib_metric_index(metric)]);
-        const char *reason = record->energy_reason;
-        recorded += record->has_resources != 0;
+        const char *reason = record->run.resources.energy_reason;
+        recorded += !isnan(record->run.resources.seconds);
         estimated += record->energy_estimated != 0;
         measured += known && !record->energy_estimated;
         if (reason != NULL && (reasons == NULL || strstr(reasons, reason) == NULL))
@@ -220,6 +221,7 @@ void ib_build_cost(ib_builder *b, const ib_report_item *item, ib_report_figure *
 
 typedef struct usage {
     char *name;
+    char *damage; /* what is wrong with a file that is not shown; NULL: nothing */
     ib_usage_sample *samples;
     size_t count;
 } usage;
@@ -243,8 +245,16 @@ static void read_column(ib_builder *b, const ib_cross *cross, size_t column, usa
         size_t run = b->input->run_of_cell[bucket.entries[i].cell], each;
         if (!ib_run_is_finished(b, run))
             continue;
+        ib_error why = {0};
+        if (ib_run_check_file(&b->records[run].run, "resources.jsonl", &why) != IB_OK) {
+            free(u->damage);
+            u->damage = ib_format("%s.", ib_error_text(&why));
+            b->failed |= u->damage == NULL;
+            ib_error_clear(&why);
+            continue;
+        }
         free(u->samples);
-        if (ib_usage_read(b->records[run].directory, MAX_SAMPLES, &u->samples, &u->count, &each,
+        if (ib_usage_read(b->records[run].run.directory, MAX_SAMPLES, &u->samples, &u->count, &each,
                           NULL) != IB_OK)
             b->failed = 1;
         *most = each > *most ? each : *most;
@@ -282,6 +292,10 @@ static void say_unwatched(ib_builder *b, const usage *columns, size_t count,
     for (size_t c = 0; c < count; ++c) {
         if (columns[c].count > 0)
             continue;
+        if (columns[c].damage != NULL) {
+            ib_extend(b, &figure->missing, " ", columns[c].damage);
+            continue;
+        }
         ++unwatched;
         if (columns[c].name[0] != '\0')
             ib_extend(b, &names, "; ", columns[c].name);
@@ -321,6 +335,7 @@ static void fill_usage(ib_builder *b, const ib_cross *cross, ib_report_figure *f
     }
     for (size_t c = 0; columns != NULL && c < count; ++c) {
         free(columns[c].name);
+        free(columns[c].damage);
         free(columns[c].samples);
     }
     free(columns);

@@ -7,7 +7,8 @@
 #include "report/build_parts.h"
 
 int ib_run_is_finished(const ib_builder *b, size_t run) {
-    return strcmp(b->input->runs[run].state, "finished") == 0 && b->records[run].directory != NULL;
+    return strcmp(b->input->runs[run].state, "finished") == 0 &&
+           b->records[run].run.directory != NULL;
 }
 
 /* ---- statistics ---------------------------------------------------------------------------------
@@ -163,7 +164,9 @@ double ib_cell_value(ib_builder *b, const ib_report_item *item, size_t cell, siz
     }
     if (!ib_run_is_finished(b, run))
         return NAN;
-    return ib_report_record_value(&b->records[run], metric, epoch);
+    double value = ib_report_record_value(&b->records[run], metric, epoch);
+    b->failed |= b->records[run].lost;
+    return value;
 }
 
 /* ---- published ----------------------------------------------------------------------------------
@@ -311,9 +314,10 @@ char *ib_bucket_machines(ib_builder *b, ib_bucket bucket) {
 /* "not run: needs a GPU". */
 static char *state_text(ib_builder *b, size_t run) {
     const ib_report_input_run *in = &b->input->runs[run];
-    const char *state = strcmp(in->state, "finished") == 0 ? "not readable" : in->state;
-    return ib_keep(b, ib_format("%s%s%s", state, in->reason != NULL ? ": " : "",
-                                in->reason != NULL ? in->reason : ""));
+    const char *obstacle = b->records[run].obstacle;
+    const char *reason = obstacle != NULL ? obstacle : in->reason;
+    return ib_keep(b, ib_format("%s%s%s", obstacle != NULL ? "not readable" : in->state,
+                                reason != NULL ? ": " : "", reason != NULL ? reason : ""));
 }
 
 char *ib_bucket_remark(ib_builder *b, ib_bucket bucket) {

@@ -229,6 +229,8 @@ void ib_canvas_image(const ib_canvas *canvas, ib_rect box, const unsigned char *
         fputs("<image", canvas->out);
         write_rect(canvas, box);
         fprintf(canvas->out, " href=\"data:image/png;base64,%s\"/>\n", text);
+    } else {
+        *canvas->failed = 1;
     }
     free(text);
     free(png);

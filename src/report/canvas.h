@@ -18,6 +18,7 @@ typedef struct ib_canvas {
     FILE *out;
     double room; /* the greatest width: IB_WIDE, or IB_NARROW for a phone */
     double width, height;
+    int *failed; /* set to 1 where memory ran out and something is not drawn; NULL with out NULL */
 } ib_canvas;
 typedef struct ib_rect {
     double left, top, right, bottom;

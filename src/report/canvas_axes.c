@@ -5,6 +5,9 @@
 
 #include "report/canvas.h"
 
+/* From the axis: clear of the markers that lie on it. */
+enum { TICK_BELOW = 16, TICK_BESIDE = 11 };
+
 static double nice_step(double width) {
     double unit = pow(10, floor(log10(width))), steps = width / unit;
     return unit * (steps <= 1 ? 1 : steps <= 2 ? 2 : steps <= 5 ? 5 : 10);
@@ -185,9 +188,10 @@ static void draw_axis(const ib_canvas *canvas, ib_rect plot, const ib_axis *axis
         else if (numbers && shown[i] && across)
             /* the last one may reach beyond its plot, never beyond the drawing */
             ib_canvas_text(canvas, fmin(at, canvas->width - tick_half(&ticks[i], 1) + 3),
-                           plot.bottom + 13, 'c', IB_SMALL_FONT, IB_MUTED, ticks[i].text);
+                           plot.bottom + TICK_BELOW, 'c', IB_SMALL_FONT, IB_MUTED, ticks[i].text);
         else if (numbers && shown[i])
-            ib_canvas_text(canvas, plot.left - 7, at, 'r', IB_SMALL_FONT, IB_MUTED, ticks[i].text);
+            ib_canvas_text(canvas, plot.left - TICK_BESIDE, at, 'r', IB_SMALL_FONT, IB_MUTED,
+                           ticks[i].text);
     }
 }
 

@@ -1,11 +1,12 @@
 #include "report/compare.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "record/record_file.h"
-#include "record/record_read.h"
+#include "record/metric_lines.h"
+#include "record/run_files.h"
 
 /* ---- reading ------------------------------------------------------------------------------------
  */
@@ -20,196 +21,181 @@ static char *directory_of(const char *run) {
     return strndup(run, length);
 }
 
-static ib_status read_record(const char *run, char **directory, json_t **record, json_t **canonical,
-                             ib_error *err) {
-    *directory = directory_of(run);
-    char *path = *directory == NULL ? NULL : ib_path_join(*directory, "run.json");
-    if (path == NULL)
+static ib_status read_run(const char *given, ib_run *run, ib_error *err) {
+    char *directory = directory_of(given);
+    if (directory == NULL)
         return ib_fail_memory(err);
-    ib_status status = ib_record_read(*directory, record, err);
-    if (status == IB_OK && *record == NULL)
-        status = ib_fail(err, IB_ERROR_VERIFY, "there is no run record: %s is missing", path);
-    const char *text = ib_json_text_at(*record, "canonical", NULL);
-    json_error_t why;
-    if (status == IB_OK && text != NULL)
-        *canonical = ib_json_parse(text, strlen(text), &why);
-    if (status == IB_OK && *canonical == NULL)
-        status = ib_fail(err, IB_ERROR_VERIFY, "%s has no canonical configuration", path);
-    if (status == IB_OK)
-        status = ib_record_check_metrics(*directory, *record, err);
-    free(path);
-    return status;
+    ib_status status = ib_run_read(directory, run, err);
+    if (status == IB_OK && run->document == NULL)
+        status = ib_fail(err, IB_ERROR_VERIFY, "there is no run record: %s/run.json is missing",
+                         directory);
+    if (status == IB_OK && run->canonical == NULL)
+        status =
+            ib_fail(err, IB_ERROR_VERIFY, "%s/run.json has no canonical configuration", directory);
+    free(directory);
+    return status == IB_OK ? ib_run_check_metrics(run, err) : status;
+}
+
+static int by_experiment(const void *a, const void *b) {
+    const ib_run *x = *(const ib_run *const *)a, *y = *(const ib_run *const *)b;
+    int order = strcmp(x->experiment_sha256, y->experiment_sha256);
+    return order != 0 ? order : (x > y) - (x < y);
 }
 
 ib_status ib_comparison_open(const char *const *runs, size_t count, ib_comparison *comparison,
                              ib_error *err) {
-    comparison->directories = calloc(count + 1, sizeof *comparison->directories);
-    comparison->records = calloc(count + 1, sizeof *comparison->records);
-    comparison->canonical = calloc(count + 1, sizeof *comparison->canonical);
-    if (!comparison->directories || !comparison->records || !comparison->canonical)
+    comparison->runs = calloc(count + 1, sizeof *comparison->runs);
+    comparison->finished = calloc(count + 1, sizeof *comparison->finished);
+    if (comparison->runs == NULL || comparison->finished == NULL)
         return ib_fail_memory(err);
     comparison->count = count;
-    for (size_t i = 0; i < count; ++i)
-        IB_TRY(read_record(runs[i], &comparison->directories[i], &comparison->records[i],
-                           &comparison->canonical[i], err));
+    for (size_t i = 0; i < count; ++i) {
+        ib_run *run = &comparison->runs[i];
+        IB_TRY(read_run(runs[i], run, err));
+        if (run->experiment_sha256 != NULL && run->results != NULL)
+            comparison->finished[comparison->finished_count++] = run;
+    }
+    qsort(comparison->finished, comparison->finished_count, sizeof *comparison->finished,
+          by_experiment);
     return IB_OK;
 }
 
 void ib_comparison_close(ib_comparison *comparison) {
-    for (size_t i = 0; i < comparison->count; ++i) {
-        free(comparison->directories[i]);
-        json_decref(comparison->records[i]);
-        json_decref(comparison->canonical[i]);
-    }
-    free(comparison->directories);
-    free(comparison->records);
-    free(comparison->canonical);
+    for (size_t i = 0; i < comparison->count; ++i)
+        ib_run_close(&comparison->runs[i]);
+    free(comparison->runs);
+    free(comparison->finished);
     *comparison = (ib_comparison){0};
 }
 
 /* ---- the same results? --------------------------------------------------------------------------
  */
 
-static const char *const RESULTS[] = {"model_sha256", "optimizer_sha256", "test_loss",
-                                      "test_accuracy", NULL};
-
-/* What neither record has does not differ: to jansson NULL equals nothing. */
-static int is_same(const json_t *a, const json_t *b) {
-    return a == b || json_equal(a, b);
+static int is_same_text(const char *a, const char *b) {
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-const char *ib_comparison_differing_result(const json_t *a, const json_t *b) {
-    const json_t *results_a = json_object_get(a, "results");
-    const json_t *results_b = json_object_get(b, "results");
-    for (size_t i = 0; RESULTS[i] != NULL; ++i)
-        if (!is_same(json_object_get(results_a, RESULTS[i]),
-                     json_object_get(results_b, RESULTS[i])))
-            return RESULTS[i];
-    return is_same(json_object_get(a, "confusion"), json_object_get(b, "confusion")) ? NULL
-                                                                                     : "confusion";
+static int is_same_metric(const ib_run *a, const ib_run *b, const char *name) {
+    double x = ib_run_metric(a, name), y = ib_run_metric(b, name);
+    return x == y || (isnan(x) && isnan(y));
 }
 
-typedef struct group_entry {
-    const char *experiment;
-    size_t index;
-} group_entry;
-
-static int by_experiment(const void *a, const void *b) {
-    const group_entry *x = a, *y = b;
-    int order = strcmp(x->experiment, y->experiment);
-    return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
+static int is_same_confusion(const ib_run *a, const ib_run *b) {
+    size_t classes = a->data.shape.classes;
+    if (a->confusion == NULL || b->confusion == NULL)
+        return a->confusion == b->confusion;
+    return classes == b->data.shape.classes &&
+           memcmp(a->confusion, b->confusion, classes * classes * sizeof *a->confusion) == 0;
 }
 
-/* The finished runs, those of one experiment next to each other; fresh memory. */
-static group_entry *grouped(const ib_comparison *comparison, size_t *count) {
-    group_entry *entries = calloc(comparison->count + 1, sizeof *entries);
-    *count = 0;
-    for (size_t i = 0; entries != NULL && i < comparison->count; ++i) {
-        const char *experiment = ib_json_text_at(comparison->records[i], "experiment_sha256", NULL);
-        if (experiment != NULL &&
-            json_is_object(json_object_get(comparison->records[i], "results")))
-            entries[(*count)++] = (group_entry){experiment, i};
-    }
-    if (entries != NULL)
-        qsort(entries, *count, sizeof *entries, by_experiment);
-    return entries;
+const char *ib_comparison_differing_result(const ib_run *a, const ib_run *b) {
+    static const char *const METRICS[] = {"test_loss", "test_accuracy"};
+    if (!is_same_text(a->model_sha256, b->model_sha256))
+        return "model_sha256";
+    if (!is_same_text(a->optimizer_sha256, b->optimizer_sha256))
+        return "optimizer_sha256";
+    for (size_t i = 0; i < sizeof METRICS / sizeof METRICS[0]; ++i)
+        if (!is_same_metric(a, b, METRICS[i]))
+            return METRICS[i];
+    return is_same_confusion(a, b) ? NULL : "confusion";
 }
 
-static int same_experiment(const group_entry *a, const group_entry *b) {
-    return strcmp(a->experiment, b->experiment) == 0;
+/* *i: the next finished run after *i whose experiment is that of the one before. 0: there is none.
+ */
+static int next_pair(const ib_comparison *comparison, size_t *i) {
+    const ib_run **runs = comparison->finished;
+    while (++*i < comparison->finished_count)
+        if (strcmp(runs[*i - 1]->experiment_sha256, runs[*i]->experiment_sha256) == 0)
+            return 1;
+    return 0;
 }
 
 int ib_comparison_conflict(const ib_comparison *comparison, size_t *first, size_t *second) {
-    size_t count = 0;
-    int found = 0;
-    group_entry *entries = grouped(comparison, &count);
-    for (size_t i = 1; entries != NULL && i < count && !found; ++i) {
-        if (!same_experiment(&entries[i - 1], &entries[i]))
-            continue;
-        *first = entries[i - 1].index;
-        *second = entries[i].index;
-        found = ib_comparison_differing_result(comparison->records[*first],
-                                               comparison->records[*second]) != NULL;
+    const ib_run **runs = comparison->finished;
+    for (size_t i = 0; next_pair(comparison, &i);) {
+        *first = (size_t)(runs[i - 1] - comparison->runs);
+        *second = (size_t)(runs[i] - comparison->runs);
+        if (ib_comparison_differing_result(runs[i - 1], runs[i]) != NULL)
+            return 1;
     }
-    free(entries);
-    return found;
+    return 0;
 }
 
 size_t ib_comparison_agreements(const ib_comparison *comparison) {
-    size_t count = 0, pairs = 0;
-    group_entry *entries = grouped(comparison, &count);
-    for (size_t i = 1; entries != NULL && i < count; ++i)
-        pairs += same_experiment(&entries[i - 1], &entries[i]) &&
-                 ib_comparison_differing_result(comparison->records[entries[i - 1].index],
-                                                comparison->records[entries[i].index]) == NULL;
-    free(entries);
+    const ib_run **runs = comparison->finished;
+    size_t pairs = 0;
+    for (size_t i = 0; next_pair(comparison, &i);)
+        pairs += ib_comparison_differing_result(runs[i - 1], runs[i]) == NULL;
     return pairs;
 }
 
 /* ---- metrics ------------------------------------------------------------------------------------
  */
 
-enum { MAX_METRICS_BYTES = 1 << 30 };
-
-/* The lines of metrics.jsonl, in order; a line that is cut off ends them. */
-static json_t *read_metrics(const char *directory) {
-    char *path = ib_path_join(directory, "metrics.jsonl");
-    FILE *stream = NULL;
-    if (path != NULL)
-        ib_open_input_stream(path, MAX_METRICS_BYTES, &stream, NULL);
-    json_t *lines = stream == NULL ? NULL : json_array();
-    char *line = NULL;
-    size_t capacity = 0;
-    json_t *metric = NULL;
-    while (lines != NULL && getline(&line, &capacity, stream) > 0 &&
-           (metric = json_loads(line, 0, NULL)) != NULL)
-        json_array_append_new(lines, metric);
-    free(line);
-    free(path);
-    if (stream != NULL)
-        fclose(stream);
-    return lines;
+/* What a line is compared by, fresh memory. */
+static char *name_of(const ib_metric_line *line) {
+    return ib_format("%s@%llu", line->key, (unsigned long long)line->step);
 }
 
-/* Fresh memory; NULL: no metric. */
-static char *metric_name(const json_t *metric) {
-    const char *key = json_string_value(json_object_get(metric, "key"));
-    return key == NULL ? NULL
-                       : ib_format("%s@%lld", key,
-                                   (long long)json_integer_value(json_object_get(metric, "step")));
-}
-
-static json_t *by_name(const json_t *lines) {
-    json_t *object = json_object();
-    for (size_t i = 0; i < json_array_size(lines); ++i) {
-        json_t *metric = json_array_get(lines, i);
-        char *name = metric_name(metric);
-        if (name != NULL)
-            json_object_set(object, name, json_object_get(metric, "value"));
+/* Values by name. */
+static ib_status read_metrics(const char *directory, json_t *values, ib_error *err) {
+    ib_metric_lines lines;
+    ib_metric_line line;
+    int there = 1;
+    ib_status status = ib_metric_lines_open(directory, 0, &lines, err);
+    while (status == IB_OK && there) {
+        status = ib_metric_lines_next(&lines, &line, &there, err);
+        if (status != IB_OK || line.key == NULL)
+            continue;
+        char *name = name_of(&line);
+        if (name == NULL ||
+            json_object_set_new(values, name, ib_metric_value_json(line.value)) != 0)
+            status = ib_fail_memory(err);
         free(name);
     }
-    return object;
+    ib_metric_lines_close(&lines);
+    return status;
 }
 
-json_t *ib_comparison_metrics(const ib_comparison *comparison, size_t first, size_t second) {
-    json_t *a = read_metrics(comparison->directories[first]);
-    json_t *b = read_metrics(comparison->directories[second]);
-    json_t *of_b = by_name(b), *found = a == NULL || b == NULL ? NULL : json_null();
-    for (size_t i = 0; json_is_null(found) && i < json_array_size(a); ++i) {
-        json_t *metric = json_array_get(a, i);
-        const char *key = json_string_value(json_object_get(metric, "key"));
-        char *name = metric_name(metric);
-        json_t *other = name == NULL ? NULL : json_object_get(of_b, name);
-        json_t *value = json_object_get(metric, "value");
-        if (key != NULL && strcmp(key, "train_seconds") != 0 && other != NULL &&
-            !json_equal(value, other))
-            found = json_pack("{s:s, s:O, s:O, s:O, s:O}", "key", key, "step",
-                              json_object_get(metric, "step"), "epoch",
-                              json_object_get(metric, "epoch"), "a", value, "b", other);
-        free(name);
+/* *found NULL: they do not differ. */
+static ib_status compare_line(const ib_metric_line *line, const json_t *others, json_t **found,
+                              ib_error *err) {
+    if (line->key == NULL || strcmp(line->key, "train_seconds") == 0)
+        return IB_OK;
+    char *name = name_of(line);
+    json_t *other = name == NULL ? NULL : json_object_get(others, name);
+    json_t *value = ib_metric_value_json(line->value);
+    int failed = name == NULL || value == NULL;
+    if (!failed && other != NULL && !json_equal(value, other)) {
+        *found =
+            json_pack("{s:s, s:I, s:I, s:O, s:O}", "key", line->key, "step", (json_int_t)line->step,
+                      "epoch", (json_int_t)line->epoch, "a", value, "b", other);
+        failed = *found == NULL;
     }
-    json_decref(a);
-    json_decref(b);
-    json_decref(of_b);
-    return found;
+    json_decref(value);
+    free(name);
+    return failed ? ib_fail_memory(err) : IB_OK;
+}
+
+ib_status ib_comparison_metrics(const ib_run *a, const ib_run *b, json_t **found, ib_error *err) {
+    ib_metric_lines lines;
+    ib_metric_line line;
+    int there = 1;
+    json_t *others = json_object();
+    *found = NULL;
+    ib_status status =
+        others == NULL ? ib_fail_memory(err) : read_metrics(b->directory, others, err);
+    if (status == IB_OK) {
+        status = ib_metric_lines_open(a->directory, 0, &lines, err);
+        while (status == IB_OK && there && *found == NULL) {
+            status = ib_metric_lines_next(&lines, &line, &there, err);
+            if (status == IB_OK)
+                status = compare_line(&line, others, found, err);
+        }
+        ib_metric_lines_close(&lines);
+    }
+    json_decref(others);
+    if (status == IB_OK && *found == NULL)
+        *found = json_null();
+    return status;
 }

@@ -7,12 +7,13 @@
 #include <stdio.h>
 
 #include "base/status.h"
+#include "record/run.h"
 
 typedef struct ib_comparison {
     size_t count;
-    char **directories; /* of the runs */
-    json_t **records;   /* run.json */
-    json_t **canonical; /* parsed */
+    ib_run *runs;            /* each with its canonical form */
+    const ib_run **finished; /* of them, those of one experiment next to each other */
+    size_t finished_count;
 } ib_comparison;
 
 /* Reads the records of these run directories (or their run.json). Not there or damaged:
@@ -26,11 +27,11 @@ int ib_comparison_conflict(const ib_comparison *comparison, size_t *first, size_
 /* How many pairs next to each other in one experiment have the same results. */
 size_t ib_comparison_agreements(const ib_comparison *comparison);
 /* The first member of results, or of the record, in which two runs differ; NULL: none. */
-const char *ib_comparison_differing_result(const json_t *a, const json_t *b);
+const char *ib_comparison_differing_result(const ib_run *a, const ib_run *b);
 
 /* The first line of metrics.jsonl in which two runs differ: a new object with key, step, epoch, a
- * and b, or JSON null. NULL: out of memory or not readable. */
-json_t *ib_comparison_metrics(const ib_comparison *comparison, size_t first, size_t second);
+ * and b, or JSON null where none does. */
+ib_status ib_comparison_metrics(const ib_run *a, const ib_run *b, json_t **found, ib_error *err);
 
 /* A table for people. */
 ib_status ib_comparison_print(const ib_comparison *comparison, FILE *out, ib_error *err);

@@ -1,20 +1,21 @@
 /* The comparison as a table, and as JSON. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "base/number.h"
-#include "record/record_file.h"
+#include "record/recorded.h"
 #include "report/compare.h"
 
 /* Up to so many runs are columns; more are rows. */
 enum { MAX_COLUMNS = 4 };
 
-typedef enum source { OF_CANONICAL, OF_ENVIRONMENT, OF_RESULTS, OF_RECORD, OTHER_TIME } source;
+typedef enum source { OF_CANONICAL, TEXT, THREADS, STATUS, METRIC, OTHER_TIME } source;
 
 typedef struct row {
     const char *section, *name, *key;
     source source;
+    size_t offset; /* of a text in ib_run */
 } row;
 
 static const char DIFFERENT[] = "Configured otherwise";
@@ -24,100 +25,118 @@ static const char TIME[] = "Where the time went";
 static const char HASHES[] = "Hashes";
 
 static const row FIXED[] = {
-    {MACHINE, "isobit", "isobit_version", OF_ENVIRONMENT},
-    {MACHINE, "commit", "git_commit", OF_ENVIRONMENT},
-    {MACHINE, "compiler", "compiler", OF_ENVIRONMENT},
-    {MACHINE, "processor", "cpu_model", OF_ENVIRONMENT},
-    {MACHINE, "backend", "backend", OF_ENVIRONMENT},
-    {MACHINE, "instruction set", "isa", OF_ENVIRONMENT},
-    {MACHINE, "threads", "threads", OF_ENVIRONMENT},
-    {RESULT, "status", "status", OF_RECORD},
-    {RESULT, "test accuracy", "test_accuracy", OF_RESULTS},
-    {RESULT, "test loss", "test_loss", OF_RESULTS},
-    {RESULT, "images/s", "images_per_second", OF_RESULTS},
-    {RESULT, "memory, bytes", "peak_rss_bytes", OF_RESULTS},
-    {TIME, "training, s", "train_seconds", OF_RESULTS},
-    {TIME, "prediction, s", "predict_seconds", OF_RESULTS},
-    {TIME, "the rest, s", NULL, OTHER_TIME},
-    {TIME, "in all, s", "total_seconds", OF_RESULTS},
-    {HASHES, "experiment", "experiment_sha256", OF_RECORD},
-    {HASHES, "model", "model_sha256", OF_RESULTS},
-    {HASHES, "optimiser", "optimizer_sha256", OF_RESULTS},
+    {MACHINE, "isobit", "isobit_version", TEXT, offsetof(ib_run, environment.isobit_version)},
+    {MACHINE, "commit", "git_commit", TEXT, offsetof(ib_run, environment.git_commit)},
+    {MACHINE, "compiler", "compiler", TEXT, offsetof(ib_run, environment.compiler)},
+    {MACHINE, "processor", "cpu_model", TEXT, offsetof(ib_run, environment.cpu_model)},
+    {MACHINE, "backend", "backend", TEXT, offsetof(ib_run, environment.backend)},
+    {MACHINE, "instruction set", "isa", TEXT, offsetof(ib_run, environment.isa)},
+    {MACHINE, "threads", "threads", THREADS, 0},
+    {RESULT, "status", "status", STATUS, 0},
+    {RESULT, "test accuracy", "test_accuracy", METRIC, 0},
+    {RESULT, "test loss", "test_loss", METRIC, 0},
+    {RESULT, "images/s", "images_per_second", METRIC, 0},
+    {RESULT, "memory, bytes", "peak_rss_bytes", METRIC, 0},
+    {TIME, "training, s", "train_seconds", METRIC, 0},
+    {TIME, "prediction, s", "predict_seconds", METRIC, 0},
+    {TIME, "the rest, s", NULL, OTHER_TIME, 0},
+    {TIME, "in all, s", "total_seconds", METRIC, 0},
+    {HASHES, "experiment", "experiment_sha256", TEXT, offsetof(ib_run, experiment_sha256)},
+    {HASHES, "model", "model_sha256", TEXT, offsetof(ib_run, model_sha256)},
+    {HASHES, "optimiser", "optimizer_sha256", TEXT, offsetof(ib_run, optimizer_sha256)},
 };
 enum { FIXED_ROWS = sizeof FIXED / sizeof FIXED[0] };
 
-static json_t *value_of(const ib_comparison *comparison, size_t run, const row *r) {
-    const json_t *record = comparison->records[run];
-    const json_t *results = json_object_get(record, "results");
+/* Of both a new value; *failed is set when memory ran out. */
+static json_t *text_json(const char *text, int *failed) {
+    json_t *value = text == NULL ? NULL : json_string(text);
+    *failed |= text != NULL && value == NULL;
+    return value;
+}
+
+static json_t *number_json(double number, int *failed) {
+    json_t *value = ib_json_number(number);
+    *failed |= isfinite(number) && value == NULL;
+    return value;
+}
+
+/* Of the last part of the run only: the training of earlier parts is not in its total. */
+static double rest_of(const ib_run *run) {
+    double predict = ib_run_metric(run, "predict_seconds");
+    double rest = ib_run_metric(run, "total_seconds") - ib_run_metric(run, "train_seconds") -
+                  (isnan(predict) ? 0 : predict);
+    return rest < 0 ? NAN : rest;
+}
+
+/* New; NULL: the run has none, or memory ran out, which sets *failed. */
+static json_t *value_of(const ib_run *run, const row *r, int *failed) {
     switch (r->source) {
     case OF_CANONICAL:
-        return json_object_get(comparison->canonical[run], r->key);
-    case OF_ENVIRONMENT:
-        return json_object_get(json_object_get(record, "environment"), r->key);
-    case OF_RESULTS:
-        return json_object_get(results, r->key);
-    case OF_RECORD:
-        return json_object_get(record, r->key);
+        return json_incref(json_object_get(run->canonical, r->key));
+    case TEXT:
+        return text_json(*(const char *const *)(const void *)((const char *)run + r->offset),
+                         failed);
+    case THREADS:
+        return number_json(run->environment.threads, failed);
+    case STATUS:
+        return text_json(ib_run_status_name(run->status), failed);
+    case METRIC:
+        return number_json(ib_run_metric(run, r->key), failed);
     case OTHER_TIME:
-        break;
+        return number_json(rest_of(run), failed);
     }
     return NULL;
 }
 
-/* Of the last part of the run only: the training of earlier parts is not in its total. */
-static char *rest_text(const json_t *record) {
-    const json_t *results = json_object_get(record, "results");
-    const json_t *total = json_object_get(results, "total_seconds");
-    double rest = json_number_value(total) -
-                  json_number_value(json_object_get(results, "train_seconds")) -
-                  json_number_value(json_object_get(results, "predict_seconds"));
-    return total == NULL || rest < 0 ? strdup("-") : ib_format("%.3f", rest);
+/* Fresh memory; NULL: out of it. */
+static char *text_of(const ib_run *run, const row *r) {
+    int failed = 0;
+    json_t *value = value_of(run, r, &failed);
+    if (failed)
+        return NULL;
+    int rounded = r->section == TIME || strcmp(r->name, "images/s") == 0;
+    char *text = value == NULL || json_is_null(value) ? strdup("-")
+                 : json_is_number(value) && rounded   ? ib_format("%.3f", json_number_value(value))
+                 : json_is_number(value) || json_is_string(value)
+                     ? ib_recorded_text(value)
+                     : ib_json_dump(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    json_decref(value);
+    return text;
 }
 
-static char *text_of(const ib_comparison *comparison, size_t run, const row *r) {
-    char number[IB_DOUBLE_TEXT];
-    if (r->source == OTHER_TIME)
-        return rest_text(comparison->records[run]);
-    const json_t *value = value_of(comparison, run, r);
-    if (json_is_string(value))
-        return strdup(json_string_value(value));
-    if (json_is_real(value) && (r->section == TIME || strcmp(r->name, "images/s") == 0))
-        return ib_format("%.3f", json_real_value(value));
-    if (json_is_real(value)) {
-        ib_print_double(json_real_value(value), number);
-        return strdup(number);
+static int is_differing(const ib_comparison *comparison, const row *r, int *failed) {
+    json_t *first = value_of(&comparison->runs[0], r, failed);
+    int differs = 0;
+    for (size_t i = 1; i < comparison->count && !differs; ++i) {
+        json_t *other = value_of(&comparison->runs[i], r, failed);
+        differs = first != other && !json_equal(first, other); /* NULL equals nothing */
+        json_decref(other);
     }
-    if (value == NULL || json_is_null(value))
-        return strdup("-");
-    return json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-}
-
-static int is_differing(const ib_comparison *comparison, const row *r) {
-    for (size_t i = 1; i < comparison->count; ++i) {
-        const json_t *a = value_of(comparison, 0, r), *b = value_of(comparison, i, r);
-        if (a != b && (a == NULL || b == NULL || !json_equal(a, b)))
-            return 1;
-    }
-    return 0;
+    json_decref(first);
+    return differs;
 }
 
 /* Keys of the canonical forms in which the runs differ: an object; NULL: out of memory. */
 static json_t *differing_keys(const ib_comparison *comparison) {
     json_t *keys = json_object(), *seen = json_object();
-    for (size_t i = 0; keys != NULL && seen != NULL && i < comparison->count; ++i) {
+    int failed = keys == NULL || seen == NULL;
+    for (size_t i = 0; !failed && i < comparison->count; ++i) {
         const char *key;
         json_t *value;
-        json_object_foreach(comparison->canonical[i], key, value) {
-            row r = {DIFFERENT, key, key, OF_CANONICAL};
+        json_object_foreach(comparison->runs[i].canonical, key, value) {
+            row r = {DIFFERENT, key, key, OF_CANONICAL, 0};
             if (json_object_get(seen, key) != NULL)
                 continue;
-            json_object_set(seen, key, value);
-            if (is_differing(comparison, &r))
-                json_object_set(keys, key, value);
+            failed |= json_object_set(seen, key, value) != 0;
+            if (is_differing(comparison, &r, &failed))
+                failed |= json_object_set(keys, key, value) != 0;
         }
     }
     json_decref(seen);
-    return keys;
+    if (!failed)
+        return keys;
+    json_decref(keys);
+    return NULL;
 }
 
 /* A grid of texts, printed with its first column to the left. */
@@ -168,7 +187,7 @@ static ib_status fill_grid(const ib_comparison *comparison, const row *rows, siz
         complete &= (*at = ib_format("[%zu]", run + 1)) != NULL;
         for (size_t r = 0; r < count; ++r) {
             at = transposed ? cell(g, run + 1, r + 1) : cell(g, r + 1, run + 1);
-            complete &= (*at = text_of(comparison, run, &rows[r])) != NULL;
+            complete &= (*at = text_of(&comparison->runs[run], &rows[r])) != NULL;
         }
     }
     for (size_t r = 0; r < count; ++r) {
@@ -196,17 +215,18 @@ static ib_status print_rows(const ib_comparison *comparison, const row *rows, si
     return status;
 }
 
-static int is_shown(const ib_comparison *comparison, const row *r) {
+static int is_shown(const ib_comparison *comparison, const row *r, int *failed) {
     if (r->section == MACHINE)
-        return is_differing(comparison, r);
+        return is_differing(comparison, r, failed);
     if (r->source == OTHER_TIME)
         return 1;
-    for (size_t i = 0; i < comparison->count; ++i) {
-        const json_t *value = value_of(comparison, i, r);
-        if (value != NULL && !json_is_null(value))
-            return 1;
+    int shown = 0;
+    for (size_t i = 0; i < comparison->count && !shown; ++i) {
+        json_t *value = value_of(&comparison->runs[i], r, failed);
+        shown = value != NULL && !json_is_null(value);
+        json_decref(value);
     }
-    return 0;
+    return shown;
 }
 
 ib_status ib_comparison_print(const ib_comparison *comparison, FILE *out, ib_error *err) {
@@ -218,17 +238,23 @@ ib_status ib_comparison_print(const ib_comparison *comparison, FILE *out, ib_err
         return ib_fail_memory(err);
     }
     size_t count = 0;
+    int failed = 0;
     const char *key;
     json_t *value;
     json_object_foreach(keys, key, value) {
         (void)value;
-        rows[count++] = (row){DIFFERENT, key, key, OF_CANONICAL};
+        rows[count++] = (row){DIFFERENT, key, key, OF_CANONICAL, 0};
     }
     for (size_t i = 0; i < FIXED_ROWS; ++i)
-        if (is_shown(comparison, &FIXED[i]))
+        if (is_shown(comparison, &FIXED[i], &failed))
             rows[count++] = FIXED[i];
+    if (failed) {
+        json_decref(keys);
+        free(rows);
+        return ib_fail_memory(err);
+    }
     for (size_t i = 0; i < comparison->count; ++i)
-        fprintf(out, "[%zu] %s\n", i + 1, comparison->directories[i]);
+        fprintf(out, "[%zu] %s\n", i + 1, comparison->runs[i].directory);
     fputc('\n', out);
     ib_status status = print_rows(comparison, rows, count, out, err);
     free(rows);
@@ -236,28 +262,50 @@ ib_status ib_comparison_print(const ib_comparison *comparison, FILE *out, ib_err
     return status;
 }
 
+static json_t *run_json(const ib_run *run) {
+    json_t *object = json_pack("{s:s}", "run", run->directory);
+    int failed = object == NULL;
+    for (size_t r = 0; !failed && r < FIXED_ROWS; ++r) {
+        json_t *own = value_of(run, &FIXED[r], &failed);
+        if (!failed && FIXED[r].key != NULL)
+            failed = json_object_set(object, FIXED[r].key, own != NULL ? own : json_null()) != 0;
+        json_decref(own);
+    }
+    if (!failed)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+static json_t *values_json(const ib_comparison *comparison, const char *key) {
+    json_t *values = json_array();
+    int failed = values == NULL;
+    for (size_t i = 0; !failed && i < comparison->count; ++i) {
+        json_t *found = json_object_get(comparison->runs[i].canonical, key);
+        failed = json_array_append(values, found != NULL ? found : json_null()) != 0;
+    }
+    if (!failed)
+        return values;
+    json_decref(values);
+    return NULL;
+}
+
 json_t *ib_comparison_json(const ib_comparison *comparison) {
     json_t *runs = json_array(), *differences = json_object();
-    json_t *keys = differing_keys(comparison);
+    json_t *keys = differing_keys(comparison), *object = NULL;
     const char *key;
     json_t *value;
-    for (size_t i = 0; i < comparison->count; ++i) {
-        json_t *run = json_object();
-        json_object_set_new(run, "run", json_string(comparison->directories[i]));
-        for (size_t r = 0; r < FIXED_ROWS; ++r)
-            if (FIXED[r].key != NULL)
-                json_object_set(run, FIXED[r].key, value_of(comparison, i, &FIXED[r]));
-        json_array_append_new(runs, run);
-    }
+    int failed = runs == NULL || differences == NULL || keys == NULL;
+    for (size_t i = 0; !failed && i < comparison->count; ++i)
+        failed = json_array_append_new(runs, run_json(&comparison->runs[i])) != 0;
     json_object_foreach(keys, key, value) {
         (void)value;
-        json_t *values = json_array();
-        for (size_t i = 0; i < comparison->count; ++i) {
-            json_t *found = json_object_get(comparison->canonical[i], key);
-            json_array_append(values, found != NULL ? found : json_null());
-        }
-        json_object_set_new(differences, key, values);
+        failed = failed || json_object_set_new(differences, key, values_json(comparison, key)) != 0;
     }
+    if (!failed)
+        object = json_pack("{s:O, s:O}", "runs", runs, "differences", differences);
     json_decref(keys);
-    return json_pack("{s:o, s:o}", "runs", runs, "differences", differences);
+    json_decref(runs);
+    json_decref(differences);
+    return object;
 }

@@ -97,7 +97,8 @@ static ib_status start(job *j, const ib_report_figure *figure, const char *direc
         int problem = j->log == NULL ? errno : spawn(j, svg, format, scale_of(figure, format));
         if (problem != 0) {
             *is_missing = problem == ENOENT;
-            status = ib_fail_errno(err, IB_ERROR_UNAVAILABLE, problem, "cannot start %s", program);
+            status = ib_fail_errno(err, problem == ENOMEM ? IB_ERROR_RUNTIME : IB_ERROR_UNAVAILABLE,
+                                   problem, "cannot start %s", program);
             ib_atomic_abort(&j->file);
             if (j->log != NULL)
                 fclose(j->log);
@@ -136,24 +137,27 @@ static ib_status finish(job *j, ib_error *err) {
 }
 
 /* What an earlier report left would show other values than the SVG beside it. */
-static void remove_old(const ib_report *report, const char *directory) {
+static ib_status remove_old(const ib_report *report, const char *directory, ib_error *err) {
     for (size_t i = 0; i < report->figure_count; ++i)
         for (size_t f = 0; f < FORMATS; ++f) {
             char *path = ib_format("%s/%s.%s", directory, report->figures[i].name, formats[f]);
-            if (path != NULL)
-                unlink(path);
+            if (path == NULL)
+                return ib_fail_memory(err);
+            unlink(path);
             free(path);
         }
+    return IB_OK;
 }
 
 ib_status ib_report_convert(const ib_report *report, const char *directory, int *converted,
                             ib_error *err) {
     job jobs[MAX_PROCESSES];
-    size_t cpus = ib_usable_cpus(), most = cpus < MAX_PROCESSES ? cpus : MAX_PROCESSES;
+    size_t cpus = ib_usable_cpus(), most = cpus < 1               ? 1
+                                           : cpus < MAX_PROCESSES ? cpus
+                                                                  : MAX_PROCESSES;
     size_t first = 0, next = 0; /* jobs first..next run, each at its number's remainder */
     int is_missing = 0;
-    ib_status status = IB_OK;
-    remove_old(report, directory);
+    ib_status status = remove_old(report, directory, err);
     for (size_t i = 0; status == IB_OK && i < report->figure_count * FORMATS; ++i) {
         const ib_report_figure *figure = &report->figures[i / FORMATS];
         if (!ib_report_is_drawn(figure))

@@ -200,22 +200,25 @@ static double images_head(const ib_canvas *canvas, const ib_figure_panel *panel,
 
 static double images_height(const ib_figure_panel *panel, double room) {
     size_t across = tiles_across(room);
-    double rows = (double)((panel->image_count + across - 1) / across);
-    return images_head(NULL, panel, room, 0) + rows * (TILE + CAPTION + 10);
+    size_t rows = (panel->image_count + across - 1) / across;
+    return images_head(NULL, panel, room, 0) + (double)rows * (TILE + CAPTION + 10);
 }
 
 /* Dark on white, whatever the page, as they are usually shown; the mean of a pixel's channels. */
 static void draw_pixels(const ib_canvas *canvas, const ib_figure_image *image, ib_rect box) {
     size_t count = image->height * image->width;
+    unsigned channels = image->channels > 0 ? (unsigned)image->channels : 1;
     unsigned char *grey = malloc(count + 1);
     for (size_t i = 0; grey != NULL && i < count; ++i) {
         unsigned sum = 0;
         for (size_t c = 0; c < image->channels; ++c)
-            sum += image->pixels[i * image->channels + c];
-        grey[i] = (unsigned char)(255 - sum / (unsigned)image->channels);
+            sum += image->pixels[i * channels + c];
+        grey[i] = (unsigned char)(255 - sum / channels);
     }
     if (grey != NULL)
         ib_canvas_image(canvas, box, grey, image->width, image->height);
+    else
+        *canvas->failed = 1;
     free(grey);
 }
 
@@ -232,11 +235,13 @@ static ib_rect tile_of(const ib_figure_image *image, double x, double y) {
 
 static void draw_images(const ib_canvas *canvas, const ib_figure_panel *panel, double top) {
     size_t across = tiles_across(canvas->room);
+    double pitch = canvas->room / (double)across;
     top += images_head(canvas, panel, canvas->room, top);
     for (size_t i = 0; i < panel->image_count; ++i) {
         const ib_figure_image *image = &panel->images[i];
-        double x = 10 + (double)(i % across) * (TILE + TILE_GAP);
-        double y = top + (double)(i / across) * (TILE + CAPTION + 10);
+        double x = (double)(i % across) * pitch + (pitch - TILE) / 2;
+        size_t row = i / across;
+        double y = top + (double)row * (TILE + CAPTION + 10);
         char text[64];
         snprintf(text, sizeof text, "%u taken for %u", image->actual, image->predicted);
         ib_canvas_text(canvas, x + TILE / 2.0, y + TILE + 13, 'c', IB_SMALL_FONT, IB_INK, text);

@@ -18,8 +18,8 @@ static grid lay_out(ib_canvas *canvas, const ib_report_figure *figure, int lines
                          : figure->panel_count == 4 ? 2
                                                     : 3};
     int over_time = figure->kind == IB_FIGURE_USAGE; /* one below the other, on one time axis */
-    if (canvas->room < IB_WIDE || over_time)
-        g.columns = figure->panel_count > 0;
+    if (canvas->room < IB_WIDE || over_time || g.columns == 0)
+        g.columns = 1;
     g.rows = (figure->panel_count + g.columns - 1) / g.columns;
     g.width = (canvas->room - LEFT - RIGHT - GAP * (double)(g.columns - 1)) / (double)g.columns;
     g.height = over_time        ? 170
@@ -35,9 +35,9 @@ static grid lay_out(ib_canvas *canvas, const ib_report_figure *figure, int lines
 }
 
 static ib_rect panel_rect(const grid *g, size_t panel) {
+    size_t row = panel / g->columns;
     double left = LEFT + (double)(panel % g->columns) * (g->width + GAP);
-    double top =
-        g->legend + (double)(panel / g->columns) * (g->title + g->height + g->foot) + g->title;
+    double top = g->legend + (double)row * (g->title + g->height + g->foot) + g->title;
     return (ib_rect){left, top, left + g->width, top + g->height};
 }
 
@@ -139,6 +139,7 @@ static void draw_series(const ib_canvas *canvas, const ib_report_figure *figure,
     for (size_t s = 0; s < panel->series_count; ++s)
         most = panel->series[s].count > most ? panel->series[s].count : most;
     ib_spot *spots = calloc(2 * most + 1, sizeof *spots);
+    *canvas->failed |= spots == NULL;
     for (int layer = curves ? 0 : 2; spots != NULL && layer < 3; ++layer)
         for (size_t s = 0; s < panel->series_count; ++s) {
             const ib_figure_series *series = &panel->series[s];

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text_stream.h"
 #include "report/canvas.h"
 #include "report/markup.h"
 
@@ -66,13 +67,14 @@ static void write_drawing(FILE *out, ib_canvas *canvas, const ib_report_figure *
 }
 
 char *ib_svg_file(const ib_report_figure *figure, size_t *size) {
-    char *text = NULL;
+    ib_text_stream text;
     ib_canvas canvas = {.room = IB_WIDE};
-    FILE *out = open_memstream(&text, size);
-    if (out == NULL)
+    if (ib_text_open(&text, NULL) != IB_OK)
         return NULL;
+    FILE *out = text.stream;
     ib_draw_figure(&canvas, figure); /* its size */
     canvas.out = out;
+    canvas.failed = &text.failed;
     fputs("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
           "<svg xmlns=\"http://www.w3.org/2000/svg\" font-family=\"system-ui, -apple-system, "
           "'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif\"",
@@ -85,21 +87,19 @@ char *ib_svg_file(const ib_report_figure *figure, size_t *size) {
     ib_canvas_box(&canvas, paper, "paper", NULL);
     ib_draw_figure(&canvas, figure);
     fputs("</svg>\n", out);
-    if (fclose(out) != 0) {
-        free(text);
+    if (ib_text_close(&text, NULL) != IB_OK)
         return NULL;
-    }
-    return text;
+    *size = text.size;
+    return text.data;
 }
 
 char *ib_svg_inline(const ib_report_figure *figure, size_t number) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
+    ib_text_stream text;
+    if (ib_text_open(&text, NULL) != IB_OK)
         return NULL;
+    FILE *out = text.stream;
     for (int narrow = 0; narrow < 2; ++narrow) {
-        ib_canvas canvas = {.room = narrow ? IB_NARROW : IB_WIDE};
+        ib_canvas canvas = {.room = narrow ? IB_NARROW : IB_WIDE, .failed = &text.failed};
         ib_draw_figure(&canvas, figure);
         char id[32];
         snprintf(id, sizeof id, "f%zu", 2 * number + (size_t)narrow);
@@ -108,9 +108,5 @@ char *ib_svg_inline(const ib_report_figure *figure, size_t number) {
         ib_draw_figure(&canvas, figure);
         fputs("</svg>", out);
     }
-    if (fclose(out) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    return ib_text_close(&text, NULL) == IB_OK ? text.data : NULL;
 }

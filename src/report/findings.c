@@ -331,7 +331,8 @@ static void say_agreement_of(ib_builder *b, const ib_metric_info *metric) {
     double bound = is_share ? 0.005 : 0.01;
     for (size_t i = 0; i < b->study->published_count && !b->failed; ++i) {
         const ib_published *p = &b->study->published[i];
-        double ours, ratio, d = p->metric == metric ? distance(b, p, &ours, &ratio) : NAN;
+        double ours = NAN, ratio = NAN,
+               d = p->metric == metric ? distance(b, p, &ours, &ratio) : NAN;
         if (isnan(d))
             continue;
         ++compared;
@@ -392,20 +393,13 @@ static void say_agreement(ib_builder *b) {
 /* ---- the same bits ------------------------------------------------------------------------------
  */
 
-static int is_elsewhere(const ib_report_record *a, const ib_report_record *b) {
-    return strcmp(a->backend, b->backend) != 0 || strcmp(a->isa, b->isa) != 0 ||
-           a->threads != b->threads || strcmp(a->machine, b->machine) != 0;
-}
-
-/* Compares a run with one other record of its experiment. */
+/* Compares a run with one other record of its experiment, where another machine made that. */
 static void compare_bits(const ib_report_record *a, const ib_report_record *other, size_t *same,
                          size_t *different) {
-    if (a->model_sha256[0] == '\0' || other->model_sha256[0] == '\0' || !is_elsewhere(a, other))
+    const char *ours = a->run.model_sha256, *theirs = other->run.model_sha256;
+    if (ours == NULL || theirs == NULL || strcmp(a->machine, other->machine) == 0)
         return;
-    if (strcmp(a->model_sha256, other->model_sha256) == 0)
-        ++*same;
-    else
-        ++*different;
+    ++*(strcmp(ours, theirs) == 0 ? same : different);
 }
 
 /* Whether an earlier run of the study is that record: the pair has been compared. */

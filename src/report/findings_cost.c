@@ -168,7 +168,7 @@ static ib_statistics statistics_of(ib_builder *b, const char *metric) {
     size_t count = 0, index = ib_metric_index(ib_metric_find(metric));
     b->failed |= values == NULL;
     for (size_t r = 0; values != NULL && r < b->input->run_count; ++r)
-        if (ib_run_is_finished(b, r) && b->records[r].has_resources)
+        if (ib_run_is_finished(b, r) && !isnan(b->records[r].run.resources.seconds))
             values[count++] = b->records[r].finals[index];
     ib_statistics s = ib_statistics_of(values, count);
     free(values);

@@ -2,15 +2,13 @@
 #ifndef IB_REPORT_RECORDS_H
 #define IB_REPORT_RECORDS_H
 
-#include <jansson.h>
 #include <stddef.h>
 
 #include "base/status.h"
 #include "record/cost.h"
+#include "record/run.h"
 #include "report/report.h"
 #include "study/study.h"
-
-enum { IB_REPORT_METRICS = 32 };
 
 /* What runs cost by: the caller's. */
 typedef struct ib_report_pricing {
@@ -21,26 +19,19 @@ typedef struct ib_report_pricing {
 } ib_report_pricing;
 
 typedef struct ib_report_record {
-    char *directory;
-    char *run_id, *machine, *backend, *isa, *experiment_sha256, *model_sha256; /* "": none */
-    int threads;
-    double epochs_asked;              /* of the configuration; 0: not said */
-    double finals[IB_REPORT_METRICS]; /* by metric, NaN: no value */
+    ib_run run;
+    char *obstacle;                 /* why it could not be read; NULL: it was */
+    char *machine;                  /* with backend, instruction set and threads */
+    double epochs_asked;            /* of the configuration; 0: not said */
+    double finals[IB_METRICS_MOST]; /* by metric, NaN: no value */
     int metrics_read;
+    int lost;         /* memory ran out while they were: values are missing */
     double *by_epoch; /* [epoch - 1][metric] */
     size_t epoch_count;
-    int has_resources;     /* run.json has totals */
-    char *energy_reason;   /* why energy was not measured; NULL: it was, or nothing is said */
     char *hardware;        /* CPU and GPUs, as prices match them; NULL: no results */
     int energy_estimated;  /* by pricing->watts */
     const ib_price *price; /* NULL: none */
-    int sealed;            /* 0: an earlier version wrote it */
-    json_t *files;         /* sizes and hashes; NULL: not known */
-    size_t classes;        /* of its data; 0: what the record says of them cannot be */
-    double *confusion;     /* [actual][predicted], classes x classes; NULL: none */
 } ib_report_record;
-
-size_t ib_metric_index(const ib_metric_info *metric);
 
 /* Reads run.json and checks metrics.jsonl. pricing NULL: without costs. Not there or damaged:
  * IB_ERROR_VERIFY; two prices that match: IB_ERROR_USAGE. The caller calls ib_report_record_free,

@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/input.h"
+#include "base/lines.h"
+#include "record/record_file.h"
 
-enum { MAX_BYTES = 1 << 30, MAX_LINE = 1 << 16, MAX_GPUS = 64 };
+enum { MAX_GPUS = 64 };
 
 static double number_at(const json_t *values, const char *key) {
-    const json_t *value = json_object_get(values, key);
-    double number = json_is_number(value) ? json_number_value(value) : NAN;
+    double number = ib_json_number_at(values, key);
     return number >= 0 && number < 1e15 ? number : NAN;
 }
 
@@ -36,19 +37,22 @@ static void take_gpus(const json_t *values, ib_usage_sample *sample) {
     sample->values[IB_USAGE_GPU_POWER] = powers > 0 ? power : NAN;
 }
 
-/* 0: the line is no sample. */
-static int take_line(const char *line, size_t length, ib_usage_sample *sample) {
+/* Adds to *count, unless the line is no sample. */
+static ib_status take_line(const char *line, size_t length, ib_usage_sample *sample, size_t *count,
+                           ib_error *err) {
     static const char *const KEYS[] = {[IB_USAGE_CPU] = "system/process_cpu_utilization_percentage",
                                        [IB_USAGE_MEMORY] = "system/process_rss_megabytes",
                                        [IB_USAGE_POWER] = "system/power_watts"};
-    json_t *json = json_loadb(line, length, 0, NULL);
+    json_t *json;
+    IB_TRY(ib_json_parse(line, length, &json, NULL, err));
     const json_t *values = json_object_get(json, "values");
     sample->seconds = number_at(values, "system/process_seconds");
     for (size_t k = 0; k < sizeof KEYS / sizeof KEYS[0]; ++k)
         sample->values[k] = number_at(values, KEYS[k]);
     take_gpus(values, sample);
     json_decref(json);
-    return !isnan(sample->seconds);
+    *count += !isnan(sample->seconds);
+    return IB_OK;
 }
 
 /* Each group of them becomes its mean. */
@@ -72,36 +76,35 @@ static size_t thin(ib_usage_sample *samples, size_t count, size_t each) {
     return kept;
 }
 
+static ib_status add_line(const char *line, size_t length, ib_usage_sample **samples, size_t *count,
+                          ib_error *err) {
+    ib_usage_sample *more = realloc(*samples, (*count + 1) * sizeof *more);
+    if (more == NULL)
+        return ib_fail_memory(err);
+    *samples = more;
+    return take_line(line, length, &more[*count], count, err);
+}
+
 ib_status ib_usage_read(const char *directory, size_t limit, ib_usage_sample **samples,
                         size_t *count, size_t *each, ib_error *err) {
-    char *path = ib_path_join(directory, "resources.jsonl"), *text = NULL;
-    size_t size = 0, lines = 0;
+    ib_lines lines;
+    const char *line;
+    size_t size;
+    ib_error why = {0};
     *samples = NULL;
     *count = 0;
     *each = 1;
-    if (path == NULL)
-        return ib_fail_memory(err);
-    if (!ib_path_exists(path) || ib_read_file(path, MAX_BYTES, &text, &size, NULL) != IB_OK)
-        size = 0;
-    free(path);
-    for (size_t i = 0; i < size; ++i)
-        lines += text[i] == '\n';
-    *samples = calloc(lines + 1, sizeof **samples);
-    if (*samples == NULL) {
-        free(text);
-        return ib_fail_memory(err);
-    }
-    for (size_t at = 0; at < size;) {
-        const char *end = memchr(text + at, '\n', size - at);
-        size_t length = end == NULL ? size - at : (size_t)(end - (text + at));
-        if (end != NULL && length <= MAX_LINE)
-            *count += (size_t)take_line(text + at, length, &(*samples)[*count]);
-        at += length + 1;
-    }
-    free(text);
+    ib_status status =
+        ib_lines_open(directory, "resources.jsonl", 0, IB_RECORDED_MOST, &lines, &why);
+    while (status == IB_OK && (status = ib_lines_next(&lines, &line, &size, &why)) == IB_OK &&
+           line != NULL)
+        status = add_line(line, size, samples, count, &why);
+    ib_lines_close(&lines);
+    int is_memory = ib_error_is_memory(&why); /* other failures: there are no samples to show */
+    ib_error_clear(&why);
     if (*count > limit) {
         *each = (*count + limit - 1) / limit;
         *count = thin(*samples, *count, *each);
     }
-    return IB_OK;
+    return is_memory ? ib_fail_memory(err) : IB_OK;
 }

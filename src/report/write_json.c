@@ -86,6 +86,7 @@ static void write_series(const ib_figure_series *series, ib_json *json) {
 static void write_image(const ib_figure_image *image, ib_json *json) {
     size_t bytes = image->height * image->width * image->channels;
     char *encoded = malloc(ib_base64_length(bytes) + 1);
+    json->failed |= encoded == NULL;
     if (encoded != NULL)
         ib_base64_encode(image->pixels, bytes, encoded);
     ib_json_open(json, NULL, '{');
@@ -96,7 +97,7 @@ static void write_image(const ib_figure_image *image, ib_json *json) {
     ib_json_uint(json, "height", image->height);
     ib_json_uint(json, "width", image->width);
     ib_json_uint(json, "channels", image->channels);
-    ib_json_string(json, "pixels", encoded); /* null where there is no memory for it */
+    ib_json_string(json, "pixels", encoded);
     ib_json_close(json, '}');
     free(encoded);
 }
@@ -199,5 +200,8 @@ ib_status ib_report_write_json(const ib_report *report, const char *path, ib_err
     IB_TRY(ib_atomic_open(&file, path, err));
     ib_json json = {.out = file.stream};
     write_report(report, &json);
-    return ib_atomic_commit(&file, err);
+    if (!json.failed)
+        return ib_atomic_commit(&file, err);
+    ib_atomic_abort(&file);
+    return ib_fail_memory(err);
 }

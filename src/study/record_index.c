@@ -2,15 +2,12 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include "base/file.h"
-#include "record/record_read.h"
+#include "record/run.h"
 
 const char *ib_run_state_name(ib_run_state state) {
     static const char *const NAMES[] = {"missing", "finished", "diverged", "failed",
@@ -34,54 +31,46 @@ void ib_record_index_close(ib_record_index *index) {
     *index = (ib_record_index){0};
 }
 
-int ib_found_run_is_live(const ib_record_index *index, const ib_found_run *run) {
-    char *path = ib_format("%s/%s/metrics.jsonl", index->directory, run->run_id);
-    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    free(path);
-    if (fd < 0)
-        return 0;
-    int live = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    close(fd);
-    return live;
-}
-
-static ib_run_state state_of(const char *status) {
-    if (status == NULL)
+static ib_run_state state_of(ib_run_status status) {
+    switch (status) {
+    case IB_RECORDED_NOTHING:
         return IB_RUN_MISSING;
-    if (strcmp(status, "finished") == 0)
-        return IB_RUN_FINISHED;
-    if (strcmp(status, "diverged") == 0)
-        return IB_RUN_DIVERGED;
-    if (strcmp(status, "running") == 0)
+    case IB_RECORDED_RUNNING:
         return IB_RUN_LIVE;
-    return strcmp(status, "interrupted") == 0 ? IB_RUN_STOPPED : IB_RUN_FAILED;
-}
-
-static const char *text_at(const json_t *object, const char *key) {
-    return json_string_value(json_object_get(object, key));
+    case IB_RECORDED_FINISHED:
+        return IB_RUN_FINISHED;
+    case IB_RECORDED_DIVERGED:
+        return IB_RUN_DIVERGED;
+    case IB_RECORDED_INTERRUPTED:
+        return IB_RUN_STOPPED;
+    case IB_RECORDED_FAILED:
+        break;
+    }
+    return IB_RUN_FAILED;
 }
 
 /* Fills what run.json says; state MISSING: it says nothing that can be used. */
-static ib_status read_run(ib_found_run *run, const char *directory, ib_error *err) {
-    json_t *record = NULL;
-    (void)err;
-    ib_record_read(directory, &record, NULL); /* NULL for a record that is damaged, too */
-    const char *sha256 = text_at(record, "experiment_sha256");
-    run->state = IB_RUN_MISSING;
+static ib_status read_run(ib_found_run *found, const char *directory, ib_error *err) {
+    ib_run run;
+    ib_error why = {0};
+    ib_run_read(directory, &run, &why); /* empty for a record that is damaged, too */
+    int failed = ib_error_is_memory(&why);
+    ib_error_clear(&why);
+    const char *sha256 = run.experiment_sha256, *backend = run.environment.backend;
+    found->state = IB_RUN_MISSING;
     if (sha256 != NULL && strlen(sha256) == IB_SHA256_HEX_SIZE - 1) {
-        const char *message = text_at(record, "message");
-        const char *backend = text_at(json_object_get(record, "environment"), "backend");
-        memcpy(run->experiment_sha256, sha256, IB_SHA256_HEX_SIZE);
-        run->state = state_of(text_at(record, "status"));
-        free(run->message);
-        free(run->backend);
-        run->message = message != NULL ? strdup(message) : NULL;
-        run->backend = strdup(backend != NULL ? backend : "");
-        run->total_seconds =
-            json_number_value(json_object_get(json_object_get(record, "results"), "total_seconds"));
+        double seconds = ib_run_metric(&run, "total_seconds");
+        memcpy(found->experiment_sha256, sha256, IB_SHA256_HEX_SIZE);
+        found->state = state_of(run.status);
+        free(found->message);
+        free(found->backend);
+        found->message = run.message != NULL ? strdup(run.message) : NULL;
+        found->backend = strdup(backend != NULL ? backend : "");
+        found->total_seconds = isnan(seconds) ? 0 : seconds;
+        failed |= found->backend == NULL || (run.message != NULL && found->message == NULL);
     }
-    json_decref(record);
-    return IB_OK;
+    ib_run_close(&run);
+    return failed ? ib_fail_memory(err) : IB_OK;
 }
 
 static int by_id(const void *a, const void *b) {

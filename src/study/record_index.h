@@ -14,7 +14,7 @@ typedef enum ib_run_state {
     IB_RUN_DIVERGED,
     IB_RUN_FAILED,
     IB_RUN_STOPPED, /* by a signal that it heeded */
-    IB_RUN_LIVE,    /* a process is at it, or it was killed: see ib_found_run_is_live */
+    IB_RUN_LIVE,    /* a process is at it, or it was killed: see ib_run_is_live */
     IB_RUN_NOT_HERE /* it needs what this machine lacks */
 } ib_run_state;
 
@@ -45,10 +45,6 @@ void ib_record_index_close(ib_record_index *index);
  * before failed. backend NULL: any. NULL when there is none. */
 const ib_found_run *ib_record_index_find(const ib_record_index *index,
                                          const char *experiment_sha256, const char *backend);
-
-/* Whether a process is at the run: it holds the lock of metrics.jsonl. Looking takes that lock for
- * a moment: only for whoever has the right to continue the run. */
-int ib_found_run_is_live(const ib_record_index *index, const ib_found_run *run);
 
 const char *ib_run_state_name(ib_run_state state);
 

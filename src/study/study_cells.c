@@ -75,7 +75,7 @@ static ib_status read_value(const ib_yaml *yaml, const ib_yaml_node *key, const 
 static ib_status take_base(const ib_yaml *yaml, const ib_yaml_node *base, ib_study_cell *cell,
                            ib_error *err) {
     for (size_t i = 0; base != NULL && i < base->count; ++i) {
-        const ib_option *option;
+        const ib_option *option = NULL;
         IB_TRY(read_value(yaml, base->keys[i], base->items[i], &option, err));
         size_t index = ib_option_index(option);
         cell->texts[index] = base->items[i]->text;
@@ -131,7 +131,7 @@ static ib_status take_row(const ib_yaml *yaml, const ib_yaml_node *row, ib_study
     cell->label = label != NULL ? label->text : NULL;
     IB_TRY(read_needs(yaml, ib_yaml_get(row, "needs"), &cell->needs, err));
     for (size_t i = 0; i < row->count; ++i) {
-        const ib_option *option;
+        const ib_option *option = NULL;
         if (strcmp(row->keys[i]->text, "label") == 0 || strcmp(row->keys[i]->text, "needs") == 0)
             continue;
         IB_TRY(read_value(yaml, row->keys[i], row->items[i], &option, err));
@@ -148,7 +148,7 @@ static ib_status check_grid(const ib_yaml *yaml, const ib_yaml_node *grid, size_
                             ib_error *err) {
     for (size_t i = 0; grid != NULL && i < grid->count; ++i) {
         const ib_yaml_node *key = grid->keys[i], *list = grid->items[i];
-        const ib_option *option;
+        const ib_option *option = NULL;
         IB_TRY(ib_study_option(yaml, key, &option, err));
         IB_TRY(crossable(yaml, key, option, err));
         if (list->kind != IB_YAML_LIST || list->count == 0)

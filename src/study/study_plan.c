@@ -5,6 +5,7 @@
 
 #include "backend/backend.h"
 #include "base/file.h"
+#include "base/text_stream.h"
 #include "data/dataset.h"
 #include "data/split.h"
 #include "model/model.h"
@@ -37,8 +38,9 @@ static ib_status probe_backend(ib_study_plan *plan, const char *backend, const c
     } else {
         fresh->obstacle = strdup(ib_error_text(&why));
     }
+    int is_memory = ib_error_is_memory(&why) || (fresh->name == NULL && fresh->obstacle == NULL);
     ib_error_clear(&why);
-    return fresh->name == NULL && fresh->obstacle == NULL ? ib_fail_memory(err) : IB_OK;
+    return is_memory ? ib_fail_memory(err) : IB_OK;
 }
 
 static const char *unmet_need(unsigned needs, int has_gpu) {
@@ -71,9 +73,11 @@ static ib_status find_obstacle(ib_study_plan *plan, const ib_study_cell *cell, i
         why = own->obstacle;
     run->obstacle = why != NULL ? strdup(why) : NULL;
     run->backend = strdup(own->name != NULL ? own->name : config->machine.backend);
-    if (strcmp(config->machine.backend, "auto") != 0)
+    int named = strcmp(config->machine.backend, "auto") != 0;
+    if (named)
         run->named_backend = strdup(config->machine.backend);
-    if (run->backend == NULL || (why != NULL && run->obstacle == NULL))
+    if (run->backend == NULL || (why != NULL && run->obstacle == NULL) ||
+        (named && run->named_backend == NULL))
         return ib_fail_memory(err);
     return IB_OK;
 }
@@ -236,7 +240,9 @@ static ib_status set_state(const ib_study_plan *plan, ib_study_run *run, ib_erro
     free(run->message);
     run->message = found->message != NULL ? strdup(found->message) : NULL;
     run->run_id = strdup(found->run_id);
-    return run->run_id == NULL ? ib_fail_memory(err) : IB_OK;
+    return run->run_id == NULL || (found->message != NULL && run->message == NULL)
+               ? ib_fail_memory(err)
+               : IB_OK;
 }
 
 ib_status ib_study_plan_refresh_others(ib_study_plan *plan, const char *known, ib_error *err) {
@@ -257,42 +263,45 @@ ib_status ib_study_run_refresh(ib_study_plan *plan, ib_study_run *run, ib_error 
     return set_state(plan, run, err);
 }
 
-int ib_study_run_has_data(const ib_study_plan *plan, const ib_study_run *run) {
+ib_status ib_study_run_has_data(const ib_study_plan *plan, const ib_study_run *run, int *all,
+                                ib_error *err) {
     const char *dataset = plan->study->cells[run->first_cell].arguments.config.experiment.dataset;
     const ib_dataset_info *info = ib_dataset_find(dataset);
-    int all = info != NULL;
-    for (int role = 0; all && role < IB_FILE_ROLES; ++role) {
+    *all = info != NULL;
+    for (int role = 0; *all && role < IB_FILE_ROLES; ++role) {
         char *path = ib_format("%s/%s/%s", plan->data_dir, dataset,
                                ib_dataset_file_name(info, (ib_file_role)role));
-        all = path != NULL && ib_path_exists(path);
+        if (path == NULL)
+            return ib_fail_memory(err);
+        *all = ib_path_exists(path);
         free(path);
     }
-    return all;
+    return IB_OK;
 }
 
 /* ---- in words -----------------------------------------------------------------------------------
  */
 
-static char *extend(char *text, const char *format, const char *a, const char *b) {
-    char *more = text == NULL ? NULL : ib_format("%s%s%s%s", text, format, a, b);
-    free(text);
-    return more;
-}
-
-char *ib_study_cell_text(const ib_study *study, size_t index) {
+void ib_study_cell_print(const ib_study *study, size_t index, FILE *out) {
     const ib_study_cell *cell = &study->cells[index];
     const ib_config *config = &cell->arguments.config;
     const ib_option *option;
-    char *text = ib_format("%s %s", config->experiment.dataset,
-                           ib_experiment_model_name(&config->experiment));
+    fprintf(out, "%s %s", config->experiment.dataset,
+            ib_experiment_model_name(&config->experiment));
     if (cell->label != NULL)
-        text = extend(text, " [", cell->label, "]");
+        fprintf(out, " [%s]", cell->label);
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i) {
         if (cell->origins[i] != IB_FROM_CELL || !ib_study_cell_uses(cell, i) ||
             strcmp(option->name, "dataset") == 0 || strcmp(option->name, "model") == 0)
             continue;
-        text = extend(text, " ", option->name, "=");
-        text = extend(text, cell->texts[i], "", "");
+        fprintf(out, " %s=%s", option->name, cell->texts[i]);
     }
-    return text;
+}
+
+char *ib_study_cell_text(const ib_study *study, size_t index) {
+    ib_text_stream text;
+    if (ib_text_open(&text, NULL) != IB_OK)
+        return NULL;
+    ib_study_cell_print(study, index, text.stream);
+    return ib_text_close(&text, NULL) == IB_OK ? text.data : NULL;
 }

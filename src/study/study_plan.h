@@ -65,7 +65,8 @@ ib_status ib_study_plan_refresh_others(ib_study_plan *plan, const char *known, i
 ib_status ib_study_run_refresh(ib_study_plan *plan, ib_study_run *run, ib_error *err);
 
 /* Whether the files of a run's data set are there (not whether they are undamaged). */
-int ib_study_run_has_data(const ib_study_plan *plan, const ib_study_run *run);
+ib_status ib_study_run_has_data(const ib_study_plan *plan, const ib_study_run *run, int *all,
+                                ib_error *err);
 
 /* <runs-dir>/<study>/study.json: the file, every cell and how its run stands. Written atomically;
  * it says nothing that the file and the records do not, and can be made again at any time. */
@@ -77,7 +78,9 @@ ib_status ib_study_write_last(ib_study_plan *plan, const char *known, ib_error *
  * process ends, however it ends. */
 ib_status ib_study_hold(const ib_study_plan *plan, int *lock, ib_error *err);
 
-/* "mnist resnet18 batch-size=16 lr=0.001 seed=1": what tells a cell from others; fresh memory. */
+/* "mnist resnet18 batch-size=16 lr=0.001 seed=1": what tells a cell from others. */
+void ib_study_cell_print(const ib_study *study, size_t cell, FILE *out);
+/* The same in fresh memory. NULL: out of memory. */
 char *ib_study_cell_text(const ib_study *study, size_t cell);
 
 #endif

@@ -83,7 +83,7 @@ static ib_status parse_value(const ib_yaml *yaml, const ib_yaml_node *node,
             free(text);
             return ib_fail_memory(err);
         }
-        strcpy(low + (dots - text), high + digits); /* fits: sized so above, or shorter */
+        memcpy(low + (dots - text), high + digits, strlen(high + digits) + 1);
         failed = parse_number(metric->unit, low, &published->low) != 0 ||
                  parse_number(metric->unit, high, &published->high) != 0 ||
                  published->low > published->high;

@@ -83,15 +83,22 @@ static ib_status write_study(const ib_study_plan *plan, ib_json *json, ib_error 
     return IB_OK;
 }
 
-ib_status ib_study_write(const ib_study_plan *plan, ib_error *err) {
+static ib_status open_folder(const ib_study_plan *plan, ib_folder *folder, ib_error *err) {
     char *directory = ib_path_join(plan->runs_dir, plan->study->name);
-    char *path = directory == NULL ? NULL : ib_path_join(directory, "study.json");
-    ib_status status = path == NULL ? ib_fail_memory(err) : ib_make_directories(directory, err);
-    ib_atomic_file file;
+    ib_status status =
+        directory == NULL ? ib_fail_memory(err) : ib_make_directories(directory, err);
     if (status == IB_OK)
-        status = ib_atomic_open(&file, path, err);
+        status = ib_folder_open(directory, folder, err);
     free(directory);
-    free(path);
+    return status;
+}
+
+ib_status ib_study_write(const ib_study_plan *plan, ib_error *err) {
+    ib_folder folder;
+    ib_atomic_file file;
+    IB_TRY(open_folder(plan, &folder, err));
+    ib_status status = ib_atomic_open_in(&file, &folder, "study.json", err);
+    ib_folder_close(&folder);
     if (status != IB_OK)
         return status;
     ib_json json = {.out = file.stream, .indent = 2};
@@ -106,25 +113,21 @@ ib_status ib_study_write(const ib_study_plan *plan, ib_error *err) {
 /* Opens and locks a file of the study's folder; waits for it. */
 static ib_status take_lock(const ib_study_plan *plan, const char *name, int how, int *lock,
                            ib_error *err) {
-    char *directory = ib_path_join(plan->runs_dir, plan->study->name);
-    char *path = directory == NULL ? NULL : ib_path_join(directory, name);
-    ib_status status = path == NULL ? ib_fail_memory(err) : ib_make_directories(directory, err);
+    ib_folder folder;
     *lock = -1;
-    if (status == IB_OK) {
-        *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        int got = -1;
-        while (*lock >= 0 && (got = flock(*lock, how)) != 0 && errno == EINTR) {
-        }
-        if (got != 0)
-            status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
-                                   "cannot lock %s: sweeps need a file system with locks", path);
+    IB_TRY(open_folder(plan, &folder, err));
+    ib_status status = ib_folder_open_file(&folder, name, O_RDWR | O_CREAT, lock, err);
+    int got = -1;
+    while (status == IB_OK && (got = flock(*lock, how)) != 0 && errno == EINTR) {
     }
-    if (status != IB_OK && *lock >= 0) {
+    if (status == IB_OK && got != 0) {
+        status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
+                               "cannot lock %s/%s: sweeps need a file system with locks",
+                               folder.path, name);
         close(*lock);
         *lock = -1;
     }
-    free(directory);
-    free(path);
+    ib_folder_close(&folder);
     return status;
 }
 

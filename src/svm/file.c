@@ -28,8 +28,8 @@ static void list_parameters(ib_svm_options *options, double *parameters[PARAMETE
     parameters[5] = &options->tolerance;
 }
 
-ib_status ib_svm_save(const ib_svm_model *model, const char *path, char hex[IB_SHA256_HEX_SIZE],
-                      ib_error *err) {
+ib_status ib_svm_save(const ib_svm_model *model, const ib_folder *folder, const char *path,
+                      char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
     int64_t n = (int64_t)model->count, k = (int64_t)model->class_count;
     int64_t pairs = (int64_t)ib_svm_pair_count(model->class_count);
     int32_t classes[IB_SVM_MOST_CLASSES], support[IB_SVM_MOST_CLASSES];
@@ -63,8 +63,8 @@ ib_status ib_svm_save(const ib_svm_model *model, const char *path, char hex[IB_S
         metadata[3 + i][1] = texts[i];
     }
     ib_status status =
-        ib_safetensors_write(path, tensors, sizeof tensors / sizeof tensors[0],
-                             (const char *const(*)[2])metadata, PARAMETERS + 3, hex, err);
+        ib_safetensors_write_in(folder, path, tensors, sizeof tensors / sizeof tensors[0],
+                                (const char *const(*)[2])metadata, PARAMETERS + 3, hex, err);
     free(intercepts);
     return status;
 }

@@ -92,8 +92,8 @@ static void images_item(void *context, size_t item, unsigned thread) {
     decide(p, sums, item * IMAGES, images.count);
 }
 
-static ib_status predict(ib_host *host, prediction *p, const uint8_t *const *images,
-                         size_t count, ib_error *err) {
+static ib_status predict(ib_host *host, prediction *p, const uint8_t *const *images, size_t count,
+                         ib_error *err) {
     const ib_svm_model *model = p->model;
     if (count == 0)
         return IB_OK;
@@ -123,16 +123,14 @@ static ib_status predict(ib_host *host, prediction *p, const uint8_t *const *ima
     return status;
 }
 
-ib_status ib_svm_predict(ib_host *host, const ib_svm_model *model,
-                         const uint8_t *const *images, size_t count, uint8_t *classes,
-                         ib_error *err) {
+ib_status ib_svm_predict(ib_host *host, const ib_svm_model *model, const uint8_t *const *images,
+                         size_t count, uint8_t *classes, ib_error *err) {
     prediction p = {.model = model, .classes = classes};
     return predict(host, &p, images, count, err);
 }
 
-ib_status ib_svm_decide(ib_host *host, const ib_svm_model *model,
-                        const uint8_t *const *images, size_t count, double *decisions,
-                        ib_error *err) {
+ib_status ib_svm_decide(ib_host *host, const ib_svm_model *model, const uint8_t *const *images,
+                        size_t count, double *decisions, ib_error *err) {
     prediction p = {.model = model, .decisions = decisions};
     return predict(host, &p, images, count, err);
 }

@@ -22,6 +22,7 @@
 
 #include "backend/host.h"
 #include "base/arena.h"
+#include "base/folder.h"
 #include "base/input.h"
 #include "base/sha256.h"
 #include "base/status.h"
@@ -101,9 +102,10 @@ void ib_svm_model_close(ib_svm_model *model);
 ib_status ib_svm_model_open(size_t class_count, size_t count, size_t width, ib_svm_model *model,
                             ib_error *err);
 
-/* The safetensors file: path NULL is not allowed; hex (may be NULL) gets its SHA-256. */
-ib_status ib_svm_save(const ib_svm_model *model, const char *path, char hex[IB_SHA256_HEX_SIZE],
-                      ib_error *err);
+/* The safetensors file. path: a name in the folder (folder.h), or, folder NULL, a path; not NULL.
+ * hex (may be NULL) gets its SHA-256. */
+ib_status ib_svm_save(const ib_svm_model *model, const ib_folder *folder, const char *path,
+                      char hex[IB_SHA256_HEX_SIZE], ib_error *err);
 /* IB_ERROR_VERIFY with the reason for a file that is no such model. */
 ib_status ib_svm_load(const char *path, ib_svm_model *model, ib_error *err);
 /* The same of a file that was read already. */

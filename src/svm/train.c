@@ -483,8 +483,8 @@ ib_status ib_svm_train(ib_host *host, const ib_svm_options *options, const ib_sv
     if (status == IB_OK)
         status = list_pairs(t, err);
     if (status == IB_OK)
-        status = ib_svm_plan_cache(counts, t->class_count, host->threads,
-                                   options->cache_bytes, &t->plan, err);
+        status = ib_svm_plan_cache(counts, t->class_count, host->threads, options->cache_bytes,
+                                   &t->plan, err);
     if (status == IB_OK)
         status = open_shared(t, err);
     if (status == IB_OK)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/folder.h"
 #include "base/input.h"
 #include "base/sha256.h"
 #include "tensor/tensor.h"
@@ -29,6 +30,11 @@ typedef struct ib_named_tensor {
 ib_status ib_safetensors_write(const char *path, const ib_named_tensor *tensors, size_t count,
                                const char *const (*metadata)[2], size_t metadata_count,
                                char hex[IB_SHA256_HEX_SIZE], ib_error *err);
+/* The same in a folder that is held open (folder.h); NULL: path is one. */
+ib_status ib_safetensors_write_in(const ib_folder *folder, const char *path,
+                                  const ib_named_tensor *tensors, size_t count,
+                                  const char *const (*metadata)[2], size_t metadata_count,
+                                  char hex[IB_SHA256_HEX_SIZE], ib_error *err);
 
 /* Gives the bytes of tensors whose data is NULL, one at a time, so that a file needs the memory of
  * its largest tensor only. values holds them; index is the tensor's place in the array given. */
@@ -37,8 +43,9 @@ typedef struct ib_tensor_reader {
     ib_status (*read)(void *context, size_t index, void *values, ib_error *err);
 } ib_tensor_reader;
 
-/* As ib_safetensors_write, without metadata; path NULL: only the SHA-256. */
-ib_status ib_safetensors_write_read(const char *path, const ib_named_tensor *tensors, size_t count,
+/* As ib_safetensors_write_in, without metadata; path NULL: only the SHA-256. */
+ib_status ib_safetensors_write_read(const ib_folder *folder, const char *path,
+                                    const ib_named_tensor *tensors, size_t count,
                                     const ib_tensor_reader *reader, char hex[IB_SHA256_HEX_SIZE],
                                     ib_error *err);
 

@@ -1,8 +1,8 @@
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_value.h"
 #include "tensor/safetensors.h"
 
 enum { LENGTH_BYTES = 8, ALIGNMENT = 8 };
@@ -65,16 +65,12 @@ static ib_status read_length(struct reader *reader) {
 }
 
 static ib_status parse_header(struct reader *reader) {
-    json_error_t problem;
+    ib_json_problem problem;
     const char *text = (const char *)reader->contents->data + LENGTH_BYTES;
-    reader->root = json_loadb(text, reader->header_size, JSON_REJECT_DUPLICATES, &problem);
-    if (reader->root == NULL &&
-        (problem.text[0] == '\0' || json_error_code(&problem) == json_error_out_of_memory))
-        return ib_fail_memory(reader->err);
+    IB_TRY(ib_json_parse(text, reader->header_size, &reader->root, &problem, reader->err));
     if (reader->root == NULL)
-        return ib_fail(reader->err, IB_ERROR_VERIFY, "%s: offset %d: header: %s", reader->path,
-                       LENGTH_BYTES + (problem.position > 0 ? problem.position - 1 : 0),
-                       problem.text);
+        return ib_fail(reader->err, IB_ERROR_VERIFY, "%s: offset %zu: header: %s", reader->path,
+                       LENGTH_BYTES + problem.offset, problem.text);
     return IB_OK;
 }
 
@@ -97,7 +93,8 @@ static ib_status read_shape(const struct reader *reader, const json_t *shape, st
     for (int i = 0; i < entry->shape.rank; ++i) {
         const json_t *extent = json_array_get(shape, (size_t)i);
         if (!json_is_integer(extent) || json_integer_value(extent) < 0)
-            return fail_tensor(reader, entry->name, "shape is not made of whole numbers");
+            return fail_tensor(reader, entry->name,
+                               "shape is not made of whole numbers below 10^18");
         entry->shape.extent[i] = json_integer_value(extent);
     }
     return IB_OK;

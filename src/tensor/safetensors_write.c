@@ -260,11 +260,11 @@ static ib_status put_image(const struct sink *sink, const struct image *image, i
     return IB_OK;
 }
 
-static ib_status write_image(const char *path, const struct image *image, struct sink sink,
-                             ib_error *err) {
+static ib_status write_image(const ib_folder *folder, const char *path, const struct image *image,
+                             struct sink sink, ib_error *err) {
     ib_atomic_file file;
-    IB_TRY(ib_atomic_open(&file, path, err));
-    sink.path = path;
+    IB_TRY(ib_atomic_open_in(&file, folder, path, err));
+    sink.path = file.path;
     sink.stream = file.stream;
     ib_status status = put_image(&sink, image, err);
     if (status != IB_OK) {
@@ -274,7 +274,8 @@ static ib_status write_image(const char *path, const struct image *image, struct
     return ib_atomic_commit(&file, err);
 }
 
-static ib_status write_or_hash(const char *path, const ib_named_tensor *tensors, size_t count,
+static ib_status write_or_hash(const ib_folder *folder, const char *path,
+                               const ib_named_tensor *tensors, size_t count,
                                const char *const (*metadata)[2], size_t metadata_count,
                                const ib_tensor_reader *reader, char *hex, ib_error *err) {
     struct image image;
@@ -290,26 +291,34 @@ static ib_status write_or_hash(const char *path, const ib_named_tensor *tensors,
     struct sink sink = {.reader = reader, .tensors = tensors, .hash = hex == NULL ? NULL : &hash};
     ib_sha256_begin(&hash);
     ib_status status =
-        path == NULL ? put_image(&sink, &image, err) : write_image(path, &image, sink, err);
+        path == NULL ? put_image(&sink, &image, err) : write_image(folder, path, &image, sink, err);
     if (hex != NULL && status == IB_OK)
         ib_sha256_end_hex(&hash, hex);
     image_close(&image);
     return status;
 }
 
+ib_status ib_safetensors_write_in(const ib_folder *folder, const char *path,
+                                  const ib_named_tensor *tensors, size_t count,
+                                  const char *const (*metadata)[2], size_t metadata_count,
+                                  char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+    return write_or_hash(folder, path, tensors, count, metadata, metadata_count, NULL, hex, err);
+}
+
 ib_status ib_safetensors_write(const char *path, const ib_named_tensor *tensors, size_t count,
                                const char *const (*metadata)[2], size_t metadata_count,
                                char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
-    return write_or_hash(path, tensors, count, metadata, metadata_count, NULL, hex, err);
+    return ib_safetensors_write_in(NULL, path, tensors, count, metadata, metadata_count, hex, err);
 }
 
-ib_status ib_safetensors_write_read(const char *path, const ib_named_tensor *tensors, size_t count,
+ib_status ib_safetensors_write_read(const ib_folder *folder, const char *path,
+                                    const ib_named_tensor *tensors, size_t count,
                                     const ib_tensor_reader *reader, char hex[IB_SHA256_HEX_SIZE],
                                     ib_error *err) {
-    return write_or_hash(path, tensors, count, NULL, 0, reader, hex, err);
+    return write_or_hash(folder, path, tensors, count, NULL, 0, reader, hex, err);
 }
 
 ib_status ib_safetensors_hash(const ib_named_tensor *tensors, size_t count,
                               char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
-    return write_or_hash(NULL, tensors, count, NULL, 0, NULL, hex, err);
+    return write_or_hash(NULL, NULL, tensors, count, NULL, 0, NULL, hex, err);
 }

@@ -249,6 +249,38 @@ static ib_status train_epochs(struct run *r, ib_error *err) {
     return IB_OK;
 }
 
+static ib_train_plan plan_of(const ib_experiment *experiment, const ib_split *split) {
+    size_t count = split->train_count, batch = (size_t)experiment->batch_size;
+    return (ib_train_plan){.train_count = count,
+                           .validation_count = split->validation_count,
+                           .test_count = split->test_count,
+                           .steps_per_epoch = (count + batch - 1) / batch,
+                           .epochs = experiment->dry_run ? 1 : (size_t)experiment->epochs};
+}
+
+ib_status ib_train_position_after(const ib_experiment *experiment, const ib_split *split,
+                                  uint64_t steps, ib_train_position *position, ib_error *err) {
+    const ib_train_plan plan = plan_of(experiment, split);
+    const ib_schedule *schedule = ib_schedule_at((size_t)experiment->schedule);
+    if (plan.steps_per_epoch == 0 || steps / plan.steps_per_epoch > plan.epochs ||
+        steps > (uint64_t)plan.epochs * plan.steps_per_epoch)
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "%llu steps are done, but this training has %zu epochs of %zu steps",
+                       (unsigned long long)steps, plan.epochs, plan.steps_per_epoch);
+    size_t epochs = (size_t)(steps / plan.steps_per_epoch);
+    size_t begun = (size_t)(steps % plan.steps_per_epoch);
+    *position = (ib_train_position){.steps = steps,
+                                    .epoch = epochs + 1,
+                                    .step_in_epoch = begun,
+                                    .learning_rate = experiment->lr,
+                                    .loss_sum = begun > 0 ? (double)NAN : 0,
+                                    .images = epochs * plan.train_count +
+                                              begun * (size_t)experiment->batch_size};
+    for (size_t epoch = 1; epoch <= epochs; ++epoch)
+        position->learning_rate = schedule->next(experiment, epoch, position->learning_rate);
+    return IB_OK;
+}
+
 static ib_status check_position(const struct run *r, ib_error *err) {
     const ib_train_position *at = &r->result->position;
     uint64_t steps = ((uint64_t)at->epoch - 1) * r->plan.steps_per_epoch + at->step_in_epoch;
@@ -274,7 +306,6 @@ ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test
         result->position = *from;
     if (split->train_count == 0 || split->test_count == 0)
         return ib_fail(err, IB_ERROR_USAGE, "nothing to train or test on: the split is empty");
-    size_t count = split->train_count, batch = (size_t)experiment->batch_size;
     struct run r = {.model = model,
                     .experiment = experiment,
                     .test_batch = test_batch,
@@ -282,13 +313,9 @@ ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test
                     .split = split,
                     .observer = observer,
                     .result = result,
-                    .plan = {.train_count = count,
-                             .validation_count = split->validation_count,
-                             .test_count = split->test_count,
-                             .steps_per_epoch = (count + batch - 1) / batch,
-                             .epochs = experiment->dry_run ? 1 : (size_t)experiment->epochs}};
+                    .plan = plan_of(experiment, split)};
     IB_TRY(check_position(&r, err));
-    r.order = malloc(count * sizeof *r.order);
+    r.order = malloc(split->train_count * sizeof *r.order);
     ib_status status =
         r.order == NULL ? ib_fail_memory(err) : attach(model, dataset, &r.labels, err);
     if (status == IB_OK)

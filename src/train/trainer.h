@@ -50,6 +50,12 @@ typedef struct ib_train_position {
     size_t images; /* trained on, all epochs */
 } ib_train_position;
 
+/* Where training stands after so many steps, as far as bits depend on it: the losses and seconds of
+ * what went before are not known, and of an epoch that was begun the mean loss is NAN. An epoch all
+ * of whose steps are done is over. More steps than there are is IB_ERROR_VERIFY. */
+ib_status ib_train_position_after(const ib_experiment *experiment, const ib_split *split,
+                                  uint64_t steps, ib_train_position *position, ib_error *err);
+
 /* Any function may be NULL. A status other than IB_OK ends the run with it. The step event comes
  * for every step; an observer that logs every 10th must skip the others cheaply. */
 typedef struct ib_train_observer {
@@ -84,7 +90,8 @@ ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test
                    const ib_dataset *dataset, const ib_split *split, const ib_train_position *from,
                    const ib_train_observer *observer, ib_train_result *result, ib_error *err);
 
-/* Mean loss, accuracy and confusion matrix over indices[0..count). The evaluation is zero or was begun before; the caller calls ib_evaluation_free. */
+/* Mean loss, accuracy and confusion matrix over indices[0..count). The evaluation is zero or was
+ * begun before; the caller calls ib_evaluation_free. */
 ib_status ib_evaluate(ib_model *model, const ib_dataset *dataset, const uint32_t *indices,
                       size_t count, ib_evaluation *evaluation, ib_error *err);
 

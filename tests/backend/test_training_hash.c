@@ -163,8 +163,8 @@ static void train_once(const struct recipe *recipe, const ib_dataset *dataset, c
     CHECK(ib_model_initialize(model, c->seed, ERR));
     CHECK(ib_train(model, c, TEST_BATCH, dataset, &split, NULL, &observer, &result, ERR));
     assert_int_equal(result.position.steps, STEPS);
-    CHECK(ib_model_save(model, NULL, model_hex, ERR));
-    CHECK(ib_model_save_optimizer(model, NULL, result.position.steps, optimizer_hex, ERR));
+    CHECK(ib_model_save(model, NULL, NULL, model_hex, ERR));
+    CHECK(ib_model_save_optimizer(model, NULL, NULL, result.position.steps, optimizer_hex, ERR));
     snprintf(line, LINE, "%s %s %s %s %zu %a", dataset->info->name, recipe->name, model_hex,
              optimizer_hex, result.test.correct, result.test.loss);
     ib_train_result_free(&result);

@@ -21,8 +21,7 @@ static void parse(const uint8_t *data, size_t size) {
         ib_error err = {0};
         if (ib_idx_parse("fuzz", data, size, info, kind, &idx, &err) == IB_OK) {
             volatile uint8_t last = 0; /* every byte promised can be read */
-            size_t bytes = 
-                idx.count * (kind == IB_IDX_IMAGES ? ib_image_bytes(info->image) : 1);
+            size_t bytes = idx.count * (kind == IB_IDX_IMAGES ? ib_image_bytes(info->image) : 1);
             for (size_t k = 0; k < bytes; ++k)
                 last = idx.values[k];
             (void)last;

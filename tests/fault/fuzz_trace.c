@@ -33,7 +33,8 @@ static ib_trace *read_trace(const char *name, const uint8_t *data, size_t size) 
     require(ib_make_directories(folder, NULL) == IB_OK, "no folder");
     free(fuzz_write(file, data, size));
     ib_status status = ib_trace_read(folder, &trace, &err);
-    require(status == IB_OK ? trace != NULL : err.message != NULL, "a refusal without a reason");
+    require(status == IB_OK || (trace == NULL && err.message != NULL),
+            "a refusal without a reason");
     ib_error_clear(&err);
     free(folder);
     free(file);

@@ -1,11 +1,12 @@
 /* Kills a command (SIGKILL) at its N-th call to the system that changes a file or sends something,
- * before the call is done or in the middle of it.
+ * before the call is done or in the middle of it; or lets that call fail.
  *
- * usage: kill_at all|first|others N[,PATTERN] before|half LOG COMMAND [WORD...]
+ * usage: kill_at all|first|others N[,PATTERN] before|half|fail=ERRNO LOG COMMAND [WORD...]
  *
  * first counts the calls of the process started here and kills only that one; others counts and
  * kills a process that it started; all counts every call and kills every process. half: a call that
- * writes or sends does so with half of its bytes. PATTERN (fnmatch): only calls to such files
+ * writes or sends does so with half of its bytes. fail: nobody is killed; the call is not done and
+ * returns that error. PATTERN (fnmatch): only calls to such files
  * count. N 0 kills nothing. LOG gets a line a counted
  * call. Exits with the command's code, 137 when it was killed, 125 when it cannot be traced.
  *
@@ -32,7 +33,8 @@
 
 enum { CANNOT = 125, KILLED = 128 + SIGKILL, TEXT = 512, MOST_PROCESSES = 64 };
 
-/* Where a call's file is: a path in that argument, or a descriptor. */
+/* Where a call's file is: a path in that argument, below a descriptor where it has one; or a
+ * descriptor. */
 typedef struct call {
     int number;
     const char *name;
@@ -40,12 +42,12 @@ typedef struct call {
 } call;
 
 static const call CALLS[] = {
-    {SYS_openat, "openat", 1, -1, -1},       {SYS_write, "write", -1, 0, 2},
+    {SYS_openat, "openat", 1, 0, -1},        {SYS_write, "write", -1, 0, 2},
     {SYS_pwrite64, "pwrite", -1, 0, 2},      {SYS_writev, "writev", -1, 0, -1},
     {SYS_sendto, "sendto", -1, 0, 2},        {SYS_sendmsg, "sendmsg", -1, 0, -1},
-    {SYS_renameat, "renameat", 3, -1, -1},   {SYS_renameat2, "renameat2", 3, -1, -1},
-    {SYS_linkat, "linkat", 3, -1, -1},       {SYS_unlinkat, "unlinkat", 1, -1, -1},
-    {SYS_mkdirat, "mkdirat", 1, -1, -1},     {SYS_fsync, "fsync", -1, 0, -1},
+    {SYS_renameat, "renameat", 3, 2, -1},    {SYS_renameat2, "renameat2", 3, 2, -1},
+    {SYS_linkat, "linkat", 3, 2, -1},        {SYS_unlinkat, "unlinkat", 1, 0, -1},
+    {SYS_mkdirat, "mkdirat", 1, 0, -1},      {SYS_fsync, "fsync", -1, 0, -1},
     {SYS_fdatasync, "fdatasync", -1, 0, -1}, {SYS_flock, "flock", -1, 0, -1},
     {SYS_ftruncate, "ftruncate", -1, 0, -1}, {SYS_execve, "execve", 0, -1, -1},
 #ifdef SYS_rename
@@ -63,6 +65,8 @@ typedef struct tracer {
     unsigned long at, seen;
     const char *pattern; /* NULL: any */
     int half, killed;
+    int cannot;
+    int error; /* the call fails with it; 0: whoever calls is killed */
     FILE *log;
     pid_t first;
     int first_status, started; /* started: the command itself runs, not what this program forked */
@@ -115,22 +119,29 @@ static pid_t process_of(pid_t thread) {
 }
 
 /* The file's name, or what stands for a descriptor that is none: "socket:[..]", "pipe:[..]". */
+static void describe_descriptor(pid_t thread, int descriptor, char text[TEXT]) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)thread, descriptor);
+    (void)!readlink(path, text, TEXT - 1);
+}
+
 static void describe(pid_t thread, const call *which, const struct __ptrace_syscall_info *info,
                      char text[TEXT]) {
+    char name[TEXT] = {0};
+    int descriptor = which->descriptor < 0 ? AT_FDCWD : (int)info->seccomp.args[which->descriptor];
     memset(text, 0, TEXT);
     if (which->path >= 0) {
         /* Not further than the page: what follows may not be mapped. */
         uintptr_t at = (uintptr_t)info->seccomp.args[which->path];
         size_t most = TEXT - 1, page = 4096 - at % 4096;
-        struct iovec to = {text, most}, from[2] = {{(void *)at, page < most ? page : most},
+        struct iovec to = {name, most}, from[2] = {{(void *)at, page < most ? page : most},
                                                    {(void *)(at + page), most - page}};
         (void)!process_vm_readv(thread, &to, 1, from, page < most ? 2 : 1, 0);
-        return;
     }
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)thread,
-             (int)info->seccomp.args[which->descriptor]);
-    (void)!readlink(path, text, TEXT - 1);
+    if (descriptor != AT_FDCWD && name[0] != '/')
+        describe_descriptor(thread, descriptor, text);
+    size_t used = strlen(text);
+    snprintf(text + used, TEXT - used, "%s%s", used > 0 && name[0] != '\0' ? "/" : "", name);
 }
 
 static int is_there(pid_t thread, const char *path) {
@@ -147,7 +158,7 @@ static int counts(pid_t thread, const call *which, const struct __ptrace_syscall
         return (info->seccomp.args[2] & O_CREAT) != 0;
     if (strncmp(which->name, "mkdir", 5) == 0)
         return !is_there(thread, text);
-    if (which->descriptor < 0)
+    if (which->path >= 0)
         return 1;
     return info->seccomp.args[which->descriptor] > 2 &&
            (text[0] == '/' || strncmp(text, "socket:", 7) == 0);
@@ -184,6 +195,21 @@ static int cut_bytes(pid_t thread, const call *which, const struct __ptrace_sysc
 #endif
 }
 
+/* The call is passed over; whether that could be done. */
+static int let_fail(pid_t thread, int error) {
+#ifdef __x86_64__
+    struct user_regs_struct registers;
+    if (ptrace(PTRACE_GETREGS, thread, NULL, &registers) != 0)
+        return 0;
+    registers.orig_rax = (unsigned long long)-1;
+    registers.rax = (unsigned long long)-error;
+    return ptrace(PTRACE_SETREGS, thread, NULL, &registers) == 0;
+#else
+    (void)thread, (void)error;
+    return 0;
+#endif
+}
+
 /* Returns whether the thread is to be stopped when the call returns. */
 static int at_call(tracer *t, pid_t thread) {
     struct __ptrace_syscall_info info = {0};
@@ -211,6 +237,10 @@ static int at_call(tracer *t, pid_t thread) {
             text);
     if (t->seen != t->at)
         return 0;
+    if (t->error != 0) {
+        t->cannot |= !let_fail(thread, t->error);
+        return 0;
+    }
     if (t->half && cut_bytes(thread, which, &info)) {
         t->cut = thread;
         return 1;
@@ -263,7 +293,8 @@ int main(int count, char **words) {
     static const char *const WHOM[] = {"all", "first", "others"};
     if (count < 6) {
         fprintf(stderr,
-                "usage: kill_at all|first|others N[,PATTERN] before|half LOG COMMAND [WORD...]\n");
+                "usage: kill_at all|first|others N[,PATTERN] before|half|fail=ERRNO LOG COMMAND "
+                "[WORD...]\n");
         return CANNOT;
     }
     char *rest;
@@ -272,6 +303,7 @@ int main(int count, char **words) {
     while (t.whom < OTHERS && strcmp(words[1], WHOM[t.whom]) != 0)
         ++t.whom;
     t.half = strcmp(words[3], "half") == 0;
+    t.error = strncmp(words[3], "fail=", 5) == 0 ? atoi(words[3] + 5) : 0;
     t.log = fopen(words[4], "we");
     if (t.log == NULL)
         return fail(words[4]);
@@ -281,5 +313,9 @@ int main(int count, char **words) {
     if (t.first == 0)
         become_command(words + 5);
     int code = trace(&t);
+    if (t.cannot) {
+        fprintf(stderr, "kill_at: calls cannot be made to fail on this machine\n");
+        return CANNOT;
+    }
     return fclose(t.log) == 0 ? code : fail(words[4]);
 }

@@ -297,13 +297,13 @@ static ib_status run_command(struct tool *t, char **a, int count, ib_error *err)
     if (strcmp(name, "load") == 0 && count == 2)
         return ib_model_load(t->model, a[1], err);
     if (strcmp(name, "save") == 0 && count == 2)
-        return ib_model_save(t->model, a[1], NULL, err);
+        return ib_model_save(t->model, NULL, a[1], NULL, err);
     if (strcmp(name, "feed") == 0 && count == 2)
         return feed(t, a[1], err);
     if (strcmp(name, "dropout") == 0 && count == 2)
         return ib_model_set_dropout(t->model, atoi(a[1])), IB_OK;
     if (strcmp(name, "save-state") == 0 && count == 3)
-        return ib_model_save_optimizer(t->model, a[1], strtoull(a[2], NULL, 10), NULL, err);
+        return ib_model_save_optimizer(t->model, NULL, a[1], strtoull(a[2], NULL, 10), NULL, err);
     if (strcmp(name, "read") == 0 && count == 3)
         return read_part(t, strcmp(a[1], "value") == 0 ? IB_PART_VALUE : IB_PART_GRADIENT, a[2],
                          err);

@@ -18,9 +18,8 @@ static int predict(ib_predictor *predictor, const char *images, size_t size, con
         fprintf(stderr, "%s\n", ib_predictor_error(predictor));
         good = 0;
     }
-    good =
-        good && ib_write_file_atomic(output, logits, count * classes * sizeof *logits,
-                                     NULL) == IB_OK;
+    good = good &&
+           ib_write_file_atomic(output, logits, count * classes * sizeof *logits, NULL) == IB_OK;
     free(logits);
     return good ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-/* Draws a report.json's figures again, which holds all that they show.
+/* Draws a report.json's figures again, and writes its page: it holds all that they show.
  * usage: redraw_tool REPORT.json DIRECTORY [PAGE.html] */
 #include <math.h>
 #include <stdint.h>
@@ -124,6 +124,81 @@ static void read_figure(const json_t *from, ib_report_figure *figure) {
         read_panel(json_array_get(panels, i), &figure->panels[i]);
 }
 
+static ib_column_role role_of(const json_t *from) {
+    static const char *const NAMES[] = {"heading",    "ours",   "published",
+                                        "difference", "remark", "spread"};
+    const char *name = json_string_value(json_object_get(from, "role"));
+    for (int role = 0; role <= (int)IB_COLUMN_SPREAD; ++role)
+        if (strcmp(NAMES[role], name) == 0)
+            return (ib_column_role)role;
+    abort();
+}
+
+static void read_table(const json_t *from, ib_report_table *table) {
+    const json_t *columns = json_object_get(from, "columns"), *rows = json_object_get(from, "rows");
+    *table = (ib_report_table){.name = text_of(from, "name"),
+                               .title = text_of(from, "title"),
+                               .note = text_of(from, "note"),
+                               .missing = text_of(from, "missing"),
+                               .column_count = json_array_size(columns),
+                               .row_count = json_array_size(rows)};
+    table->columns = fresh(table->column_count, sizeof *table->columns);
+    for (size_t c = 0; c < table->column_count; ++c) {
+        const json_t *column = json_array_get(columns, c);
+        table->columns[c] = (ib_report_column){.name = text_of(column, "name"),
+                                               .key = text_of(column, "key"),
+                                               .role = role_of(column)};
+    }
+    table->values = fresh(table->row_count * table->column_count, sizeof *table->values);
+    for (size_t i = 0; i < table->row_count * table->column_count; ++i) {
+        const json_t *value =
+            json_array_get(json_array_get(rows, i / table->column_count), i % table->column_count);
+        table->values[i] = (ib_report_value){.text = text_of(value, "text"),
+                                             .value = number_of(json_object_get(value, "value"))};
+    }
+}
+
+static void read_run(const json_t *from, ib_report_run *run) {
+    *run = (ib_report_run){.cell = text_of(from, "cell"),
+                           .state = text_of(from, "state"),
+                           .machine = text_of(from, "machine"),
+                           .run_id = text_of(from, "run_id"),
+                           .experiment_sha256 = text_of(from, "experiment_sha256"),
+                           .model_sha256 = text_of(from, "model_sha256")};
+}
+
+static void read_report(const json_t *from, ib_report *report) {
+    const json_t *findings = json_object_get(from, "findings");
+    const json_t *tables = json_object_get(from, "tables");
+    const json_t *figures = json_object_get(from, "figures"), *runs = json_object_get(from, "runs");
+    *report = (ib_report){.name = text_of(from, "name"),
+                          .title = text_of(from, "title"),
+                          .description = text_of(from, "description"),
+                          .source = text_of(from, "source"),
+                          .command = text_of(from, "command"),
+                          .program = text_of(from, "program"),
+                          .asked = index_of(from, "asked"),
+                          .finished = index_of(from, "finished"),
+                          .finding_count = json_array_size(findings),
+                          .table_count = json_array_size(tables),
+                          .figure_count = json_array_size(figures),
+                          .run_count = json_array_size(runs)};
+    report->machines = texts_of(from, "machines", &report->machine_count);
+    report->findings = fresh(report->finding_count, sizeof *report->findings);
+    for (size_t i = 0; i < report->finding_count; ++i)
+        report->findings[i] = (ib_finding){text_of(json_array_get(findings, i), "text"),
+                                           text_of(json_array_get(findings, i), "basis")};
+    report->tables = fresh(report->table_count, sizeof *report->tables);
+    for (size_t i = 0; i < report->table_count; ++i)
+        read_table(json_array_get(tables, i), &report->tables[i]);
+    report->figures = fresh(report->figure_count, sizeof *report->figures);
+    for (size_t i = 0; i < report->figure_count; ++i)
+        read_figure(json_array_get(figures, i), &report->figures[i]);
+    report->runs = fresh(report->run_count, sizeof *report->runs);
+    for (size_t i = 0; i < report->run_count; ++i)
+        read_run(json_array_get(runs, i), &report->runs[i]);
+}
+
 int main(int count, char **arguments) {
     json_error_t problem;
     ib_error err = {0};
@@ -132,22 +207,12 @@ int main(int count, char **arguments) {
         return 2;
     }
     json_t *from = json_load_file(arguments[1], 0, &problem);
-    const json_t *figures = json_object_get(from, "figures");
-    if (figures == NULL) {
+    ib_report report;
+    if (json_object_get(from, "figures") == NULL) {
         fprintf(stderr, "redraw_tool: %s: no figures: %s\n", arguments[1], problem.text);
         return 3;
     }
-    ib_report report = {.name = text_of(from, "name"),
-                        .title = text_of(from, "title"),
-                        .source = text_of(from, "source"),
-                        .command = text_of(from, "command"),
-                        .program = text_of(from, "program"),
-                        .asked = index_of(from, "asked"),
-                        .finished = index_of(from, "finished")};
-    report.figure_count = json_array_size(figures);
-    report.figures = fresh(report.figure_count, sizeof *report.figures);
-    for (size_t i = 0; i < report.figure_count; ++i)
-        read_figure(json_array_get(figures, i), &report.figures[i]);
+    read_report(from, &report);
     json_decref(from);
     char **svgs = NULL;
     ib_status status = ib_report_measure(&report, &err);

@@ -341,7 +341,7 @@ def test_unreadable_checkpoints(directory):
     with open(folder, "w", encoding="ascii"):  # root reads any folder, but not a file as one
         pass
     before = state_of(run)
-    train(directory, "--resume", run, code=1, message=folder)
+    train(directory, "--resume", run, code=3, message=folder)
     assert state_of(run) == before, "a refusal changes nothing"
 
 

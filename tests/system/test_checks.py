@@ -25,6 +25,14 @@ INCLUDES = [  # (file below src/, a line to add, part of the message)
     ("base/status.c", "/* TO" "DO */", "unfinished work"),
     ("base/status.c", "\n" * 600, "more than 600"),
 ]
+NAMED = [  # (words put into README.md, the message)
+    ("[a](docs/gone.md)", "the link docs/gone.md leads nowhere"),
+    ("`command/gone.c`", "command/gone.c is not there"),
+    ("`src/base/{file,gone}.c`", "src/base/{file,gone}.c is not there"),
+    ("`gone.c`", "gone.c is not there"),
+    ("```sh\nscripts/gone.sh\n```", "scripts/gone.sh is not there"),
+    ("`--gone`", "no command has --gone"),
+]
 GLOBALS = ["int counter;", "static int hidden = 3; int *f(void); int *f(void) { return &hidden; }",
            "_Thread_local int each;",
            "int *f(void); int *f(void) { static int calls; ++calls; return &calls; }",
@@ -74,6 +82,33 @@ def check_ranks(directory):
         code, output = ranks_of(root)
         expect(code == 1 and message in output, f"planted in {name}: {message}", output)
         shutil.rmtree(root)
+
+
+def check_documents(directory):
+    script = os.path.join(HERE, "check_documents.py")
+    clean = os.path.join(directory, "clean")
+    shutil.copytree(ROOT, clean,
+                    ignore=lambda folder, names: [".git", "build", "runs", "data", "mlflow"]
+                    if folder == ROOT else [])
+    readme = os.path.join(clean, "README.md")
+    with open(readme, encoding="utf-8") as stream:
+        good = stream.read()
+    code, output = run([sys.executable, script, clean])
+    expect(code == 0, "the documents as they are", output)
+    for words, message in NAMED:
+        with open(readme, "w", encoding="utf-8") as stream:
+            stream.write(f"{good}\n{words}\n")
+        code, output = run([sys.executable, script, clean])
+        expect(code == 1 and message in output, f"planted in README.md: {words!r}", output)
+    for folder, _, names in os.walk(clean):
+        for path in (os.path.join(folder, name) for name in names if name.endswith(".md")):
+            with open(path, encoding="utf-8") as stream:
+                text = stream.read()
+            with open(path, "w", encoding="utf-8") as stream:
+                stream.write(text.replace("--data-memory", ""))
+    code, output = run([sys.executable, script, clean])
+    expect(code == 1 and "no document says what --data-memory is" in output,
+           "an option that no document has", output)
 
 
 def archive(directory, name, source, flags=()):
@@ -130,7 +165,7 @@ def check_symbols(directory):
 
 
 def main():
-    for check in (check_ranks, check_globals, check_symbols):
+    for check in (check_ranks, check_documents, check_globals, check_symbols):
         with tempfile.TemporaryDirectory() as directory:
             check(directory)
     print(f"{len(failures)} checks did not notice what was planted")

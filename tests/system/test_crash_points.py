@@ -81,6 +81,8 @@ def check_checkpoint(path):
 
 def check_files(directory, wanted=None):
     """No file that a reader takes for whole is half. wanted: the answer of the undisturbed run."""
+    if runs_of(directory):
+        call(directory, "verify", "runs")
     for place, _, names in os.walk(directory):
         for name in names:
             path = os.path.join(place, name)
@@ -185,10 +187,9 @@ def check_resumed_on_server(fake, place):
 
 
 class Scenario:
-    """One command and what is done after it was killed. calls: about how many it makes; places: at
-    how many of them it is killed here; window: (pattern, first, last), one more of these calls that
-    are of such a file."""
-    whom, calls, places, server, window = "first", 100, 1, False, None
+    """One command and what is done after it was killed. places: at how many of its calls it is
+    killed here; window: (pattern, first, last), one more of these calls that are of such a file."""
+    whom, places, server, window = "first", 1, False, None
 
     def __init__(self, parent):
         self.parent = parent
@@ -212,9 +213,17 @@ class Scenario:
             lines = stream.read().splitlines()
         return done, lines
 
+    def count(self):
+        """How many calls the command makes when nobody disturbs it."""
+        directory = os.path.join(self.parent, "counted")
+        shutil.copytree(self.template, directory, symlinks=True)
+        _, lines = self.kill(directory, self.words(), 0)
+        shutil.rmtree(directory)
+        return len(lines)
+
 
 class Train(Scenario):
-    calls, sync_first = 145, True
+    sync_first = True
 
     def words(self):
         return [*TRAIN, *(["--mlflow", self.fake.uri] if self.fake else [])]
@@ -244,7 +253,7 @@ class Train(Scenario):
 
 
 class TrainMlflow(Train):
-    server, calls = True, 280
+    server = True
 
 
 class TrainMlflowOnly(TrainMlflow):
@@ -254,7 +263,6 @@ class TrainMlflowOnly(TrainMlflow):
 
 class Resume(Train):
     """What is killed is the part after another kill."""
-    calls = 98
 
     def prepare(self, directory):
         super().prepare(directory)
@@ -275,11 +283,11 @@ class Resume(Train):
 
 
 class ResumeMlflow(Resume):
-    server, calls = True, 164
+    server = True
 
 
 class Sync(Scenario):
-    server, calls = True, 84
+    server = True
 
     def prepare(self, directory):
         call(directory, *TRAIN)
@@ -296,7 +304,7 @@ class Sync(Scenario):
 
 
 class Sweep(Scenario):
-    calls, resume, sync_first = 38, [], True
+    resume, sync_first = [], True
 
     def prepare(self, directory):
         write_study(directory, size=320, epochs=2, rates="[0.5]")
@@ -328,30 +336,30 @@ class Sweep(Scenario):
 
 
 class SweepRuns(Sweep):
-    whom, calls = "others", 265
+    whom = "others"
 
 
 class SweepAll(Sweep):
-    whom, calls, resume = "all", 300, ["--resume"]
+    whom, resume = "all", ["--resume"]
 
 
 class SweepMlflow(Sweep):
-    server, calls = True, 130
+    server = True
 
 
 class SweepRunsMlflow(SweepMlflow):
-    whom, calls = "others", 540
+    whom = "others"
 
 
 class SweepAllMlflow(SweepMlflow):
     """The record of the run is set aside before anybody has told the server, which has the run once
     the record's first mlflow.json is written."""
-    whom, calls, sync_first, window = "all", 670, False, ("*/digits-mlp/*/mlflow.json*", 1, 10)
+    whom, sync_first, window = "all", False, ("*/digits-mlp/*/mlflow.json*", 1, 10)
 
 
 class SweepResume(SweepAll):
     """The sweep that is killed goes on with a run that was killed before."""
-    calls, words_too = 74, ["--resume"]
+    words_too = ["--resume"]
 
     def prepare(self, directory):
         super().prepare(directory)
@@ -368,12 +376,11 @@ class SweepResume(SweepAll):
 
 class SweepAgainMlflow(SweepResume):
     """It sets that run's record aside, and the server knows the run."""
-    server, calls, resume, words_too = True, 375, [], []
+    server, resume, words_too = True, [], []
 
 
 class Svm(Scenario):
     """A support vector machine has no checkpoints: it is fitted again in the same record."""
-    calls = 41
     train = ["train", "--dataset", "digits", "--data-dir", DATA, "--model", "svm", "--train-size",
              "320", "--test-size", "50", "--json", "--threads", "1", "--save-model"]
 
@@ -396,8 +403,6 @@ class Svm(Scenario):
 
 
 class Export(Scenario):
-    calls = 6
-
     def prepare(self, directory):
         call(directory, *TRAIN)
         self.model = os.path.join(os.path.relpath(runs_of(directory)[0], directory),
@@ -412,8 +417,6 @@ class Export(Scenario):
 
 
 class Prepare(Scenario):
-    calls = 26
-
     def words(self):
         return ["data", "prepare", "--dataset", "digits", "--data-dir", "data"]
 
@@ -424,7 +427,7 @@ class Prepare(Scenario):
 
 
 class Hash(Scenario):
-    calls, places = 7, 2
+    places = 2
 
     def prepare(self, directory):
         call(directory, *TRAIN)
@@ -444,8 +447,6 @@ class Hash(Scenario):
 
 
 class Report(Scenario):
-    calls = 190
-
     def prepare(self, directory):
         call(directory, *TRAIN)
 
@@ -513,19 +514,20 @@ def try_place(scenario, at, how):
     return where, why
 
 
-def places_of(kind, source):
+def places_of(scenario, source):
     """(place, how); a place is "N" or "N,PATTERN", as kill_at takes it."""
     if ONLY:
         at, _, how = ONLY.partition(":")
         yield at, how or "before"
         return
-    every = EVERY or kind.calls // kind.places
+    calls = 0 if EVERY else scenario.count()
+    every = EVERY or max(1, calls // scenario.places)
     at = source.randrange(1, every + 1)
-    while EVERY or at <= kind.calls:
+    while EVERY or at <= calls:
         yield str(at), "before" if EVERY else source.choice(["before", "half"])
         at += every
-    if kind.window:
-        pattern, first, last = kind.window
+    if scenario.window:
+        pattern, first, last = scenario.window
         yield f"{source.randint(first, last)},{pattern}", "before"
 
 
@@ -533,7 +535,7 @@ def try_all(kind, parent):
     """Returns the numbers of places tried and failed."""
     tried = failed = 0
     scenario = kind(parent)
-    for at, how in places_of(kind, random.Random(f"{SEED} {kind.__name__}")):
+    for at, how in places_of(scenario, random.Random(f"{SEED} {kind.__name__}")):
         where, why = try_place(scenario, at, how)
         results = [(how, where, why)]
         if EVERY and where and where.split()[2] in ("write", "sendto"):

@@ -5,8 +5,10 @@ environment: ISOBIT, the program; BUILD_DIR, SOURCE_DIR; ISOBIT_TEST_DATA, where
 """
 import json
 import os
+import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -19,6 +21,36 @@ DATA = os.environ["ISOBIT_TEST_DATA"]
 EXAMPLE = os.path.join(SOURCE, "examples", "mnist-cnn.c")
 OPTIONS = {"epochs": "1", "train-size": "640", "test-size": "300", "seed": "3"}
 CC = os.environ.get("CC", "cc")
+COMPILERS = [CC] + [name for name in ("gcc", "clang") if name != CC and shutil.which(name)]
+
+# Opens the network of a run from its files and goes on to one more epoch than argv[3] says.
+GO_ON = r"""
+#include <stdio.h>
+#include <isobit/isobit.h>
+int main(int argc, char **argv) {
+    ib_device *device;
+    ib_data *data;
+    ib_net *net;
+    ib_result test;
+    char why[256], path[4096], sha256[2][IB_SHA256_TEXT];
+    const ib_net_options options = {.model = argv[1], .options = (const char *const *)argv + 3};
+    if (argc < 4 || ib_device_open(NULL, &device, why, sizeof why) != IB_OK ||
+        ib_data_open(argv[2], "digits", &data, why, sizeof why) != IB_OK ||
+        ib_net_open(device, data, &options, &net, why, sizeof why) != IB_OK)
+        return puts(why), 1;
+    snprintf(path, sizeof path, "%s/optimizer.safetensors", argv[1]);
+    if (ib_net_evaluate(net, IB_TEST_SET, &test, NULL) != IB_OK ||
+        ib_net_load_optimizer(net, path) != IB_OK || ib_net_train(net, NULL, NULL) != IB_OK ||
+        ib_net_save(net, NULL, sha256[0]) != IB_OK ||
+        ib_net_save_optimizer(net, NULL, sha256[1]) != IB_OK)
+        return puts(ib_net_error(net)), 1;
+    printf("%zu %zu %s %s\n", test.correct, test.count, sha256[0], sha256[1]);
+    ib_net_close(net);
+    ib_data_close(data);
+    ib_device_close(device);
+    return 0;
+}
+"""
 
 # Classes of the first 300 test images by a model's file, one a line, by the predictor.
 PREDICT = r"""
@@ -46,10 +78,10 @@ int main(int argc, char **argv) {
 """
 
 
-def run(words, **more):
+def run(words, code=0, **more):
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False, **more)
-    assert done.returncode == 0, f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}"
+    assert done.returncode == code, f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}"
     return done.stdout
 
 
@@ -65,7 +97,13 @@ def install(directory):
         raise Skip("a sanitized library wants programs that are sanitized")
     run(["cmake", "--build", BUILD, "--target", "isobit_all"])
     environment = dict(os.environ, DESTDIR=directory)
+    manifest, kept = os.path.join(BUILD, "install_manifest.txt"), os.path.join(directory, "kept")
+    if os.path.exists(manifest):  # of an installation that somebody may want to remove
+        shutil.move(manifest, kept)
     run(["cmake", "--install", BUILD, "--prefix", "/opt/isobit"], env=environment)
+    shutil.move(manifest, os.path.join(directory, "manifest"))
+    if os.path.exists(kept):
+        shutil.move(kept, manifest)
     prefix = os.path.join(directory, "opt", "isobit")
     library = os.path.dirname(os.path.dirname(find(prefix, "isobit.pc")))
     return prefix, dict(os.environ, PKG_CONFIG_PATH=os.path.join(library, "pkgconfig"),
@@ -79,13 +117,23 @@ def find(root, name):
     raise AssertionError(f"{name} was not installed")
 
 
+def built(directory, text, environment):
+    """The program of this source, with the shared library."""
+    program = os.path.join(directory, "program")
+    with open(program + ".c", "w", encoding="ascii") as stream:
+        stream.write(text)
+    run([CC, program + ".c", *flags(environment, "--cflags", "--libs"), "-o", program],
+        env=environment)
+    return program
+
+
 def flags(environment, *words):
     return run(["pkg-config", *words, "isobit"], env=environment).split()
 
 
-def trained(directory):
-    """The result of the command's run with the options of the example, and its directory."""
-    words = [f"--{name}={value}" for name, value in OPTIONS.items()]
+def trained(directory, **others):
+    """The result of the command's run with the options of the example, or others."""
+    words = [f"--{name}={value}" for name, value in {**OPTIONS, **others}.items()]
     out = run([ISOBIT, "train", "--dataset", "digits", "--data-dir", DATA, "--json", "--runs-dir",
                os.path.join(directory, "runs"), *words])
     return json.loads(out[out.index("{"):])
@@ -137,24 +185,82 @@ def test_installed(directory):
         assert ".TH" in stream.read()
 
 
+def test_installed_files_are_found_from_anywhere(directory):
+    """Studies and prices, by their names in the source tree and through a link to the program; a file
+    of that name in the folder itself comes first."""
+    prefix, _ = install(directory)
+    result = trained(directory)
+    program, empty = os.path.join(directory, "ib"), os.path.join(directory, "empty")
+    os.symlink(os.path.join(prefix, "bin", "isobit"), program)
+    os.mkdir(empty)
+    share = os.path.join(os.path.realpath(prefix), "share", "isobit", "experiments")
+    out = run([program, "cost", result["run_dir"], "--machine", "none"], cwd=empty, code=2)
+    assert f"{share}/prices.yaml has no row named 'none'" in out, out
+    for name in sorted(os.listdir(os.path.join(SOURCE, "experiments", "small"))):
+        run([program, "experiment", "check", f"experiments/small/{name}"], cwd=empty)
+    study = ["experiments/small/container.yaml", "dataset=digits"]
+    run([program, "report", *study], cwd=empty)
+    with open(os.path.join(empty, "runs", "container-small", "report.md"), encoding="utf-8") as text:
+        assert f"{share}/small/container.yaml" in text.read()
+    out = run([program, "experiment", "check", "experiments/none.yaml"], cwd=empty, code=2)
+    assert "experiments/none.yaml" in out and share not in out, out
+    os.mkdir(os.path.join(empty, "experiments"))
+    with open(os.path.join(empty, "experiments", "prices.yaml"), "w", encoding="ascii") as stream:
+        stream.write("prices: none\n")
+    out = run([program, "cost", result["run_dir"]], cwd=empty, code=2)
+    assert "experiments/prices.yaml:1:" in out and share not in out, out
+
+
+def test_uninstalled(directory):
+    """What was installed goes, and what somebody put beside it stays."""
+    prefix, _ = install(directory)
+    own = os.path.join(prefix, "share", "isobit", "experiments", "own.yaml")
+    with open(own, "w", encoding="ascii") as stream:
+        stream.write("name: own\n")
+    words = ["cmake", f"-DMANIFEST={directory}/manifest", "-P",
+             os.path.join(SOURCE, "cmake", "uninstall.cmake")]
+    run(words, env=dict(os.environ, DESTDIR=directory))
+    left = [os.path.join(folder, name) for folder, _, names in os.walk(prefix) for name in names]
+    assert left == [own], left
+    assert not os.path.exists(os.path.join(prefix, "include", "isobit"))
+    run(words, env=dict(os.environ, DESTDIR=directory), code=1)
+
+
 def test_example_has_the_hash_of_the_command(directory):
     _, environment = install(directory)
     with open(EXAMPLE, encoding="ascii") as stream:
         assert len(stream.readlines()) <= 80
     wanted = trained(directory)["model_sha256"]
     warnings = ["-std=c17", "-Wall", "-Wextra", "-Werror", "-pedantic"]
-    shared = os.path.join(directory, "shared")
-    run([CC, *warnings, EXAMPLE, *flags(environment, "--cflags", "--libs"), "-o", shared],
-        env=environment)
-    assert hash_of(shared, directory, environment) == wanted
-    run([ISOBIT, "test", os.path.join(directory, "mnist-cnn.safetensors"), "--dataset", "digits",
-         "--data-dir", DATA])
-    static = os.path.join(directory, "static")
     words = flags(environment, "--static", "--cflags", "--libs")
     words[words.index("-lisobit")] = "-l:libisobit.a"
-    run([CC, *warnings, EXAMPLE, *words, "-o", static], env=environment)
-    del environment["LD_LIBRARY_PATH"]
-    assert hash_of(static, directory, environment) == wanted
+    for compiler in COMPILERS:
+        shared, static = (os.path.join(directory, f"{compiler}-{kind}")
+                          for kind in ("shared", "static"))
+        run([compiler, *warnings, EXAMPLE, *flags(environment, "--cflags", "--libs"), "-o", shared],
+            env=environment)
+        assert hash_of(shared, directory, environment) == wanted, compiler
+        run([compiler, *warnings, EXAMPLE, *words, "-o", static], env=environment)
+        alone = {name: value for name, value in environment.items() if name != "LD_LIBRARY_PATH"}
+        assert hash_of(static, directory, alone) == wanted, compiler
+    run([ISOBIT, "test", os.path.join(directory, "mnist-cnn.safetensors"), "--dataset", "digits",
+         "--data-dir", DATA])
+
+
+def test_example_stops_on_request(directory):
+    """SIGINT after the first line that it prints: it ends after a step, long before its epochs."""
+    _, environment = install(directory)
+    with open(EXAMPLE, encoding="ascii") as stream:
+        program = built(directory, stream.read(), environment)
+    ours, its = pty.openpty()  # a pipe would get its lines when it ends
+    with subprocess.Popen([program, DATA, "digits", "epochs=1000"], cwd=directory, env=environment,
+                          stdout=its, stderr=subprocess.PIPE, text=True) as running:
+        os.close(its)
+        assert os.read(ours, 1000).startswith(b"step 1 of ")
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=600)
+    os.close(ours)
+    assert running.returncode == 130 and "training was stopped" in said, (running.returncode, said)
 
 
 def test_cmake_package(directory):
@@ -179,15 +285,8 @@ def test_cmake_package(directory):
 def test_model_with_its_record_predicts_as_the_command(directory):
     """The record says data set and normalisation: neither is what it would be without one."""
     _, environment = install(directory)
-    OPTIONS["normalize"] = "half"
-    try:
-        result = trained(directory)
-    finally:
-        del OPTIONS["normalize"]
-    source, program = os.path.join(directory, "predict.c"), os.path.join(directory, "predict")
-    with open(source, "w", encoding="ascii") as stream:
-        stream.write(PREDICT)
-    run([CC, source, *flags(environment, "--cflags", "--libs"), "-o", program], env=environment)
+    result = trained(directory, normalize="half")
+    program = built(directory, PREDICT, environment)
     tested = run([ISOBIT, "test", result["run_dir"], "--data-dir", DATA, "--json", "--test-size",
                   "300"])
     wanted = json.loads(tested[tested.index("{"):])["test_correct"]
@@ -198,6 +297,23 @@ def test_model_with_its_record_predicts_as_the_command(directory):
     with open(os.path.join(result["run_dir"], "run.json"), encoding="utf-8") as stream:
         assert json.load(stream)["configuration"]["normalize"] == "half"
     run([program, alone, DATA], env=environment)
+
+
+def test_run_goes_on_from_its_files(directory):
+    """A run of one epoch, opened by its directory alone, is evaluated as it was and ends an epoch
+    later as a run of two; a run.json of another model is told."""
+    _, environment = install(directory)
+    program = built(directory, GO_ON, environment)
+    one = trained(directory, normalize="half", model="mlp")
+    two = trained(directory, normalize="half", model="mlp", epochs="2")
+    words = ["train-size=" + OPTIONS["train-size"], "epochs=2"]
+    found = run([program, one["run_dir"], DATA, *words], env=environment).split()
+    wanted = [str(round(300 * one["test_accuracy"])), "300", two["model_sha256"], two["optimizer_sha256"]]
+    assert found == wanted, (found, wanted)
+    shutil.copy(os.path.join(two["run_dir"], "model.safetensors"), one["run_dir"])
+    done = subprocess.run([program, one["run_dir"], DATA, *words], env=environment, text=True,
+                          stdout=subprocess.PIPE, check=False)
+    assert done.returncode == 1 and ", but the model of" in done.stdout, done.stdout
 
 
 if __name__ == "__main__":

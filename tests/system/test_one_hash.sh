@@ -109,8 +109,8 @@ for compiler in gcc clang; do
             for threads in 1 2 3 7; do
                 [ $compiler = gcc ] || [ $threads = 3 ] || continue
                 plan $compiler-O3 "$isa" $threads ops cnn:9 mlp-sgd:9 mlp-adam:9 svm
-                [ $threads != 2 ] || plan $compiler-O3 "$isa" 2 resnet18-sgd:9
-                [ $threads != 3 ] || plan $compiler-O3 "$isa" 3 ops+watch svm+watch cnn:9+flush \
+                [ "$threads" != 2 ] || plan $compiler-O3 "$isa" 2 resnet18-sgd:9
+                [ "$threads" != 3 ] || plan $compiler-O3 "$isa" 3 ops+watch svm+watch cnn:9+flush \
                     mlp-sgd:9+watch mlp-adam:9+watch resnet18-adam:9+watch
                 # shellcheck disable=SC2086
                 [ "$full" != 1 ] || plan $compiler-O3 "$isa" $threads $resnets_9

@@ -1,15 +1,13 @@
 """Sealed records: a record that was changed is told by everything that reads it.
 
-environment: ISOBIT, ISOBIT_TEST_DATA, SOURCE_DIR, BUILD_DIR; ISOBIT_FLIPS, how many bits to flip (300); ISOBIT_TEST_SEED
+environment: ISOBIT, ISOBIT_TEST_DATA, SOURCE_DIR, BUILD_DIR
 """
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import sealing
 from mlflow_fake import Fake
@@ -19,9 +17,6 @@ ISOBIT = os.environ["ISOBIT"]
 DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
 ROOT = os.environ["SOURCE_DIR"]
 KILL_AT = os.path.join(os.environ["BUILD_DIR"], "tests", "kill_at")
-FLIPS = int(os.environ.get("ISOBIT_FLIPS", "300"))
-SEED = int(os.environ.get("ISOBIT_TEST_SEED", str(time.time_ns() % 1000000)))
-CHANCE = random.Random(SEED)
 MLP = ["--dataset", "digits", "--data-dir", DATA, "--model", "mlp", "--train-size", "640",
        "--test-size", "100", "--epochs", "2", "--log-interval", "1", "--trace", "--threads", "1"]
 PRICES = """prices:
@@ -181,6 +176,21 @@ def test_resume(directory):
             assert len(stream.read()) == len(content), "a refusal changes nothing"
 
 
+def test_a_trace_that_has_only_begun(directory):
+    """The power went before its first line was on the disk: nothing was claimed of it yet."""
+    run = stopped_run(directory)
+    shutil.rmtree(os.path.join(run, "checkpoints"))
+    sealing.write(run, {**sealing.read(run), "status": "running", "files": {}})
+    trace = os.path.join(run, "trace.bin")
+    with open(trace, "rb") as stream:
+        line = stream.readline()
+    edit(trace, lambda c: c.replace(b"\n", b"\v"))
+    call("verify", run, cwd=directory, code=3, message="not what was written")
+    for size in (0, 1, len(line) - 1):
+        edit(trace, lambda c, n=size: line[:n] + (b"" if c != line[:n] else b"?"))
+        assert verify(directory, run)["runs"][0]["state"] == "sealed", size
+
+
 def test_sync(directory):
     """Nothing of a record whose model is another file reaches the server."""
     run = finished_run(directory)
@@ -203,49 +213,21 @@ def test_durable(directory):
     assert done.returncode == 0, done.stderr
     with open(log, encoding="utf-8") as stream:
         calls = [line.split(" ", 3)[2:] for line in stream.read().splitlines()]
-    place = next(path for call, path in reversed(calls) if call == "rename")
+    place = next(path for call, path in reversed(calls) if call == "renameat")
     assert os.path.basename(place) == "run.json"
-    claimed = max(i for i, call in enumerate(calls) if call == ["rename", place])
+    claimed = max(i for i, call in enumerate(calls) if call == ["renameat", place])
     folder = os.path.join(directory, os.path.dirname(place))
     for name in sealing.read(folder)["files"]:
         # An atomic write ends with the renaming of a file that is on the disk.
         touched = max(i for i, (call, path) in enumerate(calls) if path.endswith("/" + name)
-                      and call in ("write", "rename") and "checkpoints" not in path)
+                      and call in ("write", "renameat") and "checkpoints" not in path)
         assert any(call == "fsync" and path.endswith("/" + name)
                    for call, path in calls[touched + 1:claimed]), name
         assert ["fsync", folder] in calls[:claimed], "its name is on the disk, too"
-    removed = min(i for i, (call, path) in enumerate(calls) if call == "unlink"
+    removed = min(i for i, (call, path) in enumerate(calls) if call == "unlinkat"
                   and "checkpoints" in path and i > claimed)
     assert ["fsync", folder] in calls[claimed:removed]
 
 
-def test_bit_flips(directory):
-    """No bit of any file of a record or a checkpoint can change unnoticed."""
-    run, stopped = finished_run(directory), stopped_run(directory)
-    files = []
-    for place in (run, stopped):
-        newest = max((n for n in os.listdir(os.path.join(place, "checkpoints"))
-                      if n.endswith(".json")), default=None) if place == stopped else None
-        for folder, _, names in os.walk(place):
-            files += [(place, os.path.join(folder, name)) for name in names
-                      if newest is None or "checkpoints" not in folder
-                      or name.startswith(newest[:-len(".json")])]
-    assert len(files) >= 13, files
-    for number in range(FLIPS):
-        place, path = files[number % len(files)]
-        offset, bit = CHANCE.randrange(os.path.getsize(path)), CHANCE.randrange(8)
-        flip(path, offset, bit)
-        told = call("verify", place, cwd=directory, code=None)
-        assert told.returncode == 3, f"bit {bit} of {path} at {offset}: {told.stdout}"
-        if os.path.basename(path) == "run.json" and place == run:
-            call("compare", run, run, cwd=directory, code=3)
-            call("test", run, "--data-dir", DATA, cwd=directory, code=3)
-        if place == stopped and ("checkpoints" in path or path.endswith("run.json")):
-            call("train", "--resume", stopped, cwd=directory, code=3)
-        flip(path, offset, bit)
-    assert verify(directory, directory)["broken"] == 0
-
-
 if __name__ == "__main__":
-    print(f"ISOBIT_TEST_SEED={SEED}")
     sys.exit(run_tests(globals()))

@@ -19,11 +19,12 @@ typedef struct sheet {
     ib_canvas canvas;
     char *text;
     size_t size;
+    int failed;
 } sheet;
 
 static sheet *open_sheet(void) {
     sheet *s = calloc(1, sizeof *s);
-    s->canvas = (ib_canvas){.room = IB_WIDE, .width = 400, .height = 300};
+    s->canvas = (ib_canvas){.room = IB_WIDE, .width = 400, .height = 300, .failed = &s->failed};
     s->canvas.out = open_memstream(&s->text, &s->size);
     assert_non_null(s->canvas.out);
     return s;
@@ -237,9 +238,9 @@ static void test_golden_bytes(void **state) {
                                .y_label = y_label,
                                .panels = &panel,
                                .panel_count = 1};
-    ib_canvas canvas = {.room = IB_NARROW};
-    ib_draw_figure(&canvas, &figure); /* its size */
     sheet *s = open_sheet();
+    ib_canvas canvas = {.room = IB_NARROW, .failed = &s->failed};
+    ib_draw_figure(&canvas, &figure); /* its size */
     canvas.out = s->canvas.out;
     ib_draw_figure(&canvas, &figure);
     static const char expected[] =
@@ -272,25 +273,25 @@ static void test_golden_bytes(void **state) {
         "stroke=\"currentColor\" stroke-width=\"0.8\"/>\n"
         "<line x1=\"90\" y1=\"38\" x2=\"382\" y2=\"38\" fill=\"none\" class=\"rule\" "
         "stroke=\"currentColor\" stroke-width=\"0.8\"/>\n"
-        "<text x=\"90\" y=\"285.2\" font-size=\"12\" text-anchor=\"middle\" "
+        "<text x=\"90\" y=\"288.2\" font-size=\"12\" text-anchor=\"middle\" "
         "class=\"muted\">1</text>\n"
-        "<text x=\"187.33\" y=\"285.2\" font-size=\"12\" text-anchor=\"middle\" "
+        "<text x=\"187.33\" y=\"288.2\" font-size=\"12\" text-anchor=\"middle\" "
         "class=\"muted\">2</text>\n"
-        "<text x=\"284.67\" y=\"285.2\" font-size=\"12\" text-anchor=\"middle\" "
+        "<text x=\"284.67\" y=\"288.2\" font-size=\"12\" text-anchor=\"middle\" "
         "class=\"muted\">3</text>\n"
-        "<text x=\"382\" y=\"285.2\" font-size=\"12\" text-anchor=\"middle\" "
+        "<text x=\"382\" y=\"288.2\" font-size=\"12\" text-anchor=\"middle\" "
         "class=\"muted\">4</text>\n"
-        "<text x=\"83\" y=\"272.2\" font-size=\"12\" text-anchor=\"end\" "
+        "<text x=\"79\" y=\"272.2\" font-size=\"12\" text-anchor=\"end\" "
         "class=\"muted\">0.1</text>\n"
-        "<text x=\"83\" y=\"226.2\" font-size=\"12\" text-anchor=\"end\" "
+        "<text x=\"79\" y=\"226.2\" font-size=\"12\" text-anchor=\"end\" "
         "class=\"muted\">0.2</text>\n"
-        "<text x=\"83\" y=\"180.2\" font-size=\"12\" text-anchor=\"end\" "
+        "<text x=\"79\" y=\"180.2\" font-size=\"12\" text-anchor=\"end\" "
         "class=\"muted\">0.3</text>\n"
-        "<text x=\"83\" y=\"134.2\" font-size=\"12\" text-anchor=\"end\" "
+        "<text x=\"79\" y=\"134.2\" font-size=\"12\" text-anchor=\"end\" "
         "class=\"muted\">0.4</text>\n"
-        "<text x=\"83\" y=\"88.2\" font-size=\"12\" text-anchor=\"end\" "
+        "<text x=\"79\" y=\"88.2\" font-size=\"12\" text-anchor=\"end\" "
         "class=\"muted\">0.5</text>\n"
-        "<text x=\"83\" y=\"42.2\" font-size=\"12\" text-anchor=\"end\" "
+        "<text x=\"79\" y=\"42.2\" font-size=\"12\" text-anchor=\"end\" "
         "class=\"muted\">0.6</text>\n"
         "<line x1=\"90\" y1=\"38\" x2=\"90\" y2=\"268\" fill=\"none\" class=\"muted\" "
         "stroke=\"currentColor\" stroke-width=\"1\"/>\n"

@@ -65,12 +65,14 @@ static void test_idx_good(void **state) {
     const uint8_t header[] = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28};
     assert_memory_equal(images, header, sizeof header);
     ib_idx idx;
-    assert_int_equal(ib_idx_parse("f", images, sizeof images, &TEN, IB_IDX_IMAGES, &idx, NULL), IB_OK);
+    assert_int_equal(ib_idx_parse("f", images, sizeof images, &TEN, IB_IDX_IMAGES, &idx, NULL),
+                     IB_OK);
     assert_int_equal(idx.count, 2);
     assert_ptr_equal(idx.values, images + 16);
 
     const uint8_t labels[] = {0, 0, 8, 1, 0, 0, 0, 3, 0, 9, 5};
-    assert_int_equal(ib_idx_parse("f", labels, sizeof labels, &TEN, IB_IDX_LABELS, &idx, NULL), IB_OK);
+    assert_int_equal(ib_idx_parse("f", labels, sizeof labels, &TEN, IB_IDX_LABELS, &idx, NULL),
+                     IB_OK);
     assert_int_equal(idx.count, 3);
     const uint8_t none[] = {0, 0, 8, 1, 0, 0, 0, 0};
     assert_int_equal(ib_idx_parse("f", none, sizeof none, &TEN, IB_IDX_LABELS, &idx, NULL), IB_OK);
@@ -114,8 +116,8 @@ static void test_idx_of_other_shapes(void **state) {
     uint8_t images[IMAGE_HEADER + 2 * 480] = {0};
     ib_idx idx;
     assert_int_equal(ib_idx_write_header(images, LETTERS.image, IB_IDX_IMAGES, 2), 16);
-    assert_int_equal(
-        ib_idx_parse("f", images, sizeof images, &LETTERS, IB_IDX_IMAGES, &idx, NULL), IB_OK);
+    assert_int_equal(ib_idx_parse("f", images, sizeof images, &LETTERS, IB_IDX_IMAGES, &idx, NULL),
+                     IB_OK);
     assert_int_equal(idx.count, 2);
     refuse_idx(images, sizeof images, IB_IDX_IMAGES, "offset 8: images of 20 x 24 pixels, wanted");
     images[11] = 24; /* the same bytes, turned */

@@ -1,6 +1,7 @@
 /* The public library's training, through its headers alone: stopping, threads, what it leaves as it
  * was, and what it refuses. tests/system/test_library.py compares its hashes with the command's. */
 #include <fenv.h>
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -62,18 +63,23 @@ typedef struct parts {
     ib_net *net;
 } parts;
 
-static parts open_parts(unsigned threads, const char *seed) {
+/* model NULL: none */
+static parts open_model_parts(unsigned threads, const char *seed, const char *model) {
     parts p;
     char why[256];
     const ib_device_options machine = {.threads = threads};
     const char *const options[] = {
         "epochs=3", "batch-size=16", "optimizer=sgd", "lr=0.05", "momentum=0.9", seed, NULL};
-    const ib_net_options wanted = {.rows = ROWS, .options = options};
+    const ib_net_options wanted = {.rows = ROWS, .options = options, .model = model};
     if (ib_device_open(&machine, &p.device, why, sizeof why) != IB_OK ||
         ib_data_from_memory(&IMAGES, &p.data, why, sizeof why) != IB_OK ||
         ib_net_open(p.device, p.data, &wanted, &p.net, why, sizeof why) != IB_OK)
         fail_msg("%s", why);
     return p;
+}
+
+static parts open_parts(unsigned threads, const char *seed) {
+    return open_model_parts(threads, seed, NULL);
 }
 
 static void close_parts(parts *p) {
@@ -166,21 +172,110 @@ static void saved_is_loaded(void **state) {
     assert_int_equal(ib_net_load(q.net, path), IB_OK);
     assert_int_equal(ib_net_save(q.net, NULL, again), IB_OK);
     assert_string_equal(sha256, again);
-    /* A failure leaves the seed's weights, and training begins anew from there. */
+    assert_string_not_equal(sha256, initial);
+    /* A failure leaves the network as it was. */
     temp_dir_write(directory, "bad", "not a model", 11);
     char *bad = ib_path_join(directory, "bad");
     assert_int_equal(ib_net_load(q.net, bad), IB_ERROR_VERIFY);
     assert_non_null(strstr(ib_net_error(q.net), bad));
     assert_int_equal(ib_net_save(q.net, NULL, again), IB_OK);
-    assert_string_equal(initial, again);
+    assert_string_equal(sha256, again);
+    /* Opened from the file it is the same, and training begins anew. */
+    parts r = open_model_parts(1, "seed=6", path);
+    assert_int_equal(ib_net_save(r.net, NULL, again), IB_OK);
+    assert_string_equal(sha256, again);
     assert_int_equal(ib_net_train(q.net, NULL, NULL), IB_OK);
-    assert_int_equal(ib_net_save(q.net, NULL, again), IB_OK);
-    trained_hash(2, "seed=6", sha256);
+    assert_int_equal(ib_net_train(r.net, NULL, NULL), IB_OK);
+    assert_int_equal(ib_net_save(q.net, NULL, sha256), IB_OK);
+    assert_int_equal(ib_net_save(r.net, NULL, again), IB_OK);
     assert_string_equal(sha256, again);
     close_parts(&p);
     close_parts(&q);
+    close_parts(&r);
     free(bad);
     free(path);
+    temp_dir_remove(directory);
+}
+
+struct losses {
+    double of_epoch[4];
+    size_t first_epoch;
+};
+
+static int note_losses(void *context, const ib_event *event) {
+    struct losses *losses = context;
+    if (event->kind == IB_EVENT_EPOCH)
+        losses->of_epoch[event->epoch] = event->loss;
+    else if (losses->first_epoch == 0)
+        losses->first_epoch = event->epoch;
+    return 0;
+}
+
+static void refuses_optimizer(ib_net *net, const char *path, const char *text) {
+    char before[2][IB_SHA256_TEXT], after[2][IB_SHA256_TEXT];
+    assert_int_equal(ib_net_save(net, NULL, before[0]), IB_OK);
+    assert_int_equal(ib_net_save_optimizer(net, NULL, before[1]), IB_OK);
+    assert_int_equal(ib_net_load_optimizer(net, path), IB_ERROR_VERIFY);
+    if (strstr(ib_net_error(net), text) == NULL || strstr(ib_net_error(net), path) == NULL)
+        fail_msg("'%s' does not say '%s' of %s", ib_net_error(net), text, path);
+    assert_int_equal(ib_net_save(net, NULL, after[0]), IB_OK);
+    assert_int_equal(ib_net_save_optimizer(net, NULL, after[1]), IB_OK);
+    assert_memory_equal(before, after, sizeof before);
+}
+
+static void training_goes_on_from_files(void **state) {
+    (void)state;
+    char *directory = temp_dir_make(), *model = ib_path_join(directory, "model.safetensors");
+    char *optimizer = ib_path_join(directory, "optimizer.safetensors");
+    char undisturbed[2][IB_SHA256_TEXT], sha256[2][IB_SHA256_TEXT], why[256];
+    parts p = open_parts(2, "seed=5");
+    assert_int_equal(ib_net_train(p.net, NULL, NULL), IB_OK);
+    assert_int_equal(ib_net_save(p.net, NULL, undisturbed[0]), IB_OK);
+    assert_int_equal(ib_net_save_optimizer(p.net, NULL, undisturbed[1]), IB_OK);
+    close_parts(&p);
+    /* Stopped within the second epoch, and where the first one ended. */
+    for (uint64_t stop_at = 7; stop_at <= 10; stop_at += 3) {
+        p = open_parts(2, "seed=5");
+        struct seen seen = {.net = p.net, .stop_at = stop_at};
+        assert_int_equal(ib_net_train(p.net, watch, &seen), IB_INTERRUPTED);
+        assert_int_equal(ib_net_save(p.net, model, NULL), IB_OK);
+        assert_int_equal(ib_net_save_optimizer(p.net, optimizer, NULL), IB_OK);
+        close_parts(&p);
+        struct losses losses = {0};
+        p = open_model_parts(1, "seed=5", model);
+        assert_int_equal(ib_net_load_optimizer(p.net, optimizer), IB_OK);
+        assert_int_equal(ib_net_train(p.net, note_losses, &losses), IB_OK);
+        assert_int_equal(ib_net_save(p.net, NULL, sha256[0]), IB_OK);
+        assert_int_equal(ib_net_save_optimizer(p.net, NULL, sha256[1]), IB_OK);
+        assert_memory_equal(sha256, undisturbed, sizeof sha256);
+        assert_int_equal(losses.first_epoch, 2);
+        assert_int_equal(isnan(losses.of_epoch[2]) != 0, stop_at == 10);
+        assert_false(isnan(losses.of_epoch[3]));
+        close_parts(&p);
+    }
+    p = open_parts(1, "seed=5");
+    refuses_optimizer(p.net, model, "step");
+    const char *const options[2][4] = {{"epochs=1", "batch-size=16", "optimizer=sgd", NULL},
+                                       {"batch-size=16", "optimizer=adam", NULL}};
+    for (size_t i = 0; i < 2; ++i) {
+        ib_net *net = NULL;
+        const ib_net_options wanted = {.rows = ROWS, .options = options[i], .model = model};
+        assert_int_equal(ib_net_open(p.device, p.data, &wanted, &net, why, sizeof why), IB_OK);
+        refuses_optimizer(net, optimizer, i == 0 ? "tensors" : "exp_avg");
+        ib_net_close(net);
+    }
+    const char *const momentum[] = {"epochs=1", "batch-size=16", "optimizer=sgd", "momentum=0.5",
+                                    NULL};
+    ib_net *net = NULL;
+    assert_int_equal(ib_net_open(p.device, p.data,
+                                 &(ib_net_options){.rows = ROWS, .options = momentum}, &net, why,
+                                 sizeof why),
+                     IB_OK);
+    refuses_optimizer(net, optimizer, "10 steps are done");
+    ib_net_close(net);
+    close_parts(&p);
+    free(model);
+    free(optimizer);
     temp_dir_remove(directory);
 }
 
@@ -283,6 +378,8 @@ static void bad_networks_are_refused(void **state) {
     refused(&(ib_net_options){.network = "cnn", .rows = ROWS}, "not by both");
     refused(&(ib_net_options){.rows = UNKNOWN}, "convolve");
     refused(&(ib_net_options){.rows = ROWS + 5}, "flatten");
+    const char *const twice[] = {"init-model=other", NULL};
+    refused(&(ib_net_options){.rows = ROWS, .model = "one", .options = twice}, "init-model");
 }
 
 static void bad_parts_are_refused(void **state) {
@@ -320,6 +417,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stopped_goes_on_to_the_same_bits),
         cmocka_unit_test(saved_is_loaded),
+        cmocka_unit_test(training_goes_on_from_files),
         cmocka_unit_test(two_threads_train_at_once),
         cmocka_unit_test(affinity_and_rounding_stay),
         cmocka_unit_test(bad_networks_are_refused),

@@ -241,8 +241,8 @@ static void train(ib_network *net, struct outcome *outcome) {
     ib_steps_result result = {0};
     ib_error err = {0};
     for (uint64_t i = 0; i < STEPS; ++i)
-        table[i] = (ib_step_scalars){i, i * BATCH,
-                                     ib_update_scalars_of(&experiment, experiment.lr, i)};
+        table[i] =
+            (ib_step_scalars){i, i * BATCH, ib_update_scalars_of(&experiment, experiment.lr, i)};
     ib_steps steps = {
         .end = IMAGES, .batch = BATCH, .count = STEPS, .table = table, .seed = 1, .dropout = 1};
     succeed(ib_network_steps(net, &steps, &result, &err), &err);

@@ -103,13 +103,13 @@ static void draw_problem(struct problem *p) {
         p->gamma[c] = (float)(1 + 0.5 * draw(1, (size_t)c));
         p->beta[c] = (float)draw(2, (size_t)c);
         for (int i = 0; i < p->n * p->pixels; ++i) {
-            size_t e = (size_t)(i * C16 + c);
+            size_t e = (size_t)i * C16 + (size_t)c;
             p->x[e] = (float)(draw(3, e) * (c % 3 + 1) + c % 5);
             p->extra[e] = (float)draw(4, e);
         }
         channel(p, c, y, &mean, &variance);
         for (int i = 0; i < p->n * p->pixels; ++i) /* not where the ReLU may change its mind */
-            p->r[i * C16 + c] = fabs(y[i]) > 1e-3 ? (float)draw(5, (size_t)(i * C16 + c)) : 0;
+            p->r[i * C16 + c] = fabs(y[i]) > 1e-3 ? (float)draw(5, (size_t)i * C16 + (size_t)c) : 0;
     }
 }
 
@@ -166,13 +166,13 @@ static void check_norm(struct problem *p, const char *isa) {
         double mean, variance, rows = p->n * p->pixels;
         channel(p, c, y, &mean, &variance);
         near("running mean", (size_t)c, (double)at(&running, (size_t)c), 0.1 * mean, 1);
-        near("running variance", (size_t)c, (double)at(&running, (size_t)(C16 + c)),
+        near("running variance", (size_t)c, (double)at(&running, (size_t)C16 + (size_t)c),
              0.9 + 0.1 * variance * rows / (rows - 1), 1);
         near("dgamma", (size_t)c, (double)at(&dgamma, (size_t)c), difference(p, c, &p->gamma[c]),
              10);
         near("dbeta", (size_t)c, (double)at(&dbeta, (size_t)c), difference(p, c, &p->beta[c]), 10);
         for (int i = 0; i < p->n * p->pixels; ++i) {
-            size_t e = (size_t)(i * C16 + c);
+            size_t e = (size_t)i * C16 + (size_t)c;
             near("y", e, (double)at(&out, e), p->relu && !(y[i] > 0) ? 0 : y[i], 4);
             if (i % 3 == 0)
                 near("dx", e, (double)at(&dx, e), difference(p, c, &p->x[e]), 4);
@@ -262,7 +262,7 @@ static void check_pools(const char *isa, const ib_max_pool *pool) {
                 mean += greatest / pixels;
                 wanted[best] += r[i * C16 + c] / pixels;
             }
-            near("mean", (size_t)c, (double)at(&means, (size_t)(i * C16 + c)), mean, 1);
+            near("mean", (size_t)c, (double)at(&means, (size_t)i * C16 + (size_t)c), mean, 1);
         }
     for (size_t i = 0; i < inputs; ++i)
         near("dx of the pool", i, (double)at(&dx, i), wanted[i], 1);

@@ -1,4 +1,5 @@
 /* The public C API: a predictor gives the same bits however images are asked for. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,9 +10,9 @@
 #include <cmocka.h>
 
 #include "backend/backend.h"
-#include "options/options.h"
 #include "isobit/isobit.h"
 #include "model/model.h"
+#include "options/options.h"
 #include "temp_dir.h"
 
 enum { PIXELS = 784, CLASSES = 10 };
@@ -32,7 +33,7 @@ static char *save_model(const char *directory, const char *kind) {
         ib_model_open(backend, &config.experiment, ib_dataset_find("mnist"), 8, 0, &model, NULL),
         IB_OK);
     assert_int_equal(ib_model_initialize(model, 1, NULL), IB_OK);
-    assert_int_equal(ib_model_save(model, path, NULL, NULL), IB_OK);
+    assert_int_equal(ib_model_save(model, NULL, path, NULL, NULL), IB_OK);
     ib_model_close(model);
     ib_backend_close(backend);
     ib_config_free(&config);
@@ -45,8 +46,12 @@ static void check_kind(const char *directory, const char *kind, const uint8_t *i
     uint16_t classes[IMAGES];
     char message[256];
     ib_predictor *predictor = NULL;
+    cpu_set_t before, after;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
     if (ib_predictor_open(path, NULL, &predictor, message, sizeof message) != IB_OK)
         fail_msg("%s", message);
+    assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+    assert_true(CPU_EQUAL(&before, &after));
     assert_int_equal(ib_predictor_image_bytes(predictor), PIXELS);
     assert_int_equal(ib_predictor_class_count(predictor), CLASSES);
     assert_int_equal(ib_predictor_predict(predictor, images, IMAGES, classes, all), IB_OK);

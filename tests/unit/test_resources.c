@@ -11,11 +11,13 @@
 #include <cmocka.h>
 #include <jansson.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "temp_dir.h"
 #include "monitor/resources.h"
+#include "temp_dir.h"
 
 static int set_up(void **state) {
     *state = temp_dir_make();
@@ -232,6 +234,15 @@ static json_t *last_line(const char *path, size_t *lines) {
     return last;
 }
 
+static ib_sampler *start_in(const char *directory, const ib_sampler_options *options) {
+    ib_folder folder;
+    assert_int_equal(ib_folder_open(directory, &folder, NULL), IB_OK);
+    ib_sampler *sampler = ib_sampler_start(options, &folder, "resources.jsonl");
+    ib_folder_close(&folder);
+    assert_non_null(sampler);
+    return sampler;
+}
+
 static void sampler_writes_and_goes_on(void **state) {
     const char *root = *state;
     ib_nvml nvml = test_library();
@@ -239,8 +250,7 @@ static void sampler_writes_and_goes_on(void **state) {
     char *path = ib_path_join(root, "resources.jsonl");
     ib_sampler_options options = {
         .period = 3600, .start_seconds = ib_seconds(), .root = root, .nvml = &nvml};
-    ib_sampler *sampler = ib_sampler_start(&options, path);
-    assert_non_null(sampler);
+    ib_sampler *sampler = start_in(root, &options);
     ib_resource_totals totals = *ib_sampler_stop(sampler);
     assert_string_equal(totals.error, "");
     assert_int_equal(totals.samples, 1);
@@ -262,7 +272,7 @@ static void sampler_writes_and_goes_on(void **state) {
     FILE *stream = fopen(path, "a"); /* killed while it wrote */
     fputs("{\"time\":1,\"sample\":7,\"val", stream);
     fclose(stream);
-    sampler = ib_sampler_start(&options, path);
+    sampler = start_in(root, &options);
     ib_resource_totals again = *ib_sampler_stop(sampler);
     ib_sampler_close(sampler);
     line = last_line(path, &lines);
@@ -281,16 +291,23 @@ static void trouble_is_told(void **state) {
     ib_nvml nvml = test_library();
     nvml.init = failing;
     ib_sampler_options options = {.period = 1, .root = *state, .nvml = &nvml};
-    ib_sampler *sampler = ib_sampler_start(&options, *state); /* a directory */
-    assert_non_null(strstr(ib_sampler_stop(sampler)->error, "resources.jsonl"));
-    ib_sampler_close(sampler);
-    struct rlimit limit, none;
     char *path = ib_path_join(*state, "resources.jsonl");
+    assert_int_equal(mkdir(path, 0777), 0);
+    ib_sampler *sampler = start_in(*state, &options);
+    assert_non_null(strstr(ib_sampler_stop(sampler)->error, "resources.jsonl is a folder"));
+    ib_sampler_close(sampler);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(symlink("elsewhere", path), 0);
+    sampler = start_in(*state, &options);
+    assert_non_null(strstr(ib_sampler_stop(sampler)->error, "resources.jsonl is a link"));
+    ib_sampler_close(sampler);
+    assert_int_equal(unlink(path), 0);
+    struct rlimit limit, none;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
     none = (struct rlimit){0, limit.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0); /* the disk is full */
-    sampler = ib_sampler_start(&options, path);
+    sampler = start_in(*state, &options);
     assert_non_null(strstr(ib_sampler_stop(sampler)->error, "File too large"));
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     assert_int_equal(ib_sampler_stop(sampler)->gpu_count, 0);

@@ -223,7 +223,7 @@ static void refuses_malformed_headers(void **state) {
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1.0],\"data_offsets\":[0,1]}}", 1, "whole numbers"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[\"1\"],\"data_offsets\":[0,1]}}", 1, "whole numbers"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[99999999999999999999],\"data_offsets\":[0,1]}}", 1,
-         "header: "},
+         "whole numbers"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0]}}", 1, "data_offsets is not"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":{}}}", 1, "data_offsets is not"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1,2]}}", 1,
@@ -235,12 +235,12 @@ static void refuses_malformed_headers(void **state) {
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,1]}}", 1,
          "span 1 bytes, its shape needs 2"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,0]}}", 0,
-         "more than 2^63"},
+         "below 10^18"},
         /* 2^61 doubles are 2^64 bytes: 0 if it wrapped */
-        {"{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,0]}}", 0,
+        {"{\"a\":{\"dtype\":\"F64\",\"shape\":[576460752303423488,4],\"data_offsets\":[0,0]}}", 0,
          "more than 2^63"},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[9223372036854775807],"
-         "\"data_offsets\":[0,9223372036854775807]}}",
+        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[999999999999999999],"
+         "\"data_offsets\":[0,999999999999999999]}}",
          16, "truncated?"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
          "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}",

@@ -10,9 +10,9 @@
 #include "base/settle.h"
 #include "catalog/optimizers/adam.h"
 #include "catalog/optimizers/sgd.h"
-#include "options/options.h"
 #include "model/model.h"
 #include "nn/network.h"
+#include "options/options.h"
 #include "temp_dir.h"
 #include "tensor/safetensors.h"
 
@@ -247,7 +247,7 @@ static void models_that_are_not_finite_are_refused(void **state) {
     for (size_t i = 0; i < sizeof BITS / sizeof *BITS; ++i) {
         memcpy(values + 5, &BITS[i], sizeof BITS[i]);
         assert_int_equal(ib_model_write(model, 1, IB_PART_VALUE, values, NULL), IB_OK);
-        assert_int_equal(ib_model_save(model, path, NULL, NULL), IB_OK);
+        assert_int_equal(ib_model_save(model, NULL, path, NULL, NULL), IB_OK);
         assert_int_equal(ib_model_load(model, path, &err), i == 0 ? IB_OK : IB_ERROR_VERIFY);
         if (i > 0)
             assert_non_null(strstr(ib_error_text(&err), "element 5 of tensor"));

@@ -67,11 +67,15 @@ static void every_way_and_cut_agrees(void **state) {
 /* RFC 4648's examples; and what is none is refused. */
 static void base64(void **state) {
     (void)state;
-    static const char *const KNOWN[][2] = {{"", ""},         {"f", "Zg=="},     {"fo", "Zm8="},
-                                           {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},
-                                           {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
-    static const char *const WRONG[] = {"Zg=a", "Z===", "Zm9", "Zm9v=", "Zh==", "Zm9=", "Z!==",
-                                        "====", "Zg\n="};
+    static const char *const KNOWN[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg=="},
+                                           {"fooba", "Zm9vYmE="},
+                                           {"foobar", "Zm9vYmFy"}};
+    static const char *const WRONG[] = {
+        "Zg=a", "Z===", "Zm9", "Zm9v=", "Zh==", "Zm9=", "Z!==", "====", "Zg\n="};
     for (size_t i = 0; i < sizeof KNOWN / sizeof KNOWN[0]; ++i) {
         size_t size = strlen(KNOWN[i][0]);
         char text[16];

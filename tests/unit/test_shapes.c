@@ -174,10 +174,10 @@ static void check_record(const char *directory, const ib_evaluation *test) {
     ib_report_record record;
     ib_error err = {0};
     must(ib_report_record_read(directory, NULL, &record, &err), &err);
-    assert_int_equal(record.classes, CLASSES);
-    assert_non_null(record.confusion);
+    assert_int_equal(record.run.data.shape.classes, CLASSES);
+    assert_non_null(record.run.confusion);
     for (size_t k = 0; k < CLASSES * CLASSES; ++k)
-        assert_true(record.confusion[k] == test->confusion[k]);
+        assert_true(record.run.confusion[k] == test->confusion[k]);
     ib_figure_image *images;
     size_t count, total;
     char *missing;
@@ -238,11 +238,9 @@ static void record(fixture *f, const ib_evaluation *test) {
                               .exact = 1,
                               .run_dir = ib_record_directory(written),
                               .metrics = &metrics};
-    char *path = ib_record_path(written, "misclassified.json");
-    must(ib_mistakes_write(&test->mistakes, &f->dataset, 1, path, &err), &err);
+    must(ib_mistakes_write(&test->mistakes, &f->dataset, 1, ib_record_folder(written), &err), &err);
     must(ib_record_finish(written, IB_OK, NULL, &results, test, &err), &err);
     check_record(ib_record_directory(written), test);
-    free(path);
     ib_metrics_free(&metrics);
     ib_record_close(written);
 }
@@ -258,14 +256,14 @@ static void check_onnx(const fixture *f, ib_model *model) {
                            .deviation = f->row.standard_deviation,
                            .image = f->row.image,
                            .classes = f->row.classes};
-    must(ib_model_save(model, from, NULL, &err), &err);
-    must(ib_onnx_write(from, &notes, to, NULL, &err), &err);
+    must(ib_model_save(model, NULL, from, NULL, &err), &err);
+    must(ib_onnx_write(from, &notes, NULL, to, NULL, &err), &err);
     ib_contents map;
     must(ib_contents_open(to, IB_MODEL_FILE_MOST, &map, &err), &err);
     assert_non_null(memmem(map.data, map.size, LIST, sizeof LIST - 1));
     ib_contents_close(&map);
     notes.classes = 10; /* the file has other shapes than such a network would */
-    assert_int_equal(ib_onnx_write(from, &notes, to, NULL, &err), IB_ERROR_VERIFY);
+    assert_int_equal(ib_onnx_write(from, &notes, NULL, to, NULL, &err), IB_ERROR_VERIFY);
     ib_error_clear(&err);
     free(from);
     free(to);
@@ -357,7 +355,8 @@ static void a_support_vector_machine_learns_it(void **state) {
     char *path = ib_path_join(f->directory, "svm");
     uint8_t again[TEST];
     for (int text = 0; text < 2; ++text) {
-        must(text ? ib_svm_write_libsvm(&model, path, &err) : ib_svm_save(&model, path, NULL, &err),
+        must(text ? ib_svm_write_libsvm(&model, path, &err)
+                  : ib_svm_save(&model, NULL, path, NULL, &err),
              &err);
         must(text ? ib_svm_read_libsvm(path, options.mean, options.deviation, PIXELS, &read, &err)
                   : ib_svm_load(path, &read, &err),

@@ -482,12 +482,12 @@ static void files_keep_the_model(void **state) {
     double *want = decide(&model, images), *got;
     char first[IB_SHA256_HEX_SIZE], second[IB_SHA256_HEX_SIZE];
     size_t bytes = IMAGES * ib_svm_pair_count(model.class_count) * sizeof *want;
-    assert_int_equal(ib_svm_save(&model, path, first, NULL), IB_OK);
+    assert_int_equal(ib_svm_save(&model, NULL, path, first, NULL), IB_OK);
     assert_int_equal(ib_svm_load(path, &read, NULL), IB_OK);
     got = decide(&read, images);
     assert_memory_equal(want, got, bytes);
     free(got);
-    assert_int_equal(ib_svm_save(&read, path, second, NULL), IB_OK);
+    assert_int_equal(ib_svm_save(&read, NULL, path, second, NULL), IB_OK);
     assert_string_equal(first, second);
     ib_svm_model_close(&read);
     assert_int_equal(ib_svm_write_libsvm(&model, text, NULL), IB_OK);

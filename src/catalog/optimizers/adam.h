@@ -1,4 +1,4 @@
-/* The scalars of adam: eps, lr / (1 - beta1^t), 1 - beta1, beta2, 1 - beta2, 1 / sqrt(1 - beta2^t). */
+/* The scalars: eps, lr / (1 - beta1^t), 1 - beta1, beta2, 1 - beta2, 1 / sqrt(1 - beta2^t). */
 #ifndef IB_CATALOG_OPTIMIZERS_ADAM_H
 #define IB_CATALOG_OPTIMIZERS_ADAM_H
 

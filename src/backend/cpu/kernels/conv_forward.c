@@ -298,7 +298,7 @@ static void by_tiles(ib_cpu *cpu, const ib_conv *conv, const ib_conv_pointers *p
                         .p = p,
                         .packed = cpu->shared_scratch,
                         .scratch = cpu->thread_scratch,
-                        .blocks_per_item = s.n >= 4 * threads ? blocks : 1};
+                        .blocks_per_item = s.n >= 4 * threads && blocks > 0 ? blocks : 1};
     int64_t items = s.n * ((blocks + f.blocks_per_item - 1) / f.blocks_per_item);
     ib_pool_run(cpu->pool, (size_t)items, forward_item, &f);
 }

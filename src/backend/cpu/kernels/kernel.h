@@ -6,7 +6,8 @@
 #include "../cpu.h"
 #include "simd.h"
 
-#define IB_OPERATION(name, kind, direction) extern const ib_cpu_##kind##_kernel IB_KERNEL(ib_##name)[];
+#define IB_OPERATION(name, kind, direction)                                                        \
+    extern const ib_cpu_##kind##_kernel IB_KERNEL(ib_##name)[];
 #include "backend/operations.inc"
 #undef IB_OPERATION
 

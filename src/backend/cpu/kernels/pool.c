@@ -72,8 +72,8 @@ static void gather(const struct pool *b, int64_t image, int64_t row, int64_t col
     for (int64_t oy = first_window(s, row); oy <= last_y; ++oy)
         for (int64_t ox = first_window(s, column); ox <= last_x; ++ox) {
             int64_t at = ((image * b->oh + oy) * b->ow + ox) * b->c16 + c;
-            int64_t tap = (row - (oy * s->stride - s->pad)) * s->kernel + column -
-                          (ox * s->stride - s->pad);
+            int64_t tap =
+                (row - (oy * s->stride - s->pad)) * s->kernel + column - (ox * s->stride - s->pad);
             vf g = v_load(b->p->dy + at);
             if (b->p->second != NULL)
                 g = v_settle(v_add(g, v_load(b->p->second + at)));

@@ -2,7 +2,7 @@
 #include "kernel.h"
 
 #define IB_OPTIMIZER(id, name)                                                                     \
-    void IB_KERNEL(ib_update_##name)(ib_cpu *cpu, const ib_update *u,                              \
+    void IB_KERNEL(ib_update_##name)(ib_cpu * cpu, const ib_update *u,                             \
                                      const ib_update_pointers *p);                                 \
     static int is_##name(const ib_update *u) {                                                     \
         return u->kind == IB_##id;                                                                 \

@@ -48,9 +48,9 @@ static void update(ib_cpu *cpu, const ib_update *u, const ib_update_pointers *p)
 }
 
 #define IB_UPDATE_KERNEL(name)                                                                     \
-    void IB_KERNEL(ib_update_##name)(ib_cpu *cpu, const ib_update *u,                              \
+    void IB_KERNEL(ib_update_##name)(ib_cpu * cpu, const ib_update *u,                             \
                                      const ib_update_pointers *p);                                 \
-    void IB_KERNEL(ib_update_##name)(ib_cpu *cpu, const ib_update *u,                              \
+    void IB_KERNEL(ib_update_##name)(ib_cpu * cpu, const ib_update *u,                             \
                                      const ib_update_pointers *p) {                                \
         update(cpu, u, p);                                                                         \
     }

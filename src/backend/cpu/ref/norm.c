@@ -145,8 +145,7 @@ static void input_gradient(const struct channel *k, float sum, float products, c
     float level = ib_settle(-(scale * ib_settle(dbeta * r)));
     for (int64_t row = 0; row < k->norm->n * k->norm->pixels; ++row) {
         float d = p->x[at(k, row)] - mean;
-        p->dx[at(k, row)] =
-            ib_settle(exact_fma(g[at(k, row)], scale, exact_fma(d, slope, level)));
+        p->dx[at(k, row)] = ib_settle(exact_fma(g[at(k, row)], scale, exact_fma(d, slope, level)));
     }
 }
 

@@ -43,8 +43,8 @@ void IB_REF(ib_max_pool_backward_run)(ib_cpu *cpu, const ib_max_pool *pool,
                 int64_t o = ((n * oh + oy) * ow + ox) * c16 + c;
                 if (y >= 0 && y < pool->kernel && x >= 0 && x < pool->kernel &&
                     p->argmax[o] == y * pool->kernel + x)
-                    sum = sum + ref_reader_gradient(p->dy[o],
-                                                    p->second != NULL ? p->second + o : NULL);
+                    sum = sum +
+                          ref_reader_gradient(p->dy[o], p->second != NULL ? p->second + o : NULL);
             }
         p->dx[i] = ib_settle(sum);
     }

@@ -20,8 +20,7 @@ static inline float settle_average(float state) {
             float g = p->dw[i];                                                                    \
             if (s->decay != 0)                                                                     \
                 g = ib_settle(exact_fma(s->decay, p->w[i], g));                                    \
-            p->w[i] =                                                                              \
-                formula(s->of, s->has_momentum, p->w[i], g, p->state0 + i, p->state1 + i);         \
+            p->w[i] = formula(s->of, s->has_momentum, p->w[i], g, p->state0 + i, p->state1 + i);   \
             if (!(p->w[i] - p->w[i] == 0.0f) && u->index < *p->bad)                                \
                 *p->bad = u->index;                                                                \
         }                                                                                          \
