@@ -209,13 +209,19 @@ static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, 
     const ib_normalization *choice = normalize == NULL ? NULL : ib_normalization_find(normalize);
     if (model == NULL || strcmp(model, "svm") == 0 || choice == NULL || info == NULL)
         return IB_OK;
-    ib_onnx_notes notes = {.normalize = normalize,
+    ib_config config = {0};
+    IB_TRY(ib_adopt_network(&s->run, &config, err));
+    ib_onnx_notes notes = {.experiment = &config.experiment,
+                           .normalize = normalize,
                            .sha256 = s->run.model_sha256,
                            .image = info->image,
                            .classes = info->classes};
     ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
-    return ib_onnx_write(safetensors, &notes, &s->cursor.folder, "model.onnx", NULL, err);
+    ib_status status =
+        ib_onnx_write(safetensors, &notes, &s->cursor.folder, "model.onnx", NULL, err);
+    ib_config_free(&config);
+    return status;
 }
 
 ib_status ib_mlflow_ensure_onnx(ib_mlflow_sender *s, ib_error *err) {

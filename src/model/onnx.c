@@ -167,8 +167,8 @@ static ib_status plan(const ib_onnx_notes *notes, const ib_row *rows, ib_network
 
 static ib_status write_fitting(const ib_contents *contents, const ib_safetensors *file,
                                const ib_experiment *experiment, const ib_onnx_notes *notes,
-                               const ib_folder *folder, const char *path,
-                               ib_onnx_written *written, int hashed, int *found, ib_error *err) {
+                               const ib_folder *folder, const char *path, ib_onnx_written *written,
+                               int hashed, int *found, ib_error *err) {
     ib_network_file network = {0};
     ib_network net = {0};
     ib_onnx_graph g = {0};
@@ -212,8 +212,7 @@ ib_status ib_onnx_write_read(const ib_contents *contents, const ib_onnx_notes *n
     for (size_t i = 0; status == IB_OK && !found && ib_network_at(i) != NULL; ++i) {
         ib_experiment experiment = {.model = (int)i};
         status = write_fitting(contents, &file, &experiment, notes, folder, path, &result,
-                               written != NULL,
-                               &found, err);
+                               written != NULL, &found, err);
     }
     if (status == IB_OK && !found)
         status = ib_fail(err, IB_ERROR_VERIFY,

@@ -27,9 +27,10 @@ typedef struct ib_onnx_written {
 
 /* Writes the network in the safetensors file model_path to path, atomically: input "input"
  * [N,channels,height,width], output "logits" [N,classes]. The network follows from names, types
- * and shapes of the tensors; a file that fits no network is IB_ERROR_VERIFY. Weights go from the file's
- * contents to the stream, so memory is not doubled. The same bytes for the same file, notes and
- * version. path: a name in the folder (folder.h), or, folder NULL, a path. written may be NULL. */
+ * and shapes of the tensors; a file that fits no network is IB_ERROR_VERIFY. Weights go from the
+ * file's contents to the stream, so memory is not doubled. The same bytes for the same file, notes
+ * and version. path: a name in the folder (folder.h), or, folder NULL, a path. written may be NULL.
+ */
 ib_status ib_onnx_write(const char *model_path, const ib_onnx_notes *notes, const ib_folder *folder,
                         const char *path, ib_onnx_written *written, ib_error *err);
 /* The same of a file that was read already. */

@@ -57,8 +57,8 @@ void ib_network_file_close(ib_network_file *file);
 ib_status ib_network_identify(const ib_experiment *experiment, const char **model, char **network,
                               ib_error *err);
 
-/* The canonical form: one line of JSON with every row as it is computed, blocks unfolded and
- * defaults filled in; two files of one form are one network. Fresh memory. */
+/* The canonical form: the rows in one line of JSON, which is YAML too, blocks unfolded and defaults
+ * filled in; two files of one form are one network. Fresh memory. */
 ib_status ib_network_canonical(const ib_network_file *file, char **text, ib_error *err);
 
 #endif

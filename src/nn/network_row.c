@@ -183,6 +183,7 @@ static const struct row_key {
     {IB_KEY_BIAS, "bias", NULL},
     {IB_KEY_P, "p", NULL},
     {IB_KEY_SLOPE, "slope", "negative_slope"},
+    {IB_KEY_ROWS, "rows", NULL},
 };
 enum { ROW_KEY_COUNT = sizeof ROW_KEYS / sizeof ROW_KEYS[0] };
 
@@ -381,7 +382,7 @@ ib_status ib_network_add_layer(struct network_reader *r, const ib_yaml_node *at,
         return unknown_kind(r, at, name, err);
     ib_row row = {.kind = kind->name};
     ib_status status;
-    if (value != NULL && value->kind == IB_YAML_MAP && (kind->keys & IB_KEY_ROWS) == 0)
+    if (value != NULL && value->kind == IB_YAML_MAP)
         status = take_keys(r, scope, kind, value, &row, err);
     else if (value != NULL && value->kind != IB_YAML_NONE)
         status = take_short(r, scope, kind, value, &row, err);

@@ -166,30 +166,14 @@ static ib_status read_network_name(const char *path, const char *text, size_t si
     return status;
 }
 
-/* One of the choices, or a network's file, which is read here, once: what is checked and hashed is
- * what is trained. */
-static ib_status set_model(const ib_option *option, const char *text, const char *given_as,
-                           ib_config *config, ib_error *err) {
+ib_status ib_config_set_network(ib_config *config, const char *name, const char *path,
+                                const char *text, ib_error *err) {
     ib_experiment *experiment = &config->experiment;
-    ib_experiment fresh = {0};
-    size_t size = 0;
-    if (!ib_is_network_file_name(text)) {
-        IB_TRY(set_choice(option, text, given_as, config, err));
-        forget_network(experiment);
-        return IB_OK;
-    }
-    if (!ib_path_exists(text))
-        return ib_fail(err, IB_ERROR_USAGE, "%s: there is no file %s", given_as, text);
-    ib_status status = ib_read_file(text, IB_YAML_MAX_BYTES, &fresh.network, &size, err);
-    if (status == IB_OK && strlen(fresh.network) != size)
-        status = ib_fail(err, IB_ERROR_USAGE, "%s: %s is no text", given_as, text);
-    if (status == IB_OK)
-        status = read_network_name(text, fresh.network, size, &fresh.network_name, err);
-    if (status == IB_OK && (fresh.network_path = strdup(text)) == NULL)
-        status = ib_fail_memory(err);
-    if (status != IB_OK) {
+    ib_experiment fresh = {
+        .network = strdup(text), .network_name = strdup(name), .network_path = strdup(path)};
+    if (fresh.network == NULL || fresh.network_name == NULL || fresh.network_path == NULL) {
         forget_network(&fresh);
-        return status;
+        return ib_fail_memory(err);
     }
     forget_network(experiment);
     experiment->model = IB_MODEL_FILE;
@@ -197,6 +181,31 @@ static ib_status set_model(const ib_option *option, const char *text, const char
     experiment->network_name = fresh.network_name;
     experiment->network_path = fresh.network_path;
     return IB_OK;
+}
+
+/* One of the choices, or a network's file, which is read here, once: what is checked and hashed is
+ * what is trained. */
+static ib_status set_model(const ib_option *option, const char *text, const char *given_as,
+                           ib_config *config, ib_error *err) {
+    char *contents = NULL, *name = NULL;
+    size_t size = 0;
+    if (!ib_is_network_file_name(text)) {
+        IB_TRY(set_choice(option, text, given_as, config, err));
+        forget_network(&config->experiment);
+        return IB_OK;
+    }
+    if (ib_path_is_missing(text))
+        return ib_fail(err, IB_ERROR_USAGE, "%s: there is no file %s", given_as, text);
+    ib_status status = ib_read_file(text, IB_YAML_MAX_BYTES, &contents, &size, err);
+    if (status == IB_OK && strlen(contents) != size)
+        status = ib_fail(err, IB_ERROR_USAGE, "%s: %s is no text", given_as, text);
+    if (status == IB_OK)
+        status = read_network_name(text, contents, size, &name, err);
+    if (status == IB_OK)
+        status = ib_config_set_network(config, name, text, contents, err);
+    free(contents);
+    free(name);
+    return status;
 }
 
 /* One of the choices as it is, or a number in its shortest form: one experiment, one text. */

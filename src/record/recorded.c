@@ -98,11 +98,35 @@ static char *written(const ib_option *option, const ib_config *config) {
     return ib_text_close(&text, NULL) == IB_OK ? text.data : NULL;
 }
 
-static ib_status adopt_arithmetic(const ib_option *option, const json_t *canonical,
-                                  const char *path, const char *const *changeable,
-                                  ib_arguments *arguments, ib_error *err) {
+ib_status ib_adopt_network(const ib_run *run, ib_config *config, ib_error *err) {
+    const char *network = ib_json_text_at(run->canonical, "network");
+    const char *dataset = ib_json_text_at(run->canonical, "dataset");
+    size_t head = dataset != NULL ? strlen(dataset) + 1 : 0;
+    if (network == NULL)
+        return IB_OK;
+    if (run->experiment == NULL || strlen(run->experiment) <= head)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s/run.json does not say what its network is called",
+                       run->directory);
+    const char *name = run->experiment + head; /* "lenet5" of "mnist-lenet5" */
+    char *text = ib_format("{name: %s, rows: %s}", name, network);
+    char *path = ib_path_join(run->directory, "run.json");
+    ib_status status = text == NULL || path == NULL
+                           ? ib_fail_memory(err)
+                           : ib_config_set_network(config, name, path, text, err);
+    free(text);
+    free(path);
+    return status;
+}
+
+static ib_status adopt_arithmetic(const ib_option *option, const ib_run *run,
+                                  const char *const *changeable, ib_arguments *arguments,
+                                  ib_error *err) {
     int given = arguments->sources[ib_option_index(option)] == IB_FROM_FLAG;
-    const json_t *value = value_of(option, canonical);
+    const json_t *value = value_of(option, run->canonical);
+    const char *path = run->directory;
+    if (option->kind == IB_OPTION_MODEL && ib_json_text_at(run->canonical, "network") != NULL)
+        return given ? IB_OK /* whether it is the same, its canonical form tells */
+                     : ib_adopt_network(run, &arguments->config, err);
     if (given && changeable != NULL && ib_is_listed(changeable, option->name))
         return IB_OK;
     char *before = given ? written(option, &arguments->config) : NULL;
@@ -138,8 +162,7 @@ ib_status ib_adopt_experiment(const ib_run *run, const char *const *changeable,
     const ib_option *option;
     for (size_t i = 0; (option = ib_option_at(i)) != NULL; ++i)
         if (ib_option_is_arithmetic(option))
-            IB_TRY(adopt_arithmetic(option, run->canonical, run->directory, changeable, arguments,
-                                    err));
+            IB_TRY(adopt_arithmetic(option, run, changeable, arguments, err));
     return IB_OK;
 }
 
@@ -181,6 +204,8 @@ ib_status ib_adopt_beside(const char *model_path, const char *sha256, unsigned c
     if (status == IB_OK && found)
         status = path == NULL ? ib_fail_memory(err)
                               : ib_adopt_options(run.configuration, path, command, arguments, err);
+    if (status == IB_OK && found && ib_arguments_source(arguments, "model") == IB_FROM_DEFAULT)
+        status = ib_adopt_network(&run, &arguments->config, err);
     if (status == IB_OK && found && log != NULL && !arguments->config.output.json)
         fprintf(log, "options not given are taken from %s\n", path);
     if (adopted != NULL)

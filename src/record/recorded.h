@@ -32,6 +32,9 @@ ib_status ib_adopt_options(const json_t *configuration, const char *path, unsign
 ib_status ib_adopt_experiment(const ib_run *run, const char *const *changeable,
                               ib_arguments *arguments, ib_error *err);
 
+/* Gives the configuration the network of a run whose network came as a file; else nothing. */
+ib_status ib_adopt_network(const ib_run *run, ib_config *config, ib_error *err);
+
 /* The run.json beside a model file, where there is one with results, must record the file's
  * SHA-256: else IB_ERROR_VERIFY. */
 ib_status ib_check_beside(const char *model_path, const char *sha256, ib_error *err);

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/sha256.h"
+#include "options/options.h"
 #include "record/seal.h"
 
 const char *ib_run_status_name(ib_run_status status) {
@@ -154,6 +155,10 @@ static ib_status check_seal(const char *path, ib_seal seal, const ib_run *run, i
 static int is_same_value(const char *key, const json_t *configured, const json_t *canonical) {
     int is_size = strcmp(key, "train_size") == 0 || strcmp(key, "test_size") == 0;
     if (is_size && json_is_integer(configured) && json_integer_value(configured) == 0)
+        return 1;
+    /* A network's file was named; the canonical form says what was in it. */
+    if (strcmp(key, "model") == 0 && json_is_string(configured) &&
+        ib_is_network_file_name(json_string_value(configured)))
         return 1;
     if (json_is_number(configured) && json_is_number(canonical))
         return json_number_value(configured) == json_number_value(canonical);
