@@ -9,7 +9,8 @@ without any effect; "-" where the reader does not open the file. A flip that gav
 failure.
 
 environment: ISOBIT, ISOBIT_TEST_DATA, BUILD_DIR; ISOBIT_MIRROR, where there is one: a folder with MNIST's
-files as they are published, which are flipped, too; ISOBIT_FLIPS, how many bits of each file (1);
+files as they are published, which are flipped, too; ISOBIT_FLIPS, how many bits of each file (1, of a third
+of the files);
 ISOBIT_TEST_SEED (printed) chooses them. Words on the command line choose among the files.
 """
 import collections
@@ -442,7 +443,7 @@ def change(task):
     with open(whole, "rb") as stream:
         content = stream.read()
     chance, found = random.Random(f"{SEED} {path} {name}"), []
-    later, most = range(2, COUNTS[path, name] + 1), 2 + FLIPS
+    later, most = range(2, COUNTS[path, name] + 1), FLIPS if FLIPS == 1 else 2 + FLIPS
     for at in later if len(later) <= most else sorted(chance.sample(later, most)):
         offset, byte = change_of(path, content, chance)
         try:
@@ -517,6 +518,8 @@ def tell(template, folder):
         for place, name, code, meaning, counts in pool.imap_unordered(look, looks):
             WHOLE[place, name] = code, meaning
             COUNTS.update({(path, name): n for path, n in counts.items()})
+    if FLIPS == 1 and not sys.argv[1:]:  # a sample
+        files = sorted(random.Random(f"{SEED} files").sample(files, (len(files) + 2) // 3))
     flips = [(place, path, number) for place, path in files for number in range(FLIPS)]
     changes = [(place, path, name) for place, path in files for name in SUBJECTS[place]
                if can_watch and COUNTS[path, name] > 1]
