@@ -23,6 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KEPT = os.path.join(ROOT, "build", "test-all")
 WHOLE = {
     "ISOBIT_ONE_HASH_FULL": "1",      # every ResNet and optimiser in every build
+    "ISOBIT_SABOTAGE": "all",         # planted changes; 30
     "ISOBIT_TRAINING_SCALAR": "1",    # training hashes by the scalar reference too
     "ISOBIT_TRAINING_RESNETS": "1",   # and in every setting, of the ResNets too
     "ISOBIT_EXHAUSTIVE": "1",         # exp and log of every float, every quantile
