@@ -115,7 +115,7 @@ static void index_runs(const char *parent) {
 }
 
 static void open_cursor(const char *directory) {
-    ib_mlflow_cursor cursor = {.lock = -1};
+    ib_mlflow_cursor cursor = {0};
     ib_error err = {0};
     int busy = 0;
     ib_status status = ib_mlflow_cursor_open(directory, "http://s", 1, &cursor, &busy, &err);
