@@ -41,7 +41,7 @@ WHOLE = {
 # The builds, what of each is run (a pattern of labels, one of names), and whether whole.
 BUILDS = (("release", "", "", True), ("clang", "unit|backend", "", False),
           ("asan", "unit|fault|fuzz", "", False),
-          ("tsan", "unit", "threads|pool|parallel", False))
+          ("tsan", "unit", "threads|test_library$", False))
 # These take longest and so begin first.
 LONGEST = ("bit_flips", "power_cuts", "hostile_files", "one_hash", "crash_points",
            "command_allocation", "training_hash", "test_ops", "torch", "exact_math", "changes",
