@@ -113,21 +113,19 @@ static void take_line(ib_report_record *record, const ib_metric_line *line) {
         record->finals[m] = value;
 }
 
-static void read_metrics(ib_report_record *record) {
+static ib_status read_metrics(ib_report_record *record, ib_error *err) {
     ib_metric_lines lines;
     ib_metric_line line;
     int there = 1;
-    ib_error why = {0};
-    ib_status status = ib_metric_lines_open(record->run.directory, 0, &lines, &why);
+    ib_status status = ib_metric_lines_open(&record->run, 0, &lines, err);
     lines.without_steps = 1;
     while (status == IB_OK && there) {
-        status = ib_metric_lines_next(&lines, &line, &there, &why);
+        status = ib_metric_lines_next(&lines, &line, &there, err);
         if (status == IB_OK)
             take_line(record, &line);
     }
     ib_metric_lines_close(&lines);
-    record->lost |= ib_error_is_memory(&why);
-    ib_error_clear(&why);
+    return status;
 }
 
 /* ---- a record
@@ -147,8 +145,7 @@ ib_status ib_report_record_read(const char *directory, const ib_report_pricing *
     memcpy(record->finals, record->run.metrics, sizeof record->finals);
     take_epochs(record);
     take_resources(&record->run.resources, record);
-    read_metrics(record); /* and then checked: what is changed in between is noticed */
-    IB_TRY(ib_run_check_metrics(&record->run, err));
+    IB_TRY(read_metrics(record, err));
     return take_cost(pricing, record, err);
 }
 
@@ -217,17 +214,20 @@ ib_status ib_report_misclassified(const ib_report_record *record, size_t limit,
                                   char **missing, ib_error *err) {
     char *path = ib_path_join(record->run.directory, "misclassified.json");
     json_t *json = NULL;
+    ib_contents contents = {0};
     *images = NULL;
     *count = *total = 0;
     *missing = NULL;
     if (path == NULL)
         return ib_fail_memory(err);
     ib_error why = {0};
-    if (ib_json_file_read(path, &json, &why) != IB_OK ||
-        ib_run_check_file(&record->run, "misclassified.json", &why) != IB_OK) {
+    ib_status status =
+        ib_run_contents_open(&record->run, path, "misclassified.json", &contents, &why);
+    if (status == IB_OK && contents.data != NULL)
+        status = ib_json_file_parse(path, (const char *)contents.data, contents.size, &json, &why);
+    ib_contents_close(&contents);
+    if (status != IB_OK) {
         *missing = strdup(ib_error_text(&why));
-        json_decref(json);
-        json = NULL;
     } else if (json == NULL) {
         *missing = ib_format("%s has no misclassified.json: it was written by an earlier version",
                              record->run.directory);
