@@ -23,14 +23,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KEPT = os.path.join(ROOT, "build", "test-all")
 WHOLE = {
     "ISOBIT_ONE_HASH_FULL": "1",      # every ResNet and optimiser in every build
+    "ISOBIT_SABOTAGE": "all",         # planted changes; 30
     "ISOBIT_TRAINING_SCALAR": "1",    # training hashes by the scalar reference too
-    "ISOBIT_TRAINING_RESNETS": "1",   # and of the ResNets on every instruction set
+    "ISOBIT_TRAINING_RESNETS": "1",   # and in every setting, of the ResNets too
     "ISOBIT_EXHAUSTIVE": "1",         # exp and log of every float, every quantile
     "ISOBIT_RANDOM_CASES": "2000",    # shapes of operations; 40 in a sample
     "ISOBIT_RESNET_STEPS": "20",      # of 32 images beside PyTorch; 4 of 16
-    "ISOBIT_ALLOCATIONS": "all",      # each of a command's, not one at 20 places
+    "ISOBIT_ALLOCATIONS": "all",      # each of a command's, not one at 8 places
     "ISOBIT_CRASH_EVERY": "1",        # every call that changes a file, not every k-th
-    "ISOBIT_KILLS": "100",            # of a training run; 10
+    "ISOBIT_KILLS": "100",            # of a training run; 4
     "ISOBIT_SWEEP_KILLS": "20",       # of a sweep; 3
     "ISOBIT_FLIPS": "300",            # bits of each file, each asked of every reader; 1
     "ISOBIT_HOSTILE_MOMENTS": "50",   # of a command whose files are changed; 8
@@ -40,7 +41,7 @@ WHOLE = {
 # The builds, what of each is run (a pattern of labels, one of names), and whether whole.
 BUILDS = (("release", "", "", True), ("clang", "unit|backend", "", False),
           ("asan", "unit|fault|fuzz", "", False),
-          ("tsan", "unit", "threads|pool|parallel", False))
+          ("tsan", "unit", "threads|test_library$", False))
 # These take longest and so begin first.
 LONGEST = ("bit_flips", "power_cuts", "hostile_files", "one_hash", "crash_points",
            "command_allocation", "training_hash", "test_ops", "torch", "exact_math", "changes",

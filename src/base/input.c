@@ -32,17 +32,6 @@ ib_status ib_open_input(const char *path, size_t most_bytes, int *fd, size_t *si
     return status;
 }
 
-ib_status ib_open_input_stream(const char *path, size_t most_bytes, FILE **stream, ib_error *err) {
-    int fd;
-    *stream = NULL;
-    IB_TRY(ib_open_input(path, most_bytes, &fd, NULL, err));
-    *stream = fdopen(fd, "r");
-    if (*stream != NULL)
-        return IB_OK;
-    close(fd);
-    return ib_fail_memory(err);
-}
-
 ib_status ib_read_input(int fd, const char *path, uint64_t offset, void *memory, size_t size,
                         size_t *got, ib_error *err) {
     *got = 0;
@@ -99,34 +88,6 @@ ib_status ib_read_file(const char *path, size_t most_bytes, char **data, size_t 
     *data = bytes;
     *size = used;
     return IB_OK;
-}
-
-static int grow(ib_line *line) {
-    size_t capacity = line->capacity == 0 ? 256 : 2 * line->capacity;
-    char *larger = realloc(line->text, capacity);
-    if (larger == NULL)
-        return 0;
-    line->text = larger;
-    line->capacity = capacity;
-    return 1;
-}
-
-int ib_line_read(FILE *stream, ib_line *line) {
-    int c = 0;
-    line->length = 0;
-    while (c != '\n' && (c = getc_unlocked(stream)) != EOF) {
-        line->is_too_long = line->length == IB_LINE_MOST;
-        if (line->is_too_long)
-            return 0;
-        if (line->length + 2 > line->capacity && !grow(line)) {
-            line->is_too_long = 1;
-            errno = ENOMEM;
-            return 0;
-        }
-        line->text[line->length++] = (char)c;
-        line->text[line->length] = '\0';
-    }
-    return c == '\n';
 }
 
 ib_status ib_contents_open(const char *path, size_t most_bytes, ib_contents *contents,

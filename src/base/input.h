@@ -14,8 +14,6 @@
 /* Opens a regular file of at most most_bytes for reading; anything else is IB_ERROR_RUNTIME, at
  * once. size (may be NULL) is what it has now. The caller closes *fd. */
 ib_status ib_open_input(const char *path, size_t most_bytes, int *fd, size_t *size, ib_error *err);
-/* The same as a stream; the caller closes it. */
-ib_status ib_open_input_stream(const char *path, size_t most_bytes, FILE **stream, ib_error *err);
 
 /* Bytes from offset on into memory, as many as there are up to size. */
 ib_status ib_read_input(int fd, const char *path, uint64_t offset, void *memory, size_t size,
@@ -25,18 +23,8 @@ ib_status ib_read_input(int fd, const char *path, uint64_t offset, void *memory,
 ib_status ib_read_file(const char *path, size_t most_bytes, char **data, size_t *size,
                        ib_error *err);
 
-/* Files of lines, of which none has more bytes: what has is none of ours. */
+/* Of files of lines none has more bytes: what has is none of ours. */
 #define IB_LINE_MOST ((size_t)1 << 20)
-typedef struct ib_line {
-    char *text; /* with its line break, and a NUL behind it; the caller frees it at the end */
-    size_t length, capacity;
-    int is_too_long;
-} ib_line;
-
-/* The next line, from a zero-initialised *line. 0: there is no whole one: the file ends, perhaps
- * within a line (length > 0), is_too_long, or ferror. Out of memory: as too long, with
- * errno ENOMEM. */
-int ib_line_read(FILE *stream, ib_line *line);
 
 /* A whole file in memory of its own, on huge pages where it is large, page-aligned, with a NUL
  * behind it. */

@@ -1,22 +1,22 @@
-/* The lines of a file that may be growing, from any offset on. */
+/* The lines of a file that may be growing, as it is when it is opened: in memory, so that what was
+ * checked is what is read. */
 #ifndef IB_BASE_LINES_H
 #define IB_BASE_LINES_H
 
 #include "base/input.h"
 
 typedef struct ib_lines {
-    char *path;      /* owned */
-    FILE *stream;    /* NULL: there is no such file */
-    ib_line line;    /* read last */
-    uint64_t offset; /* behind it */
+    char *path;       /* owned */
+    ib_contents file; /* without data: there is no such file */
+    uint64_t offset;  /* behind the line read last */
 } ib_lines;
 
-/* A file of at most most_bytes; where there is none, it has no lines. The caller calls
- * ib_lines_close, also after a failure. */
+/* A file of at most most_bytes; where there is none, it has no lines. offset: where the first line
+ * to read begins. The caller calls ib_lines_close, also after a failure. */
 ib_status ib_lines_open(const char *directory, const char *name, uint64_t offset, size_t most_bytes,
                         ib_lines *lines, ib_error *err);
-/* *line: the next without its line break, good until the next call; NULL: there is none, or it is
- * still being written. One of more than IB_LINE_MOST is IB_ERROR_VERIFY. */
+/* *line: the next, of *size bytes and then its line break, good until the lines are closed; NULL:
+ * there is none, or it is still being written. One of more than IB_LINE_MOST is IB_ERROR_VERIFY. */
 ib_status ib_lines_next(ib_lines *lines, const char **line, size_t *size, ib_error *err);
 void ib_lines_close(ib_lines *lines);
 

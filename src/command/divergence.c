@@ -243,10 +243,8 @@ static ib_status work(search *s, ib_error *err) {
     say(s, "metric", metric);
     for (size_t i = 0; KEYS[i] != NULL; ++i)
         say(s, KEYS[i], json_null());
-    for (int i = 0; i < 2; ++i) {
-        IB_TRY(ib_trace_read(s->run[i]->directory, &s->trace[i], err)); /* it tells the step */
-        IB_TRY(ib_run_check_file(s->run[i], IB_TRACE_NAME, err));
-    }
+    for (int i = 0; i < 2; ++i)
+        IB_TRY(ib_run_trace_open(s->run[i], &s->trace[i], err));
     if (s->trace[0] == NULL || s->trace[1] == NULL) {
         note(s, "for the first step, tensor and element that differ both runs need a trace: "
                 "isobit reproduce RUN --trace makes one, on each of the two machines");

@@ -7,7 +7,6 @@
 #include "command/train_run.h"
 #include "record/checkpoint.h"
 #include "record/recorded.h"
-#include "record/run_files.h"
 
 static ib_status say_finished(const ib_record *record, const ib_config *config,
                               const ib_command_context *context, ib_error *err) {
@@ -44,9 +43,6 @@ static ib_status go_on(ib_record *record, ib_arguments *arguments,
         return say_finished(record, &arguments->config, context, err);
     }
     IB_TRY(adopted);
-    /* It goes on, and is sealed as a whole in the end: a changed beginning must not be. The
-     * checkpoint tells of the other files that go on. */
-    IB_TRY(ib_run_check_file(previous, "resources.jsonl", err));
     if (arguments->config.record.trace && !json_is_true(ib_recorded_option(configuration, "trace")))
         return ib_fail(
             err, IB_ERROR_USAGE,

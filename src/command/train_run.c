@@ -67,8 +67,10 @@ static ib_status write_checkpoint(const train_run *run, const ib_train_position 
                                   ib_error *err) {
     ib_checkpoint checkpoint = {.position = *position, .total_seconds = total_seconds(run)};
     IB_TRY(ib_record_metrics_position(run->record, &checkpoint.metrics, err));
-    if (run->trace != NULL)
+    if (run->trace != NULL) {
         IB_TRY(ib_trace_sync(run->trace, &checkpoint.trace, err));
+        ib_record_take_trace(run->record, &checkpoint.trace);
+    }
     return ib_checkpoint_write(ib_record_folder(run->record), run->experiment_sha256,
                                run->session.model, &checkpoint, err);
 }
@@ -266,8 +268,10 @@ static void print_summary(const train_run *run, const ib_train_result *trained,
 static ib_status finish_record(const train_run *run, const ib_run_results *results,
                                const ib_train_result *trained, ib_error *err) {
     ib_prefix trace;
-    if (run->trace != NULL)
+    if (run->trace != NULL) {
         IB_TRY(ib_trace_sync(run->trace, &trace, err));
+        ib_record_take_trace(run->record, &trace);
+    }
     IB_TRY(ib_record_finish(run->record, IB_OK, NULL, results, &trained->test, err));
     ib_checkpoint_remove(ib_record_folder(run->record));
     return IB_OK;

@@ -45,8 +45,6 @@ static ib_status check_record(const char *directory, ib_run *run, ib_error *err)
                        "%s/run.json is no run record: run_id, status or experiment_sha256 is "
                        "missing",
                        directory);
-    IB_TRY(ib_run_check_metrics(run, err));
-    IB_TRY(ib_run_check_trace(run, err));
     IB_TRY(ib_run_check_files(run, err));
     /* What a finished run has left of its checkpoints is about to be removed. */
     if (run->status == IB_RECORDED_FINISHED || !run->sealed)

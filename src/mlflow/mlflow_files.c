@@ -11,7 +11,7 @@
 #include "mlflow/mlflow_send.h"
 #include "record/run_files.h"
 
-enum { DEEPEST = 4, MOST_HASHED_BYTES = 1 << 20 };
+enum { DEEPEST = 4 };
 
 /* state[acknowledged]: an object, made where there is none; NULL: out of memory. */
 static json_t *acknowledged_files(ib_mlflow_sender *s, const char *acknowledged) {
@@ -27,8 +27,8 @@ static json_int_t changed_us(const struct stat *info) {
 
 static ib_status note_file(ib_mlflow_sender *s, json_t *files, const char *name, const char *sha256,
                            const struct stat *info, ib_error *err) {
-    json_t *entry = json_pack("{s:s*,s:I,s:I}", "sha256", sha256, "bytes",
-                              (json_int_t)info->st_size, "changed_us", changed_us(info));
+    json_t *entry = json_pack("{s:s,s:I,s:I}", "sha256", sha256, "bytes", (json_int_t)info->st_size,
+                              "changed_us", changed_us(info));
     if (json_object_set_new(files, name, entry) != 0)
         return ib_fail_memory(err);
     return ib_mlflow_cursor_save_soon(&s->cursor, err);
@@ -41,65 +41,57 @@ static int is_untouched(const json_t *entry, const struct stat *info) {
            json_integer_value(json_object_get(entry, "changed_us")) == changed_us(info);
 }
 
-static ib_status put_file(ib_mlflow_sender *s, const char *path, const char *artifact_uri,
-                          const char *name, const struct stat *info, ib_error *err) {
-    FILE *stream;
-    IB_TRY(ib_open_input_stream(path, IB_RECORDED_MOST, &stream, err));
-    ib_status status =
-        ib_mlflow_put(s->client, artifact_uri, name, stream, (uint64_t)info->st_size, err);
-    fclose(stream);
-    IB_TRY(status);
-    ++s->sent->artifacts;
-    s->sent->bytes += (uint64_t)info->st_size;
-    return IB_OK;
-}
-
-ib_status ib_mlflow_send_file(ib_mlflow_sender *s, const char *path, const char *artifact_uri,
-                              const char *name, const char *acknowledged, ib_error *err) {
-    struct stat info;
+/* What the server has is not sent again. */
+static ib_status send_bytes(ib_mlflow_sender *s, const void *data, size_t size,
+                            const char *artifact_uri, const char *name, const char *acknowledged,
+                            const struct stat *info, ib_error *err) {
     char hex[IB_SHA256_HEX_SIZE];
     json_t *files = acknowledged_files(s, acknowledged);
-    const json_t *entry = json_object_get(files, name);
+    if (files == NULL)
+        return ib_fail_memory(err);
+    ib_sha256_bytes(data, size, hex);
+    const char *known = json_string_value(json_object_get(json_object_get(files, name), "sha256"));
+    if (known == NULL || strcmp(known, hex) != 0) {
+        FILE *stream = fmemopen((void *)(uintptr_t)data, size, "r");
+        if (stream == NULL)
+            return ib_fail_memory(err);
+        ib_status status = ib_mlflow_put(s->client, artifact_uri, name, stream, size, err);
+        fclose(stream);
+        IB_TRY(status);
+        ++s->sent->artifacts;
+        s->sent->bytes += size;
+    }
+    return note_file(s, files, name, hex, info, err);
+}
+
+ib_status ib_mlflow_send_file(ib_mlflow_sender *s, const char *path, const char *sha256,
+                              const char *artifact_uri, const char *name, const char *acknowledged,
+                              ib_error *err) {
+    struct stat info;
+    ib_contents contents;
+    char hex[IB_SHA256_HEX_SIZE];
+    const json_t *files = acknowledged_files(s, acknowledged);
     if (files == NULL)
         return ib_fail_memory(err);
     if (stat(path, &info) != 0)
         return ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot read %s", path);
-    if (is_untouched(entry, &info))
+    if (is_untouched(json_object_get(files, name), &info))
         return IB_OK;
-    /* A large file that was only touched is sent again, which does no harm: hashing would cost as
-     * much CPU time as sending. */
-    int hashed = info.st_size <= MOST_HASHED_BYTES;
-    if (hashed)
-        IB_TRY(ib_sha256_file(path, hex, err));
-    const char *known = json_string_value(json_object_get(entry, "sha256"));
-    if (!hashed || known == NULL || strcmp(known, hex) != 0) {
-        s->client->transient = 0;
-        IB_TRY(ib_run_check_file(&s->run, name, err));
-        IB_TRY(put_file(s, path, artifact_uri, name, &info, err));
-    }
-    return note_file(s, files, name, hashed ? hex : NULL, &info, err);
+    s->client->transient = 0;
+    ib_status status = ib_run_contents_open(&s->run, path, name, &contents, err);
+    if (status == IB_OK && sha256 != NULL)
+        ib_sha256_bytes(contents.data, contents.size, hex);
+    if (status == IB_OK && (sha256 == NULL || strcmp(hex, sha256) == 0))
+        status = send_bytes(s, contents.data, contents.size, artifact_uri, name, acknowledged,
+                            &info, err);
+    ib_contents_close(&contents);
+    return status;
 }
 
 ib_status ib_mlflow_send_text(ib_mlflow_sender *s, const char *text, const char *artifact_uri,
                               const char *name, const char *acknowledged, ib_error *err) {
-    char hex[IB_SHA256_HEX_SIZE];
-    json_t *files = acknowledged_files(s, acknowledged);
-    if (files == NULL)
-        return ib_fail_memory(err);
-    ib_sha256_bytes(text, strlen(text), hex);
-    const char *known = json_string_value(json_object_get(json_object_get(files, name), "sha256"));
-    if (known != NULL && strcmp(known, hex) == 0)
-        return IB_OK;
-    FILE *stream = fmemopen((char *)(uintptr_t)text, strlen(text), "r");
-    if (stream == NULL)
-        return ib_fail_memory(err);
-    ib_status status = ib_mlflow_put(s->client, artifact_uri, name, stream, strlen(text), err);
-    fclose(stream);
-    IB_TRY(status);
-    ++s->sent->artifacts;
-    s->sent->bytes += strlen(text);
     struct stat info = {.st_size = (off_t)strlen(text)};
-    return note_file(s, files, name, hex, &info, err);
+    return send_bytes(s, text, strlen(text), artifact_uri, name, acknowledged, &info, err);
 }
 
 /* Ours, half-written, hidden, or checkpoints, which nobody needs who has the model. */
@@ -126,7 +118,7 @@ static ib_status send_directory(ib_mlflow_sender *s, const char *path, const cha
             if (inner == NULL || name == NULL)
                 status = ib_fail_memory(err);
             else if (lstat(inner, &info) == 0 && S_ISREG(info.st_mode))
-                status = ib_mlflow_send_file(s, inner, artifact_uri, name, "artifacts", err);
+                status = ib_mlflow_send_file(s, inner, NULL, artifact_uri, name, "artifacts", err);
             else if (S_ISDIR(info.st_mode) && depth < DEEPEST) {
                 char *below = ib_format("%s/", name);
                 status = below == NULL ? ib_fail_memory(err)

@@ -96,9 +96,10 @@ ib_status ib_mlflow_send_metrics(ib_mlflow_sender *s, ib_error *err) {
         IB_TRY(ask_what_is_known(s, s->run.resumes, err));
     ib_metric_lines lines;
     json_t *list = json_array();
+    s->client->transient = 0;
     ib_status status =
-        ib_metric_lines_open(s->directory, ib_mlflow_state_number(&s->cursor, "metrics_bytes"),
-                             &lines, list == NULL ? NULL : err);
+        ib_metric_lines_open(&s->run, ib_mlflow_state_number(&s->cursor, "metrics_bytes"), &lines,
+                             list == NULL ? NULL : err);
     if (list == NULL)
         status = ib_fail_memory(err);
     if (status == IB_OK)

@@ -143,9 +143,9 @@ static ib_status send_files(ib_mlflow_sender *s, const char *safetensors, const 
     ib_status status = ib_mlflow_send_text(s, text, uri, "MLmodel", "model_files", err);
     free(text);
     IB_TRY(status);
-    IB_TRY(ib_mlflow_send_file(s, safetensors, uri, "model.safetensors", "model_files", err));
+    IB_TRY(ib_mlflow_send_file(s, safetensors, NULL, uri, "model.safetensors", "model_files", err));
     if (onnx != NULL)
-        IB_TRY(ib_mlflow_send_file(s, onnx, uri, "model.onnx", "model_files", err));
+        IB_TRY(ib_mlflow_send_file(s, onnx, NULL, uri, "model.onnx", "model_files", err));
     return IB_OK;
 }
 

@@ -83,9 +83,11 @@ ib_status ib_mlflow_send_inputs(ib_mlflow_sender *s, ib_error *err);
 /* Every file of the record that the server has not in this form. */
 ib_status ib_mlflow_send_files(ib_mlflow_sender *s, ib_error *err);
 /* One file, as <artifact_uri>/<name>, unless state[acknowledged][name] has its size and
- * time, or its SHA-256. */
-ib_status ib_mlflow_send_file(ib_mlflow_sender *s, const char *path, const char *artifact_uri,
-                              const char *name, const char *acknowledged, ib_error *err);
+ * time, or its SHA-256. It is read once: what was checked is sent. One that the record names must
+ * be what it says; sha256 not NULL: one that has another is not sent. */
+ib_status ib_mlflow_send_file(ib_mlflow_sender *s, const char *path, const char *sha256,
+                              const char *artifact_uri, const char *name, const char *acknowledged,
+                              ib_error *err);
 ib_status ib_mlflow_send_text(ib_mlflow_sender *s, const char *text, const char *artifact_uri,
                               const char *name, const char *acknowledged, ib_error *err);
 

@@ -144,7 +144,8 @@ static ib_status send_sources(ib_mlflow_sender *s, ib_error *err) {
             strcmp(hex, sha256) != 0)
             continue;
         const char *slash = strrchr(path, '/');
-        IB_TRY(ib_mlflow_send_file(s, path, ib_mlflow_state_text(&s->cursor, "artifact_uri"),
+        IB_TRY(ib_mlflow_send_file(s, path, sha256,
+                                   ib_mlflow_state_text(&s->cursor, "artifact_uri"),
                                    slash == NULL ? path : slash + 1, "artifacts", err));
     }
     return IB_OK;

@@ -1,8 +1,8 @@
 /* The lines of resources.jsonl as MLflow's system metrics, from where the server has them. */
 #include "base/input.h"
 #include "base/json_value.h"
-#include "base/lines.h"
 #include "mlflow/mlflow_send.h"
+#include "record/run_files.h"
 
 /* A call takes 1,000 values at most, a line has far fewer than 100. */
 enum { ENOUGH_FOR_A_CALL = 900 };
@@ -58,9 +58,10 @@ static ib_status send_lines(ib_mlflow_sender *s, ib_lines *lines, json_t *list, 
 ib_status ib_mlflow_send_system(ib_mlflow_sender *s, ib_error *err) {
     ib_lines lines;
     json_t *list = json_array();
-    ib_status status = ib_lines_open(s->directory, "resources.jsonl",
-                                     ib_mlflow_state_number(&s->cursor, "system_bytes"),
-                                     IB_RECORDED_MOST, &lines, list == NULL ? NULL : err);
+    s->client->transient = 0;
+    ib_status status = ib_run_lines_open(&s->run, "resources.jsonl",
+                                         ib_mlflow_state_number(&s->cursor, "system_bytes"), &lines,
+                                         list == NULL ? NULL : err);
     if (list == NULL)
         status = ib_fail_memory(err);
     if (status == IB_OK)

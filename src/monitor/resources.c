@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text_stream.h"
 #include "monitor/resources_totals.h"
 
 enum { NICE = 10, LINE_BYTES = 1 << 15 };
@@ -29,6 +30,7 @@ struct ib_sampler {
 
     /* The thread's own while it runs. */
     FILE *file;                /* NULL: not, or not any more, written */
+    ib_sha256 hash;            /* of the file */
     ib_resource_totals before; /* of earlier processes */
     ib_resource_totals totals;
     ib_limits limits;
@@ -221,10 +223,27 @@ static double own_cpu_seconds(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+static void write_line(ib_sampler *sampler, const ib_text_stream *line) {
+    char tail[IB_CHAIN_TAIL];
+    ib_chain_seal_line(&sampler->hash, line->data, line->size, tail);
+    fwrite(line->data, 1, line->size - 2, sampler->file);
+    fputs(tail, sampler->file);
+    if (fflush(sampler->file) != 0 || ferror(sampler->file)) {
+        note_error(sampler, "cannot write resources.jsonl: %s", strerror(errno));
+        stop_writing(sampler);
+    }
+}
+
 static void sample(ib_sampler *sampler) {
     double now = ib_seconds(), elapsed = now - sampler->last_seconds;
-    ib_json json = {.out = sampler->file};
     ib_resource_totals *totals = &sampler->totals;
+    ib_text_stream line;
+    if (ib_text_open(&line, NULL) != IB_OK) {
+        note_error(sampler, "out of memory");
+        stop_writing(sampler);
+        return;
+    }
+    ib_json json = {.out = line.stream};
     sampler->last_seconds = now;
     ib_json_open(&json, NULL, '{');
     ib_json_int(&json, "time", ib_steady_milliseconds(&sampler->clock));
@@ -239,11 +258,14 @@ static void sample(ib_sampler *sampler) {
     put(&json, "sampler_cpu_seconds", totals->sampler_cpu_seconds);
     ib_json_close(&json, '}');
     ib_json_close(&json, '}');
-    fputc('\n', sampler->file);
-    if (fflush(sampler->file) != 0 || ferror(sampler->file)) {
-        note_error(sampler, "cannot write resources.jsonl: %s", strerror(errno));
+    fputc('\n', json.out);
+    if (ib_text_close(&line, NULL) != IB_OK) {
+        note_error(sampler, "out of memory");
         stop_writing(sampler);
+        return;
     }
+    write_line(sampler, &line);
+    free(line.data);
 }
 
 /* ---- the thread ---------------------------------------------------------------------------------
@@ -307,15 +329,17 @@ static void *thread_main(void *argument) {
     return NULL;
 }
 
-static void open_file(ib_sampler *sampler, const ib_folder *folder, const char *name) {
+static void open_file(ib_sampler *sampler, const ib_resource_past *past, const ib_folder *folder,
+                      const char *name) {
     ib_error err = {0};
     int fd;
-    if (ib_folder_open_file(folder, name, O_RDWR | O_APPEND | O_CREAT, &fd, &err) == IB_OK) {
-        sampler->file = fdopen(fd, "r+");
-        if (sampler->file == NULL) {
-            close(fd);
+    if (ib_folder_open_file(folder, name, O_WRONLY | O_APPEND | O_CREAT, &fd, &err) == IB_OK) {
+        if (ftruncate(fd, (off_t)past->bytes) != 0)
+            ib_fail_errno(&err, IB_ERROR_RUNTIME, errno, "cannot shorten resources.jsonl");
+        else if ((sampler->file = fdopen(fd, "a")) == NULL)
             ib_fail_memory(&err);
-        }
+        if (sampler->file == NULL)
+            close(fd);
     }
     if (sampler->file == NULL) {
         note_error(sampler, "%s", ib_error_text(&err));
@@ -323,13 +347,10 @@ static void open_file(ib_sampler *sampler, const ib_folder *folder, const char *
         return;
     }
     setvbuf(sampler->file, NULL, _IOFBF, LINE_BYTES); /* a line is written at once */
-    errno = 0;
-    if (!ib_resources_replay(sampler->file, &sampler->totals)) {
-        note_error(sampler, "cannot continue resources.jsonl: %s",
-                   errno != 0 ? strerror(errno) : "a line of it is too long to be one");
-        stop_writing(sampler);
-    }
-    sampler->before = sampler->totals;
+    sampler->hash = past->hash;
+    if (past->bytes == 0)
+        ib_sha256_begin(&sampler->hash);
+    sampler->before = sampler->totals = past->totals;
 }
 
 static void start_thread(ib_sampler *sampler) {
@@ -343,8 +364,8 @@ static void start_thread(ib_sampler *sampler) {
         note_error(sampler, "cannot start the thread: %s", strerror(failed));
 }
 
-ib_sampler *ib_sampler_start(const ib_sampler_options *options, const ib_folder *folder,
-                             const char *name) {
+ib_sampler *ib_sampler_start(const ib_sampler_options *options, const ib_resource_past *past,
+                             const ib_folder *folder, const char *name) {
     ib_sampler *sampler = calloc(1, sizeof *sampler);
     if (sampler == NULL)
         return NULL;
@@ -360,7 +381,7 @@ ib_sampler *ib_sampler_start(const ib_sampler_options *options, const ib_folder 
         sampler->cpus = *options->cpus;
         sampler->options.cpus = &sampler->cpus;
     }
-    open_file(sampler, folder, name);
+    open_file(sampler, past, folder, name);
     sampler->totals.period = options->period;
     if (sampler->file != NULL)
         start_thread(sampler);
@@ -378,6 +399,11 @@ const ib_resource_totals *ib_sampler_stop(ib_sampler *sampler) {
     }
     stop_writing(sampler);
     return &sampler->totals;
+}
+
+int ib_sampler_written(const ib_sampler *sampler, ib_prefix *file) {
+    ib_chain_prefix(&sampler->hash, file);
+    return sampler->totals.error[0] == '\0';
 }
 
 void ib_sampler_close(ib_sampler *sampler) {

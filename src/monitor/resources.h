@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdint.h>
 
+#include "base/chain.h"
 #include "base/folder.h"
 #include "base/json_text.h"
 #include "monitor/resources_gpu.h"
@@ -42,16 +43,26 @@ typedef struct ib_resource_totals {
     char error[IB_REASON_SIZE]; /* "": none */
 } ib_resource_totals;
 
+/* What an earlier process wrote: whole lines. Zero: nothing. */
+typedef struct ib_resource_past {
+    ib_resource_totals totals;
+    ib_sha256 hash; /* of bytes; of none: not begun */
+    uint64_t bytes;
+} ib_resource_past;
+
 typedef struct ib_sampler ib_sampler;
 
-/* Starts the thread, which appends to the file of that name in the folder; what is there already
- * (of an earlier process) counts in the totals, a line that was cut off is removed. root and nvml
- * outlive the sampler, the other options do not have to. NULL: out of memory. */
-ib_sampler *ib_sampler_start(const ib_sampler_options *options, const ib_folder *folder,
-                             const char *name);
+/* Starts the thread, which appends chained lines (chain.h) to the file of that name in the folder.
+ * What is there of the past stays and counts in the totals; the rest, a line that was cut off, is
+ * removed. root and nvml outlive the sampler, the other options do not have to. NULL: out of
+ * memory. */
+ib_sampler *ib_sampler_start(const ib_sampler_options *options, const ib_resource_past *past,
+                             const ib_folder *folder, const char *name);
 /* Takes a last sample and ends the thread, at once. The totals belong to the sampler; a second call
  * gives them again. */
 const ib_resource_totals *ib_sampler_stop(ib_sampler *sampler);
+/* What the file holds when the sampler has stopped; 0: not all of it could be written. */
+int ib_sampler_written(const ib_sampler *sampler, ib_prefix *file);
 /* Stops it where it was not stopped. NULL is allowed. */
 void ib_sampler_close(ib_sampler *sampler);
 

@@ -3,9 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/input.h"
 #include "base/json_value.h"
 
 /* What a line says cannot be trusted to be what this program wrote. */
@@ -59,9 +57,10 @@ static void take_gpus(const json_t *values, ib_resource_totals *totals) {
 }
 
 /* A line that is no sample is passed over. */
-static ib_status take_line(const char *line, size_t length, ib_resource_totals *totals) {
+static ib_status take_line(const char *line, size_t length, ib_resource_totals *totals,
+                           ib_error *err) {
     json_t *sample;
-    IB_TRY(ib_json_parse(line, length, &sample, NULL, NULL));
+    IB_TRY(ib_json_parse(line, length, &sample, NULL, err));
     const json_t *values = json_object_get(sample, "values");
     if (json_is_object(values)) {
         double percent = number_at(values, "system/cpu_utilization_percentage");
@@ -93,20 +92,19 @@ static ib_status take_line(const char *line, size_t length, ib_resource_totals *
     return IB_OK;
 }
 
-int ib_resources_replay(FILE *stream, ib_resource_totals *totals) {
-    ib_line line = {0};
-    ib_status status = IB_OK;
-    off_t whole = 0;
-    while (status == IB_OK && ib_line_read(stream, &line)) {
-        whole += (off_t)line.length;
-        status = take_line(line.text, line.length, totals);
+ib_status ib_resources_replay(ib_lines *lines, ib_resource_past *past, ib_error *err) {
+    const char *line = "";
+    size_t size;
+    *past = (ib_resource_past){0};
+    while (line != NULL) {
+        IB_TRY(ib_lines_next(lines, &line, &size, err));
+        if (line != NULL)
+            IB_TRY(take_line(line, size, &past->totals, err));
     }
-    int failed = status != IB_OK || line.is_too_long || ferror(stream);
-    int cut = line.length > 0;
-    free(line.text);
-    if (failed || (cut && ftruncate(fileno(stream), whole) != 0))
-        return 0;
-    return fseeko(stream, 0, SEEK_END) == 0;
+    past->bytes = lines->offset;
+    ib_sha256_begin(&past->hash);
+    ib_sha256_update(&past->hash, lines->file.data, (size_t)past->bytes);
+    return IB_OK;
 }
 
 static void write_or_null(ib_json *json, const char *key, double value, int known) {

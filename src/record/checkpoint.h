@@ -6,10 +6,10 @@
 
 #include <stdint.h>
 
+#include "base/chain.h"
 #include "base/folder.h"
 #include "base/status.h"
 #include "model/model.h"
-#include "record/chain.h"
 #include "train/trainer.h"
 
 typedef struct ib_checkpoint {

@@ -3,16 +3,16 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/input.h"
 #include "base/number.h"
 #include "record/record_file.h"
+#include "record/run_files.h"
 
 static const char STEP[] = "{\"key\":\"train_loss\"";
 
-ib_status ib_metric_lines_open(const char *directory, uint64_t offset, ib_metric_lines *lines,
+ib_status ib_metric_lines_open(const ib_run *run, uint64_t offset, ib_metric_lines *lines,
                                ib_error *err) {
     *lines = (ib_metric_lines){0};
-    return ib_lines_open(directory, "metrics.jsonl", offset, IB_RECORDED_MOST, &lines->lines, err);
+    return ib_run_lines_open(run, "metrics.jsonl", offset, &lines->lines, err);
 }
 
 void ib_metric_lines_close(ib_metric_lines *lines) {

@@ -7,6 +7,7 @@
 
 #include "base/lines.h"
 #include "base/status.h"
+#include "record/run.h"
 
 typedef struct ib_metric_line {
     const char *key;      /* good until the next line is read; NULL: the line is no metric */
@@ -21,9 +22,9 @@ typedef struct ib_metric_lines {
     int without_steps; /* the caller's: to pass over the many lines of the loss of each step */
 } ib_metric_lines;
 
-/* From an offset on, which the beginning of a line has. A record without the file has no lines. The
- * caller calls ib_metric_lines_close, also after a failure. */
-ib_status ib_metric_lines_open(const char *directory, uint64_t offset, ib_metric_lines *lines,
+/* From an offset on, which the beginning of a line has; checked (run_files.h). The caller calls
+ * ib_metric_lines_close, also after a failure. */
+ib_status ib_metric_lines_open(const ib_run *run, uint64_t offset, ib_metric_lines *lines,
                                ib_error *err);
 /* *there 0: there is no further line, or it is still being written. lines.offset is behind it. */
 ib_status ib_metric_lines_next(ib_metric_lines *lines, ib_metric_line *line, int *there,

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text_stream.h"
+#include "monitor/resources_totals.h"
 #include "record/checkpoint.h"
 #include "record/record_parts.h"
 #include "record/run_files.h"
@@ -305,11 +306,21 @@ static ib_status check_prefix(ib_record *record, const ib_prefix *metrics, ib_er
     return status;
 }
 
+static ib_status read_past(ib_record *record, ib_error *err) {
+    ib_lines lines;
+    ib_status status = ib_run_lines_open(&record->previous, RESOURCES, 0, &lines, err);
+    if (status == IB_OK)
+        status = ib_resources_replay(&lines, &record->past, err);
+    ib_lines_close(&lines);
+    return status;
+}
+
 ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
                              const ib_prefix *metrics, double earlier_seconds, ib_error *err) {
     record->start = *start;
     record->earlier_seconds = earlier_seconds;
     IB_TRY(check_prefix(record, metrics, err));
+    IB_TRY(read_past(record, err));
     ib_atomic_clean(&record->folder, NULL);
     const json_t *before = record->previous.resume_times;
     char *now = ib_record_utc(record->clock.utc_ms, 0);
@@ -332,6 +343,10 @@ ib_status ib_record_metrics_position(ib_record *record, ib_prefix *metrics, ib_e
         return fail_metrics(record, "write", err);
     ib_chain_prefix(&record->chain, metrics);
     return IB_OK;
+}
+
+void ib_record_take_trace(ib_record *record, const ib_prefix *trace) {
+    record->trace = *trace;
 }
 
 const char *ib_record_directory(const ib_record *record) {
@@ -377,7 +392,7 @@ void ib_record_watch(ib_record *record, double start_seconds, const cpu_set_t *c
         .period = period, .start_seconds = start_seconds, .cpus = cpus, .root = ""};
     record->watched = period > 0;
     if (record->watched)
-        record->sampler = ib_sampler_start(&options, &record->folder, RESOURCES);
+        record->sampler = ib_sampler_start(&options, &record->past, &record->folder, RESOURCES);
 }
 
 ib_status ib_record_finish(ib_record *record, ib_status outcome, const char *message,

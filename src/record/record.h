@@ -8,13 +8,13 @@
 #include <stdint.h>
 
 #include "backend/backend.h"
+#include "base/chain.h"
 #include "base/folder.h"
 #include "base/json_text.h"
 #include "base/sha256.h"
 #include "base/status.h"
 #include "data/dataset.h"
 #include "data/split.h"
-#include "record/chain.h"
 #include "record/run.h"
 #include "train/metrics.h"
 #include "train/trainer.h"
@@ -85,6 +85,9 @@ ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
 /* What metrics.jsonl holds, all lines so far being on the disk. */
 ib_status ib_record_metrics_position(ib_record *record, ib_prefix *metrics, ib_error *err);
 
+/* What trace.bin holds, where the run has one. */
+void ib_record_take_trace(ib_record *record, const ib_prefix *trace);
+
 /* The run's directory, as text and held open to write in; owned by the record. */
 const char *ib_record_directory(const ib_record *record);
 const ib_folder *ib_record_folder(const ib_record *record);
@@ -102,7 +105,8 @@ void ib_record_watch(ib_record *record, double start_seconds, const cpu_set_t *c
 
 /* How the run ended: outcome IB_OK is "finished" and needs results and test; any other is
  * "diverged", "interrupted" or "failed", with the message. Writes run.json for the last time, with
- * size and SHA-256 of every other file, each of which is on the disk by then. */
+ * size and SHA-256 of every other file, each of which is on the disk by then. Of files that grew it
+ * is what was written; a finished run where one is otherwise on the disk is IB_ERROR_VERIFY. */
 ib_status ib_record_finish(ib_record *record, ib_status outcome, const char *message,
                            const ib_run_results *results, const ib_evaluation *test, ib_error *err);
 /* Frees the record; the files stay. NULL is allowed. */

@@ -2,9 +2,9 @@
 #ifndef IB_RECORD_RECORD_PARTS_H
 #define IB_RECORD_RECORD_PARTS_H
 
+#include "base/chain.h"
 #include "base/clock.h"
 #include "monitor/resources.h"
-#include "record/chain.h"
 #include "record/record.h"
 #include "record/run.h"
 
@@ -20,7 +20,9 @@ struct ib_record {
     json_t *resumed;       /* the times, as texts; NULL: never */
     double earlier_seconds;
     int watched;
-    ib_sampler *sampler; /* NULL: not watched, or no memory for it */
+    ib_resource_past past; /* of processes before this one */
+    ib_sampler *sampler;   /* NULL: not watched, or no memory for it */
+    ib_prefix trace;       /* 0 bytes: there is none */
 };
 
 /* How the run stands. running: outcome and what follows mean nothing yet. */

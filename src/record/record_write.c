@@ -1,6 +1,7 @@
 /* run.json of a record, and results as members of JSON. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -139,19 +140,52 @@ static void write_resumes(const ib_record *record, ib_json *json) {
 }
 
 /* Brings a file onto the disk before its hash is claimed. *there 0 and IB_OK: there is none. */
-static ib_status settle_file(const ib_folder *folder, const char *name, int *there, uint64_t *bytes,
-                             char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
+static ib_status settle_file(const ib_folder *folder, const char *name, int *there, ib_prefix *file,
+                             ib_error *err) {
     int fd;
     *there = 0;
     IB_TRY(ib_folder_open_file(folder, name, O_RDONLY, &fd, err));
     if (fd < 0)
         return IB_OK;
-    ib_status status = fsync(fd) != 0 ? ib_fail_errno(err, IB_ERROR_RUNTIME, errno,
-                                                      "cannot write %s/%s", folder->path, name)
-                                      : ib_sha256_open_file(fd, name, bytes, hex, err);
+    ib_status status =
+        fsync(fd) != 0
+            ? ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write %s/%s", folder->path, name)
+            : ib_sha256_open_file(fd, name, &file->bytes, file->sha256, err);
     *there = status == IB_OK;
     close(fd);
     return status;
+}
+
+/* What this process knows to have written. 0: nothing of that file, or not all that it wanted to.
+ */
+static int knows_written(const ib_record *record, const char *name, ib_prefix *file) {
+    if (strcmp(name, "metrics.jsonl") == 0)
+        ib_chain_prefix(&record->chain, file);
+    else if (strcmp(name, "resources.jsonl") == 0)
+        return record->sampler != NULL && ib_sampler_written(record->sampler, file);
+    else if (strcmp(name, IB_TRACE_NAME) == 0)
+        *file = record->trace;
+    else
+        return 0;
+    return file->bytes > 0;
+}
+
+/* Files that grow were begun long ago, and what they hold of that time must not be believed of the
+ * disk: run.json claims what was written. */
+static ib_status take_written(const ib_record *record, const ib_run_standing *state,
+                              const char *name, ib_prefix *file, ib_error *err) {
+    ib_prefix written;
+    int stopped = state->outcome == IB_INTERRUPTED || state->outcome == IB_TERMINATED;
+    if ((state->outcome != IB_OK && !stopped) || !knows_written(record, name, &written) ||
+        (written.bytes == file->bytes && strcmp(written.sha256, file->sha256) == 0))
+        return IB_OK;
+    uint64_t found = file->bytes;
+    *file = written;
+    return stopped ? IB_OK
+                   : ib_fail(err, IB_ERROR_VERIFY,
+                             "%s/%s was changed while the run wrote it: its %" PRIu64
+                             " bytes are not the %" PRIu64 " that were written",
+                             record->folder.path, name, found, written.bytes);
 }
 
 /* While a run goes on nothing is final. Of one that ended badly, what cannot be hashed is not
@@ -161,18 +195,19 @@ static ib_status write_files(const ib_record *record, const ib_run_standing *sta
     ib_status status = IB_OK;
     ib_json_open(json, "files", '{');
     for (size_t i = 0; IB_RECORD_FILES[i] != NULL && !state->running && status == IB_OK; ++i) {
-        char hex[IB_SHA256_HEX_SIZE];
-        uint64_t bytes = 0;
+        ib_prefix file = {0};
         int there;
-        ib_status found = settle_file(&record->folder, IB_RECORD_FILES[i], &there, &bytes, hex,
+        ib_status found = settle_file(&record->folder, IB_RECORD_FILES[i], &there, &file,
                                       state->outcome == IB_OK ? err : NULL);
         if (state->outcome == IB_OK)
             status = found;
         if (!there)
             continue;
+        if (status == IB_OK)
+            status = take_written(record, state, IB_RECORD_FILES[i], &file, err);
         ib_json_open(json, IB_RECORD_FILES[i], '{');
-        ib_json_uint(json, "bytes", bytes);
-        ib_json_string(json, "sha256", hex);
+        ib_json_uint(json, "bytes", file.bytes);
+        ib_json_string(json, "sha256", file.sha256);
         ib_json_close(json, '}');
     }
     ib_json_close(json, '}');

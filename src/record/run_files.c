@@ -8,10 +8,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/chain.h"
 #include "base/file.h"
 #include "base/sha256.h"
-#include "record/chain.h"
-#include "record/trace.h"
 
 static const char METRICS[] = "metrics.jsonl";
 
@@ -51,35 +50,88 @@ int ib_run_knows(const ib_run *run, const char *name) {
     return 0;
 }
 
-static ib_status check_bytes(const char *path, const char *sha256, const json_t *bytes,
+/* What its rows say: that they are those that were written, in this order. */
+static ib_status check_rows(const char *name, const ib_contents *file, ib_error *err) {
+    if (strcmp(name, IB_TRACE_NAME) == 0)
+        return ib_trace_check(file, err);
+    int has_lines = strcmp(name, METRICS) == 0 || strcmp(name, "resources.jsonl") == 0;
+    size_t misfit = has_lines ? ib_chain_first_misfit(file->data, file->size) : file->size;
+    if (misfit == file->size)
+        return IB_OK;
+    return ib_fail(err, IB_ERROR_VERIFY,
+                   "%s, offset %zu: it was changed: this line is not what was written there",
+                   file->path, misfit);
+}
+
+static ib_status check_claim(const ib_run *run, const char *name, const ib_contents *file,
                              ib_error *err) {
+    const json_t *bytes;
+    const char *sha256 = claim(run, name, &bytes);
     char hex[IB_SHA256_HEX_SIZE];
-    ib_contents file;
-    if (!ib_path_exists(path)) /* the results alone do not say that the model is kept beside them */
-        return bytes == NULL
-                   ? IB_OK
-                   : ib_fail(err, IB_ERROR_VERIFY, "%s is missing, but run.json names it", path);
-    IB_TRY(ib_contents_open(path, IB_RECORDED_MOST, &file, err));
-    ib_sha256_bytes(file.data, file.size, hex);
-    size_t size = file.size;
-    ib_contents_close(&file);
-    if (bytes != NULL && json_integer_value(bytes) != (json_int_t)size)
+    if (bytes != NULL && json_integer_value(bytes) != (json_int_t)file->size)
         return ib_fail(err, IB_ERROR_VERIFY,
-                       "%s has %zu bytes, but run.json records %" JSON_INTEGER_FORMAT, path, size,
-                       json_integer_value(bytes));
+                       "%s has %zu bytes, but run.json records %" JSON_INTEGER_FORMAT, file->path,
+                       file->size, json_integer_value(bytes));
+    if (sha256 == NULL)
+        return IB_OK;
+    ib_sha256_bytes(file->data, file->size, hex);
     if (strcmp(hex, sha256) != 0)
-        return ib_fail(err, IB_ERROR_VERIFY, "%s has SHA-256 %s, but run.json records %s", path,
-                       hex, sha256);
+        return ib_fail(err, IB_ERROR_VERIFY, "%s has SHA-256 %s, but run.json records %s",
+                       file->path, hex, sha256);
     return IB_OK;
 }
 
-ib_status ib_run_check_file(const ib_run *run, const char *name, ib_error *err) {
+static ib_status check_missing(const ib_run *run, const char *name, const char *path,
+                               ib_error *err) {
     const json_t *bytes;
-    const char *sha256 = claim(run, name, &bytes);
-    if (sha256 == NULL)
-        return IB_OK;
+    claim(run, name, &bytes); /* results alone do not say that the model is kept beside them */
+    if (bytes != NULL)
+        return ib_fail(err, IB_ERROR_VERIFY, "%s is missing, but run.json names it", path);
+    return run->sealed && strcmp(name, METRICS) == 0
+               ? ib_fail(err, IB_ERROR_VERIFY, "%s is missing", path)
+               : IB_OK;
+}
+
+ib_status ib_run_contents_open(const ib_run *run, const char *path, const char *name,
+                               ib_contents *contents, ib_error *err) {
+    *contents = (ib_contents){.path = path};
+    if (ib_path_is_missing(path))
+        return check_missing(run, name, path, err);
+    IB_TRY(ib_contents_open(path, IB_RECORDED_MOST, contents, err));
+    if (run->sealed)
+        IB_TRY(check_rows(name, contents, err));
+    return check_claim(run, name, contents, err);
+}
+
+ib_status ib_run_lines_open(const ib_run *run, const char *name, uint64_t offset, ib_lines *lines,
+                            ib_error *err) {
+    *lines = (ib_lines){.path = ib_path_join(run->directory, name), .offset = offset};
+    return lines->path == NULL ? ib_fail_memory(err)
+                               : ib_run_contents_open(run, lines->path, name, &lines->file, err);
+}
+
+ib_status ib_run_trace_open(const ib_run *run, ib_trace **trace, ib_error *err) {
+    IB_TRY(ib_trace_read(run->directory, trace, err));
+    if (*trace == NULL) /* none, or none yet */
+        return ib_run_check_file(run, IB_TRACE_NAME, err);
+    ib_status status = check_claim(run, IB_TRACE_NAME, ib_trace_contents(*trace), err);
+    if (status == IB_OK && run->sealed && !ib_trace_is_chained(*trace))
+        status =
+            ib_fail(err, IB_ERROR_VERIFY, "%s/%s: it was changed: its format is not the record's",
+                    run->directory, IB_TRACE_NAME);
+    if (status != IB_OK) {
+        ib_trace_free(*trace);
+        *trace = NULL;
+    }
+    return status;
+}
+
+ib_status ib_run_check_file(const ib_run *run, const char *name, ib_error *err) {
+    ib_contents contents = {0};
     char *path = ib_path_join(run->directory, name);
-    ib_status status = path == NULL ? ib_fail_memory(err) : check_bytes(path, sha256, bytes, err);
+    ib_status status =
+        path == NULL ? ib_fail_memory(err) : ib_run_contents_open(run, path, name, &contents, err);
+    ib_contents_close(&contents);
     free(path);
     return status;
 }
@@ -88,44 +140,6 @@ ib_status ib_run_check_files(const ib_run *run, ib_error *err) {
     for (size_t i = 0; IB_RECORD_FILES[i] != NULL; ++i)
         IB_TRY(ib_run_check_file(run, IB_RECORD_FILES[i], err));
     return IB_OK;
-}
-
-static ib_status check_lines(const char *path, ib_error *err) {
-    ib_contents file;
-    ib_sha256 hash;
-    size_t offset = 0;
-    if (!ib_path_exists(path))
-        return ib_fail(err, IB_ERROR_VERIFY, "%s is missing", path);
-    IB_TRY(ib_contents_open(path, IB_RECORDED_MOST, &file, err));
-    ib_sha256_begin(&hash);
-    ib_status status = IB_OK;
-    if (!ib_chain_take_lines(&hash, (const char *)file.data, file.size, &offset))
-        status = ib_fail(err, IB_ERROR_VERIFY,
-                         "%s, offset %zu: it was changed: this line is not what was written there",
-                         path, offset);
-    ib_contents_close(&file);
-    return status;
-}
-
-ib_status ib_run_check_metrics(const ib_run *run, ib_error *err) {
-    if (!run->sealed)
-        return IB_OK;
-    char *path = ib_path_join(run->directory, METRICS);
-    ib_status status = path == NULL ? ib_fail_memory(err) : check_lines(path, err);
-    free(path);
-    return status == IB_OK ? ib_run_check_file(run, METRICS, err) : status;
-}
-
-ib_status ib_run_check_trace(const ib_run *run, ib_error *err) {
-    ib_trace *trace = NULL;
-    IB_TRY(ib_trace_read(run->directory, &trace, err));
-    ib_status status = IB_OK;
-    if (trace != NULL && run->sealed && !ib_trace_is_chained(trace))
-        status =
-            ib_fail(err, IB_ERROR_VERIFY, "%s/%s: it was changed: its format is not the record's",
-                    run->directory, IB_TRACE_NAME);
-    ib_trace_free(trace);
-    return status == IB_OK ? ib_run_check_file(run, IB_TRACE_NAME, err) : status;
 }
 
 static ib_status visit_below(const char *directory, int depth, ib_run_visit *visit, void *context,

@@ -2,8 +2,10 @@
 #ifndef IB_RECORD_RUN_FILES_H
 #define IB_RECORD_RUN_FILES_H
 
+#include "base/lines.h"
 #include "base/status.h"
 #include "record/run.h"
+#include "record/trace.h"
 
 /* The files that run.json names when its run has ended, where they are there; ends with NULL. */
 extern const char *const IB_RECORD_FILES[];
@@ -12,16 +14,22 @@ extern const char *const IB_RECORD_FILES[];
  * it that are no part of it. */
 int ib_run_knows(const ib_run *run, const char *name);
 
-/* One file, which must be what the record says of it: else IB_ERROR_VERIFY. A file that the record
- * does not name is IB_OK, also where it is missing. */
+/* One file, which must be what the record says of it: else IB_ERROR_VERIFY. Of a file that the
+ * record does not name, as while its run goes on, metrics.jsonl must be there, and rows of it, of
+ * resources.jsonl and of trace.bin must be those that were written. */
 ib_status ib_run_check_file(const ib_run *run, const char *name, ib_error *err);
-/* All that it names. */
+/* All files of a record. */
 ib_status ib_run_check_files(const ib_run *run, ib_error *err);
 
-/* metrics.jsonl: as a whole where the record names it, line by line where the run goes on. */
-ib_status ib_run_check_metrics(const ib_run *run, ib_error *err);
-/* trace.bin, likewise. */
-ib_status ib_run_check_trace(const ib_run *run, ib_error *err);
+/* The same of one file, and what was checked: its bytes, its lines from offset on, its steps. A
+ * file that is rightly missing is empty; *trace is NULL then. path is the file's and outlives
+ * *contents. The caller calls ib_contents_close, ib_lines_close (both also after a failure),
+ * ib_trace_free. */
+ib_status ib_run_contents_open(const ib_run *run, const char *path, const char *name,
+                               ib_contents *contents, ib_error *err);
+ib_status ib_run_lines_open(const ib_run *run, const char *name, uint64_t offset, ib_lines *lines,
+                            ib_error *err);
+ib_status ib_run_trace_open(const ib_run *run, ib_trace **trace, ib_error *err);
 
 /* Calls visit with the directory of each record: the one given, or those up to four levels below,
  * by name; what begins with a dot is passed over. A folder that cannot be read is IB_ERROR_RUNTIME;

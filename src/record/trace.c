@@ -347,6 +347,10 @@ static uint64_t word_at(const ib_trace *trace, uint64_t record, size_t index) {
     return word;
 }
 
+const ib_contents *ib_trace_contents(const ib_trace *trace) {
+    return &trace->file;
+}
+
 int ib_trace_is_chained(const ib_trace *trace) {
     return trace->stride > trace->word_count;
 }
@@ -393,6 +397,28 @@ static int is_only_begun(const ib_contents *file) {
            memchr(file->data, '\0', file->size) == NULL;
 }
 
+static ib_status read_rows(ib_trace *trace, ib_error *err) {
+    IB_TRY(read_header(trace, err));
+    uint64_t misfit = first_misfit(trace);
+    if (misfit == trace->records)
+        return IB_OK;
+    return ib_fail(err, IB_ERROR_VERIFY,
+                   "%s, offset %zu: it was changed: step %llu is not what was written there",
+                   trace->path, offset_of(trace, misfit), (unsigned long long)misfit);
+}
+
+ib_status ib_trace_check(const ib_contents *file, ib_error *err) {
+    if (is_only_begun(file))
+        return IB_OK;
+    ib_trace trace = {.path = (char *)(uintptr_t)file->path, .file = *file};
+    ib_status status = read_rows(&trace, err);
+    if (status == IB_OK && !ib_trace_is_chained(&trace))
+        status = ib_fail(err, IB_ERROR_VERIFY, "%s: it was changed: its format is not the record's",
+                         trace.path);
+    json_decref(trace.header);
+    return status;
+}
+
 ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *err) {
     *trace = NULL;
     ib_trace *found = calloc(1, sizeof *found);
@@ -400,24 +426,12 @@ ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *e
         return ib_fail_memory(err);
     found->path = ib_path_join(run_directory, IB_TRACE_NAME);
     ib_status status = found->path == NULL ? ib_fail_memory(err) : IB_OK;
-    if (status == IB_OK && !ib_path_exists(found->path)) {
-        ib_trace_free(found);
-        return IB_OK;
-    }
-    if (status == IB_OK)
+    if (status == IB_OK && !ib_path_is_missing(found->path))
         status = ib_contents_open(found->path, IB_RECORDED_MOST, &found->file, err);
-    if (status == IB_OK && is_only_begun(&found->file)) {
-        ib_trace_free(found);
-        return IB_OK;
-    }
-    if (status == IB_OK)
-        status = read_header(found, err);
-    uint64_t misfit = status == IB_OK ? first_misfit(found) : 0;
-    if (status == IB_OK && misfit < found->records)
-        status = ib_fail(err, IB_ERROR_VERIFY,
-                         "%s, offset %zu: it was changed: step %llu is not what was written there",
-                         found->path, offset_of(found, misfit), (unsigned long long)misfit);
-    if (status == IB_OK)
+    int there = status == IB_OK && found->file.data != NULL && !is_only_begun(&found->file);
+    if (there)
+        status = read_rows(found, err);
+    if (there && status == IB_OK)
         *trace = found;
     else
         ib_trace_free(found);

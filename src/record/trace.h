@@ -17,10 +17,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/chain.h"
 #include "base/folder.h"
+#include "base/input.h"
 #include "base/status.h"
 #include "model/model.h"
-#include "record/chain.h"
 
 #define IB_TRACE_NAME "trace.bin"
 
@@ -61,6 +62,10 @@ typedef struct ib_trace ib_trace;
 ib_status ib_trace_read(const char *run_directory, ib_trace **trace, ib_error *err);
 void ib_trace_free(ib_trace *trace);            /* NULL is allowed */
 int ib_trace_is_chained(const ib_trace *trace); /* 0: an earlier version wrote it */
+/* A trace of this version, or the beginning of its first line: else IB_ERROR_VERIFY. */
+ib_status ib_trace_check(const ib_contents *file, ib_error *err);
+/* The file as it was read; owned by the trace. */
+const ib_contents *ib_trace_contents(const ib_trace *trace);
 /* For ib_prefix_check: the offset of the first step that does not fit; size where all do. */
 size_t ib_trace_first_misfit(const uint8_t *data, size_t size);
 

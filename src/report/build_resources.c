@@ -245,18 +245,17 @@ static void read_column(ib_builder *b, const ib_cross *cross, size_t column, usa
         size_t run = b->input->run_of_cell[bucket.entries[i].cell], each;
         if (!ib_run_is_finished(b, run))
             continue;
+        free(u->samples);
         ib_error why = {0};
-        if (ib_run_check_file(&b->records[run].run, "resources.jsonl", &why) != IB_OK) {
+        if (ib_usage_read(&b->records[run].run, MAX_SAMPLES, &u->samples, &u->count, &each, &why) !=
+            IB_OK) {
             free(u->damage);
             u->damage = ib_format("%s.", ib_error_text(&why));
-            b->failed |= u->damage == NULL;
+            b->failed |= u->damage == NULL || ib_error_is_memory(&why);
             ib_error_clear(&why);
+            u->count = 0;
             continue;
         }
-        free(u->samples);
-        if (ib_usage_read(b->records[run].run.directory, MAX_SAMPLES, &u->samples, &u->count, &each,
-                          NULL) != IB_OK)
-            b->failed = 1;
         *most = each > *most ? each : *most;
     }
 }

@@ -33,7 +33,7 @@ static ib_status read_run(const char *given, ib_run *run, ib_error *err) {
         status =
             ib_fail(err, IB_ERROR_VERIFY, "%s/run.json has no canonical configuration", directory);
     free(directory);
-    return status == IB_OK ? ib_run_check_metrics(run, err) : status;
+    return status == IB_OK ? ib_run_check_file(run, "metrics.jsonl", err) : status;
 }
 
 static int by_experiment(const void *a, const void *b) {
@@ -138,11 +138,11 @@ static char *name_of(const ib_metric_line *line) {
 }
 
 /* Values by name. */
-static ib_status read_metrics(const char *directory, json_t *values, ib_error *err) {
+static ib_status read_metrics(const ib_run *run, json_t *values, ib_error *err) {
     ib_metric_lines lines;
     ib_metric_line line;
     int there = 1;
-    ib_status status = ib_metric_lines_open(directory, 0, &lines, err);
+    ib_status status = ib_metric_lines_open(run, 0, &lines, err);
     while (status == IB_OK && there) {
         status = ib_metric_lines_next(&lines, &line, &there, err);
         if (status != IB_OK || line.key == NULL)
@@ -183,10 +183,9 @@ ib_status ib_comparison_metrics(const ib_run *a, const ib_run *b, json_t **found
     int there = 1;
     json_t *others = json_object();
     *found = NULL;
-    ib_status status =
-        others == NULL ? ib_fail_memory(err) : read_metrics(b->directory, others, err);
+    ib_status status = others == NULL ? ib_fail_memory(err) : read_metrics(b, others, err);
     if (status == IB_OK) {
-        status = ib_metric_lines_open(a->directory, 0, &lines, err);
+        status = ib_metric_lines_open(a, 0, &lines, err);
         while (status == IB_OK && there && *found == NULL) {
             status = ib_metric_lines_next(&lines, &line, &there, err);
             if (status == IB_OK)

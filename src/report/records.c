@@ -76,32 +76,6 @@ static ib_status take_cost(const ib_report_pricing *pricing, ib_report_record *r
     return status;
 }
 
-ib_status ib_report_record_read(const char *directory, const ib_report_pricing *pricing,
-                                ib_report_record *record, ib_error *err) {
-    *record = (ib_report_record){0};
-    IB_TRY(ib_run_read(directory, &record->run, err));
-    if (record->run.document == NULL)
-        return ib_fail(err, IB_ERROR_VERIFY, "there is no run record: %s/run.json is missing",
-                       directory);
-    record->machine = machine_of(&record->run.environment);
-    if (record->machine == NULL)
-        return ib_fail_memory(err);
-    memcpy(record->finals, record->run.metrics, sizeof record->finals);
-    take_epochs(record);
-    take_resources(&record->run.resources, record);
-    IB_TRY(ib_run_check_metrics(&record->run, err));
-    return take_cost(pricing, record, err);
-}
-
-void ib_report_record_free(ib_report_record *record) {
-    ib_run_close(&record->run);
-    free(record->obstacle);
-    free(record->machine);
-    free(record->by_epoch);
-    free(record->hardware);
-    *record = (ib_report_record){0};
-}
-
 /* ---- metrics.jsonl ------------------------------------------------------------------------------
  */
 
@@ -139,22 +113,49 @@ static void take_line(ib_report_record *record, const ib_metric_line *line) {
         record->finals[m] = value;
 }
 
-static void read_metrics(ib_report_record *record) {
+static ib_status read_metrics(ib_report_record *record, ib_error *err) {
     ib_metric_lines lines;
     ib_metric_line line;
     int there = 1;
-    record->metrics_read = 1;
-    ib_error why = {0};
-    ib_status status = ib_metric_lines_open(record->run.directory, 0, &lines, &why);
+    ib_status status = ib_metric_lines_open(&record->run, 0, &lines, err);
     lines.without_steps = 1;
     while (status == IB_OK && there) {
-        status = ib_metric_lines_next(&lines, &line, &there, &why);
+        status = ib_metric_lines_next(&lines, &line, &there, err);
         if (status == IB_OK)
             take_line(record, &line);
     }
     ib_metric_lines_close(&lines);
-    record->lost |= ib_error_is_memory(&why);
-    ib_error_clear(&why);
+    return status;
+}
+
+/* ---- a record
+ * -------------------------------------------------------------------------------------
+ */
+
+ib_status ib_report_record_read(const char *directory, const ib_report_pricing *pricing,
+                                ib_report_record *record, ib_error *err) {
+    *record = (ib_report_record){0};
+    IB_TRY(ib_run_read(directory, &record->run, err));
+    if (record->run.document == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY, "there is no run record: %s/run.json is missing",
+                       directory);
+    record->machine = machine_of(&record->run.environment);
+    if (record->machine == NULL)
+        return ib_fail_memory(err);
+    memcpy(record->finals, record->run.metrics, sizeof record->finals);
+    take_epochs(record);
+    take_resources(&record->run.resources, record);
+    IB_TRY(read_metrics(record, err));
+    return take_cost(pricing, record, err);
+}
+
+void ib_report_record_free(ib_report_record *record) {
+    ib_run_close(&record->run);
+    free(record->obstacle);
+    free(record->machine);
+    free(record->by_epoch);
+    free(record->hardware);
+    *record = (ib_report_record){0};
 }
 
 double ib_report_record_value(ib_report_record *record, const ib_metric_info *metric,
@@ -164,8 +165,6 @@ double ib_report_record_value(ib_report_record *record, const ib_metric_info *me
         return record->finals[m];
     if (!metric->by_epoch)
         return NAN;
-    if (!record->metrics_read)
-        read_metrics(record);
     if (epoch == 0)
         return record->finals[m];
     return epoch <= record->epoch_count ? record->by_epoch[(epoch - 1) * IB_METRICS_MOST + m] : NAN;
@@ -215,18 +214,24 @@ ib_status ib_report_misclassified(const ib_report_record *record, size_t limit,
                                   char **missing, ib_error *err) {
     char *path = ib_path_join(record->run.directory, "misclassified.json");
     json_t *json = NULL;
+    ib_contents contents = {0};
     *images = NULL;
     *count = *total = 0;
     *missing = NULL;
     if (path == NULL)
         return ib_fail_memory(err);
     ib_error why = {0};
-    if (ib_run_check_file(&record->run, "misclassified.json", &why) != IB_OK ||
-        ib_json_file_read(path, &json, &why) != IB_OK)
+    ib_status status =
+        ib_run_contents_open(&record->run, path, "misclassified.json", &contents, &why);
+    if (status == IB_OK && contents.data != NULL)
+        status = ib_json_file_parse(path, (const char *)contents.data, contents.size, &json, &why);
+    ib_contents_close(&contents);
+    if (status != IB_OK) {
         *missing = strdup(ib_error_text(&why));
-    else if (json == NULL)
+    } else if (json == NULL) {
         *missing = ib_format("%s has no misclassified.json: it was written by an earlier version",
                              record->run.directory);
+    }
     int failed = ib_error_is_memory(&why) || (json == NULL && *missing == NULL);
     ib_error_clear(&why);
     free(path);

@@ -24,9 +24,8 @@ typedef struct ib_report_record {
     char *machine;                  /* with backend, instruction set and threads */
     double epochs_asked;            /* of the configuration; 0: not said */
     double finals[IB_METRICS_MOST]; /* by metric, NaN: no value */
-    int metrics_read;
-    int lost;         /* memory ran out while they were: values are missing */
-    double *by_epoch; /* [epoch - 1][metric] */
+    int lost;                       /* memory ran out while they were: values are missing */
+    double *by_epoch;               /* [epoch - 1][metric] */
     size_t epoch_count;
     char *hardware;        /* CPU and GPUs, as prices match them; NULL: no results */
     int energy_estimated;  /* by pricing->watts */
@@ -40,8 +39,7 @@ ib_status ib_report_record_read(const char *directory, const ib_report_pricing *
                                 ib_report_record *record, ib_error *err);
 void ib_report_record_free(ib_report_record *record);
 
-/* The value at the end of training (epoch 0) or after an epoch; NaN: there is none. metrics.jsonl
- * is read the first time that something is asked which only it has. */
+/* The value at the end of training (epoch 0) or after an epoch; NaN: there is none. */
 double ib_report_record_value(ib_report_record *record, const ib_metric_info *metric, size_t epoch);
 
 /* The images that the run took for another class, the most confident first, at most limit. total:

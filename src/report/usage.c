@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/input.h"
-#include "base/lines.h"
 #include "record/record_file.h"
+#include "record/run_files.h"
 
 enum { MAX_GPUS = 64 };
 
@@ -85,26 +84,22 @@ static ib_status add_line(const char *line, size_t length, ib_usage_sample **sam
     return take_line(line, length, &more[*count], count, err);
 }
 
-ib_status ib_usage_read(const char *directory, size_t limit, ib_usage_sample **samples,
-                        size_t *count, size_t *each, ib_error *err) {
+ib_status ib_usage_read(const ib_run *run, size_t limit, ib_usage_sample **samples, size_t *count,
+                        size_t *each, ib_error *err) {
     ib_lines lines;
     const char *line;
     size_t size;
-    ib_error why = {0};
     *samples = NULL;
     *count = 0;
     *each = 1;
-    ib_status status =
-        ib_lines_open(directory, "resources.jsonl", 0, IB_RECORDED_MOST, &lines, &why);
-    while (status == IB_OK && (status = ib_lines_next(&lines, &line, &size, &why)) == IB_OK &&
+    ib_status status = ib_run_lines_open(run, "resources.jsonl", 0, &lines, err);
+    while (status == IB_OK && (status = ib_lines_next(&lines, &line, &size, err)) == IB_OK &&
            line != NULL)
-        status = add_line(line, size, samples, count, &why);
+        status = add_line(line, size, samples, count, err);
     ib_lines_close(&lines);
-    int is_memory = ib_error_is_memory(&why); /* other failures: there are no samples to show */
-    ib_error_clear(&why);
     if (*count > limit) {
         *each = (*count + limit - 1) / limit;
         *count = thin(*samples, *count, *each);
     }
-    return is_memory ? ib_fail_memory(err) : IB_OK;
+    return status;
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
+#include "record/run.h"
 
 typedef enum ib_usage_kind {
     IB_USAGE_CPU,       /* percent, 100 is one CPU */
@@ -22,8 +23,9 @@ typedef struct ib_usage_sample {
 } ib_usage_sample;
 
 /* Reads the record's samples into at most limit of them, fresh memory: *each became one. What is
- * no sample is passed over; without the file there are none. */
-ib_status ib_usage_read(const char *directory, size_t limit, ib_usage_sample **samples,
-                        size_t *count, size_t *each, ib_error *err);
+ * no sample is passed over; without the file there are none; one that is not what the record says
+ * is IB_ERROR_VERIFY. */
+ib_status ib_usage_read(const ib_run *run, size_t limit, ib_usage_sample **samples, size_t *count,
+                        size_t *each, ib_error *err);
 
 #endif

@@ -115,7 +115,7 @@ static void index_runs(const char *parent) {
 }
 
 static void open_cursor(const char *directory) {
-    ib_mlflow_cursor cursor = {.lock = -1};
+    ib_mlflow_cursor cursor = {0};
     ib_error err = {0};
     int busy = 0;
     ib_status status = ib_mlflow_cursor_open(directory, "http://s", 1, &cursor, &busy, &err);
@@ -139,6 +139,22 @@ static void read_checkpoint(const char *directory, const uint8_t *part, size_t s
     /* The model's files are missing: what the JSON says is all that is read. */
     ib_status status = ib_checkpoint_read(directory, EXPERIMENT, NULL, &checkpoint, &err);
     require(status != IB_OK, "a checkpoint without its model was taken");
+    refused(status, &err);
+}
+
+static void replay(const char *directory, FILE *nowhere) {
+    ib_lines lines;
+    ib_resource_past past;
+    ib_error err = {0};
+    ib_status status =
+        ib_lines_open(directory, "resources.jsonl", 0, IB_RECORDED_MOST, &lines, &err);
+    if (status == IB_OK)
+        status = ib_resources_replay(&lines, &past, &err);
+    if (status == IB_OK) {
+        ib_json json = {.out = nowhere};
+        ib_resources_write(&past.totals, NULL, &json);
+    }
+    ib_lines_close(&lines);
     refused(status, &err);
 }
 
@@ -167,14 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     open_cursor(directory);
     if (data != NULL && memchr(data, 0, size) == NULL)
         read_checkpoint(directory, data, size);
-    FILE *resources = fopen(paths[2], "r+");
-    ib_resource_totals totals = {0};
-    if (resources != NULL) {
-        require(ib_resources_replay(resources, &totals), "a last line cannot be cut off");
-        ib_json json = {.out = nowhere};
-        ib_resources_write(&totals, NULL, &json);
-        fclose(resources);
-    }
+    replay(directory, nowhere);
     for (size_t i = 0; i < 5; ++i)
         free(paths[i]);
     return 0;

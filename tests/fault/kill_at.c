@@ -141,7 +141,9 @@ static void describe(pid_t thread, const call *which, const struct __ptrace_sysc
     if (descriptor != AT_FDCWD && name[0] != '/')
         describe_descriptor(thread, descriptor, text);
     size_t used = strlen(text);
-    snprintf(text + used, TEXT - used, "%s%s", used > 0 && name[0] != '\0' ? "/" : "", name);
+    if (used > 0 && used < TEXT - 1 && name[0] != '\0')
+        text[used++] = '/';
+    memcpy(text + used, name, strnlen(name, TEXT - 1 - used));
 }
 
 static int is_there(pid_t thread, const char *path) {

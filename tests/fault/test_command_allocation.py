@@ -7,7 +7,7 @@ was read is not read again for each; from the first moment at which a command wr
 from there, in a folder that is made anew each time.
 
 environment: BUILD_DIR, ISOBIT, ISOBIT_TEST_DATA; ISOBIT_ALLOCATIONS, how many of a command's
-allocations to fail: about so many of different places (20), or "all": each by itself, and at each
+allocations to fail: about so many of different places (8), or "all": each by itself, and at each
 place also that one with all that follow it. Of commands that take long (those that train or draw)
 "all" means the first at each place, by itself; a place is the twelve innermost calls.
 
@@ -41,7 +41,7 @@ from runner import run_tests  # noqa: E402
 ISOBIT = os.environ["ISOBIT"]
 FAILING = os.path.join(os.environ["BUILD_DIR"], "tests", "isobit_failing")
 DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
-WANTED = os.environ.get("ISOBIT_ALLOCATIONS", "20")
+WANTED = os.environ.get("ISOBIT_ALLOCATIONS", "8")
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("ISOBIT")}
 # For a look at other libraries, by hand.
 CHOSEN = {name: os.environ[name] for name in ["ISOBIT_FAILING_OF"] if name in os.environ}

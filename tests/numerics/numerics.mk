@@ -9,7 +9,7 @@ CFLAGS := -std=c17 -D_GNU_SOURCE $(OPT) -ffp-contract=off -fno-fast-math -fno-ma
           -I$(SRC) -I$(ROOT)/include -Igenerated -MMD -MP
 
 # Everything that computes; nothing that needs a library.
-common := $(addprefix base/,threads limits arena file status number) tensor/tensor \
+common := $(addprefix base/,threads limits arena file status number text) tensor/tensor \
           $(patsubst $(SRC)/%.c,%,$(wildcard $(addprefix $(SRC)/,catalog/*.c catalog/*/*.c \
             backend/*.c backend/ops/*.c backend/cpu/*.c nn/layers/*.c))) \
           $(filter-out nn/onnx_graph,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/nn/*.c))) \

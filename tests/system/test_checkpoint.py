@@ -1,6 +1,6 @@
 """Checkpoints: a run that was killed or stopped any number of times ends as the undisturbed one.
 
-environment: ISOBIT, ISOBIT_TEST_DATA; ISOBIT_KILLS, how many times to kill (10); ISOBIT_TEST_SEED
+environment: ISOBIT, ISOBIT_TEST_DATA; ISOBIT_KILLS, how many times to kill (4); ISOBIT_TEST_SEED
 """
 import hashlib
 import json
@@ -20,7 +20,7 @@ from runner import run_tests
 
 ISOBIT = os.environ["ISOBIT"]
 DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
-KILLS = int(os.environ.get("ISOBIT_KILLS", "10"))
+KILLS = int(os.environ.get("ISOBIT_KILLS", "4"))
 SEED = int(os.environ.get("ISOBIT_TEST_SEED", str(time.time_ns() % 1000000)))
 SMALL = ["--dataset", "digits", "--data-dir", DATA, "--test-size", "200", "--log-interval", "1"]
 MLP = [*SMALL, "--model", "mlp", "--train-size", "3000", "--epochs", "3", "--optimizer", "adam"]

@@ -87,7 +87,7 @@ def build_changed(directory):
     sanitize = cached("ISOBIT_SANITIZE")
     flags = ["-std=c17", "-D_GNU_SOURCE", "-O2", "-ffp-contract=off", "-fno-math-errno",
              *([f"-fsanitize={sanitize}"] if sanitize else [])]
-    objects = glob.glob(os.path.join(BUILD, "CMakeFiles/isobit.dir/src/command/*.o"))
+    objects = glob.glob(os.path.join(BUILD, "CMakeFiles/isobit_command.dir/src/command/*.o"))
     program = os.path.join(directory, "isobit-changed")
     done = subprocess.run([cached("CMAKE_C_COMPILER") or "cc", *flags, f"-I{ROOT}/src",
                            f"-I{ROOT}/include", f"-I{BUILD}/generated", path, *objects, os.environ["LIBRARY"], "-ljansson",

@@ -176,6 +176,27 @@ def test_resume(directory):
             assert len(stream.read()) == len(content), "a refusal changes nothing"
 
 
+def test_changed_while_the_run_writes_it(directory):
+    """run.json claims what was written, not what the disk has in the end."""
+    for name in ("metrics.jsonl", "trace.bin", "resources.jsonl"):
+        child = subprocess.Popen([ISOBIT, "train", *MLP, "--epochs", "60", "--runs-dir", name,
+                                  "--sample-period", "0.01"], cwd=directory, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(40):
+            child.stdout.readline()
+        run = next(place for place, _, names in os.walk(os.path.join(directory, name))
+                   if "run.json" in names)
+        while os.path.getsize(os.path.join(run, name)) < 100:
+            assert child.poll() is None
+        with open(os.path.join(run, name), "r+b") as stream:
+            stream.seek(20)
+            stream.write(b"~")
+        _, said = child.communicate(timeout=300)
+        assert child.returncode == 3 and f"{name} was changed while" in said, \
+            (child.returncode, said)
+        verify(directory, run, code=3)
+
+
 def test_a_trace_that_has_only_begun(directory):
     """The power went before its first line was on the disk: nothing was claimed of it yet."""
     run = stopped_run(directory)
@@ -213,6 +234,13 @@ def test_durable(directory):
     assert done.returncode == 0, done.stderr
     with open(log, encoding="utf-8") as stream:
         calls = [line.split(" ", 3)[2:] for line in stream.read().splitlines()]
+    def last(call, path):
+        return max((i for i, c in enumerate(calls) if c == [call, path]), default=-1)
+
+    temporary = {path for call, path in calls if call == "write" and ".tmp-" in path}
+    assert len(temporary) > 5, temporary
+    for path in temporary:  # all of them are renamed
+        assert last("fsync", path) > last("write", path), path
     place = next(path for call, path in reversed(calls) if call == "renameat")
     assert os.path.basename(place) == "run.json"
     claimed = max(i for i, call in enumerate(calls) if call == ["renameat", place])

@@ -144,7 +144,7 @@ static void check_read(const ib_record *record) {
     assert_non_null(run.confusion);
     assert_true(run.confusion[3 * 10 + 5] == 7 && run.confusion[5 * 10 + 3] == 0);
     assert_int_equal(ib_run_check_files(&run, &err), IB_OK);
-    assert_int_equal(ib_run_check_metrics(&run, &err), IB_OK);
+    assert_int_equal(ib_run_check_file(&run, "metrics.jsonl", &err), IB_OK);
     assert_true(ib_run_knows(&run, "metrics.jsonl") && ib_run_knows(&run, "mlflow.json"));
     assert_false(ib_run_knows(&run, "trace.bin"));
     assert_true(ib_run_is_live(run.directory)); /* the writer has not closed it */
@@ -236,8 +236,9 @@ static void metrics_are_lines(void **state) {
     free(path);
     ib_metric_lines lines;
     ib_metric_line read;
+    const ib_run run = {.directory = (char *)(uintptr_t)ib_record_directory(record)};
     int there = 0;
-    assert_int_equal(ib_metric_lines_open(ib_record_directory(record), 0, &lines, &err), IB_OK);
+    assert_int_equal(ib_metric_lines_open(&run, 0, &lines, &err), IB_OK);
     for (uint64_t i = 0; i < 4; ++i) {
         assert_int_equal(ib_metric_lines_next(&lines, &read, &there, &err), IB_OK);
         assert_true(there);
@@ -260,9 +261,10 @@ static char *keys_from(const char *directory, uint64_t offset, int without_steps
     ib_metric_lines lines;
     ib_metric_line line;
     ib_error err = {0};
+    const ib_run run = {.directory = (char *)(uintptr_t)directory};
     int there = 1;
     char *keys = strdup("");
-    assert_int_equal(ib_metric_lines_open(directory, offset, &lines, &err), IB_OK);
+    assert_int_equal(ib_metric_lines_open(&run, offset, &lines, &err), IB_OK);
     lines.without_steps = without_steps;
     while (there) {
         assert_int_equal(ib_metric_lines_next(&lines, &line, &there, &err), IB_OK);
@@ -322,8 +324,9 @@ static void files_of_lines_are_bounded(void **state) {
     ib_lines_close(&lines);
     ib_error_clear(&err);
 
+    const ib_run run = {.directory = f->directory};
     assert_int_equal(truncate(path, (off_t)IB_RECORDED_MOST + 1), 0);
-    assert_int_equal(ib_metric_lines_open(f->directory, 0, &metrics, &err), IB_ERROR_RUNTIME);
+    assert_int_equal(ib_metric_lines_open(&run, 0, &metrics, &err), IB_ERROR_RUNTIME);
     assert_non_null(strstr(ib_error_text(&err), "larger than"));
     ib_metric_lines_close(&metrics);
     ib_error_clear(&err);

@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "monitor/resources.h"
+#include "monitor/resources_totals.h"
 #include "temp_dir.h"
 
 static int set_up(void **state) {
@@ -234,10 +234,18 @@ static json_t *last_line(const char *path, size_t *lines) {
     return last;
 }
 
+/* After what is in the file already. */
 static ib_sampler *start_in(const char *directory, const ib_sampler_options *options) {
     ib_folder folder;
+    ib_lines lines;
+    ib_resource_past past = {0};
+    if (ib_lines_open(directory, "resources.jsonl", 0, SIZE_MAX, &lines, NULL) == IB_OK) {
+        assert_int_equal(ib_chain_first_misfit(lines.file.data, lines.file.size), lines.file.size);
+        assert_int_equal(ib_resources_replay(&lines, &past, NULL), IB_OK);
+    }
+    ib_lines_close(&lines);
     assert_int_equal(ib_folder_open(directory, &folder, NULL), IB_OK);
-    ib_sampler *sampler = ib_sampler_start(options, &folder, "resources.jsonl");
+    ib_sampler *sampler = ib_sampler_start(options, &past, &folder, "resources.jsonl");
     ib_folder_close(&folder);
     assert_non_null(sampler);
     return sampler;
@@ -277,6 +285,7 @@ static void sampler_writes_and_goes_on(void **state) {
     ib_sampler_close(sampler);
     line = last_line(path, &lines);
     assert_int_equal(lines, 2);
+    assert_non_null(json_object_get(line, "chain"));
     assert_int_equal(json_integer_value(json_object_get(line, "sample")), 1);
     json_decref(line);
     assert_int_equal(again.samples, 2);

@@ -1,4 +1,4 @@
-#include "record/chain.h"
+#include "base/chain.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Files that grow row by row. Each row carries a short hash of itself and of all rows before it, so
  * that damage is told, and where it begins, also while the file still grows. */
-#ifndef IB_RECORD_CHAIN_H
-#define IB_RECORD_CHAIN_H
+#ifndef IB_BASE_CHAIN_H
+#define IB_BASE_CHAIN_H
 
 #include <stddef.h>
 #include <stdint.h>
