@@ -7,7 +7,7 @@ set_target_properties(isobit_shared PROPERTIES OUTPUT_NAME isobit LINKER_LANGUAG
                       VERSION ${PROJECT_VERSION}
                       SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
                       LINK_DEPENDS ${CMAKE_SOURCE_DIR}/src/api/isobit.map)
-target_link_libraries(isobit_shared PRIVATE PkgConfig::JANSSON Threads::Threads m
+target_link_libraries(isobit_shared PRIVATE PkgConfig::JANSSON PkgConfig::YAML Threads::Threads m
                       isobit_hardening)
 target_link_options(isobit_shared PRIVATE
                     -Wl,--version-script=${CMAKE_SOURCE_DIR}/src/api/isobit.map)

@@ -1,5 +1,5 @@
 # Which sources are of the public library (the engine) and which of the program alone. The engine
-# needs neither network nor YAML nor zlib, prints nothing and reads no environment.
+# needs neither network nor zlib, prints nothing and reads no environment.
 # Sets ISOBIT_ENGINE_SOURCES and ISOBIT_EXTRA_SOURCES.
 
 # One folder, one rank (ARCHITECTURE.md); tests/system/check_ranks.py keeps the order. A backend is a
@@ -11,9 +11,8 @@ file(GLOB ISOBIT_ENGINE_SOURCES CONFIGURE_DEPENDS
 file(GLOB ISOBIT_EXTRA_SOURCES CONFIGURE_DEPENDS
      src/svm/*.c src/monitor/*.c src/record/*.c src/study/*.c src/mlflow/*.c src/report/*.c)
 
-# From folders of the engine, what only the program needs: experiment files and prices, getting data
-# sets, texts for people and shells.
-set(extra_files base/yaml data/fetch data/gunzip data/prepare data/verify data/digits_draw
+# From folders of the engine, what only the program needs: getting data sets, texts for people and shells.
+set(extra_files data/fetch data/gunzip data/prepare data/verify data/digits_draw
     data/digits_outlines options/completion options/help)
 # And the other way: a model's record says what it was trained on.
 set(engine_files record/record_file record/run record/recorded record/seal)

@@ -515,3 +515,15 @@ kernel void adam(float step_size, float weight_decay, float beta1_complement, fl
     float quotient = settle(m[i] / fma(sqrt(v[i]), root_correction, eps));
     w[i] = settle(fma(-step_size, quotient, w[i]));
 }
+
+kernel void adamw(float step_size, float weight_decay, float beta1_complement, float beta2,
+                  float beta2_complement, float root_correction, float eps, global float *w,
+                  global const float *dw, global float *m, global float *v)
+{
+    int i = get_global_id(0);
+    float g = dw[i], kept = settle(fma(-weight_decay, w[i], w[i]));
+    m[i] = settle(fma(beta1_complement, g - m[i], m[i]));
+    v[i] = settle_average(fma(beta2, v[i], (g * g) * beta2_complement));
+    float quotient = settle(m[i] / fma(sqrt(v[i]), root_correction, eps));
+    w[i] = settle(fma(-step_size, quotient, kept));
+}

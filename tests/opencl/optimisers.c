@@ -10,6 +10,7 @@
 
 #include "catalog/optimizers/adadelta.h"
 #include "catalog/optimizers/adam.h"
+#include "catalog/optimizers/adamw.h"
 #include "catalog/optimizers/sgd.h"
 #include "norm.h"
 
@@ -44,6 +45,14 @@ static void update_on_device(struct test *t, const struct optimiser *o) {
                    ARGUMENT(o->w->gpu), ARGUMENT(o->dw->gpu), ARGUMENT(o->state0->gpu),
                    ARGUMENT(o->state1->gpu));
         break;
+    case IB_ADAMW:
+        DEVICE_RUN(&t->device, "adamw", NULL, WEIGHTS, 1, 1, ARGUMENT(of[IB_ADAMW_STEP_SIZE]),
+                   ARGUMENT(of[IB_ADAMW_DECAY]), ARGUMENT(of[IB_ADAMW_BETA1_COMPLEMENT]),
+                   ARGUMENT(of[IB_ADAMW_BETA2]), ARGUMENT(of[IB_ADAMW_BETA2_COMPLEMENT]),
+                   ARGUMENT(of[IB_ADAMW_ROOT_CORRECTION]), ARGUMENT(of[IB_ADAMW_EPS]),
+                   ARGUMENT(o->w->gpu), ARGUMENT(o->dw->gpu), ARGUMENT(o->state0->gpu),
+                   ARGUMENT(o->state1->gpu));
+        break;
     }
 }
 
@@ -67,6 +76,17 @@ static ib_update_scalars scalars_of(ib_optimizer_kind kind, int has_momentum, fl
         s.of[IB_ADAM_BETA2_COMPLEMENT] = 0.001f;
         s.of[IB_ADAM_ROOT_CORRECTION] = 1.25f;
         s.of[IB_ADAM_EPS] = 1e-8f;
+        break;
+    case IB_ADAMW:
+        s.of[IB_ADAMW_STEP_SIZE] = 0.001f;
+        s.of[IB_ADAMW_BETA1_COMPLEMENT] = 0.1f;
+        s.of[IB_ADAMW_BETA2] = 0.999f;
+        s.of[IB_ADAMW_BETA2_COMPLEMENT] = 0.001f;
+        s.of[IB_ADAMW_ROOT_CORRECTION] = 1.25f;
+        s.of[IB_ADAMW_EPS] = 1e-8f;
+        s.of[IB_ADAMW_DECAY] = decay;
+        s.decay = 0;
+        s.decays_all = 0;
         break;
     }
     return s;
@@ -111,5 +131,6 @@ void optimisers(void **state) {
             optimiser(t, IB_SGD, 0, decay ? 1e-2f : 0, (enum fill)fill);
             optimiser(t, IB_SGD, 1, decay ? 1e-2f : 0, (enum fill)fill);
             optimiser(t, IB_ADAM, 0, decay ? 1e-2f : 0, (enum fill)fill);
+            optimiser(t, IB_ADAMW, 0, decay ? 1e-2f : 0, (enum fill)fill);
         }
 }

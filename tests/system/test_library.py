@@ -173,7 +173,7 @@ def test_needs(directory):
     assert not bad, bad
     needed = run(["objdump", "-p", find(prefix, "libisobit.so")])
     assert "SONAME               libisobit.so.0.1\n" in needed, needed
-    assert set(re.findall(r"NEEDED +(\w+)", needed)) <= {"libm", "libjansson", "libc", "ld"}, needed
+    assert set(re.findall(r"NEEDED +(\w+)", needed)) <= {"libm", "libjansson", "libyaml", "libc", "ld"}, needed
 
 
 def test_installed(directory):
