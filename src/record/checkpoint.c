@@ -41,10 +41,13 @@ static int is_named(const char *name, const char *suffix, uint64_t *step) {
     if (length <= head + tail || strncmp(name, PREFIX, head) != 0 ||
         strcmp(name + length - tail, suffix) != 0)
         return 0;
-    char *digits = strndup(name + head, length - head - tail);
-    int good = digits != NULL && ib_parse_u64(digits, step) == 0;
-    free(digits);
-    return good;
+    char digits[24]; /* those of 64 bits are 20 */
+    length -= head + tail;
+    if (length >= sizeof digits)
+        return 0;
+    memcpy(digits, name + head, length);
+    digits[length] = '\0';
+    return ib_parse_u64(digits, step) == 0;
 }
 
 typedef struct step_list {

@@ -11,6 +11,7 @@
 #include "base/chain.h"
 #include "base/file.h"
 #include "base/sha256.h"
+#include "record/seal.h"
 
 static const char METRICS[] = "metrics.jsonl";
 
@@ -50,10 +51,15 @@ int ib_run_knows(const ib_run *run, const char *name) {
     return 0;
 }
 
-/* What its rows say: that they are those that were written, in this order. */
-static ib_status check_rows(const char *name, const ib_contents *file, ib_error *err) {
+/* What the file says of itself: its seal, or that its rows are those that were written. */
+static ib_status check_itself(const char *name, const ib_contents *file, ib_error *err) {
     if (strcmp(name, IB_TRACE_NAME) == 0)
         return ib_trace_check(file, err);
+    if (strcmp(name, "run.json") == 0)
+        return ib_seal_look((const char *)file->data, file->size) == IB_SEAL_GOOD
+                   ? IB_OK
+                   : ib_fail(err, IB_ERROR_VERIFY, "%s: it was changed: its seal is broken",
+                             file->path);
     int has_lines = strcmp(name, METRICS) == 0 || strcmp(name, "resources.jsonl") == 0;
     size_t misfit = has_lines ? ib_chain_first_misfit(file->data, file->size) : file->size;
     if (misfit == file->size)
@@ -99,7 +105,7 @@ ib_status ib_run_contents_open(const ib_run *run, const char *path, const char *
         return check_missing(run, name, path, err);
     IB_TRY(ib_contents_open(path, IB_RECORDED_MOST, contents, err));
     if (run->sealed)
-        IB_TRY(check_rows(name, contents, err));
+        IB_TRY(check_itself(name, contents, err));
     return check_claim(run, name, contents, err);
 }
 

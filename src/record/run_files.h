@@ -16,7 +16,7 @@ int ib_run_knows(const ib_run *run, const char *name);
 
 /* One file, which must be what the record says of it: else IB_ERROR_VERIFY. Of a file that the
  * record does not name, as while its run goes on, metrics.jsonl must be there, and rows of it, of
- * resources.jsonl and of trace.bin must be those that were written. */
+ * resources.jsonl and of trace.bin must be those that were written. run.json must have its seal. */
 ib_status ib_run_check_file(const ib_run *run, const char *name, ib_error *err);
 /* All files of a record. */
 ib_status ib_run_check_files(const ib_run *run, ib_error *err);
