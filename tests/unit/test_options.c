@@ -163,7 +163,7 @@ static void bad_values_are_refused(void **state) {
     expect_failure("train", "--optimizer rmsprop", IB_ERROR_USAGE, "adadelta, sgd, adam");
     expect_failure("train", "--dataset cifar", IB_ERROR_USAGE, "fashion-mnist");
     expect_failure("train", "--data-dir=", IB_ERROR_USAGE, "not empty");
-    expect_failure("train", "--model vgg", IB_ERROR_USAGE, "cnn, mlp, resnet18, resnet50, svm");
+    expect_failure("train", "--model vgg", IB_ERROR_USAGE, "cnn, lenet5, mlp, resnet18, resnet34, resnet50, svm, or a file FILE.yaml");
     expect_failure("train", "--math fast", IB_ERROR_UNAVAILABLE, "not in this version");
 }
 
@@ -226,7 +226,7 @@ static void the_catalogue_names_options(void **state) {
     for (size_t o = 0; (option = ib_option_at(o)) != NULL; ++o) {
         int named = option->of == IB_OF_ALL || option->of == IB_OF_VALIDATION;
         for (size_t i = 0; ib_optimizer_at(i) != NULL; ++i)
-            named |= ib_optimizer_default((ib_optimizer_kind)i, option->name) != NULL;
+            named |= ib_optimizer_has((ib_optimizer_kind)i, option->name);
         for (size_t i = 0; (schedule = ib_schedule_at(i)) != NULL; ++i)
             named |= ib_is_listed(schedule->options, option->name);
         for (size_t i = 0; (kernel = ib_svm_kernel_at(i)) != NULL; ++i)
