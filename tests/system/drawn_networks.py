@@ -21,7 +21,9 @@ class Drawn:
         return f"r{self.number}"
 
     def draw_conv(self, **given):
-        kernel = self.chance.choice([k for k in (1, 2, 3, 3, 3, 5, 7) if k <= self.side])
+        # One weight before a normalisation has no gradient: its size is taken out again.
+        kernel = self.chance.choice([k for k in (1, 2, 3, 3, 3, 5, 7)
+                                     if k <= self.side and (k > 1 or self.channels > 1)] or [1])
         keys = {"out": self.chance.choice((3, 5, 8, 16, 17, 32)), "kernel": kernel,
                 "stride": self.chance.choice((1, 1, 2)), "pad": self.chance.randint(0, kernel // 2),
                 "bias": self.chance.random() < 0.7, **given}
