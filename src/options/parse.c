@@ -70,7 +70,9 @@ char *ib_option_range(const ib_option *option) {
     case IB_OPTION_CHOICE:
     case IB_OPTION_NAME: {
         char *names = choice_list(option->choices, ", ");
-        char *text = names == NULL ? NULL : ib_format("one of %s", names);
+        char *text = names == NULL            ? NULL
+                     : option->others != NULL ? ib_format("one of %s, or %s", names, option->others)
+                                              : ib_format("one of %s", names);
         free(names);
         return text;
     }
@@ -134,7 +136,8 @@ static ib_status set_choice(const ib_option *option, const char *text, const cha
         *(int *)member(option, config) = choice.value;
         return IB_OK;
     }
-    return bad_value(option, text, given_as, err);
+    return option->others != NULL && text[0] != '\0' ? set_string(member(option, config), text, err)
+                                                     : bad_value(option, text, given_as, err);
 }
 
 static void forget_network(ib_experiment *experiment) {
@@ -593,6 +596,37 @@ static ib_status take_environment(ib_arguments *parsed, char *(*environment)(con
     return IB_OK;
 }
 
+/* --dataset FOLDER/NAME is --data-dir FOLDER --dataset NAME. */
+static ib_status split_dataset(ib_arguments *parsed, ib_error *err) {
+    ib_config *config = &parsed->config;
+    const char *given = config->experiment.dataset;
+    if (given == NULL || strchr(given, '/') == NULL)
+        return IB_OK;
+    if (ib_arguments_source(parsed, "data-dir") == IB_FROM_FLAG)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "--dataset %s says where the data set is, and so does --data-dir %s: leave "
+                       "one out",
+                       given, config->data.dir);
+    size_t length = strlen(given);
+    while (length > 1 && given[length - 1] == '/')
+        --length;
+    char *path = strndup(given, length);
+    const char *slash = path == NULL ? NULL : strrchr(path, '/');
+    char *name = slash == NULL ? path == NULL ? NULL : strdup(path) : strdup(slash + 1);
+    char *parent = path == NULL ? NULL : ib_path_parent(path);
+    free(path);
+    if (name == NULL || parent == NULL) {
+        free(name);
+        free(parent);
+        return ib_fail_memory(err);
+    }
+    free(config->experiment.dataset);
+    free(config->data.dir);
+    config->experiment.dataset = name;
+    config->data.dir = parent;
+    return IB_OK;
+}
+
 ib_status ib_arguments_parse(const ib_command *command, int count, const char *const *arguments,
                              char *(*environment)(const char *name), ib_arguments *parsed,
                              ib_error *err) {
@@ -626,6 +660,7 @@ ib_status ib_arguments_parse(const ib_command *command, int count, const char *c
     IB_TRY(check_words(parsed, err));
     IB_TRY(take_environment(parsed, environment, err));
     IB_TRY(set_defaults(&parsed->config, parsed->sources, err));
+    IB_TRY(split_dataset(parsed, err));
     IB_TRY(check_idle(parsed, err));
     IB_TRY(check_together(parsed, err));
     return check_tracking(parsed, environment, err);
