@@ -183,6 +183,9 @@ ib_status ib_config_set_network(ib_config *config, const char *name, const char 
                                 const char *text, ib_error *err);
 /* Whether a value of --model is the name of a file: it has a '/' or ends with .yaml or .yml. */
 int ib_is_network_file_name(const char *text);
+/* --dataset FOLDER/NAME is --data-dir FOLDER --dataset NAME; dir_given: --data-dir was given too.
+ */
+ib_status ib_config_split_dataset(ib_config *config, int dir_given, ib_error *err);
 /* How the option was set, by the name of its row. */
 ib_source ib_arguments_source(const ib_arguments *parsed, const char *name);
 /* All defaults; the caller calls ib_config_free. */

@@ -596,37 +596,6 @@ static ib_status take_environment(ib_arguments *parsed, char *(*environment)(con
     return IB_OK;
 }
 
-/* --dataset FOLDER/NAME is --data-dir FOLDER --dataset NAME. */
-static ib_status split_dataset(ib_arguments *parsed, ib_error *err) {
-    ib_config *config = &parsed->config;
-    const char *given = config->experiment.dataset;
-    if (given == NULL || strchr(given, '/') == NULL)
-        return IB_OK;
-    if (ib_arguments_source(parsed, "data-dir") == IB_FROM_FLAG)
-        return ib_fail(err, IB_ERROR_USAGE,
-                       "--dataset %s says where the data set is, and so does --data-dir %s: leave "
-                       "one out",
-                       given, config->data.dir);
-    size_t length = strlen(given);
-    while (length > 1 && given[length - 1] == '/')
-        --length;
-    char *path = strndup(given, length);
-    const char *slash = path == NULL ? NULL : strrchr(path, '/');
-    char *name = slash == NULL ? path == NULL ? NULL : strdup(path) : strdup(slash + 1);
-    char *parent = path == NULL ? NULL : ib_path_parent(path);
-    free(path);
-    if (name == NULL || parent == NULL) {
-        free(name);
-        free(parent);
-        return ib_fail_memory(err);
-    }
-    free(config->experiment.dataset);
-    free(config->data.dir);
-    config->experiment.dataset = name;
-    config->data.dir = parent;
-    return IB_OK;
-}
-
 ib_status ib_arguments_parse(const ib_command *command, int count, const char *const *arguments,
                              char *(*environment)(const char *name), ib_arguments *parsed,
                              ib_error *err) {
@@ -660,7 +629,8 @@ ib_status ib_arguments_parse(const ib_command *command, int count, const char *c
     IB_TRY(check_words(parsed, err));
     IB_TRY(take_environment(parsed, environment, err));
     IB_TRY(set_defaults(&parsed->config, parsed->sources, err));
-    IB_TRY(split_dataset(parsed, err));
+    IB_TRY(ib_config_split_dataset(&parsed->config,
+                                   ib_arguments_source(parsed, "data-dir") == IB_FROM_FLAG, err));
     IB_TRY(check_idle(parsed, err));
     IB_TRY(check_together(parsed, err));
     return check_tracking(parsed, environment, err);
