@@ -22,6 +22,7 @@ ib_status ib_raster_decode_pgm(const char *file, const uint8_t *data, size_t siz
                                ib_raster *raster, ib_error *err) {
     size_t at = 2;
     uint32_t width, height, most;
+    *raster = (ib_raster){0};
     if (size < 2 || data[0] != 'P' || data[1] != '5')
         return ib_fail(err, IB_ERROR_VERIFY,
                        "%s: offset 0: no PGM file of bytes (P5): convert it to PNG", file);
