@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/number.h"
+#include "command/data_show.h"
 #include "data/dataset.h"
 #include "data/import/import.h"
 
@@ -31,12 +32,33 @@ static void show(const ib_dataset_info *info, const char *data_dir, FILE *out) {
     free(directory);
 }
 
+/* Whether its files are there, whatever is in them. */
+static int has_all(const ib_dataset_info *info, const char *data_dir) {
+    int all = 1;
+    for (int role = 0; role < IB_FILE_ROLES; ++role) {
+        char *path = ib_format("%s/%s/%s", data_dir, info->name,
+                               ib_dataset_file_name(info, (ib_file_role)role));
+        all = all && path != NULL && ib_path_exists(path);
+        free(path);
+    }
+    return all;
+}
+
 static ib_status show_one(const ib_config *config, FILE *out, ib_error *err) {
     ib_dataset_description data;
     IB_TRY(ib_dataset_describe(config->data.dir, config->experiment.dataset, &data, err));
     show(data.info, config->data.dir, out);
+    int all = has_all(data.info, config->data.dir);
     ib_dataset_description_close(&data);
-    return IB_OK;
+    if (!all && config->output.file == NULL)
+        return IB_OK;
+    ib_dataset dataset;
+    IB_TRY(ib_dataset_open(config->data.dir, config->experiment.dataset, &dataset, err));
+    ib_status status = ib_show_images(&dataset, out, err);
+    if (status == IB_OK && config->output.file != NULL)
+        status = ib_write_contact_sheet(&dataset, config->output.file, err);
+    ib_dataset_close(&dataset);
+    return status;
 }
 
 static ib_status import(const ib_arguments *arguments, FILE *log, ib_error *err) {
@@ -79,6 +101,8 @@ ib_status ib_command_data(ib_arguments *arguments, const ib_command_context *con
     const ib_dataset_info *info;
     if (ib_arguments_source(arguments, "dataset") == IB_FROM_FLAG)
         return show_one(config, context->out, err);
+    if (config->output.file != NULL)
+        return ib_fail(err, IB_ERROR_USAGE, "isobit data show -o needs --dataset: of which images");
     for (size_t i = 0; (info = ib_dataset_at(i)) != NULL; ++i)
         show(info, config->data.dir, context->out);
     return IB_OK;

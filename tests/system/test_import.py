@@ -432,6 +432,17 @@ def test_names_and_places(directory):
     for words in (["data", "show"], ["describe", "--model", "small.yaml"],
                   ["model", "check", "small.yaml"]):
         isobit(directory, *words, "--dataset", "sets/one")
+    done = isobit(directory, "data", "show", "--dataset", "sets/one", "-o", "sheet.png")
+    assert "         6          2  9" in done.stdout and "        60         20  all" in done.stdout
+    with open(os.path.join(directory, "sets/one/dataset.json"), encoding="utf-8") as stream:
+        lock = json.load(stream)
+    assert f"mean {lock['mean']:.4f}, standard deviation {lock['standard_deviation']:.4f}" in \
+        done.stdout.split("measured")[1]
+    assert "\u2588" in done.stdout
+    with open(os.path.join(directory, "sheet.png"), "rb") as stream:
+        sheet = stream.read()
+    assert sheet[:4] == b"\x89PNG" and struct.unpack(">II", sheet[16:24]) == (122, 102)
+    isobit(directory, "data", "show", "-o", "none.png", code=2)
     done = isobit(directory, "data", "prepare", "--dataset", "sets/one", code=2)
     assert "was imported" in done.stderr
     # A run goes on and is done again by its record.

@@ -124,3 +124,25 @@ ib_status ib_raster_decode_png(const char *file, const uint8_t *data, size_t siz
     free(d.problem);
     return status;
 }
+
+ib_status ib_raster_encode_png(const ib_raster *raster, uint8_t **file, size_t *size,
+                               ib_error *err) {
+    png_image image = {.version = PNG_IMAGE_VERSION,
+                       .width = raster->shape.width,
+                       .height = raster->shape.height,
+                       .format = raster->shape.channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB};
+    png_alloc_size_t bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
+    *size = 0;
+    *file = malloc(bytes);
+    if (*file != NULL &&
+        png_image_write_to_memory(&image, *file, &bytes, 0, raster->pixels, 0, NULL) != 0) {
+        *size = bytes;
+        return IB_OK;
+    }
+    ib_status status =
+        *file == NULL ? ib_fail_memory(err)
+                      : ib_fail(err, IB_ERROR_RUNTIME, "cannot make a PNG file: %s", image.message);
+    free(*file);
+    *file = NULL;
+    return status;
+}

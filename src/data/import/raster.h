@@ -25,6 +25,10 @@ typedef ib_status ib_raster_decode(const char *file, const uint8_t *data, size_t
                                    ib_raster *raster, ib_error *err);
 ib_raster_decode ib_raster_decode_png, ib_raster_decode_jpeg, ib_raster_decode_pgm;
 
+/* The raster, of 1 or 3 channels, as a PNG file in fresh memory that the caller frees. */
+ib_status ib_raster_encode_png(const ib_raster *raster, uint8_t **file, size_t *size,
+                               ib_error *err);
+
 /* Memory for pixels of this shape, after checking it. */
 ib_status ib_raster_make(const char *file, ib_image_shape shape, ib_raster *raster, ib_error *err);
 void ib_raster_free(ib_raster *raster);
