@@ -178,11 +178,6 @@ void ib_arguments_free(ib_arguments *parsed);
 /* Gives one option a value from text, with every check of the parser. */
 ib_status ib_option_set(const ib_option *option, const char *text, const char *given_as,
                         ib_config *config, ib_error *err);
-/* Gives the experiment a network of this name and text, which path names in messages. */
-ib_status ib_config_set_network(ib_config *config, const char *name, const char *path,
-                                const char *text, ib_error *err);
-/* Whether a value of --model is the name of a file: it has a '/' or ends with .yaml or .yml. */
-int ib_is_network_file_name(const char *text);
 /* --dataset FOLDER/NAME is --data-dir FOLDER --dataset NAME; dir_given: --data-dir was given too.
  */
 ib_status ib_config_split_dataset(ib_config *config, int dir_given, ib_error *err);

@@ -1,4 +1,5 @@
 #include "record/recorded.h"
+#include "options/network_option.h"
 
 #include <stdint.h>
 #include <stdio.h>

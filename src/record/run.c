@@ -1,4 +1,5 @@
 #include "record/run.h"
+#include "options/network_option.h"
 
 #include <math.h>
 #include <stdlib.h>
