@@ -70,7 +70,9 @@ char *ib_option_range(const ib_option *option) {
     case IB_OPTION_CHOICE:
     case IB_OPTION_NAME: {
         char *names = choice_list(option->choices, ", ");
-        char *text = names == NULL ? NULL : ib_format("one of %s", names);
+        char *text = names == NULL            ? NULL
+                     : option->others != NULL ? ib_format("one of %s, or %s", names, option->others)
+                                              : ib_format("one of %s", names);
         free(names);
         return text;
     }
@@ -134,7 +136,8 @@ static ib_status set_choice(const ib_option *option, const char *text, const cha
         *(int *)member(option, config) = choice.value;
         return IB_OK;
     }
-    return bad_value(option, text, given_as, err);
+    return option->others != NULL && text[0] != '\0' ? set_string(member(option, config), text, err)
+                                                     : bad_value(option, text, given_as, err);
 }
 
 /* One of the choices, or a network's file. */
@@ -565,6 +568,8 @@ ib_status ib_arguments_parse(const ib_command *command, int count, const char *c
     IB_TRY(check_words(parsed, err));
     IB_TRY(take_environment(parsed, environment, err));
     IB_TRY(set_defaults(&parsed->config, parsed->sources, err));
+    IB_TRY(ib_config_split_dataset(&parsed->config,
+                                   ib_arguments_source(parsed, "data-dir") == IB_FROM_FLAG, err));
     IB_TRY(check_idle(parsed, err));
     IB_TRY(check_together(parsed, err));
     return check_tracking(parsed, environment, err);
