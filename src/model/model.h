@@ -74,13 +74,13 @@ ib_status ib_model_attach_images(ib_model *model, const uint8_t *pixels, const u
 ib_status ib_model_order(ib_model *model, const uint32_t *order, size_t count, ib_error *err);
 
 /* Consecutive training steps on images order[at..end), batch of them each (the last step may have
- * fewer); step and learning_rate are those of the first. */
+ * fewer); step is that of the first. */
 typedef struct ib_model_steps {
     size_t at, end, batch;
     size_t count; /* at most IB_MOST_STEPS */
     uint64_t seed, step;
-    double learning_rate;
-    int (*stop)(void *context); /* NULL, or asked between steps */
+    const double *learning_rates; /* [count] */
+    int (*stop)(void *context);   /* NULL, or asked between steps */
     void *stop_context;
 } ib_model_steps;
 /* losses[i]: the mean of step i over its batch, before its update; *done steps have them: all, or

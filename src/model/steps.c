@@ -98,7 +98,7 @@ ib_status ib_model_train(ib_model *model, const ib_model_steps *steps, float *lo
         uint64_t step = steps->step + i;
         table[i].step = step;
         table[i].at = steps->at + i * steps->batch;
-        table[i].update = ib_update_scalars_of(model->experiment, steps->learning_rate, step);
+        table[i].update = ib_update_scalars_of(model->experiment, steps->learning_rates[i], step);
     }
     IB_TRY(ib_network_steps(&model->network, &run, &result, err));
     *done = result.bad_step < result.done ? result.bad_step : result.done;

@@ -294,10 +294,6 @@ void ib_arguments_free(ib_arguments *parsed) {
     *parsed = (ib_arguments){0};
 }
 
-int ib_option_decides(const ib_option *option) {
-    return option->kind == IB_OPTION_CHOICE || option->kind == IB_OPTION_MODEL;
-}
-
 ib_source ib_arguments_source(const ib_arguments *parsed, const char *name) {
     const ib_option *option = ib_option_find(name, strlen(name));
     return option == NULL ? IB_FROM_DEFAULT : (ib_source)parsed->sources[ib_option_index(option)];
@@ -574,6 +570,7 @@ static ib_status check_together(const ib_arguments *parsed, ib_error *err) {
                        "--no-accel and --backend %s contradict each other: leave one out",
                        config->machine.backend);
     IB_TRY(ib_optimizer_check(&config->experiment, err));
+    IB_TRY(ib_schedule_check(&config->experiment, err));
     return check_dry_run(parsed, err);
 }
 

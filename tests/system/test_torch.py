@@ -19,6 +19,7 @@ CHECKS = (
     training.check_small_batches,
     training.check_optimizers,
     training.check_schedule,
+    training.check_schedules,
     model.check_initial,
     model.check_model_file,
     model.check_dropout_masks,

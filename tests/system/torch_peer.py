@@ -118,8 +118,8 @@ class Engine:
 
     def __init__(self, data, scratch, model, optimizer="adadelta", isa="auto", threads=2,
                  capacity=64, **options):
-        words = [str(w) for key, value in options.items()
-                 for w in (key.replace("_", "-"), repr(value))]
+        words = [w for key, value in options.items()
+                 for w in (key.replace("_", "-"), str(value))]
         self.file = os.path.join(scratch, "exchange.safetensors")
         self.process = subprocess.Popen(
             [TOOL, model, optimizer, isa, str(threads), str(capacity), data.directory, data.name,

@@ -1,4 +1,5 @@
 """Losses, gradients, optimisers and whole runs against PyTorch."""
+import functools
 import itertools
 
 import numpy as np
@@ -242,3 +243,61 @@ def check_schedule(data, scratch):
         rates = [float(w) for w in e.ask("train")[::3]]
     assert rates == expected, (rates, expected)
     return f"{epochs} epochs"
+
+
+# Closed forms and PyTorch's, which goes from one rate to the next, round differently.
+RATE_TOLERANCE = 1e-12
+
+
+def rates_of_torch(make, lr, steps, every):
+    """The rate of each step; the schedule moves after every so many."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    schedule = make(optimizer)
+    rates = []
+    for step in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if (step + 1) % every == 0 and step + 1 < steps:
+            schedule.step()
+    return rates
+
+
+def check_schedules(data, scratch):
+    """The rates of every step are PyTorch's: by epochs, by steps, and after a warm-up."""
+    torch_of = torch.optim.lr_scheduler
+    cycle = functools.partial(torch_of.OneCycleLR, cycle_momentum=False)
+    own = dict(pct_start=0.25, div_factor=10.0, final_div_factor=100.0)
+    cases = []
+    for epochs, each in ((1, 1), (1, 7), (5, 20), (30, 20), (3, 1)):
+        steps = epochs * each
+        cases += [
+            (epochs, each, each, dict(schedule="step", gamma=0.9),
+             lambda o: torch_of.StepLR(o, 1, gamma=0.9)),
+            (epochs, each, each, dict(schedule="cosine"),
+             lambda o, epochs=epochs: torch_of.CosineAnnealingLR(o, epochs)),
+            (epochs, each, each, dict(schedule="cosine", lr_min=0.001),
+             lambda o, epochs=epochs: torch_of.CosineAnnealingLR(o, epochs, 0.001)),
+            (epochs, each, 1, dict(schedule="onecycle"),
+             lambda o, steps=steps: cycle(o, 0.05, total_steps=steps)),
+            (epochs, each, 1, dict(schedule="onecycle", **own),
+             lambda o, steps=steps: cycle(o, 0.05, total_steps=steps, **own))]
+    worst = 0.0
+    for epochs, each, every, options, make in cases:
+        steps = epochs * each
+        expected = rates_of_torch(make, 0.05, steps, every)
+        for warmup in (0, 3) if every == each > 1 else (0,):
+            # LinearLR from 1/n to 1 in n - 1 further steps; then the schedule, from its beginning.
+            grown = [0.05 * (i + 1) / (warmup * each) for i in range(warmup * each)]
+            with engine(data, scratch, "mlp", "sgd", lr=0.05, epochs=epochs + warmup,
+                        warmup=warmup, **options) as e:
+                rates = [float(w) for w in e.ask("rates", steps + warmup * each, each)]
+            for step, (ours, theirs) in enumerate(zip(rates, grown + expected, strict=True)):
+                worst = max(worst, abs(ours - theirs) / 0.05)
+                assert abs(ours - theirs) <= RATE_TOLERANCE * 0.05, \
+                    f"{options}, {epochs} epochs of {each}, step {step}: {ours}, not {theirs}"
+    with engine(data, scratch, "mlp", "sgd", lr=0.05, schedule="onecycle", epochs=3,
+                train_size=200, test_size=50) as e:
+        last = [float(w) for w in e.ask("rates", 12, 4)][3::4]
+        e.ask("initialize", 1)
+        assert [float(w) for w in e.ask("train")[::3]] == last, "training has other rates"
+    return f"{len(cases)} schedules, rates off by {worst:.2g} of the greatest"
