@@ -37,6 +37,7 @@ struct ib_experiment {
     double final_div_factor; /* 1e4 */
     double momentum;         /* 0 where the optimiser has none */
     int nesterov;            /* of sgd with momentum: look ahead along it */
+    double label_smoothing;  /* 0: of the training loss, as torch.nn.CrossEntropyLoss */
     double weight_decay;     /* 0, L2 added to the gradient, as torch.optim */
     double rho;
     double beta1, beta2;

@@ -17,6 +17,7 @@ static ib_status open_network(ib_model *model, ib_backend *backend, const ib_exp
         .training = training,
         .optimizer = (ib_optimizer_kind)experiment->optimizer,
         .momentum = experiment->momentum != 0,
+        .label_smoothing = experiment->label_smoothing,
         .path = file->path,
         .lines = file->lines};
     float table[IB_LOAD_CHANNELS * 256];

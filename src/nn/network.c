@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/settle.h"
 
 enum { MOST_PARAMETERS_OF_A_ROW = 5 };
 
@@ -20,7 +21,18 @@ static ib_load load_of(const ib_network *net, int64_t count) {
 }
 
 static ib_loss loss_of(const ib_network *net, int64_t count, int64_t global) {
-    return (ib_loss){count, net->classes, (float)(1.0 / (double)global)};
+    return (ib_loss){.n = count,
+                     .classes = net->classes,
+                     .inverse_n = (float)(1.0 / (double)global),
+                     .smoothing = net->smoothing};
+}
+
+/* The scalars of NUMERICS.md, "Loss". */
+static ib_smoothing smoothing_of(double part, int64_t classes) {
+    double share = part / (double)classes, rest = 1.0 - part;
+    return (ib_smoothing){.share = ib_settle((float)share),
+                          .rest = ib_settle((float)rest),
+                          .label = ib_settle((float)(rest + share))};
 }
 
 static ib_elementwise elements_of(const ib_node *node, int64_t count) {
@@ -58,7 +70,8 @@ ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_row *ro
                         .path = options->path,
                         .lines = options->lines,
                         .optimizer = options->optimizer,
-                        .momentum = options->momentum};
+                        .momentum = options->momentum,
+                        .smoothing = smoothing_of(options->label_smoothing, options->classes)};
     IB_TRY(ib_plan_rows(net, rows, err));
     IB_TRY(ib_plan_nodes(net, err));
     net->parameters =

@@ -124,6 +124,7 @@ typedef struct ib_network {
     int training, unfused;
     ib_optimizer_kind optimizer;
     int momentum;
+    ib_smoothing smoothing;     /* of the training loss */
     ib_buffer x, labels, table; /* of the batch; normalised values of each pixel byte a channel */
     ib_buffer losses, step_losses, bad; /* [capacity], [IB_MOST_STEPS], one word */
     ib_buffer order;                    /* of images */
@@ -146,8 +147,9 @@ typedef struct ib_network_options {
     int training; /* 0: no gradients, no optimiser state */
     ib_optimizer_kind optimizer;
     int momentum;
-    const char *path;    /* of the rows' file, for messages; NULL: none */
-    const size_t *lines; /* of each row in it; NULL: not known */
+    double label_smoothing; /* of the training loss; 0: none */
+    const char *path;       /* of the rows' file, for messages; NULL: none */
+    const size_t *lines;    /* of each row in it; NULL: not known */
     int unfused;         /* for tests: every row is a node of its own, which gives the same bits */
 } ib_network_options;
 

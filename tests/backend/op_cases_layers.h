@@ -143,6 +143,13 @@ static const struct softmax_case LOSS_CASES[] = {
     {17, 26, 2.0f}, {100, 2, 60.0f}, {3, 1000, 4.0f}, {64, 10, 0x1p-40f},
 };
 
+/* The same with smoothed targets, the last by the least of shares. */
+static const struct softmax_case SMOOTH_LOSS_CASES[] = {
+    {1, 10, 3.0f, 0.1f},   {9, 10, 90.0f, 0.1f},   {64, 10, 8.0f, 0.3f}, {17, 26, 2.0f, 1.0f},
+    {3, 1000, 4.0f, 0.1f}, {64, 10, 2e-12f, .1f},  {52, 2, 28.0f, 0.5f}, {64, 10, 0x1p-40f, 0.2f},
+    {64, 10, 32.0f, 0.1f}, {9, 1000, 3.0f, 1e-6f},
+};
+
 /* The normalisation in pieces: sums, deviations, apply; gradients, input. */
 static const struct norm_case NORM_PARTS_CASES[] = {
     {2, 196, 64, 1, 0, 0, PLAIN}, {8, 49, 64, 1, 1, 1, PLAIN},   {9, 49, 48, 0, 0, 0, WILD},

@@ -3,8 +3,9 @@
  *   engine_tool prepare DATA_DIR DATASET [MIRROR]
  *   engine_tool MODEL OPTIMIZER ISA THREADS CAPACITY DATA_DIR DATASET [KEY VALUE]...
  * KEY: lr gamma momentum weight-decay rho beta1 beta2 eps seed epochs batch-size train-size
- * test-size schedule warmup lr-min pct-start div-factor final-div-factor. FIRST counts images in
- * the data set's joint numbering. describe                               parameters, tensors, isa
+ * test-size schedule warmup lr-min pct-start div-factor final-div-factor label-smoothing. FIRST
+ * counts images in the data set's joint numbering.
+ *   describe                               parameters, tensors, isa
  *   initialize SEED
  *   load FILE | save FILE | save-state FILE STEPS
  *   read value|gradient FILE | feed FILE   gradients from a file of all parameters
@@ -343,6 +344,7 @@ static int set_option(ib_experiment *c, const char *key, const char *text) {
         {"beta1", &c->beta1, NULL},
         {"beta2", &c->beta2, NULL},
         {"eps", &c->eps, NULL},
+        {"label-smoothing", &c->label_smoothing, NULL},
         {"lr-min", &c->lr_min, NULL},
         {"pct-start", &c->pct_start, NULL},
         {"div-factor", &c->div_factor, NULL},

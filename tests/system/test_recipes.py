@@ -18,6 +18,7 @@ MLP = ["--model", "mlp", "--dataset", "digits", "--data-dir", DATA, "--train-siz
 RECIPES = {
     "cosine": ["--schedule", "cosine", "--lr-min", "1e-5", "--warmup", "1"],
     "onecycle": ["--schedule", "onecycle", "--pct-start", "0.4"],
+    "smoothing": ["--label-smoothing", "0.1"],
 }
 SAME = ("model_sha256", "optimizer_sha256", "experiment_sha256", "test_loss", "test_accuracy")
 
@@ -85,7 +86,9 @@ def test_refusals(directory):
             (["--lr-min", "0.1"], "--lr-min has no effect"),
             (["--schedule", "cosine", "--gamma", "0.5"], "--gamma has no effect"),
             (["--schedule", "onecycle", "--pct-start", "1"], "--pct-start"),
-            (["--warmup", "3"], "less than --epochs")):
+            (["--warmup", "3"], "less than --epochs"),
+            (["--label-smoothing", "1e-9"], "--label-smoothing"),
+            (["--label-smoothing", "1.5"], "--label-smoothing")):
         expect(directory, [*MLP, *words], 2, message)
     assert os.listdir(directory) == []
 

@@ -17,6 +17,7 @@ CHECKS = (
     functools.partial(training.check_steps, model="cnn"),
     functools.partial(training.check_steps, model="mlp"),
     training.check_small_batches,
+    training.check_label_smoothing,
     training.check_optimizers,
     training.check_schedule,
     training.check_schedules,

@@ -119,6 +119,38 @@ def check_small_batches(data, scratch):
     return f"{worst.text()}; same bits on {', '.join(isas)}"
 
 
+def check_label_smoothing(data, scratch):
+    """Loss and gradients with a smoothed target, on every instruction set; evaluation has none."""
+    worst = ratio = 0.0
+    for smoothing, count in itertools.product((0.1, 0.35, 1.0), (64, 17)):
+        bits = set()
+        for isa in ("auto", "scalar"):
+            with engine(data, scratch, "mlp", isa=isa, label_smoothing=smoothing) as e:
+                e.ask("dropout", 0)
+                e.ask("initialize", 5)
+                weights = e.arrays("read", "value", "FILE")
+                loss = e.loss("gradients", 100, count, 1, 0)
+                gradients = e.arrays("read", "gradient", "FILE")
+                plain = float(e.ask("evaluate", 100, count)[0])
+            bits.add((loss, plain, *(g.tobytes() for g in gradients.values())))
+        assert len(bits) == 1, f"smoothing {smoothing}, {count} images: bits"
+        y = data.targets(100, count)
+        exact, single = ((net_of("mlp", weights, dtype), data.inputs(100, count, dtype), y)
+                         for dtype in (torch.float64, torch.float32))
+        loss64, g64 = gradients_of(*exact, smoothing=smoothing)
+        _, g32 = gradients_of(*single, smoothing=smoothing)
+        error = abs(loss - loss64) / loss64
+        assert error <= LOSS_TOLERANCE, f"smoothing {smoothing}: loss {loss}, not {loss64}"
+        error = abs(plain - gradients_of(*exact)[0]) / plain
+        assert error <= LOSS_TOLERANCE, "an evaluation with smoothing"
+        worst = max(worst, error)
+        for name, g in g64.items():
+            limit = max(GRADIENT_TOLERANCE, 2 * distance(g32[name], g))
+            ratio = max(ratio, distance(gradients[name], g) / limit)
+        assert ratio <= 1, f"smoothing {smoothing}, {count} images: gradients"
+    return f"loss {worst:.2g}, gradients {ratio:.2g} of the limit"
+
+
 # ---- optimisers ----------------------------------------------------------------------------------
 
 # name, engine options, torch optimiser, names of the state: ours -> PyTorch's
