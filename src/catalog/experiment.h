@@ -38,6 +38,7 @@ struct ib_experiment {
     double momentum;         /* 0 where the optimiser has none */
     int nesterov;            /* of sgd with momentum: look ahead along it */
     double label_smoothing;  /* 0: of the training loss, as torch.nn.CrossEntropyLoss */
+    double ema;              /* 0: what the average of the weights keeps of itself a step */
     double weight_decay;     /* 0, L2 added to the gradient, as torch.optim */
     double rho;
     double beta1, beta2;

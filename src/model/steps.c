@@ -144,5 +144,9 @@ ib_status ib_model_evaluate(ib_model *model, size_t count, int (*stop)(void *con
                             void *stop_context, const ib_scores *scores, ib_error *err) {
     /* Results do not depend on the batch, memory does. */
     size_t batch = (size_t)model->network.capacity;
-    return ib_network_evaluate(&model->network, count, batch, stop, stop_context, scores, err);
+    ib_network_swap_average(&model->network);
+    ib_status status =
+        ib_network_evaluate(&model->network, count, batch, stop, stop_context, scores, err);
+    ib_network_swap_average(&model->network);
+    return status;
 }

@@ -71,6 +71,8 @@ ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_row *ro
                         .lines = options->lines,
                         .optimizer = options->optimizer,
                         .momentum = options->momentum,
+                        .average_share =
+                            options->ema != 0 ? ib_settle((float)(1.0 - options->ema)) : 0.0f,
                         .smoothing = smoothing_of(options->label_smoothing, options->classes)};
     IB_TRY(ib_plan_rows(net, rows, err));
     IB_TRY(ib_plan_nodes(net, err));
@@ -98,8 +100,8 @@ void ib_network_close(ib_network *net) {
     }
     for (int i = 0; i < net->slots.count; ++i)
         ops->buffer_destroy(net->backend, &net->slots.buffer[i]);
-    ib_buffer *buffers[] = {&net->kept,   &net->x,           &net->labels, &net->table,
-                            &net->losses, &net->step_losses, &net->bad,    &net->order};
+    ib_buffer *buffers[] = {&net->kept,        &net->x,   &net->labels, &net->table,  &net->losses,
+                            &net->step_losses, &net->bad, &net->order,  &net->average};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; ++i)
         ops->buffer_destroy(net->backend, buffers[i]);
     for (int part = 0; part < IB_PARTS; ++part)
@@ -290,12 +292,32 @@ static ib_status update_range(ib_network *net, const ib_update *step, int64_t fi
 ib_status ib_network_update(ib_network *net, const ib_update_scalars *scalars, uint32_t index,
                             ib_error *err) {
     ib_update update = {.kind = net->optimizer, .scalars = *scalars, .index = index};
+    int64_t all = (int64_t)(net->arena[0].bytes / sizeof(float));
     net->backend->label = "parameters";
     if (scalars->decays_all)
-        return update_range(net, &update, 0, (int64_t)(net->arena[0].bytes / sizeof(float)), err);
-    for (size_t i = 0; i < net->live_count; ++i)
+        IB_TRY(update_range(net, &update, 0, all, err));
+    for (size_t i = 0; i < net->live_count && !scalars->decays_all; ++i)
         IB_TRY(update_range(net, &update, net->live[i].first, net->live[i].count, err));
-    return IB_OK;
+    if (net->average.handle == NULL)
+        return IB_OK;
+    ib_average average = {.count = all, .share = net->average_share, .index = index};
+    ib_average_operands p = {.w = net->arena[0], .average = net->average, .bad = net->bad};
+    return ib_average_weights(net->backend, &average, &p, err);
+}
+
+static void swap(ib_buffer *a, ib_buffer *b) {
+    ib_buffer kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+void ib_network_swap_average(ib_network *net) {
+    if (net->average.handle == NULL)
+        return;
+    swap(&net->arena[0], &net->average);
+    for (size_t i = 0; i < net->parameter_count; ++i)
+        if (net->parameters[i].trained)
+            swap(&net->parameters[i].part[0], &net->parameters[i].average);
 }
 
 /* ---- facts ------------------------------------------------------------------------------------

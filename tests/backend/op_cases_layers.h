@@ -150,6 +150,19 @@ static const struct softmax_case SMOOTH_LOSS_CASES[] = {
     {64, 10, 32.0f, 0.1f}, {9, 1000, 3.0f, 1e-6f},
 };
 
+/* The moving average of weights over some steps. */
+struct average_case {
+    int count, steps;
+    float share;
+    enum fill fill;
+};
+
+static const struct average_case AVERAGE_CASES[] = {
+    {16, 3, 0.001f, PLAIN},     {4096, 2, 0.1f, WILD},      {4112, 9, 0.5f, BRINK},
+    {12304, 2, 0x1p-24f, WILD}, {4112, 9, 0x1p-40f, BRINK}, {1024, 300, 0.3f, VANISH},
+    {48, 2, 1.0f, PLAIN},
+};
+
 /* The normalisation in pieces: sums, deviations, apply; gradients, input. */
 static const struct norm_case NORM_PARTS_CASES[] = {
     {2, 196, 64, 1, 0, 0, PLAIN}, {8, 49, 64, 1, 1, 1, PLAIN},   {9, 49, 48, 0, 0, 0, WILD},

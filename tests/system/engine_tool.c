@@ -3,7 +3,7 @@
  *   engine_tool prepare DATA_DIR DATASET [MIRROR]
  *   engine_tool MODEL OPTIMIZER ISA THREADS CAPACITY DATA_DIR DATASET [KEY VALUE]...
  * KEY: lr gamma momentum weight-decay rho beta1 beta2 eps seed epochs batch-size train-size
- * test-size schedule warmup lr-min pct-start div-factor final-div-factor label-smoothing. FIRST
+ * test-size schedule warmup lr-min pct-start div-factor final-div-factor label-smoothing ema. FIRST
  * counts images in the data set's joint numbering.
  *   describe                               parameters, tensors, isa
  *   initialize SEED
@@ -345,6 +345,7 @@ static int set_option(ib_experiment *c, const char *key, const char *text) {
         {"beta2", &c->beta2, NULL},
         {"eps", &c->eps, NULL},
         {"label-smoothing", &c->label_smoothing, NULL},
+        {"ema", &c->ema, NULL},
         {"lr-min", &c->lr_min, NULL},
         {"pct-start", &c->pct_start, NULL},
         {"div-factor", &c->div_factor, NULL},

@@ -19,6 +19,7 @@ RECIPES = {
     "cosine": ["--schedule", "cosine", "--lr-min", "1e-5", "--warmup", "1"],
     "onecycle": ["--schedule", "onecycle", "--pct-start", "0.4"],
     "smoothing": ["--label-smoothing", "0.1"],
+    "ema": ["--ema", "0.95"],
 }
 SAME = ("model_sha256", "optimizer_sha256", "experiment_sha256", "test_loss", "test_accuracy")
 
@@ -88,6 +89,7 @@ def test_refusals(directory):
             (["--schedule", "onecycle", "--pct-start", "1"], "--pct-start"),
             (["--warmup", "3"], "less than --epochs"),
             (["--label-smoothing", "1e-9"], "--label-smoothing"),
+            (["--ema", "1"], "--ema"), (["--ema", "0.9999999999999"], "--ema: 1 - ema"),
             (["--label-smoothing", "1.5"], "--label-smoothing")):
         expect(directory, [*MLP, *words], 2, message)
     assert os.listdir(directory) == []

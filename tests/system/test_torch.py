@@ -19,6 +19,7 @@ CHECKS = (
     training.check_small_batches,
     training.check_label_smoothing,
     training.check_optimizers,
+    training.check_average,
     training.check_schedule,
     training.check_schedules,
     model.check_initial,

@@ -259,6 +259,41 @@ def check_optimizers(data, scratch):
     return "".join(lines)
 
 
+def check_average(data, scratch):
+    """The saved weights are PyTorch's AveragedModel of those of each step, updated before the first
+    too; what is evaluated are they, and the weights that steps move are in the optimiser's file."""
+    decay, steps, worst = 0.9, 12, 0.0
+    bits = set()
+    for isa in ("auto", "scalar"):
+        with engine(data, scratch, "mlp", "sgd", isa=isa, momentum=0.9, ema=decay) as e:
+            e.ask("initialize", 5)
+            net = net_of("mlp", e.arrays("read", "value", "FILE"), torch.float64)
+            averaged = torch.optim.swa_utils.AveragedModel(
+                net, avg_fn=lambda mean, value, _: mean.lerp(value, 1 - decay))
+            averaged.update_parameters(net)
+            for step in range(steps):
+                e.ask("step", 64 * step, 64, 1, step, 0.05)
+                raw = e.arrays("read", "value", "FILE")
+                net.load_state_dict({n: torch.from_numpy(w.copy()) for n, w in raw.items()})
+                averaged.update_parameters(net)
+            saved = e.arrays("save", "FILE")
+            state = e.arrays("save-state", "FILE", steps)
+            tested = e.ask("evaluate", 1000, 200)
+        expected = averaged.module.state_dict()
+        for name, w in saved.items():
+            error, gap = distance(w, expected[name].numpy()), distance(raw[name], w)
+            worst = max(worst, error)
+            assert error <= PARAMETER_TOLERANCE, f"the average of {name} is off by {error:.3g}"
+            assert gap > 100 * error, f"{name} and its average are the same"
+            assert np.array_equal(state[f"{name}.raw"], raw[name]), name
+        with engine(data, scratch, "mlp", "sgd", isa=isa) as e:
+            e.give("load", saved)
+            assert e.ask("evaluate", 1000, 200) == tested, "what is evaluated is not what is saved"
+        bits.add((*tested, *(w.tobytes() for w in saved.values())))
+    assert len(bits) == 1, "instruction sets differ"
+    return f"off by {worst:.2g} after {steps} steps"
+
+
 def check_schedule(data, scratch):
     """The learning rates of a whole run are those of PyTorch's StepLR, to the last bit."""
     epochs, gamma = 6, 0.7
