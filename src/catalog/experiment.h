@@ -44,6 +44,7 @@ struct ib_experiment {
     double beta1, beta2;
     double eps;
     int normalize;      /* ib_normalize_kind */
+    char *augment;      /* "shift=2,flip": catalog/augmentations.h; NULL: images as they are */
     uint64_t seed;      /* 1 */
     char *init_model;   /* start from these weights instead of the seed's; hashed by content */
     int dry_run;        /* one training and one test batch */

@@ -10,6 +10,8 @@
 static ib_status open_network(ib_model *model, ib_backend *backend, const ib_experiment *experiment,
                               const ib_network_file *file, const ib_dataset_info *data,
                               size_t max_batch, int training, ib_error *err) {
+    int64_t amount[IB_AUGMENTATIONS];
+    IB_TRY(ib_augment_parse(experiment->augment, "--augment", amount, NULL, err));
     ib_network_options options = {
         .input = {data->image.channels, data->image.height, data->image.width, 0},
         .classes = data->classes,
@@ -19,6 +21,7 @@ static ib_status open_network(ib_model *model, ib_backend *backend, const ib_exp
         .momentum = experiment->momentum != 0,
         .label_smoothing = experiment->label_smoothing,
         .ema = experiment->ema,
+        .augment = amount,
         .path = file->path,
         .lines = file->lines};
     float table[IB_LOAD_CHANNELS * 256];

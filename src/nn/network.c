@@ -16,8 +16,11 @@ static ib_load load_of(const ib_network *net, int64_t count) {
     int64_t stride = net->input.channels > 1 ? ib_extent_floats(&net->input)
                      : net->flat_input       ? ib_pad16(pixels)
                                              : pixels;
-    return (ib_load){
-        .n = count, .pixels = pixels, .channels = net->input.channels, .stride = stride};
+    return (ib_load){.n = count,
+                     .pixels = pixels,
+                     .channels = net->input.channels,
+                     .stride = stride,
+                     .augment = net->augment};
 }
 
 static ib_loss loss_of(const ib_network *net, int64_t count, int64_t global) {
@@ -33,6 +36,24 @@ static ib_smoothing smoothing_of(double part, int64_t classes) {
     return (ib_smoothing){.share = ib_settle((float)share),
                           .rest = ib_settle((float)rest),
                           .label = ib_settle((float)(rest + share))};
+}
+
+static ib_augment augment_of(const ib_network_options *options) {
+    ib_augment augment = {.height = options->input.h, .width = options->input.w};
+    for (int i = 0; i < IB_AUGMENTATIONS && options->augment != NULL; ++i) {
+        augment.amount[i] = options->augment[i];
+        augment.enabled |= options->training && options->augment[i] != 0;
+    }
+    return augment;
+}
+
+/* What is done to the images of a pass. */
+static ib_augment pass_augment(const ib_network *net, const ib_pass *pass) {
+    ib_augment augment = net->augment;
+    augment.enabled = augment.enabled && pass->training;
+    augment.first_sample = pass->first;
+    augment.rng = ib_rng_make(pass->seed, IB_STREAM_AUGMENT, 0, pass->step);
+    return augment;
 }
 
 static ib_elementwise elements_of(const ib_node *node, int64_t count) {
@@ -73,6 +94,7 @@ ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_row *ro
                         .momentum = options->momentum,
                         .average_share =
                             options->ema != 0 ? ib_settle((float)(1.0 - options->ema)) : 0.0f,
+                        .augment = augment_of(options),
                         .smoothing = smoothing_of(options->label_smoothing, options->classes)};
     IB_TRY(ib_plan_rows(net, rows, err));
     IB_TRY(ib_plan_nodes(net, err));
@@ -200,6 +222,7 @@ float ib_pass_input_scale(const ib_node *node, const ib_pass *pass) {
 
 ib_status ib_network_forward(ib_network *net, size_t at, const ib_pass *pass, ib_error *err) {
     ib_load load = load_of(net, pass->count);
+    load.augment = pass_augment(net, pass);
     size_t bytes = sizeof(uint32_t);
     if (at + (size_t)pass->count > net->order_count)
         return ib_fail(err, IB_ERROR_RUNTIME, "a batch beyond the images in order");

@@ -126,6 +126,7 @@ typedef struct ib_network {
     ib_optimizer_kind optimizer;
     int momentum;
     ib_smoothing smoothing;     /* of the training loss */
+    ib_augment augment;         /* of training images */
     ib_buffer x, labels, table; /* of the batch; normalised values of each pixel byte a channel */
     ib_buffer losses, step_losses, bad; /* [capacity], [IB_MOST_STEPS], one word */
     ib_buffer order;                    /* of images */
@@ -152,6 +153,7 @@ typedef struct ib_network_options {
     int momentum;
     double label_smoothing; /* of the training loss; 0: none */
     double ema;             /* what the weights' average keeps of itself a step; 0: none */
+    const int64_t *augment; /* amounts, of training images; NULL: none */
     const char *path;       /* of the rows' file, for messages; NULL: none */
     const size_t *lines;    /* of each row in it; NULL: not known */
     int unfused;         /* for tests: every row is a node of its own, which gives the same bits */

@@ -223,6 +223,15 @@ static ib_status set_name_or_double(const ib_option *option, const char *text, c
     return set_string(member(option, config), shortest, err);
 }
 
+static ib_status set_normal(const ib_option *option, const char *text, const char *given_as,
+                            ib_config *config, ib_error *err) {
+    char **target = member(option, config), *form = NULL;
+    IB_TRY(option->normal(text, given_as, &form, err));
+    free(*target);
+    *target = form;
+    return IB_OK;
+}
+
 ib_status ib_option_set(const ib_option *option, const char *text, const char *given_as,
                         ib_config *config, ib_error *err) {
     int64_t integer = 0;
@@ -257,7 +266,8 @@ ib_status ib_option_set(const ib_option *option, const char *text, const char *g
     case IB_OPTION_STRING:
         if (text[0] == '\0')
             return bad_value(option, text, given_as, err);
-        return set_string(member(option, config), text, err);
+        return option->normal != NULL ? set_normal(option, text, given_as, config, err)
+                                      : set_string(member(option, config), text, err);
     }
     return ib_fail(err, IB_ERROR_RUNTIME, "%s has no kind", given_as);
 }

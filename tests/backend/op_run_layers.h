@@ -296,6 +296,14 @@ static inline void run_images(const struct images_case *k, uint64_t salt, ib_bac
     if (run->status == IB_OK)
         run->status = backend->ops->attach_data(backend, &data, &run->err);
     ib_load l = {.n = k->n, .pixels = k->pixels, .channels = k->channels, .stride = k->stride};
+    if (k->height > 0)
+        l.augment = (ib_augment){.enabled = 1,
+                                 .height = k->height,
+                                 .width = k->pixels / k->height,
+                                 .first_sample = k->at,
+                                 .rng = ib_rng_make(salt, IB_STREAM_AUGMENT, 0, 7)};
+    for (int i = 0; i < IB_AUGMENTATIONS; ++i)
+        l.augment.amount[i] = k->amount[i];
     ib_load_operands p = {.order = run_buffer(run, order),
                           .table = run_buffer(run, table),
                           .x = run_buffer(run, x),

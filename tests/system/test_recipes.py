@@ -20,6 +20,7 @@ RECIPES = {
     "onecycle": ["--schedule", "onecycle", "--pct-start", "0.4"],
     "smoothing": ["--label-smoothing", "0.1"],
     "ema": ["--ema", "0.95"],
+    "augment": ["--augment", "rotate=10,shift=2,scale=0.1,flip,cutout=6"],
 }
 SAME = ("model_sha256", "optimizer_sha256", "experiment_sha256", "test_loss", "test_accuracy")
 
@@ -81,6 +82,13 @@ def test_same_bits(directory):
         assert record_of(parts)["resumes"]["count"] == 1
 
 
+def test_one_list_one_experiment(directory):
+    """Neither the order of a list nor how a number is written makes another experiment."""
+    hashes = {train(directory, *MLP, "--epochs", "1", "--train-size", "64", "--augment", text)["experiment_sha256"]
+              for text in ("shift=2,scale=0.1", "scale=.10,shift=2", "scale=1e-1,shift=2.0")}
+    assert len(hashes) == 1, hashes
+
+
 def test_refusals(directory):
     for words, message in (
             (["--schedule", "onecycle", "--warmup", "1"], "--warmup has no effect"),
@@ -90,6 +98,9 @@ def test_refusals(directory):
             (["--warmup", "3"], "less than --epochs"),
             (["--label-smoothing", "1e-9"], "--label-smoothing"),
             (["--ema", "1"], "--ema"), (["--ema", "0.9999999999999"], "--ema: 1 - ema"),
+            (["--augment", "blur"], "is no augmentation"),
+            (["--augment", "shift=0.5"], "shift needs an integer"),
+            (["--model", "svm", "--augment", "flip"], "--augment has no effect"),
             (["--label-smoothing", "1.5"], "--label-smoothing")):
         expect(directory, [*MLP, *words], 2, message)
     assert os.listdir(directory) == []

@@ -330,12 +330,26 @@ static int changes_experiment(const char *options) {
 
 static void only_arithmetic_changes_the_experiment(void **state) {
     (void)state;
-    const char *const changing[] = {"--seed 2",        "--epochs 3",       "--lr 0.5",
-                                    "--gamma 0.8",     "--model mlp",      "--optimizer adam",
-                                    "--batch-size 32", "--normalize unit", "--schedule constant",
-                                    "--dry-run",       "--dataset digits", "--split 70-10-20",
-                                    "--eps 1e-5",      "--rho 0.8",        "--weight-decay 0.1",
-                                    "--warmup 2",      "--schedule cosine"};
+    const char *const changing[] = {"--seed 2",
+                                    "--epochs 3",
+                                    "--lr 0.5",
+                                    "--gamma 0.8",
+                                    "--model mlp",
+                                    "--optimizer adam",
+                                    "--batch-size 32",
+                                    "--normalize unit",
+                                    "--schedule constant",
+                                    "--dry-run",
+                                    "--dataset digits",
+                                    "--split 70-10-20",
+                                    "--eps 1e-5",
+                                    "--rho 0.8",
+                                    "--weight-decay 0.1",
+                                    "--warmup 2",
+                                    "--schedule cosine",
+                                    "--augment flip",
+                                    "--ema 0.9",
+                                    "--label-smoothing 0.1"};
     const char *const harmless[] = {"--threads 3",         "--isa scalar", "--backend cpu",
                                     "--no-accel",          "--data-dir x", "--runs-dir x",
                                     "--log-interval 3",    "--json",       "--save-model",
