@@ -135,7 +135,7 @@ typedef struct ib_event {
     uint64_t step;                         /* steps done in all */
     double loss; /* mean of the step's images before its update; of the epoch's images, NAN where
                     some of its steps were done before ib_net_load_optimizer */
-    double learning_rate;               /* of the epoch */
+    double learning_rate;               /* of the step; of the epoch's last */
     double seconds;                     /* of training so far, evaluations excluded */
     const ib_result *test, *validation; /* of an epoch; validation NULL without such images */
 } ib_event;

@@ -388,8 +388,9 @@ static ib_status copy_weights(const ib_model *from, ib_model *to, ib_error *err)
     for (size_t i = 0; i < ib_model_tensor_count(from); ++i) {
         const ib_tensor_info *info = ib_model_tensor(from, i);
         void *values = malloc((size_t)ib_shape_elements(&info->shape) * ib_dtype_size(info->dtype));
-        ib_status status = values == NULL ? ib_fail_memory(err)
-                                          : ib_model_read(from, i, IB_PART_VALUE, values, err);
+        ib_status status = values == NULL
+                               ? ib_fail_memory(err)
+                               : ib_model_read(from, i, ib_model_part(from, i), values, err);
         if (status == IB_OK)
             status = ib_model_write(to, i, IB_PART_VALUE, values, err);
         free(values);

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "backend/host.h"
+#include "backend/ops/average.h"
 #include "backend/ops/average_pool.h"
 #include "backend/ops/batch.h"
 #include "backend/ops/conv.h"
@@ -60,9 +61,9 @@ typedef struct ib_data_view {
 
 /* What changes from step to step. Operations are told it by value too; a backend that records a
  * step and does it again takes it from the table at the place of the current step instead: the step
- * of ib_dropout's rng, ib_update's scalars and index, and where those operands lie that move from
- * step to step (load_batch's order and classify's results by `at`, softmax_nll's mean by the
- * index).
+ * of ib_dropout's and ib_augment's rng, ib_update's scalars and index, ib_average's index, and
+ * where those operands lie that move from step to step (load_batch's order and classify's results
+ * by `at`, softmax_nll's mean by the index).
  */
 typedef struct ib_step_scalars {
     uint64_t step; /* optimiser steps done before: the step of dropout's Philox counter */

@@ -27,16 +27,24 @@ struct ib_experiment {
     int64_t epochs;                     /* 14 */
     int64_t batch_size;                 /* 64 */
     int optimizer;                      /* ib_optimizer_kind */
-    double lr;           /* this and momentum, rho, betas, eps: defaults by optimiser */
-    double gamma;        /* 0.7: lr factor for each epoch of schedule step */
-    int schedule;        /* ib_schedule_kind */
-    double momentum;     /* 0 where the optimiser has none */
-    int nesterov;        /* of sgd with momentum: look ahead along it */
-    double weight_decay; /* 0, L2 added to the gradient, as torch.optim */
+    double lr;               /* this and momentum, rho, betas, eps: defaults by optimiser */
+    double gamma;            /* 0.7: lr factor for each epoch of schedule step */
+    int schedule;            /* ib_schedule_kind */
+    int64_t warmup;          /* 0: epochs before the schedule in which lr grows from step to step */
+    double lr_min;           /* 0: where schedule cosine ends */
+    double pct_start;        /* 0.3; this and the next two: of schedule onecycle */
+    double div_factor;       /* 25 */
+    double final_div_factor; /* 1e4 */
+    double momentum;         /* 0 where the optimiser has none */
+    int nesterov;            /* of sgd with momentum: look ahead along it */
+    double label_smoothing;  /* 0: of the training loss, as torch.nn.CrossEntropyLoss */
+    double ema;              /* 0: what the average of the weights keeps of itself a step */
+    double weight_decay;     /* 0, L2 added to the gradient, as torch.optim */
     double rho;
     double beta1, beta2;
     double eps;
     int normalize;      /* ib_normalize_kind */
+    char *augment;      /* "shift=2,flip": catalog/augmentations.h; NULL: images as they are */
     uint64_t seed;      /* 1 */
     char *init_model;   /* start from these weights instead of the seed's; hashed by content */
     int dry_run;        /* one training and one test batch */

@@ -90,6 +90,7 @@ ib_status ib_optimizer_check(const ib_experiment *e, ib_error *err) {
         return IB_OK;
     IB_TRY(check((struct bound){"lr", "", e->lr, FACTOR, 0}, err));
     IB_TRY(check((struct bound){"weight-decay", "", e->weight_decay, FACTOR, 0}, err));
+    IB_TRY(check((struct bound){"ema", "1 - ", 1.0 - e->ema, FACTOR, 0}, err));
     if (e->nesterov && e->momentum == 0)
         return ib_fail(err, IB_ERROR_USAGE, "--nesterov needs a --momentum above 0");
     for (const ib_optimizer_option *o = OPTIMIZERS[e->optimizer]->options; o->name != NULL; ++o) {

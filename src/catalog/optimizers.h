@@ -68,7 +68,7 @@ ib_update_scalars ib_update_scalars_of(const ib_experiment *experiment, double l
  */
 double ib_power(double base, uint64_t exponent);
 /* An optimiser whose numbers are so small that exact steps would meet denormals is IB_ERROR_USAGE,
- * naming the bound; a support vector machine has none. */
+ * naming the bound, and so is such an average of its weights; a support vector machine has none. */
 ib_status ib_optimizer_check(const ib_experiment *experiment, ib_error *err);
 /* How many state tensors a weight has. */
 int ib_optimizer_states(ib_optimizer_kind kind, int has_momentum);

@@ -71,7 +71,7 @@ static ib_status one_step(ib_model *model, const ib_config *config, const struct
                             .count = 1,
                             .seed = config->experiment.seed,
                             .step = step,
-                            .learning_rate = config->experiment.lr};
+                            .learning_rates = &config->experiment.lr};
     float loss;
     double start = ib_seconds();
     ib_status status = ib_model_train(model, &steps, &loss, &done, err);

@@ -47,5 +47,6 @@ uint64_t ib_model_update_bytes(const ib_model *model) {
     const ib_experiment *experiment = model->experiment;
     int states =
         ib_optimizer_states((ib_optimizer_kind)experiment->optimizer, experiment->momentum != 0);
-    return (uint64_t)ib_model_parameter_count(model) * (uint64_t)(3 + 2 * states) * sizeof(float);
+    int passes = 3 + 2 * states + (experiment->ema != 0 ? 3 : 0);
+    return (uint64_t)ib_model_parameter_count(model) * (uint64_t)passes * sizeof(float);
 }

@@ -7,6 +7,9 @@
 #include "model/state.h"
 #include "tensor/safetensors.h"
 
+/* A weight whose average is in the model's file. */
+static const char RAW[] = "raw";
+
 /* The optimiser's name for a state, NULL when it has none. */
 static const char *state_name(const ib_model *model, int state) {
     const ib_experiment *experiment = model->experiment;
@@ -72,7 +75,7 @@ ib_status ib_model_save(const ib_model *model, const ib_folder *folder, const ch
     struct listed l;
     ib_status status = list_open(&l, model, model->tensor_count + 1, 0, err);
     for (size_t i = 0; status == IB_OK && i < model->tensor_count; ++i)
-        status = list_add(&l, model->tensors[i].name, i, IB_PART_VALUE, err);
+        status = list_add(&l, model->tensors[i].name, i, ib_model_part(model, i), err);
     if (status == IB_OK)
         status = write_listed(&l, folder, path, hex, err);
     list_close(&l);
@@ -83,14 +86,18 @@ ib_status ib_model_save_optimizer(const ib_model *model, const ib_folder *folder
                                   uint64_t steps, char hex[IB_SHA256_HEX_SIZE], ib_error *err) {
     int64_t step = (int64_t)steps;
     struct listed l;
-    ib_status status = list_open(&l, model, 2 * model->tensor_count + 1, 1, err);
-    for (size_t i = 0; status == IB_OK && i < model->tensor_count; ++i)
+    ib_status status = list_open(&l, model, 3 * model->tensor_count + 1, 1, err);
+    for (size_t i = 0; status == IB_OK && i < model->tensor_count; ++i) {
+        if (ib_model_part(model, i) == IB_PART_AVERAGE)
+            status = list_add(&l, ib_format("%s.%s", model->tensors[i].name, RAW), i, IB_PART_VALUE,
+                              err);
         for (int state = 0; status == IB_OK && state < 2; ++state) {
             const char *suffix = state_name(model, state);
             if (suffix != NULL && model->tensors[i].trained)
                 status = list_add(&l, ib_format("%s.%s", model->tensors[i].name, suffix), i,
                                   state == 0 ? IB_PART_STATE0 : IB_PART_STATE1, err);
         }
+    }
     if (status == IB_OK) {
         l.tensors[l.count++] = (ib_named_tensor){"step", IB_I64, {0, {0}}, &step};
         status = write_listed(&l, folder, path, hex, err);
@@ -115,9 +122,10 @@ static ib_status check_finite(const ib_named_tensor *tensor, const char *path, i
     return IB_OK;
 }
 
-/* Reads one tensor of the file into one part of a parameter. */
+/* Reads one tensor of the file into one part of a parameter; alone: into no other. */
 static ib_status load(ib_model *model, const ib_safetensors *file, const char *path,
-                      const char *name, size_t index, ib_tensor_part part, ib_error *err) {
+                      const char *name, size_t index, ib_tensor_part part, int alone,
+                      ib_error *err) {
     const ib_tensor_info *want = &model->tensors[index];
     const ib_named_tensor *found = ib_safetensors_find(file, name);
     if (found == NULL)
@@ -127,7 +135,8 @@ static ib_status load(ib_model *model, const ib_safetensors *file, const char *p
                        "%s: tensor %s has another type or shape than model %s wants", path, name,
                        model->name);
     IB_TRY(check_finite(found, path, err));
-    return ib_model_write(model, index, part, found->data, err);
+    return alone ? ib_model_write_alone(model, index, part, found->data, err)
+                 : ib_model_write(model, index, part, found->data, err);
 }
 
 static ib_status check_tensor_count(const ib_model *model, const ib_safetensors *file,
@@ -141,7 +150,7 @@ static ib_status check_tensor_count(const ib_model *model, const ib_safetensors 
 ib_status ib_model_load_read(ib_model *model, const ib_safetensors *file, ib_error *err) {
     IB_TRY(check_tensor_count(model, file, file->path, model->tensor_count, err));
     for (size_t i = 0; i < model->tensor_count; ++i)
-        IB_TRY(load(model, file, file->path, model->tensors[i].name, i, IB_PART_VALUE, err));
+        IB_TRY(load(model, file, file->path, model->tensors[i].name, i, IB_PART_VALUE, 0, err));
     return IB_OK;
 }
 
@@ -194,23 +203,31 @@ ib_status ib_model_check_settled(const char *path, ib_error *err) {
     return status;
 }
 
-static ib_status load_states(ib_model *model, const ib_safetensors *file, const char *path,
-                             size_t *count, ib_error *err) {
+/* "<parameter>.<suffix>", which goes into this part and no other. */
+static ib_status load_beside(ib_model *model, const ib_safetensors *file, const char *suffix,
+                             size_t index, ib_tensor_part part, size_t *count, ib_error *err) {
+    char *name = ib_format("%s.%s", model->tensors[index].name, suffix);
+    if (name == NULL)
+        return ib_fail_memory(err);
+    ib_status status = load(model, file, file->path, name, index, part, 1, err);
+    free(name);
+    ++*count;
+    return status;
+}
+
+static ib_status load_states(ib_model *model, const ib_safetensors *file, size_t *count,
+                             ib_error *err) {
     *count = 1; /* step */
-    for (size_t i = 0; i < model->tensor_count; ++i)
+    for (size_t i = 0; i < model->tensor_count; ++i) {
+        if (ib_model_part(model, i) == IB_PART_AVERAGE)
+            IB_TRY(load_beside(model, file, RAW, i, IB_PART_VALUE, count, err));
         for (int state = 0; state < 2; ++state) {
             const char *suffix = state_name(model, state);
-            if (suffix == NULL || !model->tensors[i].trained)
-                continue;
-            char *name = ib_format("%s.%s", model->tensors[i].name, suffix);
-            if (name == NULL)
-                return ib_fail_memory(err);
-            ib_status status =
-                load(model, file, path, name, i, state == 0 ? IB_PART_STATE0 : IB_PART_STATE1, err);
-            free(name);
-            IB_TRY(status);
-            ++*count;
+            if (suffix != NULL && model->tensors[i].trained)
+                IB_TRY(load_beside(model, file, suffix, i,
+                                   state == 0 ? IB_PART_STATE0 : IB_PART_STATE1, count, err));
         }
+    }
     return IB_OK;
 }
 
@@ -221,7 +238,7 @@ ib_status ib_model_load_optimizer_read(ib_model *model, const ib_safetensors *fi
     if (step == NULL || step->dtype != IB_I64 || step->shape.rank != 0)
         return ib_fail(err, IB_ERROR_VERIFY, "%s has no I64 scalar named step", file->path);
     *steps = (uint64_t) * (const int64_t *)step->data;
-    IB_TRY(load_states(model, file, file->path, &count, err));
+    IB_TRY(load_states(model, file, &count, err));
     return check_tensor_count(model, file, file->path, count, err);
 }
 

@@ -10,6 +10,8 @@
 static ib_status open_network(ib_model *model, ib_backend *backend, const ib_experiment *experiment,
                               const ib_network_file *file, const ib_dataset_info *data,
                               size_t max_batch, int training, ib_error *err) {
+    int64_t amount[IB_AUGMENTATIONS];
+    IB_TRY(ib_augment_parse(experiment->augment, "--augment", amount, NULL, err));
     ib_network_options options = {
         .input = {data->image.channels, data->image.height, data->image.width, 0},
         .classes = data->classes,
@@ -17,6 +19,9 @@ static ib_status open_network(ib_model *model, ib_backend *backend, const ib_exp
         .training = training,
         .optimizer = (ib_optimizer_kind)experiment->optimizer,
         .momentum = experiment->momentum != 0,
+        .label_smoothing = experiment->label_smoothing,
+        .ema = experiment->ema,
+        .augment = amount,
         .path = file->path,
         .lines = file->lines};
     float table[IB_LOAD_CHANNELS * 256];
@@ -136,10 +141,17 @@ uint64_t ib_model_macs_step(const ib_model *model) {
 /* ---- tensors ----------------------------------------------------------------------------------
  */
 
+/* NULL: no such part. */
+static const ib_buffer *part_of(const ib_parameter *p, ib_tensor_part part) {
+    if (part == IB_PART_AVERAGE)
+        return &p->average;
+    return part >= IB_PART_VALUE && part <= IB_PART_STATE1 ? &p->part[part] : NULL;
+}
+
 static ib_status check_part(const ib_parameter *p, ib_tensor_part part, ib_error *err) {
     int integer = p != NULL && p->dtype == IB_I64 && part == IB_PART_VALUE;
-    if (p == NULL || part < IB_PART_VALUE || part > IB_PART_STATE1 ||
-        (p->part[part].handle == NULL && !integer))
+    const ib_buffer *buffer = p == NULL ? NULL : part_of(p, part);
+    if (buffer == NULL || (buffer->handle == NULL && !integer))
         return ib_fail(err, IB_ERROR_RUNTIME, "this model has no such tensor, gradient or state");
     return IB_OK;
 }
@@ -157,15 +169,20 @@ ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part
     IB_TRY(ib_arena_open(bytes, &arena, err));
     float *stored = (float *)(void *)arena.base;
     ib_backend *backend = model->network.backend;
-    ib_status status = backend->ops->download(backend, &p->part[part], stored, bytes, err);
+    ib_status status = backend->ops->download(backend, part_of(p, part), stored, bytes, err);
     if (status == IB_OK)
         ib_parameter_to_torch(p, stored, values);
     ib_arena_close(&arena);
     return status;
 }
 
-ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, const void *values,
-                         ib_error *err) {
+ib_tensor_part ib_model_part(const ib_model *model, size_t index) {
+    const ib_parameter *p = ib_network_parameter(&model->network, index);
+    return p != NULL && p->average.handle != NULL ? IB_PART_AVERAGE : IB_PART_VALUE;
+}
+
+ib_status ib_model_write_alone(ib_model *model, size_t index, ib_tensor_part part,
+                               const void *values, ib_error *err) {
     ib_parameter *p = ib_network_parameter(&model->network, index);
     IB_TRY(check_part(p, part, err));
     if (p->dtype == IB_I64) {
@@ -177,12 +194,21 @@ ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, con
     if (stored == NULL)
         return ib_fail_memory(err);
     ib_parameter_from_torch(p, values, stored);
-    for (int64_t i = 0; part == IB_PART_VALUE && i < p->floats; ++i)
+    int settles = part == IB_PART_VALUE || part == IB_PART_AVERAGE;
+    for (int64_t i = 0; settles && i < p->floats; ++i)
         stored[i] = ib_settle(stored[i]); /* values made elsewhere: NUMERICS.md, section 1 */
     ib_backend *backend = model->network.backend;
-    ib_status status = backend->ops->upload(backend, &p->part[part], stored, bytes, err);
+    ib_status status = backend->ops->upload(backend, part_of(p, part), stored, bytes, err);
     free(stored);
     return status;
+}
+
+ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, const void *values,
+                         ib_error *err) {
+    IB_TRY(ib_model_write_alone(model, index, part, values, err));
+    if (part != IB_PART_VALUE || ib_model_part(model, index) == IB_PART_VALUE)
+        return IB_OK;
+    return ib_model_write_alone(model, index, IB_PART_AVERAGE, values, err);
 }
 
 ib_status ib_model_initialize(ib_model *model, uint64_t seed, ib_error *err) {

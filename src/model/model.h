@@ -51,10 +51,15 @@ typedef enum ib_tensor_part {
     IB_PART_VALUE,
     IB_PART_GRADIENT,
     IB_PART_STATE0,
-    IB_PART_STATE1
+    IB_PART_STATE1,
+    IB_PART_AVERAGE /* of the value, with --ema: what is evaluated and saved in its place */
 } ib_tensor_part;
 
-/* Copies between the backend and elements of the tensor's type in PyTorch's layout. */
+/* The part that is the model's, as it is evaluated and saved: an average, or the value. */
+ib_tensor_part ib_model_part(const ib_model *model, size_t index);
+
+/* Copies between the backend and elements of the tensor's type in PyTorch's layout. An average
+ * begins anew with a value that is written. */
 ib_status ib_model_read(const ib_model *model, size_t index, ib_tensor_part part, void *values,
                         ib_error *err);
 ib_status ib_model_write(ib_model *model, size_t index, ib_tensor_part part, const void *values,
@@ -74,13 +79,13 @@ ib_status ib_model_attach_images(ib_model *model, const uint8_t *pixels, const u
 ib_status ib_model_order(ib_model *model, const uint32_t *order, size_t count, ib_error *err);
 
 /* Consecutive training steps on images order[at..end), batch of them each (the last step may have
- * fewer); step and learning_rate are those of the first. */
+ * fewer); step is that of the first. */
 typedef struct ib_model_steps {
     size_t at, end, batch;
     size_t count; /* at most IB_MOST_STEPS */
     uint64_t seed, step;
-    double learning_rate;
-    int (*stop)(void *context); /* NULL, or asked between steps */
+    const double *learning_rates; /* [count] */
+    int (*stop)(void *context);   /* NULL, or asked between steps */
     void *stop_context;
 } ib_model_steps;
 /* losses[i]: the mean of step i over its batch, before its update; *done steps have them: all, or
@@ -94,7 +99,8 @@ ib_status ib_model_gradients(ib_model *model, size_t at, size_t count, uint64_t 
                              float *loss, ib_error *err);
 ib_status ib_model_update(ib_model *model, double learning_rate, uint64_t step, ib_error *err);
 
-/* Forward only, images order[0..count): no dropout, and running statistics where there are such.
+/* Forward only, images order[0..count): no dropout, averages of weights and running statistics
+ * where there are such.
  * stop NULL, or asked between batches: IB_INTERRUPTED. */
 ib_status ib_model_evaluate(ib_model *model, size_t count, int (*stop)(void *context),
                             void *stop_context, const ib_scores *scores, ib_error *err);
@@ -102,15 +108,16 @@ ib_status ib_model_evaluate(ib_model *model, size_t count, int (*stop)(void *con
 /* Leaves dropout out of training steps (for comparisons with other implementations). */
 void ib_model_set_dropout(ib_model *model, int enabled);
 
-/* model.safetensors: parameters, no metadata. path: a name in the folder (folder.h), or, folder
- * NULL, a path; NULL: only the hash of what would be written. hex may be NULL with a path. */
+/* model.safetensors: parameters or their averages, no metadata. path: a name in the folder
+ * (folder.h), or, folder NULL, a path; NULL: only the hash of what would be written. hex may be
+ * NULL with a path. */
 ib_status ib_model_save(const ib_model *model, const ib_folder *folder, const char *path,
                         char hex[IB_SHA256_HEX_SIZE], ib_error *err);
 /* Reads parameters by name; a missing, surplus or misshapen tensor, or a value that is not finite,
  * is IB_ERROR_VERIFY. Values below 2^-40 become +0: a file may come from elsewhere. */
 ib_status ib_model_load(ib_model *model, const char *path, ib_error *err);
-/* optimizer.safetensors: "<parameter>.<state>" tensors and the I64 scalar "step"; folder and path
- * as above. */
+/* optimizer.safetensors: "<parameter>.<state>" tensors, with averages the values themselves as
+ * "<parameter>.raw", and the I64 scalar "step"; folder and path as above. */
 ib_status ib_model_save_optimizer(const ib_model *model, const ib_folder *folder, const char *path,
                                   uint64_t steps, char hex[IB_SHA256_HEX_SIZE], ib_error *err);
 /* Refuses a model or optimizer file of ours that holds a value which exact arithmetic never stores,

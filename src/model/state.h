@@ -16,4 +16,8 @@ struct ib_model {
     int no_dropout;
 };
 
+/* ib_model_write that leaves the average of a value as it is. */
+ib_status ib_model_write_alone(ib_model *model, size_t index, ib_tensor_part part,
+                               const void *values, ib_error *err);
+
 #endif

@@ -98,7 +98,7 @@ ib_status ib_model_train(ib_model *model, const ib_model_steps *steps, float *lo
         uint64_t step = steps->step + i;
         table[i].step = step;
         table[i].at = steps->at + i * steps->batch;
-        table[i].update = ib_update_scalars_of(model->experiment, steps->learning_rate, step);
+        table[i].update = ib_update_scalars_of(model->experiment, steps->learning_rates[i], step);
     }
     IB_TRY(ib_network_steps(&model->network, &run, &result, err));
     *done = result.bad_step < result.done ? result.bad_step : result.done;
@@ -144,5 +144,9 @@ ib_status ib_model_evaluate(ib_model *model, size_t count, int (*stop)(void *con
                             void *stop_context, const ib_scores *scores, ib_error *err) {
     /* Results do not depend on the batch, memory does. */
     size_t batch = (size_t)model->network.capacity;
-    return ib_network_evaluate(&model->network, count, batch, stop, stop_context, scores, err);
+    ib_network_swap_average(&model->network);
+    ib_status status =
+        ib_network_evaluate(&model->network, count, batch, stop, stop_context, scores, err);
+    ib_network_swap_average(&model->network);
+    return status;
 }

@@ -165,12 +165,16 @@ static ib_status create_parameters(ib_network *net, ib_error *err) {
         kept += net->nodes[i].kept_bytes;
     for (int part = 0; part < part_count(net); ++part)
         IB_TRY(create(net, &net->arena[part], trained, err));
+    if (net->training && net->average_share != 0)
+        IB_TRY(create(net, &net->average, trained, err));
     IB_TRY(create(net, &net->kept, kept, err));
     for (size_t i = 0; i < net->parameter_count; ++i) {
         ib_parameter *p = &net->parameters[i];
         size_t bytes = (size_t)p->floats * sizeof(float);
         for (int part = 0; p->trained && part < part_count(net); ++part)
             p->part[part] = ib_buffer_part(&net->arena[part], p->offset, bytes);
+        if (p->trained && net->average.handle != NULL)
+            p->average = ib_buffer_part(&net->average, p->offset, bytes);
         if (!p->trained && p->dtype == IB_F32)
             p->part[0] = ib_buffer_part(&net->kept, p->offset, bytes);
     }
@@ -207,7 +211,8 @@ ib_status ib_plan_memory(ib_network *net, ib_error *err) {
 ib_network_memory ib_network_memory_of(const ib_network *net) {
     ib_network_memory m = {.parameters = net->arena[0].bytes + net->kept.bytes,
                            .gradients = net->arena[1].bytes,
-                           .optimizer = net->arena[2].bytes + net->arena[3].bytes,
+                           .optimizer =
+                               net->arena[2].bytes + net->arena[3].bytes + net->average.bytes,
                            .activations = net->x.bytes};
     for (size_t i = 0; i < net->node_count; ++i)
         m.activations += net->nodes[i].extra.bytes + (net->training ? net->nodes[i].y.bytes : 0);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/settle.h"
 
 enum { MOST_PARAMETERS_OF_A_ROW = 5 };
 
@@ -15,12 +16,44 @@ static ib_load load_of(const ib_network *net, int64_t count) {
     int64_t stride = net->input.channels > 1 ? ib_extent_floats(&net->input)
                      : net->flat_input       ? ib_pad16(pixels)
                                              : pixels;
-    return (ib_load){
-        .n = count, .pixels = pixels, .channels = net->input.channels, .stride = stride};
+    return (ib_load){.n = count,
+                     .pixels = pixels,
+                     .channels = net->input.channels,
+                     .stride = stride,
+                     .augment = net->augment};
 }
 
 static ib_loss loss_of(const ib_network *net, int64_t count, int64_t global) {
-    return (ib_loss){count, net->classes, (float)(1.0 / (double)global)};
+    return (ib_loss){.n = count,
+                     .classes = net->classes,
+                     .inverse_n = (float)(1.0 / (double)global),
+                     .smoothing = net->smoothing};
+}
+
+/* The scalars of NUMERICS.md, "Loss". */
+static ib_smoothing smoothing_of(double part, int64_t classes) {
+    double share = part / (double)classes, rest = 1.0 - part;
+    return (ib_smoothing){.share = ib_settle((float)share),
+                          .rest = ib_settle((float)rest),
+                          .label = ib_settle((float)(rest + share))};
+}
+
+static ib_augment augment_of(const ib_network_options *options) {
+    ib_augment augment = {.height = options->input.h, .width = options->input.w};
+    for (int i = 0; i < IB_AUGMENTATIONS && options->augment != NULL; ++i) {
+        augment.amount[i] = options->augment[i];
+        augment.enabled |= options->training && options->augment[i] != 0;
+    }
+    return augment;
+}
+
+/* What is done to the images of a pass. */
+static ib_augment pass_augment(const ib_network *net, const ib_pass *pass) {
+    ib_augment augment = net->augment;
+    augment.enabled = augment.enabled && pass->training;
+    augment.first_sample = pass->first;
+    augment.rng = ib_rng_make(pass->seed, IB_STREAM_AUGMENT, 0, pass->step);
+    return augment;
 }
 
 static ib_elementwise elements_of(const ib_node *node, int64_t count) {
@@ -58,7 +91,11 @@ ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_row *ro
                         .path = options->path,
                         .lines = options->lines,
                         .optimizer = options->optimizer,
-                        .momentum = options->momentum};
+                        .momentum = options->momentum,
+                        .average_share =
+                            options->ema != 0 ? ib_settle((float)(1.0 - options->ema)) : 0.0f,
+                        .augment = augment_of(options),
+                        .smoothing = smoothing_of(options->label_smoothing, options->classes)};
     IB_TRY(ib_plan_rows(net, rows, err));
     IB_TRY(ib_plan_nodes(net, err));
     net->parameters =
@@ -85,8 +122,8 @@ void ib_network_close(ib_network *net) {
     }
     for (int i = 0; i < net->slots.count; ++i)
         ops->buffer_destroy(net->backend, &net->slots.buffer[i]);
-    ib_buffer *buffers[] = {&net->kept,   &net->x,           &net->labels, &net->table,
-                            &net->losses, &net->step_losses, &net->bad,    &net->order};
+    ib_buffer *buffers[] = {&net->kept,        &net->x,   &net->labels, &net->table,  &net->losses,
+                            &net->step_losses, &net->bad, &net->order,  &net->average};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; ++i)
         ops->buffer_destroy(net->backend, buffers[i]);
     for (int part = 0; part < IB_PARTS; ++part)
@@ -185,6 +222,7 @@ float ib_pass_input_scale(const ib_node *node, const ib_pass *pass) {
 
 ib_status ib_network_forward(ib_network *net, size_t at, const ib_pass *pass, ib_error *err) {
     ib_load load = load_of(net, pass->count);
+    load.augment = pass_augment(net, pass);
     size_t bytes = sizeof(uint32_t);
     if (at + (size_t)pass->count > net->order_count)
         return ib_fail(err, IB_ERROR_RUNTIME, "a batch beyond the images in order");
@@ -277,12 +315,32 @@ static ib_status update_range(ib_network *net, const ib_update *step, int64_t fi
 ib_status ib_network_update(ib_network *net, const ib_update_scalars *scalars, uint32_t index,
                             ib_error *err) {
     ib_update update = {.kind = net->optimizer, .scalars = *scalars, .index = index};
+    int64_t all = (int64_t)(net->arena[0].bytes / sizeof(float));
     net->backend->label = "parameters";
     if (scalars->decays_all)
-        return update_range(net, &update, 0, (int64_t)(net->arena[0].bytes / sizeof(float)), err);
-    for (size_t i = 0; i < net->live_count; ++i)
+        IB_TRY(update_range(net, &update, 0, all, err));
+    for (size_t i = 0; i < net->live_count && !scalars->decays_all; ++i)
         IB_TRY(update_range(net, &update, net->live[i].first, net->live[i].count, err));
-    return IB_OK;
+    if (net->average.handle == NULL)
+        return IB_OK;
+    ib_average average = {.count = all, .share = net->average_share, .index = index};
+    ib_average_operands p = {.w = net->arena[0], .average = net->average, .bad = net->bad};
+    return ib_average_weights(net->backend, &average, &p, err);
+}
+
+static void swap(ib_buffer *a, ib_buffer *b) {
+    ib_buffer kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+void ib_network_swap_average(ib_network *net) {
+    if (net->average.handle == NULL)
+        return;
+    swap(&net->arena[0], &net->average);
+    for (size_t i = 0; i < net->parameter_count; ++i)
+        if (net->parameters[i].trained)
+            swap(&net->parameters[i].part[0], &net->parameters[i].average);
 }
 
 /* ---- facts ------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ typedef struct ib_parameter {
     int64_t floats;           /* as stored, padding included */
     size_t offset;            /* in its arena, in bytes */
     ib_buffer part[IB_PARTS]; /* of the network's arenas; a handle of NULL: not needed */
+    ib_buffer average;        /* likewise, of the network's average */
     int64_t counter;          /* the value of an I64 */
     /* Where not every weight can ever change: whether each block of block_floats can; NULL: all. */
     uint8_t *live;
@@ -124,11 +125,15 @@ typedef struct ib_network {
     int training, unfused;
     ib_optimizer_kind optimizer;
     int momentum;
+    ib_smoothing smoothing;     /* of the training loss */
+    ib_augment augment;         /* of training images */
     ib_buffer x, labels, table; /* of the batch; normalised values of each pixel byte a channel */
     ib_buffer losses, step_losses, bad; /* [capacity], [IB_MOST_STEPS], one word */
     ib_buffer order;                    /* of images */
     size_t order_count;
     ib_buffer arena[IB_PARTS]; /* of all trained parameters, so that an update is one pass */
+    ib_buffer average; /* of their values, in training with averages; else a handle of NULL */
+    float average_share;
     ib_live_range *live;       /* in training: live.c */
     size_t live_count;
     ib_buffer kept; /* of all normalisations: running statistics, and what nodes keep */
@@ -146,8 +151,11 @@ typedef struct ib_network_options {
     int training; /* 0: no gradients, no optimiser state */
     ib_optimizer_kind optimizer;
     int momentum;
-    const char *path;    /* of the rows' file, for messages; NULL: none */
-    const size_t *lines; /* of each row in it; NULL: not known */
+    double label_smoothing; /* of the training loss; 0: none */
+    double ema;             /* what the weights' average keeps of itself a step; 0: none */
+    const int64_t *augment; /* amounts, of training images; NULL: none */
+    const char *path;       /* of the rows' file, for messages; NULL: none */
+    const size_t *lines;    /* of each row in it; NULL: not known */
     int unfused;         /* for tests: every row is a node of its own, which gives the same bits */
 } ib_network_options;
 
@@ -175,9 +183,12 @@ ib_status ib_network_forward(ib_network *network, size_t at, const ib_pass *pass
  * gradients of every parameter. */
 ib_status ib_network_backward(ib_network *network, const ib_pass *pass, size_t loss_at,
                               ib_error *err);
-/* One optimiser step, the index-th of this call to ib_network_steps. */
+/* One optimiser step, the index-th of this call to ib_network_steps; then the average's. */
 ib_status ib_network_update(ib_network *network, const ib_update_scalars *scalars, uint32_t index,
                             ib_error *err);
+
+/* In a network with averages: they and the weights change places, until the next call. */
+void ib_network_swap_average(ib_network *network);
 
 enum { IB_MOST_STEPS = 64 }; /* of one call */
 

@@ -24,7 +24,7 @@ static void print_option_names(FILE *out, const ib_command *command) {
 
 /* What an option's value may be completed with: names, files, or nothing. */
 static int takes_path(const ib_option *option) {
-    return option->kind == IB_OPTION_STRING;
+    return option->kind == IB_OPTION_STRING && option->normal == NULL;
 }
 
 static void print_words(FILE *out, const char *const *words) {

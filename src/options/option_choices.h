@@ -2,6 +2,7 @@
 #ifndef IB_OPTIONS_OPTION_CHOICES_H
 #define IB_OPTIONS_OPTION_CHOICES_H
 
+#include "catalog/augmentations.h"
 #include "catalog/backends.h"
 #include "catalog/datasets.h"
 #include "options/options.h"
@@ -41,6 +42,12 @@ LIST(isa_choices, {.name = "auto"}, {.name = "scalar"}, {.name = "avx2"}, {.name
      {.name = "neon"})
 LIST(math_choices, {.name = "exact", .value = 1},
      {.name = "fast", .refusal = LATER, .refusal_status = IB_ERROR_UNAVAILABLE})
+
+static ib_status normal_augment(const char *text, const char *given_as, char **form,
+                                ib_error *err) {
+    int64_t amount[IB_AUGMENTATIONS];
+    return ib_augment_parse(text, given_as, amount, form, err);
+}
 
 /* Groups of --help, and commands that share options. */
 static const char DATA[] = "Data";

@@ -69,6 +69,10 @@ int ib_option_applies(const ib_option *option, const ib_experiment *experiment) 
     return of_choice(option, experiment);
 }
 
+int ib_option_decides(const ib_option *option) {
+    return option->kind == IB_OPTION_CHOICE || option->kind == IB_OPTION_MODEL;
+}
+
 int ib_option_is_hashed(const ib_option *option) {
     return option->offset - offsetof(ib_config, experiment) < sizeof(ib_experiment);
 }

@@ -102,7 +102,10 @@ typedef struct ib_option {
     ib_option_of of;
     ib_option_needs needs;
     ib_option_study study;
-    int unsaid;     /* where it is 0 it is not in the canonical form: it came after the others */
+    int unsaid; /* where it is 0, or no text, it is not in the canonical form: it came after the
+                   others */
+    /* Of a STRING: brings text into its one form, in fresh memory, or refuses it; NULL: any. */
+    ib_status (*normal)(const char *text, const char *given_as, char **form, ib_error *err);
     int by_content; /* hashed as the SHA-256 of the file that it names */
     /* Commands that take it, unless it is given, from the configuration in the record of the run or
      * the model they are for; training does when it goes on. */

@@ -165,6 +165,15 @@ static ib_status set_name_or_double(const ib_option *option, const char *text, c
     return set_string(member(option, config), shortest, err);
 }
 
+static ib_status set_normal(const ib_option *option, const char *text, const char *given_as,
+                            ib_config *config, ib_error *err) {
+    char **target = member(option, config), *form = NULL;
+    IB_TRY(option->normal(text, given_as, &form, err));
+    free(*target);
+    *target = form;
+    return IB_OK;
+}
+
 ib_status ib_option_set(const ib_option *option, const char *text, const char *given_as,
                         ib_config *config, ib_error *err) {
     int64_t integer = 0;
@@ -199,7 +208,8 @@ ib_status ib_option_set(const ib_option *option, const char *text, const char *g
     case IB_OPTION_STRING:
         if (text[0] == '\0')
             return bad_value(option, text, given_as, err);
-        return set_string(member(option, config), text, err);
+        return option->normal != NULL ? set_normal(option, text, given_as, config, err)
+                                      : set_string(member(option, config), text, err);
     }
     return ib_fail(err, IB_ERROR_RUNTIME, "%s has no kind", given_as);
 }
@@ -234,10 +244,6 @@ void ib_arguments_free(ib_arguments *parsed) {
     free(parsed->words);
     ib_config_free(&parsed->config);
     *parsed = (ib_arguments){0};
-}
-
-int ib_option_decides(const ib_option *option) {
-    return option->kind == IB_OPTION_CHOICE || option->kind == IB_OPTION_MODEL;
 }
 
 ib_source ib_arguments_source(const ib_arguments *parsed, const char *name) {
@@ -516,6 +522,7 @@ static ib_status check_together(const ib_arguments *parsed, ib_error *err) {
                        "--no-accel and --backend %s contradict each other: leave one out",
                        config->machine.backend);
     IB_TRY(ib_optimizer_check(&config->experiment, err));
+    IB_TRY(ib_schedule_check(&config->experiment, err));
     return check_dry_run(parsed, err);
 }
 

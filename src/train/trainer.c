@@ -118,6 +118,10 @@ static ib_status report_position(const struct run *r, ib_error *err) {
     return r->observer->position(r->observer->context, &r->result->position, err);
 }
 
+static double rate_after(const struct run *r, uint64_t steps) {
+    return ib_learning_rate(r->experiment, steps, r->plan.steps_per_epoch);
+}
+
 /* The images of an epoch: all, or in a dry run one batch. */
 static size_t epoch_images(const struct run *r) {
     size_t count = r->split->train_count, batch = (size_t)r->experiment->batch_size;
@@ -144,6 +148,7 @@ static ib_status report_steps(struct run *r, const float *losses, size_t count, 
         ++at->steps;
         ++at->step_in_epoch;
         at->images += n;
+        at->learning_rate = rate_after(r, at->steps);
         if (r->observer->step != NULL)
             IB_TRY(r->observer->step(r->observer->context, &event, err));
     }
@@ -165,17 +170,20 @@ static size_t chunk_size(const struct run *r, size_t left) {
 static ib_status train_chunk(struct run *r, size_t end, ib_error *err) {
     ib_train_position *at = &r->result->position;
     size_t batch = (size_t)r->experiment->batch_size, first = at->step_in_epoch * batch, done;
+    double rates[IB_MOST_STEPS];
     ib_model_steps steps = {.at = first,
                             .end = end,
                             .batch = batch,
                             .count = chunk_size(r, (end - first + batch - 1) / batch),
                             .seed = r->experiment->seed,
                             .step = at->steps,
-                            .learning_rate = at->learning_rate,
+                            .learning_rates = rates,
                             .stop = r->observer->stop,
                             .stop_context = r->observer->context};
     float losses[IB_MOST_STEPS];
     double start = ib_seconds();
+    for (size_t i = 0; i < steps.count; ++i)
+        rates[i] = rate_after(r, at->steps + i);
     size_t images = steps.count * batch < end - first ? steps.count * batch : end - first;
     IB_TRY(ib_dataset_hold(r->dataset, r->order + first, images, err));
     ib_status status = ib_model_train(r->model, &steps, losses, &done, err);
@@ -215,13 +223,12 @@ static ib_status evaluate_model(struct run *r, ib_error *err) {
 }
 
 static ib_status end_epoch(struct run *r, ib_error *err) {
-    const ib_experiment *c = r->experiment;
     ib_train_position *at = &r->result->position;
     IB_TRY(evaluate_model(r, err));
     if (r->observer->epoch != NULL) {
         ib_epoch_event event = {.epoch = at->epoch,
                                 .train_loss = at->loss_sum / (double)epoch_images(r),
-                                .learning_rate = at->learning_rate,
+                                .learning_rate = rate_after(r, at->steps - 1),
                                 .train_seconds = at->train_seconds,
                                 .test = &r->result->test,
                                 .validation =
@@ -231,8 +238,6 @@ static ib_status end_epoch(struct run *r, ib_error *err) {
     ++at->epoch;
     at->step_in_epoch = 0;
     at->loss_sum = 0;
-    at->learning_rate =
-        ib_schedule_at((size_t)c->schedule)->next(c, at->epoch - 1, at->learning_rate);
     return report_position(r, err);
 }
 
@@ -261,7 +266,6 @@ static ib_train_plan plan_of(const ib_experiment *experiment, const ib_split *sp
 ib_status ib_train_position_after(const ib_experiment *experiment, const ib_split *split,
                                   uint64_t steps, ib_train_position *position, ib_error *err) {
     const ib_train_plan plan = plan_of(experiment, split);
-    const ib_schedule *schedule = ib_schedule_at((size_t)experiment->schedule);
     if (plan.steps_per_epoch == 0 || steps / plan.steps_per_epoch > plan.epochs ||
         steps > (uint64_t)plan.epochs * plan.steps_per_epoch)
         return ib_fail(err, IB_ERROR_VERIFY,
@@ -269,15 +273,13 @@ ib_status ib_train_position_after(const ib_experiment *experiment, const ib_spli
                        (unsigned long long)steps, plan.epochs, plan.steps_per_epoch);
     size_t epochs = (size_t)(steps / plan.steps_per_epoch);
     size_t begun = (size_t)(steps % plan.steps_per_epoch);
-    *position = (ib_train_position){.steps = steps,
-                                    .epoch = epochs + 1,
-                                    .step_in_epoch = begun,
-                                    .learning_rate = experiment->lr,
-                                    .loss_sum = begun > 0 ? (double)NAN : 0,
-                                    .images = epochs * plan.train_count +
-                                              begun * (size_t)experiment->batch_size};
-    for (size_t epoch = 1; epoch <= epochs; ++epoch)
-        position->learning_rate = schedule->next(experiment, epoch, position->learning_rate);
+    *position = (ib_train_position){
+        .steps = steps,
+        .epoch = epochs + 1,
+        .step_in_epoch = begun,
+        .learning_rate = ib_learning_rate(experiment, steps, plan.steps_per_epoch),
+        .loss_sum = begun > 0 ? (double)NAN : 0,
+        .images = epochs * plan.train_count + begun * (size_t)experiment->batch_size};
     return IB_OK;
 }
 
@@ -301,7 +303,7 @@ void ib_train_result_free(ib_train_result *result) {
 ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test_batch,
                    const ib_dataset *dataset, const ib_split *split, const ib_train_position *from,
                    const ib_train_observer *observer, ib_train_result *result, ib_error *err) {
-    *result = (ib_train_result){.position = {.epoch = 1, .learning_rate = experiment->lr}};
+    *result = (ib_train_result){.position = {.epoch = 1}};
     if (from != NULL && from->epoch > 0)
         result->position = *from;
     if (split->train_count == 0 || split->test_count == 0)
@@ -314,7 +316,9 @@ ib_status ib_train(ib_model *model, const ib_experiment *experiment, size_t test
                     .observer = observer,
                     .result = result,
                     .plan = plan_of(experiment, split)};
+    IB_TRY(ib_schedule_check(experiment, err));
     IB_TRY(check_position(&r, err));
+    result->position.learning_rate = rate_after(&r, result->position.steps);
     r.order = malloc(split->train_count * sizeof *r.order);
     ib_status status =
         r.order == NULL ? ib_fail_memory(err) : attach(model, dataset, &r.labels, err);

@@ -30,9 +30,9 @@ typedef struct ib_step_event {
 } ib_step_event;
 
 typedef struct ib_epoch_event {
-    size_t epoch;      /* from 1 */
-    double train_loss; /* mean over the epoch's samples, as seen during training */
-    double learning_rate;
+    size_t epoch;         /* from 1 */
+    double train_loss;    /* mean over the epoch's samples, as seen during training */
+    double learning_rate; /* of its last step */
     double train_seconds; /* of training so far, evaluation excluded */
     const ib_evaluation *test;
     const ib_evaluation *validation; /* NULL when the split has none */
@@ -44,7 +44,7 @@ typedef struct ib_train_position {
     uint64_t steps;       /* optimiser steps done */
     size_t epoch;         /* from 1; 0: the beginning. After the last epoch: one more */
     size_t step_in_epoch; /* steps of this epoch done; all of them: to be evaluated next */
-    double learning_rate; /* of this epoch */
+    double learning_rate; /* of the next step */
     double loss_sum;      /* of this epoch's images */
     double train_seconds;
     size_t images; /* trained on, all epochs */

@@ -346,6 +346,7 @@ static const struct linear_case LINEAR_CASES[] = {
 struct softmax_case {
     int n, classes;
     float spread;
+    float smoothing; /* 0: none */
 };
 
 static const struct softmax_case SOFTMAX_CASES[] = {

@@ -104,6 +104,9 @@ static const struct tree_case TREE_CASES[] = {
  * first: images in the first part; labels: attached and asked for. */
 struct images_case {
     int n, pixels, channels, stride, first, second, labels;
+    int height; /* of augmented images */
+    int amount[IB_AUGMENTATIONS];
+    int at; /* position in the global batch of the first */
 };
 
 static const struct images_case IMAGES_CASES[] = {
@@ -111,6 +114,23 @@ static const struct images_case IMAGES_CASES[] = {
     {2, 1024, 3, 16384, 4, 4, 1}, {7, 35, 3, 560, 0, 6, 1},    {3, 9, 16, 144, 2, 2, 1},
     {5, 25, 2, 400, 6, 0, 0},     {17, 48, 4, 768, 11, 13, 1}, {2, 15, 1, 16, 1, 1, 1},
     {64, 16, 3, 256, 40, 30, 1},
+};
+
+/* Augmented: each by itself, as much as goes, then together; a row, a column and a pixel; a part of
+ * a larger batch. */
+static const struct images_case AUGMENT_CASES[] = {
+    {9, 784, 1, 784, 7, 5, 1, 28, {3}, 0},
+    {9, 784, 1, 800, 7, 5, 1, 28, {0, 466034}, 0},
+    {33, 130, 1, 130, 3, 2, 0, 10, {0, 1 << 23}, 0},
+    {9, 784, 1, 784, 7, 5, 1, 28, {0, 0, 6554}, 0},
+    {17, 70, 1, 70, 5, 5, 0, 7, {0, 0, 58982}, 0},
+    {9, 784, 1, 784, 7, 5, 1, 28, {0, 0, 0, 1}, 0},
+    {9, 784, 1, 784, 7, 5, 1, 28, {0, 0, 0, 0, 8}, 0},
+    {5, 1024, 3, 16384, 4, 4, 1, 32, {4, 699051, 13107, 1, 8}, 64},
+    {8, 35, 16, 560, 4, 4, 1, 5, {1024, 1 << 23, 58982, 1, 3}, 8},
+    {7, 19, 2, 304, 2, 2, 0, 1, {2, 1 << 23, 6554, 1, 1}, 0},
+    {7, 19, 1, 32, 2, 2, 0, 19, {2, 1 << 23, 6554, 1, 1024}, 0},
+    {7, 1, 1, 16, 2, 2, 0, 1, {1, 1 << 23, 6554, 1, 1}, 0},
 };
 
 /* Without bias and mask. */
@@ -141,6 +161,26 @@ static const struct linear_case LATE_LINEAR_CASES[] = {
 static const struct softmax_case LOSS_CASES[] = {
     {1, 10, 3.0f},  {9, 10, 3.0f},   {64, 10, 8.0f},  {52, 47, 20.0f},
     {17, 26, 2.0f}, {100, 2, 60.0f}, {3, 1000, 4.0f}, {64, 10, 0x1p-40f},
+};
+
+/* The same with smoothed targets, the last by the least of shares. */
+static const struct softmax_case SMOOTH_LOSS_CASES[] = {
+    {1, 10, 3.0f, 0.1f},   {9, 10, 90.0f, 0.1f},   {64, 10, 8.0f, 0.3f}, {17, 26, 2.0f, 1.0f},
+    {3, 1000, 4.0f, 0.1f}, {64, 10, 2e-12f, .1f},  {52, 2, 28.0f, 0.5f}, {64, 10, 0x1p-40f, 0.2f},
+    {64, 10, 32.0f, 0.1f}, {9, 1000, 3.0f, 1e-6f},
+};
+
+/* The moving average of weights over some steps. */
+struct average_case {
+    int count, steps;
+    float share;
+    enum fill fill;
+};
+
+static const struct average_case AVERAGE_CASES[] = {
+    {16, 3, 0.001f, PLAIN},     {4096, 2, 0.1f, WILD},      {4112, 9, 0.5f, BRINK},
+    {12304, 2, 0x1p-24f, WILD}, {4112, 9, 0x1p-40f, BRINK}, {1024, 300, 0.3f, VANISH},
+    {48, 2, 1.0f, PLAIN},
 };
 
 /* The normalisation in pieces: sums, deviations, apply; gradients, input. */

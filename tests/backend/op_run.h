@@ -198,7 +198,11 @@ static inline void run_softmax(const struct softmax_case *k, int whole, uint64_t
     run_output(run, whole ? "mean" : "total", total, 1);
     run_settles(run, 0);
     run_start(run);
-    ib_loss s = {n, classes, (float)(1.0 / (double)n)};
+    float share = ib_settle(k->smoothing / (float)classes), rest = 1.0f - k->smoothing;
+    ib_loss s = {.n = n,
+                 .classes = classes,
+                 .inverse_n = (float)(1.0 / (double)n),
+                 .smoothing = {share, rest, rest + share}};
     ib_loss_operands p = {.logits = run_buffer(run, logits),
                           .labels = run_buffer(run, labels),
                           .losses = run_buffer(run, losses),

@@ -221,6 +221,28 @@ static inline void run_classify(const struct classify_case *k, uint64_t salt, ib
     run_collect(run);
 }
 
+static inline void run_average(const struct average_case *k, uint64_t salt, ib_backend *backend,
+                               struct op_run *run) {
+    ib_average a = {.count = k->count, .share = k->share, .index = 3};
+    run_open(run, backend);
+    float *w = run_floats(run, a.count);
+    fill_floats(w, 1, 1, 1, a.count, a.count, salt * 16 + 1, k->fill, 0);
+    run_seal_inputs(run);
+    float *average = run_floats(run, a.count);
+    fill_floats(average, 1, 1, 1, a.count, a.count, salt * 16 + 2, k->fill, 0);
+    run_output(run, "average", average, 1);
+    uint32_t *bad = run_take(run, sizeof *bad);
+    *bad = IB_NEVER_BAD;
+    run_output(run, "finite", bad, 0);
+    run_start(run);
+    ib_average_operands p = {
+        .w = run_buffer(run, w), .average = run_buffer(run, average), .bad = run_buffer(run, bad)};
+    for (int step = 0; step < k->steps; ++step)
+        RUN_OP(run, average_weights, &a, &p);
+    run_collect(run);
+    *bad = *bad == IB_NEVER_BAD;
+}
+
 static inline void run_tree(const struct tree_case *k, uint64_t salt, ib_backend *backend,
                             struct op_run *run) {
     ib_tree t = {k->leaves, k->width};
@@ -274,6 +296,14 @@ static inline void run_images(const struct images_case *k, uint64_t salt, ib_bac
     if (run->status == IB_OK)
         run->status = backend->ops->attach_data(backend, &data, &run->err);
     ib_load l = {.n = k->n, .pixels = k->pixels, .channels = k->channels, .stride = k->stride};
+    if (k->height > 0)
+        l.augment = (ib_augment){.enabled = 1,
+                                 .height = k->height,
+                                 .width = k->pixels / k->height,
+                                 .first_sample = k->at,
+                                 .rng = ib_rng_make(salt, IB_STREAM_AUGMENT, 0, 7)};
+    for (int i = 0; i < IB_AUGMENTATIONS; ++i)
+        l.augment.amount[i] = k->amount[i];
     ib_load_operands p = {.order = run_buffer(run, order),
                           .table = run_buffer(run, table),
                           .x = run_buffer(run, x),

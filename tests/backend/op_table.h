@@ -30,7 +30,10 @@
         run_linear(k, 0, LATE_FIRST, salt, backend, run))                                          \
     ROW(NORM_PARTS, "norm-parts", NORM_PARTS_CASES, run_norm_parts(k, salt, backend, run))         \
     ROW(LOSS, "loss", LOSS_CASES, run_softmax(k, 1, salt, backend, run))                           \
-    ROW(AVERAGE_POOL, "average-pool", AVERAGE_POOL_CASES, run_average_pool(k, salt, backend, run))
+    ROW(AVERAGE_POOL, "average-pool", AVERAGE_POOL_CASES, run_average_pool(k, salt, backend, run)) \
+    ROW(SMOOTH_LOSS, "smooth-loss", SMOOTH_LOSS_CASES, run_softmax(k, 1, salt, backend, run))      \
+    ROW(AVERAGE, "average", AVERAGE_CASES, run_average(k, salt, backend, run))                     \
+    ROW(AUGMENT, "augment", AUGMENT_CASES, run_images(k, salt, backend, run))
 
 enum op_kind {
 #define ROW(id, name, cases, call) OP_##id,

@@ -37,6 +37,7 @@ static const struct max_pool_case POOL2 = {2, 7, 5, 3, 2, 2, 0, 0, SMOOTH};
 static const struct max_pool_case AVERAGE = {2, 6, 5, 3, 3, 2, 1, 0, SMOOTH};
 static const struct pool_case BOTH = {2, 6, 5, 3, 0, SMOOTH};
 static const struct softmax_case LOSS = {11, 7, 3.0f};
+static const struct softmax_case SMOOTH_LOSS = {11, 7, 3.0f, 0.2f};
 static const struct elementwise_case RELU = {32, 0, SMOOTH};
 
 static const struct subject_case CASES[] = {
@@ -100,6 +101,7 @@ static const struct subject_case CASES[] = {
      4e-3},
     {"max-pool, mean", OP_POOL, &BOTH, 2, "mean", {{1, "dx", 0}}, 0x1p-12f, 4e-3},
     {"loss", OP_LOSS, &LOSS, 0, "mean", {{1, "dlogits", 0}}, 0x1p-6f, 4e-3},
+    {"smoothed loss", OP_LOSS, &SMOOTH_LOSS, 0, "mean", {{1, "dlogits", 0}}, 0x1p-6f, 4e-3},
     {"dropout", OP_DROPOUT, &DROP, 2, "y", {{1, "dx", 0}}, 0x1p-4f, 1e-4},
     {"flatten", OP_FLATTEN, &FLATTEN, 2, "y", {{1, "dx", 0}}, 0x1p-4f, 1e-4},
     {"max-pool", OP_MAX_POOL, &POOL, 2, "y", {{1, "dx", 0}}, 0x1p-12f, 2e-3},

@@ -186,6 +186,9 @@ static ib_status train(ib_model *model, const struct recipe *recipe, size_t batc
     static uint32_t order[MOST_STEPS * MAX_BATCH];
     size_t count = recipe->steps * batch, done = 0;
     float losses[MOST_STEPS];
+    double rates[MOST_STEPS];
+    for (size_t i = 0; i < recipe->steps; ++i)
+        rates[i] = recipe->experiment.lr;
     for (size_t i = 0; i < count; ++i) {
         draw((uint32_t)i, images[i], &labels[i]);
         order[i] = (uint32_t)i;
@@ -193,11 +196,8 @@ static ib_status train(ib_model *model, const struct recipe *recipe, size_t batc
     IB_TRY(ib_model_initialize(model, 1, err));
     IB_TRY(ib_model_attach_images(model, images[0], labels, count, err));
     IB_TRY(ib_model_order(model, order, count, err));
-    ib_model_steps steps = {.end = count,
-                            .batch = batch,
-                            .count = recipe->steps,
-                            .seed = 1,
-                            .learning_rate = recipe->experiment.lr};
+    ib_model_steps steps = {
+        .end = count, .batch = batch, .count = recipe->steps, .seed = 1, .learning_rates = rates};
     IB_TRY(ib_model_train(model, &steps, losses, &done, err));
     sha256_small_add(hash, losses, recipe->steps * sizeof losses[0]);
     *first = losses[0];

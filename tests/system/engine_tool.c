@@ -3,17 +3,26 @@
  *   engine_tool prepare DATA_DIR DATASET [MIRROR]
  *   engine_tool MODEL OPTIMIZER ISA THREADS CAPACITY DATA_DIR DATASET [KEY VALUE]...
  * MODEL: a name or FILE.yaml.
- * KEY: lr gamma momentum weight-decay rho beta1 beta2 eps nesterov seed epochs batch-size
- * train-size test-size. FIRST counts images in the data set's joint numbering. describe parameters,
- * tensors, isa initialize SEED load FILE | save FILE | save-state FILE STEPS read value|gradient
- * FILE | feed FILE   gradients from a file of all parameters dropout 0|1 gradients FIRST COUNT SEED
- * STEP        answers the loss update LR STEP step FIRST COUNT SEED STEP LR          one step of
- * ib_model_train; answers the loss predict FIRST COUNT FILE               "logits", "losses",
- * "predictions" as tensors activations NODE COUNT FILE            of the last pass: the node's
- * output "y" and, where it pools, "argmax", as stored evaluate FIRST COUNT                   by
- * batches of CAPACITY; answers loss, correct and every cell of the confusion plant TENSOR ELEMENT
- * VALUE             one weight, in PyTorch's numbering train ib_train; answers "lr train_loss
- * test_loss" an epoch isas                                   those this machine can run */
+ * KEY: lr gamma momentum weight-decay rho beta1 beta2 eps nesterov seed epochs batch-size train-size
+ * test-size schedule warmup lr-min pct-start div-factor final-div-factor label-smoothing ema. FIRST
+ * counts images in the data set's joint numbering.
+ *   describe                               parameters, tensors, isa
+ *   initialize SEED
+ *   load FILE | save FILE | save-state FILE STEPS
+ *   read value|gradient FILE | feed FILE   gradients from a file of all parameters
+ *   dropout 0|1
+ *   gradients FIRST COUNT SEED STEP        answers the loss
+ *   update LR STEP
+ *   step FIRST COUNT SEED STEP LR          one step of ib_model_train; answers the loss
+ *   predict FIRST COUNT FILE               "logits", "losses", "predictions" as tensors
+ *   activations NODE COUNT FILE            of the last pass: the node's output "y" and, where it
+ *                                          pools, "argmax", as stored
+ *   evaluate FIRST COUNT                   by batches of CAPACITY; answers loss, correct and every
+ *                                          cell of the confusion
+ *   plant TENSOR ELEMENT VALUE             one weight, in PyTorch's numbering
+ *   train                                  ib_train; answers "lr train_loss test_loss" an epoch
+ *   rates STEPS STEPS_PER_EPOCH            the learning rates of the first steps
+ *   isas                                   those this machine can run */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -199,6 +208,11 @@ static void list_isas(struct tool *t) {
             answer(t, " %s", isa);
 }
 
+static void list_rates(struct tool *t, size_t steps, size_t steps_per_epoch) {
+    for (size_t i = 0; i < steps; ++i)
+        answer(t, " %.17g", ib_learning_rate(&t->experiment, i, steps_per_epoch));
+}
+
 static ib_status evaluate(struct tool *t, char **a, ib_error *err) {
     uint32_t first = (uint32_t)strtoul(a[1], NULL, 10);
     size_t count = strtoull(a[2], NULL, 10);
@@ -269,12 +283,9 @@ static ib_status run_batch(struct tool *t, char **a, ib_error *err) {
     if (strcmp(a[0], "gradients") == 0) {
         IB_TRY(ib_model_gradients(t->model, 0, n, seed, step, &loss, err));
     } else {
-        ib_model_steps steps = {.end = n,
-                                .batch = n,
-                                .count = 1,
-                                .seed = seed,
-                                .step = step,
-                                .learning_rate = strtod(a[5], NULL)};
+        double rate = strtod(a[5], NULL);
+        ib_model_steps steps = {
+            .end = n, .batch = n, .count = 1, .seed = seed, .step = step, .learning_rates = &rate};
         IB_TRY(ib_model_train(t->model, &steps, &loss, &done, err));
     }
     answer(t, " %.9g", (double)loss);
@@ -287,6 +298,8 @@ static ib_status run_command(struct tool *t, char **a, int count, ib_error *err)
         return describe(t), IB_OK;
     if (strcmp(name, "isas") == 0)
         return list_isas(t), IB_OK;
+    if (strcmp(name, "rates") == 0 && count == 3)
+        return list_rates(t, strtoull(a[1], NULL, 10), strtoull(a[2], NULL, 10)), IB_OK;
     if (strcmp(name, "train") == 0)
         return train(t, err);
     if (strcmp(name, "initialize") == 0 && count == 2)
@@ -335,6 +348,13 @@ static int set_option(ib_experiment *c, const char *key, const char *text) {
         {"beta1", &c->beta1, NULL},
         {"beta2", &c->beta2, NULL},
         {"eps", &c->eps, NULL},
+        {"label-smoothing", &c->label_smoothing, NULL},
+        {"ema", &c->ema, NULL},
+        {"lr-min", &c->lr_min, NULL},
+        {"pct-start", &c->pct_start, NULL},
+        {"div-factor", &c->div_factor, NULL},
+        {"final-div-factor", &c->final_div_factor, NULL},
+        {"warmup", NULL, &c->warmup},
         {"epochs", NULL, &c->epochs},
         {"batch-size", NULL, &c->batch_size},
         {"train-size", NULL, &c->train_size},
@@ -344,6 +364,10 @@ static int set_option(ib_experiment *c, const char *key, const char *text) {
         c->nesterov = text[0] != '0';
         return 1;
     }
+    const ib_schedule *schedule;
+    for (size_t i = 0; strcmp(key, "schedule") == 0 && (schedule = ib_schedule_at(i)) != NULL; ++i)
+        if (strcmp(schedule->name, text) == 0)
+            return c->schedule = (int)i, 1;
     if (strcmp(key, "seed") == 0) {
         c->seed = strtoull(text, NULL, 10);
         return 1;
@@ -400,6 +424,9 @@ static ib_status open_tool(struct tool *t, int argc, char **argv, ib_error *err)
         .beta2 = default_of(optimizer, "beta2"),
         .weight_decay = default_of(optimizer, "weight-decay"),
         .schedule = IB_SCHEDULE_STEP,
+        .pct_start = 0.3,
+        .div_factor = 25,
+        .final_div_factor = 1e4,
         .epochs = 1,
         .batch_size = 64,
         .seed = 1,

@@ -118,8 +118,8 @@ class Engine:
 
     def __init__(self, data, scratch, model, optimizer="adadelta", isa="auto", threads=2,
                  capacity=64, **options):
-        words = [str(w) for key, value in options.items()
-                 for w in (key.replace("_", "-"), repr(value))]
+        words = [w for key, value in options.items()
+                 for w in (key.replace("_", "-"), str(value))]
         self.file = os.path.join(scratch, "exchange.safetensors")
         self.process = subprocess.Popen(
             [TOOL, model, optimizer, isa, str(threads), str(capacity), data.directory, data.name,
@@ -275,10 +275,10 @@ def net_of(model, arrays, dtype):
     return net
 
 
-def gradients_of(net, x, y, masks=(1, 1), decisions=None):
+def gradients_of(net, x, y, masks=(1, 1), decisions=None, smoothing=0.0):
     """Mean loss and name -> gradient (float64 arrays)."""
     net.zero_grad(set_to_none=True)
-    loss = F.nll_loss(F.log_softmax(net(x, masks, decisions), dim=1), y)
+    loss = F.cross_entropy(net(x, masks, decisions), y, label_smoothing=smoothing)
     loss.backward()
     return loss.item(), {name: p.grad.double().numpy() for name, p in net.named_parameters()}
 

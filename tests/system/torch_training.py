@@ -1,4 +1,5 @@
 """Losses, gradients, optimisers and whole runs against PyTorch."""
+import functools
 import itertools
 
 import numpy as np
@@ -118,6 +119,38 @@ def check_small_batches(data, scratch):
     return f"{worst.text()}; same bits on {', '.join(isas)}"
 
 
+def check_label_smoothing(data, scratch):
+    """Loss and gradients with a smoothed target, on every instruction set; evaluation has none."""
+    worst = ratio = 0.0
+    for smoothing, count in itertools.product((0.1, 0.35, 1.0), (64, 17)):
+        bits = set()
+        for isa in ("auto", "scalar"):
+            with engine(data, scratch, "mlp", isa=isa, label_smoothing=smoothing) as e:
+                e.ask("dropout", 0)
+                e.ask("initialize", 5)
+                weights = e.arrays("read", "value", "FILE")
+                loss = e.loss("gradients", 100, count, 1, 0)
+                gradients = e.arrays("read", "gradient", "FILE")
+                plain = float(e.ask("evaluate", 100, count)[0])
+            bits.add((loss, plain, *(g.tobytes() for g in gradients.values())))
+        assert len(bits) == 1, f"smoothing {smoothing}, {count} images: bits"
+        y = data.targets(100, count)
+        exact, single = ((net_of("mlp", weights, dtype), data.inputs(100, count, dtype), y)
+                         for dtype in (torch.float64, torch.float32))
+        loss64, g64 = gradients_of(*exact, smoothing=smoothing)
+        _, g32 = gradients_of(*single, smoothing=smoothing)
+        error = abs(loss - loss64) / loss64
+        assert error <= LOSS_TOLERANCE, f"smoothing {smoothing}: loss {loss}, not {loss64}"
+        error = abs(plain - gradients_of(*exact)[0]) / plain
+        assert error <= LOSS_TOLERANCE, "an evaluation with smoothing"
+        worst = max(worst, error)
+        for name, g in g64.items():
+            limit = max(GRADIENT_TOLERANCE, 2 * distance(g32[name], g))
+            ratio = max(ratio, distance(gradients[name], g) / limit)
+        assert ratio <= 1, f"smoothing {smoothing}, {count} images: gradients"
+    return f"loss {worst:.2g}, gradients {ratio:.2g} of the limit"
+
+
 # ---- optimisers ----------------------------------------------------------------------------------
 
 # name, engine options, torch optimiser, names of the state: ours -> PyTorch's
@@ -226,6 +259,41 @@ def check_optimizers(data, scratch):
     return "".join(lines)
 
 
+def check_average(data, scratch):
+    """The saved weights are PyTorch's AveragedModel of those of each step, updated before the first
+    too; what is evaluated are they, and the weights that steps move are in the optimiser's file."""
+    decay, steps, worst = 0.9, 12, 0.0
+    bits = set()
+    for isa in ("auto", "scalar"):
+        with engine(data, scratch, "mlp", "sgd", isa=isa, momentum=0.9, ema=decay) as e:
+            e.ask("initialize", 5)
+            net = net_of("mlp", e.arrays("read", "value", "FILE"), torch.float64)
+            averaged = torch.optim.swa_utils.AveragedModel(
+                net, avg_fn=lambda mean, value, _: mean.lerp(value, 1 - decay))
+            averaged.update_parameters(net)
+            for step in range(steps):
+                e.ask("step", 64 * step, 64, 1, step, 0.05)
+                raw = e.arrays("read", "value", "FILE")
+                net.load_state_dict({n: torch.from_numpy(w.copy()) for n, w in raw.items()})
+                averaged.update_parameters(net)
+            saved = e.arrays("save", "FILE")
+            state = e.arrays("save-state", "FILE", steps)
+            tested = e.ask("evaluate", 1000, 200)
+        expected = averaged.module.state_dict()
+        for name, w in saved.items():
+            error, gap = distance(w, expected[name].numpy()), distance(raw[name], w)
+            worst = max(worst, error)
+            assert error <= PARAMETER_TOLERANCE, f"the average of {name} is off by {error:.3g}"
+            assert gap > 100 * error, f"{name} and its average are the same"
+            assert np.array_equal(state[f"{name}.raw"], raw[name]), name
+        with engine(data, scratch, "mlp", "sgd", isa=isa) as e:
+            e.give("load", saved)
+            assert e.ask("evaluate", 1000, 200) == tested, "what is evaluated is not what is saved"
+        bits.add((*tested, *(w.tobytes() for w in saved.values())))
+    assert len(bits) == 1, "instruction sets differ"
+    return f"off by {worst:.2g} after {steps} steps"
+
+
 def check_schedule(data, scratch):
     """The learning rates of a whole run are those of PyTorch's StepLR, to the last bit."""
     epochs, gamma = 6, 0.7
@@ -242,3 +310,61 @@ def check_schedule(data, scratch):
         rates = [float(w) for w in e.ask("train")[::3]]
     assert rates == expected, (rates, expected)
     return f"{epochs} epochs"
+
+
+# Closed forms and PyTorch's, which goes from one rate to the next, round differently.
+RATE_TOLERANCE = 1e-12
+
+
+def rates_of_torch(make, lr, steps, every):
+    """The rate of each step; the schedule moves after every so many."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    schedule = make(optimizer)
+    rates = []
+    for step in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if (step + 1) % every == 0 and step + 1 < steps:
+            schedule.step()
+    return rates
+
+
+def check_schedules(data, scratch):
+    """The rates of every step are PyTorch's: by epochs, by steps, and after a warm-up."""
+    torch_of = torch.optim.lr_scheduler
+    cycle = functools.partial(torch_of.OneCycleLR, cycle_momentum=False)
+    own = dict(pct_start=0.25, div_factor=10.0, final_div_factor=100.0)
+    cases = []
+    for epochs, each in ((1, 1), (1, 7), (5, 20), (30, 20), (3, 1)):
+        steps = epochs * each
+        cases += [
+            (epochs, each, each, dict(schedule="step", gamma=0.9),
+             lambda o: torch_of.StepLR(o, 1, gamma=0.9)),
+            (epochs, each, each, dict(schedule="cosine"),
+             lambda o, epochs=epochs: torch_of.CosineAnnealingLR(o, epochs)),
+            (epochs, each, each, dict(schedule="cosine", lr_min=0.001),
+             lambda o, epochs=epochs: torch_of.CosineAnnealingLR(o, epochs, 0.001)),
+            (epochs, each, 1, dict(schedule="onecycle"),
+             lambda o, steps=steps: cycle(o, 0.05, total_steps=steps)),
+            (epochs, each, 1, dict(schedule="onecycle", **own),
+             lambda o, steps=steps: cycle(o, 0.05, total_steps=steps, **own))]
+    worst = 0.0
+    for epochs, each, every, options, make in cases:
+        steps = epochs * each
+        expected = rates_of_torch(make, 0.05, steps, every)
+        for warmup in (0, 3) if every == each > 1 else (0,):
+            # LinearLR from 1/n to 1 in n - 1 further steps; then the schedule, from its beginning.
+            grown = [0.05 * (i + 1) / (warmup * each) for i in range(warmup * each)]
+            with engine(data, scratch, "mlp", "sgd", lr=0.05, epochs=epochs + warmup,
+                        warmup=warmup, **options) as e:
+                rates = [float(w) for w in e.ask("rates", steps + warmup * each, each)]
+            for step, (ours, theirs) in enumerate(zip(rates, grown + expected, strict=True)):
+                worst = max(worst, abs(ours - theirs) / 0.05)
+                assert abs(ours - theirs) <= RATE_TOLERANCE * 0.05, \
+                    f"{options}, {epochs} epochs of {each}, step {step}: {ours}, not {theirs}"
+    with engine(data, scratch, "mlp", "sgd", lr=0.05, schedule="onecycle", epochs=3,
+                train_size=200, test_size=50) as e:
+        last = [float(w) for w in e.ask("rates", 12, 4)][3::4]
+        e.ask("initialize", 1)
+        assert [float(w) for w in e.ask("train")[::3]] == last, "training has other rates"
+    return f"{len(cases)} schedules, rates off by {worst:.2g} of the greatest"

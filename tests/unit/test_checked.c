@@ -36,6 +36,7 @@ static const ib_drop SMALL_drop = {.n = 1, .pixels = 1, .channels = 1};
 static const ib_flatten SMALL_flatten = {1, 1, 1};
 static const ib_loss SMALL_loss = {1, 2, 1.0f, 1};
 static const ib_update SMALL_update = {.kind = IB_ADAM, .count = 16};
+static const ib_average SMALL_average = {16, 0.5f, 0};
 static const ib_tree SMALL_tree = {2, 16};
 
 #define SIZES_load(S)         S(n) S(pixels) S(channels) S(stride)
@@ -51,6 +52,7 @@ static const ib_tree SMALL_tree = {2, 16};
 #define SIZES_flatten(S)      S(n) S(pixels) S(channels)
 #define SIZES_loss(S)         S(n) S(classes)
 #define SIZES_update(S)       S(count)
+#define SIZES_average(S)      S(count)
 #define SIZES_tree(S)         S(leaves) S(width)
 
 struct operand {
@@ -126,6 +128,7 @@ static const struct operation OPERATIONS[] = {
 #define SIZE_OF_flatten(m)      offsetof(ib_flatten, m),
 #define SIZE_OF_loss(m)         offsetof(ib_loss, m),
 #define SIZE_OF_update(m)       offsetof(ib_update, m),
+#define SIZE_OF_average(m)      offsetof(ib_average, m),
 #define SIZE_OF_tree(m)         offsetof(ib_tree, m),
 #include "backend/operations.inc"
 #undef IB_OPERATION

@@ -173,6 +173,8 @@ static void what_would_be_ignored_is_refused(void **state) {
     expect_failure("train", "--beta1 0.9", IB_ERROR_USAGE, "needs --optimizer adam");
     expect_failure("train", "--eps 0.1 --optimizer sgd", IB_ERROR_USAGE, "adadelta or adam");
     expect_failure("train", "--schedule constant --gamma 1", IB_ERROR_USAGE, "no effect");
+    expect_failure("train", "--lr-min 0.1", IB_ERROR_USAGE, "no effect with --schedule step");
+    expect_failure("train", "--warmup 14", IB_ERROR_USAGE, "less than --epochs");
     expect_failure("train", "--no-accel --backend cuda", IB_ERROR_USAGE, "contradict");
     expect_failure("train", "--dry-run --save-model", IB_ERROR_USAGE, "leave one");
     expect_failure("train", "--dry-run --trace", IB_ERROR_USAGE, "--trace has no effect");
@@ -328,16 +330,31 @@ static int changes_experiment(const char *options) {
 
 static void only_arithmetic_changes_the_experiment(void **state) {
     (void)state;
-    const char *const changing[] = {"--seed 2",        "--epochs 3",       "--lr 0.5",
-                                    "--gamma 0.8",     "--model mlp",      "--optimizer adam",
-                                    "--batch-size 32", "--normalize unit", "--schedule constant",
-                                    "--dry-run",       "--dataset digits", "--split 70-10-20",
-                                    "--eps 1e-5",      "--rho 0.8",        "--weight-decay 0.1"};
+    const char *const changing[] = {"--seed 2",
+                                    "--epochs 3",
+                                    "--lr 0.5",
+                                    "--gamma 0.8",
+                                    "--model mlp",
+                                    "--optimizer adam",
+                                    "--batch-size 32",
+                                    "--normalize unit",
+                                    "--schedule constant",
+                                    "--dry-run",
+                                    "--dataset digits",
+                                    "--split 70-10-20",
+                                    "--eps 1e-5",
+                                    "--rho 0.8",
+                                    "--weight-decay 0.1",
+                                    "--warmup 2",
+                                    "--schedule cosine",
+                                    "--augment flip",
+                                    "--ema 0.9",
+                                    "--label-smoothing 0.1"};
     const char *const harmless[] = {"--threads 3",         "--isa scalar", "--backend cpu",
                                     "--no-accel",          "--data-dir x", "--runs-dir x",
                                     "--log-interval 3",    "--json",       "--save-model",
                                     "--test-batch-size 7", "--lr 1.00",    "--math exact",
-                                    "--train-size 60000"};
+                                    "--train-size 60000",  "--warmup 0"};
     for (size_t i = 0; i < sizeof changing / sizeof changing[0]; ++i)
         if (!changes_experiment(changing[i]))
             fail_msg("%s should change experiment_sha256", changing[i]);

@@ -5,6 +5,10 @@ const char *ib_load_fault(const ib_load *l, ib_direction direction) {
     if (!ib_are_sizes(l->n, l->stride, 1, 1) || !ib_is_size(l->pixels) || l->channels < 1 ||
         l->channels > IB_LOAD_CHANNELS)
         return "shape out of range";
+    const ib_augment *a = &l->augment;
+    if (a->enabled && (!ib_is_size(a->height) || !ib_is_size(a->width) ||
+                       a->height * a->width != l->pixels || a->first_sample < 0))
+        return "augmented images of another size";
     int64_t least = l->channels == 1 ? l->pixels : l->pixels * ib_padded(l->channels);
     return l->stride >= least ? NULL : "shape out of range";
 }

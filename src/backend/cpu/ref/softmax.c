@@ -22,9 +22,20 @@ static float loss_sum(const float *losses, int64_t first, int64_t leaves, int64_
     return chain;
 }
 
+/* A sample's loss against a target that all classes have a share of; logs: log(S). */
+static float smoothed_loss(const ib_smoothing *t, const float *z, int64_t classes, float top,
+                           float logs, float plain) {
+    float all = 0.0f;
+    for (int64_t j = 0; j < classes; ++j)
+        all = all + (logs - (z[j] - top));
+    return ib_settle(exact_fma(t->share, all, t->rest * plain));
+}
+
 void IB_REF(ib_softmax_nll_run)(ib_cpu *cpu, const ib_loss *l, const ib_loss_pointers *p) {
     (void)cpu;
     int64_t n = l->n, classes = l->classes, stride = ib_pad16(classes);
+    const ib_smoothing *t = &l->smoothing;
+    float share = t->share, hit = share != 0 ? t->label : 1.0f;
     for (int64_t i = 0; i < n; ++i) {
         const float *z = p->logits + i * stride;
         float top = z[0], sum = 0.0f, e[IB_LOSS_CLASSES];
@@ -34,11 +45,12 @@ void IB_REF(ib_softmax_nll_run)(ib_cpu *cpu, const ib_loss *l, const ib_loss_poi
             e[j] = cut_exp(ib_settle(z[j] - top));
             sum = sum + e[j];
         }
-        p->losses[i] = exact_log(sum) - (z[p->labels[i]] - top);
+        float logs = exact_log(sum), loss = logs - (z[p->labels[i]] - top);
+        p->losses[i] = share != 0 ? smoothed_loss(t, z, classes, top, logs, loss) : loss;
         if (p->dlogits == NULL)
             continue;
         for (int64_t j = 0; j < stride; ++j) {
-            float g = j < classes ? e[j] / sum - (j == p->labels[i] ? 1.0f : 0.0f) : 0.0f;
+            float g = j < classes ? e[j] / sum - (j == p->labels[i] ? hit : share) : 0.0f;
             p->dlogits[i * stride + j] = ib_settle(g * l->inverse_n);
         }
     }
