@@ -20,6 +20,7 @@ RECIPES = {
     "onecycle": ["--schedule", "onecycle", "--pct-start", "0.4"],
     "smoothing": ["--label-smoothing", "0.1"],
     "ema": ["--ema", "0.95"],
+    "validation": ["--validation-size", "300"],
     "augment": ["--augment", "rotate=10,shift=2,scale=0.1,flip,cutout=6"],
 }
 SAME = ("model_sha256", "optimizer_sha256", "experiment_sha256", "test_loss", "test_accuracy")
@@ -80,6 +81,22 @@ def test_same_bits(directory):
             assert scalar[key] == whole[key], f"{name}, scalar: {key}"
             assert resumed[key] == whole[key], f"{name}, resumed: {key}"
         assert record_of(parts)["resumes"]["count"] == 1
+
+
+def test_validation_images(directory):
+    """Of the official split they are held back from the end of the training part; training does not
+    see them, so that the model is that of so many fewer images."""
+    validated = train(directory, *MLP, "--train-size", "0", "--validation-size", "58500",
+                      "--runs-dir", "validated")
+    fewer = train(directory, *MLP, "--train-size", "1500", "--runs-dir", "fewer")
+    assert validated["model_sha256"] == fewer["model_sha256"]
+    assert validated["experiment_sha256"] != fewer["experiment_sha256"]
+    record = record_of(run_of(directory, "validated"))
+    assert [record["data"][f"{part}_count"] for part in ("train", "validation", "test")] == \
+        [1500, 58500, 100], record["data"]
+    with open(os.path.join(run_of(directory, "validated"), "metrics.jsonl"), encoding="utf-8") as f:
+        values = [m["value"] for m in map(json.loads, f) if m["key"] == "validation_accuracy"]
+    assert len(values) == 3 and values[-1] > 0.5, values
 
 
 def test_one_list_one_experiment(directory):
