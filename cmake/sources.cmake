@@ -1,5 +1,5 @@
 # Which sources are of the public library (the engine) and which of the program alone. The engine
-# needs neither network nor zlib, prints nothing and reads no environment.
+# needs neither network, zlib nor readers of images, prints nothing and reads no environment.
 # Sets ISOBIT_ENGINE_SOURCES and ISOBIT_EXTRA_SOURCES.
 
 # One folder, one rank (ARCHITECTURE.md); tests/system/check_ranks.py keeps the order. A backend is a
@@ -9,7 +9,7 @@ file(GLOB ISOBIT_ENGINE_SOURCES CONFIGURE_DEPENDS
      src/backend/*.c src/backend/*/*.c src/nn/*.c src/nn/layers/*.c src/model/*.c src/train/*.c
      src/api/*.c)
 file(GLOB ISOBIT_EXTRA_SOURCES CONFIGURE_DEPENDS
-     src/svm/*.c src/monitor/*.c src/record/*.c src/study/*.c src/mlflow/*.c src/report/*.c)
+     src/data/import/*.c src/svm/*.c src/monitor/*.c src/record/*.c src/study/*.c src/mlflow/*.c src/report/*.c)
 
 # From folders of the engine, what only the program needs: getting data sets, texts for people and shells.
 set(extra_files data/fetch data/gunzip data/prepare data/verify data/digits_draw

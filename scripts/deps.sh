@@ -63,6 +63,8 @@ find_missing() {
     need zlib1g-dev pkg-config --exists zlib
     need libcurl4-openssl-dev pkg-config --exists libcurl
     need libjansson-dev pkg-config --atleast-version=2.11 jansson
+    need libpng-dev pkg-config --exists libpng
+    need libjpeg62-turbo-dev pkg-config --exists libjpeg
     need libyaml-dev pkg-config --exists yaml-0.1
     need libcmocka-dev header_found cmocka.h
     if [ "$what" = test ]; then

@@ -28,6 +28,7 @@ WHOLE = {
     "ISOBIT_TRAINING_RESNETS": "1",   # and in every setting, of the ResNets too
     "ISOBIT_EXHAUSTIVE": "1",         # exp and log of every float, every quantile
     "ISOBIT_RANDOM_CASES": "2000",    # shapes of operations; 40 in a sample
+    "ISOBIT_OWN_NETWORKS": "30",      # drawn at random, beside PyTorch and onnxruntime; 4 and 2
     "ISOBIT_RESNET_STEPS": "20",      # of 32 images beside PyTorch; 4 of 16
     "ISOBIT_ALLOCATIONS": "all",      # each of a command's, not one at 8 places
     "ISOBIT_CRASH_EVERY": "1",        # every call that changes a file, not every k-th

@@ -4,6 +4,8 @@
 
 #include "api/parts.h"
 
+enum { BYTE_CLASSES = 256 }; /* labels in memory are bytes */
+
 /* What the rest takes for granted of a described data set. */
 static ib_status check_memory(const ib_memory_images *images, ib_error *err) {
     const uint64_t pixels = (uint64_t)images->height * images->width;
@@ -15,9 +17,9 @@ static ib_status check_memory(const ib_memory_images *images, ib_error *err) {
             "images of %u channels, %u x %u pixels: 1 to %d channels are possible, and less than "
             "2^31 bytes an image",
             images->channels, images->height, images->width, (int)IB_LOAD_CHANNELS);
-    if (images->classes < 2 || images->classes > IB_MOST_CLASSES)
+    if (images->classes < 2 || images->classes > BYTE_CLASSES)
         return ib_fail(err, IB_ERROR_USAGE, "%u classes: there are 2 to %d", images->classes,
-                       (int)IB_MOST_CLASSES);
+                       (int)BYTE_CLASSES);
     if (!isfinite(images->mean) || !isfinite(images->deviation) || images->deviation <= 0)
         return ib_fail(err, IB_ERROR_USAGE,
                        "mean %g and deviation %g: both are finite, the deviation above 0",

@@ -13,6 +13,7 @@ enum { PREDICTOR_BATCH = 256 };
 struct ib_predictor {
     ib_arguments arguments; /* of isobit test; the model points to the experiment */
     ib_backend *backend;
+    ib_dataset_description data;
     ib_model *model;
     ib_error err;
 };
@@ -55,16 +56,15 @@ static ib_status open_model(ib_predictor *predictor, const ib_contents *contents
     ib_sha256_bytes(contents->data, contents->size, sha256);
     IB_TRY(ib_adopt_beside(contents->path, sha256, IB_FOR_TEST, &predictor->arguments, NULL, NULL,
                            err));
-    const ib_dataset_info *info = ib_dataset_find(config->experiment.dataset);
-    if (info == NULL)
-        return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->experiment.dataset);
+    IB_TRY(
+        ib_dataset_describe(config->data.dir, config->experiment.dataset, &predictor->data, err));
     ib_backend_options machine = {.backend = config->machine.backend,
                                   .isa = config->machine.isa,
                                   .threads = threads,
                                   .unpinned = 1};
     IB_TRY(ib_backend_open(&machine, &predictor->backend, err));
-    return ib_open_model_read(contents, predictor->backend, &config->experiment, info,
-                              PREDICTOR_BATCH, &predictor->model, err);
+    return ib_open_model_read(contents, predictor->backend, &config->experiment,
+                              predictor->data.info, PREDICTOR_BATCH, &predictor->model, err);
 }
 
 static ib_status open_parts(ib_predictor *predictor, const char *given,
@@ -133,6 +133,7 @@ void ib_predictor_close(ib_predictor *predictor) {
         return;
     ib_model_close(predictor->model);
     ib_backend_close(predictor->backend);
+    ib_dataset_description_close(&predictor->data);
     ib_arguments_free(&predictor->arguments);
     ib_error_clear(&predictor->err);
     free(predictor);

@@ -18,6 +18,7 @@ enum ib_stream {
     IB_STREAM_SPLIT = 3,   /* step 0 */
     IB_STREAM_DIGITS = 4,  /* step = image index, sub = 0 train, 1 test */
     IB_STREAM_AUGMENT = 5, /* step = optimiser step (from 0), sub = number of the augmentation */
+    IB_STREAM_IMPORT = 6,  /* step = class; 2^16 + part */
 };
 
 /* The part of the counter shared by every element of one draw. */

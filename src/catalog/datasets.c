@@ -93,6 +93,10 @@ int ib_is_image_role(ib_file_role role) {
     return role == IB_TRAIN_IMAGES || role == IB_TEST_IMAGES;
 }
 
+unsigned ib_dataset_label_bytes(const ib_dataset_info *info) {
+    return info->first_label + info->classes > 256 ? 2 : 1;
+}
+
 size_t ib_image_bytes(ib_image_shape image) {
     return (size_t)image.channels * image.height * image.width;
 }
@@ -102,7 +106,7 @@ uint64_t ib_dataset_file_bytes(const ib_dataset_info *info, ib_file_role role) {
     enum { LABEL_HEADER = 8, IMAGE_HEADER = 16, CHANNELS_HEADER = 20 };
     uint64_t count = role < IB_TEST_IMAGES ? info->train_count : info->test_count;
     if (!ib_is_image_role(role))
-        return LABEL_HEADER + count;
+        return LABEL_HEADER + count * ib_dataset_label_bytes(info);
     return (info->image.channels > 1 ? CHANNELS_HEADER : IMAGE_HEADER) +
            count * ib_image_bytes(info->image);
 }

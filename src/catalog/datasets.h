@@ -21,8 +21,7 @@ typedef enum ib_file_role {
     IB_FILE_ROLES
 } ib_file_role;
 
-/* Labels are one byte in idx files. */
-enum { IB_MOST_CLASSES = 256 };
+enum { IB_MOST_CLASSES = 1000 };
 
 /* An image is height rows of width pixels of channels bytes, less than 2^31 in all. */
 typedef struct ib_image_shape {
@@ -40,6 +39,7 @@ typedef struct ib_dataset_info {
     const char *sha256[IB_FILE_ROLES]; /* of the uncompressed idx content */
     const char *const *mirrors;        /* NULL-terminated URLs ending in '/'; NULL: generated */
     double mean, standard_deviation;   /* of v / 255 over the training images, as published */
+    int imported; /* by a user: no row of the catalogue, but a lock file (data/lock.h) says this */
 } ib_dataset_info;
 
 /* NULL for an unknown name. */
@@ -52,6 +52,8 @@ const char *ib_dataset_file_name(const ib_dataset_info *info, ib_file_role role)
 /* The size of an idx file with that many images of that shape, or their labels. */
 uint64_t ib_dataset_file_bytes(const ib_dataset_info *info, ib_file_role role);
 int ib_is_image_role(ib_file_role role);
+/* How many bytes a label has in its file: 1, or 2 where one byte does not hold all of them. */
+unsigned ib_dataset_label_bytes(const ib_dataset_info *info);
 /* Bytes of one image. */
 size_t ib_image_bytes(ib_image_shape image);
 

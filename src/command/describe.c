@@ -5,6 +5,7 @@
 
 #include "command/bench_parts.h"
 #include "command/command.h"
+#include "data/lock.h"
 #include "model/model.h"
 
 /* The machine's ceilings and what follows from them. */
@@ -156,13 +157,14 @@ ib_status ib_command_describe(ib_arguments *arguments, const ib_command_context 
     ib_backend *backend = NULL;
     ib_model *model = NULL;
     struct floor floor = {0};
-    const ib_dataset_info *data = ib_dataset_find(config->experiment.dataset);
-    if (data == NULL)
-        return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->experiment.dataset);
-    IB_TRY(ib_bench_open_backend(&config->machine, &backend, err));
+    ib_dataset_description data;
+    IB_TRY(ib_dataset_describe(config->data.dir, config->experiment.dataset, &data, err));
+    ib_status status = ib_bench_open_backend(&config->machine, &backend, err);
     /* Planning a model costs address space, no memory. */
-    ib_status status = ib_model_open(backend, &config->experiment, data,
-                                     (size_t)config->experiment.batch_size, 1, &model, err);
+    if (status == IB_OK)
+        status = ib_model_open(backend, &config->experiment, data.info,
+                               (size_t)config->experiment.batch_size, 1, &model, err);
+    ib_dataset_description_close(&data);
     if (status == IB_OK && config->output.measure)
         status = measure(config, backend, model, &floor, err);
     if (status == IB_OK && config->output.json)

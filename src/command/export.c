@@ -98,17 +98,17 @@ static ib_status write_onnx(const ib_contents *file, const char *path, ib_argume
                 "no run record beside %s: its pixels are taken to be normalised as %s's; --dataset "
                 "and --normalize say otherwise\n",
                 model, config->experiment.dataset);
-    const ib_dataset_info *info = ib_dataset_find(config->experiment.dataset);
-    if (info == NULL)
-        return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", config->experiment.dataset);
+    ib_dataset_description data;
+    IB_TRY(ib_dataset_describe(config->data.dir, config->experiment.dataset, &data, err));
     const ib_normalization *choice = ib_normalization_at((size_t)config->experiment.normalize);
     ib_onnx_notes notes = {.experiment = &config->experiment,
                            .normalize = choice->name,
                            .sha256 = sha256,
-                           .image = info->image,
-                           .classes = info->classes};
-    ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
+                           .image = data.info->image,
+                           .classes = data.info->classes};
+    ib_normalization_choose(choice, data.info->mean, data.info->standard_deviation, &notes.mean,
                             &notes.deviation);
+    ib_dataset_description_close(&data);
     ib_onnx_written written;
     IB_TRY(ib_onnx_write_read(file, &notes, NULL, path, &written, err));
     print_written(path, &written, config->output.json, context->out);

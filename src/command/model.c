@@ -5,17 +5,20 @@
 #include "catalog/networks.h"
 #include "command/bench_parts.h"
 #include "command/command.h"
+#include "data/lock.h"
 #include "model/model.h"
 
 /* Planned for the images of the data set, or of mnist where the network says no images: planning
  * costs address space, no memory. */
-static ib_status plan(const ib_experiment *experiment, const ib_machine *machine,
+static ib_status plan(const ib_experiment *experiment, const ib_config *config,
                       ib_backend **backend, ib_model **model, ib_error *err) {
-    const ib_dataset_info *data = ib_dataset_find(experiment->dataset);
-    if (data == NULL)
-        return ib_fail(err, IB_ERROR_USAGE, "no data set '%s'", experiment->dataset);
-    IB_TRY(ib_bench_open_backend(machine, backend, err));
-    return ib_model_open(*backend, experiment, data, 1, 1, model, err);
+    ib_dataset_description data;
+    IB_TRY(ib_dataset_describe(config->data.dir, experiment->dataset, &data, err));
+    ib_status status = ib_bench_open_backend(&config->machine, backend, err);
+    if (status == IB_OK)
+        status = ib_model_open(*backend, experiment, data.info, 1, 1, model, err);
+    ib_dataset_description_close(&data);
+    return status;
 }
 
 static void print_costs(const ib_model *model, FILE *out) {
@@ -33,7 +36,7 @@ static ib_status list(const ib_config *config, FILE *out, ib_error *err) {
         experiment.model = (int)i;
         ib_status status = ib_network_of(&experiment, &file, err);
         if (status == IB_OK)
-            status = plan(&experiment, &config->machine, &backend, &model, err);
+            status = plan(&experiment, config, &backend, &model, err);
         if (status == IB_OK) {
             fprintf(out, "%-10s ", own->name);
             print_costs(model, out);
@@ -72,7 +75,7 @@ static ib_status check(const ib_config *config, FILE *out, ib_error *err) {
     const ib_experiment *experiment = &config->experiment;
     ib_backend *backend = NULL;
     ib_model *model = NULL;
-    ib_status status = plan(experiment, &config->machine, &backend, &model, err);
+    ib_status status = plan(experiment, config, &backend, &model, err);
     if (status == IB_OK) {
         fprintf(out, "%s: ", ib_experiment_model_name(experiment));
         print_costs(model, out);

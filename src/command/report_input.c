@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "base/file.h"
 #include "base/number.h"
+#include "data/lock.h"
 #include "model/model.h"
 #include "record/record_file.h"
 
@@ -29,13 +30,17 @@ static int has_same_network(const ib_config *a, const ib_config *b) {
 }
 
 /* Leaves them as they are where there is no network. */
-static ib_status count_network(ib_backend *backend, const ib_config *config, double *parameters,
-                               double *flops, ib_error *err) {
-    const ib_dataset_info *data = ib_dataset_find(config->experiment.dataset);
+static ib_status count_network(ib_backend *backend, const char *data_dir, const ib_config *config,
+                               double *parameters, double *flops, ib_error *err) {
+    ib_dataset_description data;
     ib_model *model = NULL;
-    if (data == NULL || !ib_model_is_network((ib_model_kind)config->experiment.model))
+    if (!ib_model_is_network((ib_model_kind)config->experiment.model))
         return IB_OK;
-    IB_TRY(ib_model_open(backend, &config->experiment, data, 1, 0, &model, err));
+    IB_TRY(ib_dataset_describe(data_dir, config->experiment.dataset, &data, err));
+    ib_status status = ib_model_open(backend, &config->experiment, data.info, 1, 0, &model, err);
+    ib_dataset_description_close(&data);
+    if (status != IB_OK)
+        return status;
     *parameters = (double)ib_model_parameter_count(model);
     *flops = 0;
     for (size_t i = 0; i < ib_model_row_count(model); ++i)
@@ -44,7 +49,7 @@ static ib_status count_network(ib_backend *backend, const ib_config *config, dou
     return IB_OK;
 }
 
-static ib_status find_costs(ib_report_material *material, ib_error *err) {
+static ib_status find_costs(ib_report_material *material, const char *data_dir, ib_error *err) {
     const ib_study *study = &material->study;
     ib_backend *backend = NULL;
     ib_status status = IB_OK;
@@ -62,8 +67,8 @@ static ib_status find_costs(ib_report_material *material, ib_error *err) {
         material->parameters[c] = like < c ? material->parameters[like] : NAN;
         material->flops[c] = like < c ? material->flops[like] : NAN;
         if (like == c)
-            status =
-                count_network(backend, config, &material->parameters[c], &material->flops[c], err);
+            status = count_network(backend, data_dir, config, &material->parameters[c],
+                                   &material->flops[c], err);
     }
     ib_backend_close(backend);
     return status;
@@ -174,7 +179,7 @@ static ib_status gather_study(const char *path, const char *runs_dir, const char
            material->study.cell_count * sizeof *material->run_of_cell);
     material->input.run_count = plan->run_count;
     IB_TRY(list_unreadable(material, err));
-    return asks_for_costs(&material->study) ? find_costs(material, err) : IB_OK;
+    return asks_for_costs(&material->study) ? find_costs(material, data_dir, err) : IB_OK;
 }
 
 /* ---- what the operand is ------------------------------------------------------------------------

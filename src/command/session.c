@@ -109,6 +109,7 @@ ib_status ib_identify(const ib_config *config, ib_session *session, char **exper
                                    .test_count = session->split.test_count};
     for (int role = 0; role < IB_FILE_ROLES; ++role)
         inputs.data_sha256[role] = session->dataset.sha256[role];
+    inputs.imported = session->dataset.info->imported ? session->dataset.info : NULL;
     char init_sha256[IB_SHA256_HEX_SIZE];
     if (config->experiment.init_model != NULL) {
         if (!ib_path_exists(config->experiment.init_model))

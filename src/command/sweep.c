@@ -316,20 +316,22 @@ static ib_status work(sweep *s, ib_error *err) {
 /* ---- beginning and end --------------------------------------------------------------------------
  */
 
+static const char *dataset_of(const sweep *s, size_t run) {
+    const ib_study_cell *cell = &s->plan.study->cells[s->plan.runs[run].first_cell];
+    return cell->arguments.config.experiment.dataset;
+}
+
 /* Verifies each data set that a run to do needs, before anything is started. */
 static ib_status check_data(const sweep *s, ib_error *err) {
-    const ib_dataset_info *info;
-    for (size_t d = 0; (info = ib_dataset_at(d)) != NULL; ++d) {
-        int needed = 0;
-        for (size_t r = 0; r < s->plan.run_count && !needed; ++r) {
-            const ib_study_cell *cell = &s->plan.study->cells[s->plan.runs[r].first_cell];
-            needed = s->places[r] == TO_DO &&
-                     strcmp(cell->arguments.config.experiment.dataset, info->name) == 0;
-        }
+    for (size_t r = 0; r < s->plan.run_count; ++r) {
+        const char *name = dataset_of(s, r);
+        int checked = s->places[r] != TO_DO;
+        for (size_t earlier = 0; earlier < r && !checked; ++earlier)
+            checked = s->places[earlier] == TO_DO && strcmp(dataset_of(s, earlier), name) == 0;
         ib_dataset dataset;
-        if (!needed)
+        if (checked)
             continue;
-        IB_TRY(ib_dataset_open(s->plan.data_dir, info->name, &dataset, err));
+        IB_TRY(ib_dataset_open(s->plan.data_dir, name, &dataset, err));
         ib_dataset_close(&dataset);
     }
     return IB_OK;

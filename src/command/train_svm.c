@@ -68,6 +68,11 @@ static const uint8_t **pixels_of(const ib_dataset *dataset, const uint32_t *indi
 static ib_status prepare(svm_run *run, ib_error *err) {
     const ib_session *session = &run->session;
     size_t count = session->split.train_count;
+    if (session->dataset.info->classes > IB_SVM_MOST_CLASSES)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "%s has %u classes: a support vector machine takes up to %d, a network more",
+                       session->dataset.info->name, session->dataset.info->classes,
+                       (int)IB_SVM_MOST_CLASSES);
     run->images = pixels_of(&session->dataset, session->split.train, count);
     run->labels = calloc(count, 1);
     if (run->images == NULL || run->labels == NULL)

@@ -9,22 +9,6 @@
 #include "data/idx.h"
 #include "data/prepare.h"
 
-ib_status ib_dataset_fail_unknown(const char *name, ib_error *err) {
-    char *names = ib_format("%s", "");
-    const ib_dataset_info *info;
-    for (size_t i = 0; names != NULL && (info = ib_dataset_at(i)) != NULL; ++i) {
-        char *longer = ib_format("%s%s%s", names, i > 0 ? ", " : "", info->name);
-        free(names);
-        names = longer;
-    }
-    ib_status status =
-        names == NULL
-            ? ib_fail_memory(err)
-            : ib_fail(err, IB_ERROR_USAGE, "no data set is called '%s'; there are %s", name, names);
-    free(names);
-    return status;
-}
-
 /* Whether the hash found is the pinned one. */
 static ib_status compare_hash(const ib_dataset_info *info, ib_file_role role, const char *file,
                               const char *found, ib_error *err) {
@@ -138,8 +122,12 @@ static ib_status open_described(const char *data_dir, const ib_dataset_info *inf
     ib_dataset_close(dataset);
     if (status == IB_ERROR_VERIFY && err != NULL) {
         char *problem = strdup(ib_error_text(err));
-        status = problem == NULL
-                     ? ib_fail_memory(err)
+        status = problem == NULL ? ib_fail_memory(err)
+                 : info->imported
+                     ? ib_fail(err, IB_ERROR_VERIFY,
+                               "%s; the set was imported: put its files back, or remove %s/%s and "
+                               "import it again",
+                               problem, data_dir, info->name)
                      : ib_fail(err, IB_ERROR_VERIFY,
                                "%s; to get it: isobit data prepare --dataset %s --data-dir %s",
                                problem, info->name, data_dir);
@@ -155,10 +143,16 @@ ib_status ib_dataset_open(const char *data_dir, const char *name, ib_dataset *da
 
 ib_status ib_dataset_open_within(const char *data_dir, const char *name, size_t memory_bytes,
                                  ib_dataset *dataset, ib_error *err) {
-    const ib_dataset_info *info = ib_dataset_find(name);
+    ib_dataset_description description;
     *dataset = (ib_dataset){0};
-    return info == NULL ? ib_dataset_fail_unknown(name, err)
-                        : open_described(data_dir, info, memory_bytes, dataset, err);
+    ib_status status = ib_dataset_describe(data_dir, name, &description, err);
+    if (status == IB_OK)
+        status = open_described(data_dir, description.info, memory_bytes, dataset, err);
+    if (status == IB_OK)
+        dataset->lock = description.lock;
+    else
+        ib_dataset_description_close(&description);
+    return status;
 }
 
 ib_status ib_dataset_open_described(const char *data_dir, const ib_dataset_info *info,
@@ -177,6 +171,7 @@ void ib_dataset_release_pixels(ib_dataset *dataset) {
 
 void ib_dataset_close(ib_dataset *dataset) {
     ib_dataset_release_pixels(dataset);
+    ib_dataset_lock_free(dataset->lock);
     *dataset = (ib_dataset){0};
 }
 
@@ -212,7 +207,8 @@ const uint8_t *ib_dataset_pixels(const ib_dataset *dataset, size_t index) {
 unsigned ib_dataset_label(const ib_dataset *dataset, size_t index) {
     int test = index >= dataset->train_count;
     size_t at = test ? index - dataset->train_count : index;
-    return dataset->values[test ? IB_TEST_LABELS : IB_TRAIN_LABELS][at] -
+    const uint8_t *labels = dataset->values[test ? IB_TEST_LABELS : IB_TRAIN_LABELS];
+    return ib_idx_label(labels, ib_dataset_label_bytes(dataset->info), at) -
            dataset->info->first_label;
 }
 

@@ -10,10 +10,12 @@
 #include "base/status.h"
 #include "catalog/datasets.h"
 #include "data/blocks.h"
+#include "data/lock.h"
 
 /* An open data set: training images first, then test images, in one numbering 0..count-1. */
 typedef struct ib_dataset {
     const ib_dataset_info *info;
+    ib_dataset_lock *lock; /* owned: what info is of; NULL: of the catalogue */
     size_t train_count, test_count;
     ib_contents files[IB_FILE_ROLES];
     ib_blocks *blocks[IB_FILE_ROLES];     /* of what is not in memory whole, instead */
@@ -22,9 +24,10 @@ typedef struct ib_dataset {
     char sha256[IB_FILE_ROLES][IB_SHA256_HEX_SIZE]; /* of the bytes read */
 } ib_dataset;
 
-/* Reads <data_dir>/<name>/ into memory and checks every file's SHA-256 against the pinned one. A
- * missing or damaged file is IB_ERROR_VERIFY with the command that mends it. What happens to the
- * files afterwards changes nothing. The caller closes it. */
+/* Reads <data_dir>/<name>/ into memory and checks every file's SHA-256 against the one that the
+ * catalogue or, of an imported set, the lock file has. A missing or damaged file is IB_ERROR_VERIFY
+ * with the command that mends it. What happens to the files afterwards changes nothing. The caller
+ * closes it. */
 ib_status ib_dataset_open(const char *data_dir, const char *name, ib_dataset *dataset,
                           ib_error *err);
 /* The same within so much memory: where it is too little, images stay in their files, and

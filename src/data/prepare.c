@@ -200,8 +200,15 @@ ib_status ib_prepare_files(const ib_dataset_info *info, const char *data_dir, co
 
 ib_status ib_dataset_prepare(const char *data_dir, const char *name, const char *mirror, FILE *log,
                              ib_error *err) {
-    const ib_dataset_info *info = ib_dataset_find(name);
-    if (info == NULL)
-        return ib_dataset_fail_unknown(name, err);
-    return ib_prepare_files(info, data_dir, mirror, log, err);
+    ib_dataset_description description;
+    IB_TRY(ib_dataset_describe(data_dir, name, &description, err));
+    ib_status status =
+        description.info->imported
+            ? ib_fail(err, IB_ERROR_USAGE,
+                      "%s was imported: there is nowhere to get it from but what it was made of; "
+                      "isobit data verify says whether it is whole",
+                      name)
+            : ib_prepare_files(description.info, data_dir, mirror, log, err);
+    ib_dataset_description_close(&description);
+    return status;
 }

@@ -12,9 +12,6 @@
 ib_status ib_prepare_files(const ib_dataset_info *info, const char *data_dir, const char *mirror,
                            FILE *log, ib_error *err);
 
-/* IB_ERROR_USAGE with the names there are. */
-ib_status ib_dataset_fail_unknown(const char *name, ib_error *err);
-
 /* Compares content with what is pinned: IB_ERROR_VERIFY with the size or hash wanted and found.
  * found gets the content's hash, or "" where the size is already wrong. */
 ib_status ib_dataset_check(const ib_dataset_info *info, ib_file_role role, const char *file,

@@ -53,7 +53,8 @@ static int is_listed(const ib_dataset_info *info, const char *entry) {
     for (int role = 0; role < IB_FILE_ROLES; ++role)
         if (strcmp(entry, ib_dataset_file_name(info, (ib_file_role)role)) == 0)
             return 1;
-    return strcmp(entry, ".") == 0 || strcmp(entry, "..") == 0;
+    return strcmp(entry, ".") == 0 || strcmp(entry, "..") == 0 ||
+           (info->imported && strcmp(entry, IB_LOCK_NAME) == 0);
 }
 
 static ib_status verify_others(const ib_dataset_info *info, const char *directory, FILE *report,
@@ -76,10 +77,9 @@ static ib_status verify_others(const ib_dataset_info *info, const char *director
     return IB_OK;
 }
 
-ib_status ib_dataset_verify(const char *data_dir, const char *name, FILE *report, ib_error *err) {
-    const ib_dataset_info *info = ib_dataset_find(name);
-    if (info == NULL)
-        return ib_dataset_fail_unknown(name, err);
+static ib_status verify_described(const char *data_dir, const ib_dataset_info *info, FILE *report,
+                                  ib_error *err) {
+    const char *name = info->name;
     char *directory = ib_path_join(data_dir, name);
     if (directory == NULL)
         return ib_fail_memory(err);
@@ -93,13 +93,24 @@ ib_status ib_dataset_verify(const char *data_dir, const char *name, FILE *report
         status = ib_fail_errno(err, IB_ERROR_RUNTIME, errno, "cannot write the report");
     if (status == IB_OK && count.bad > 0)
         status = ib_fail(err, IB_ERROR_VERIFY,
-                         "%s: %u of %d files missing or damaged, %u unlisted; to get them: "
-                         "isobit data prepare --dataset %s --data-dir %s",
+                         info->imported
+                             ? "%s: %u of %d files missing or damaged, %u unlisted; put them back, "
+                               "or remove the folder and import %s into %s again"
+                             : "%s: %u of %d files missing or damaged, %u unlisted; to get them: "
+                               "isobit data prepare --dataset %s --data-dir %s",
                          directory, count.bad, (int)IB_FILE_ROLES, count.unlisted, name, data_dir);
     else if (status == IB_OK && count.unlisted > 0)
         status = ib_fail(err, IB_ERROR_VERIFY,
                          "%s: %u entries that do not belong to the data set; move them away",
                          directory, count.unlisted);
     free(directory);
+    return status;
+}
+
+ib_status ib_dataset_verify(const char *data_dir, const char *name, FILE *report, ib_error *err) {
+    ib_dataset_description description;
+    IB_TRY(ib_dataset_describe(data_dir, name, &description, err));
+    ib_status status = verify_described(data_dir, description.info, report, err);
+    ib_dataset_description_close(&description);
     return status;
 }

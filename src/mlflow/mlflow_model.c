@@ -200,16 +200,12 @@ static ib_status finish_model(ib_mlflow_sender *s, int is_new, ib_error *err) {
     return status == IB_OK ? add_output(s, id, is_new, err) : status;
 }
 
-static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, ib_error *err) {
-    const json_t *configuration = s->run.configuration;
-    const char *model = json_string_value(ib_recorded_option(configuration, "model"));
-    const char *dataset = json_string_value(ib_recorded_option(configuration, "dataset"));
-    const char *normalize = json_string_value(ib_recorded_option(configuration, "normalize"));
-    const ib_dataset_info *info = dataset == NULL ? NULL : ib_dataset_find(dataset);
-    const ib_normalization *choice = normalize == NULL ? NULL : ib_normalization_find(normalize);
-    if (model == NULL || strcmp(model, "svm") == 0 || choice == NULL || info == NULL)
-        return IB_OK;
+static ib_status write_onnx_of(const ib_mlflow_sender *s, const char *safetensors,
+                               const char *normalize, const ib_dataset_info *info, ib_error *err) {
+    const ib_normalization *choice = ib_normalization_find(normalize);
     ib_config config = {0};
+    if (choice == NULL)
+        return IB_OK;
     IB_TRY(ib_adopt_network(&s->run, &config, err));
     ib_onnx_notes notes = {.experiment = &config.experiment,
                            .normalize = normalize,
@@ -221,6 +217,29 @@ static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, 
     ib_status status =
         ib_onnx_write(safetensors, &notes, &s->cursor.folder, "model.onnx", NULL, err);
     ib_config_free(&config);
+    return status;
+}
+
+/* Where an imported data set is not there any more, the model goes without. */
+static ib_status write_onnx(const ib_mlflow_sender *s, const char *safetensors, ib_error *err) {
+    const json_t *configuration = s->run.configuration;
+    const char *model = json_string_value(ib_recorded_option(configuration, "model"));
+    const char *dataset = json_string_value(ib_recorded_option(configuration, "dataset"));
+    const char *data_dir = json_string_value(ib_recorded_option(configuration, "data-dir"));
+    const char *normalize = json_string_value(ib_recorded_option(configuration, "normalize"));
+    ib_dataset_description data;
+    ib_error why = {0};
+    if (model == NULL || strcmp(model, "svm") == 0 || normalize == NULL || dataset == NULL)
+        return IB_OK;
+    ib_status status =
+        ib_dataset_describe(data_dir != NULL ? data_dir : "data", dataset, &data, &why);
+    if (status != IB_OK) {
+        status = ib_error_is_memory(&why) ? ib_fail_memory(err) : IB_OK;
+        ib_error_clear(&why);
+        return status;
+    }
+    status = write_onnx_of(s, safetensors, normalize, data.info, err);
+    ib_dataset_description_close(&data);
     return status;
 }
 

@@ -17,8 +17,7 @@ typedef enum ib_row_keys {
     IB_KEY_PAD = 1 << 4,
     IB_KEY_BIAS = 1 << 5,
     IB_KEY_P = 1 << 6,
-    IB_KEY_SLOPE = 1 << 7,
-    IB_KEY_ROWS = 1 << 8, /* a list of the two rows it reads */
+    IB_KEY_ROWS = 1 << 7, /* a list of the two rows it reads */
 } ib_row_keys;
 
 struct ib_layer_kind {

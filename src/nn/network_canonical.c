@@ -40,8 +40,6 @@ static void write_row(const ib_row *row, ib_json *json) {
     }
     if ((kind->keys & IB_KEY_SIZE) != 0)
         ib_json_int(json, "size", row->kernel);
-    if ((kind->keys & IB_KEY_SLOPE) != 0)
-        ib_json_double(json, "slope", row->p);
     if ((kind->keys & IB_KEY_STRIDE) != 0)
         ib_json_int(json, "stride", stride);
     ib_json_close(json, '}');

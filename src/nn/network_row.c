@@ -182,7 +182,6 @@ static const struct row_key {
     {IB_KEY_PAD, "pad", "padding"},
     {IB_KEY_BIAS, "bias", NULL},
     {IB_KEY_P, "p", NULL},
-    {IB_KEY_SLOPE, "slope", "negative_slope"},
     {IB_KEY_ROWS, "rows", NULL},
 };
 enum { ROW_KEY_COUNT = sizeof ROW_KEYS / sizeof ROW_KEYS[0] };
@@ -206,7 +205,6 @@ static ib_status take_value(const struct network_reader *r, const struct network
         row->no_bias = !bias;
         return IB_OK;
     case IB_KEY_P:
-    case IB_KEY_SLOPE:
         return take_number(r, scope, key, node, &row->p, err);
     case IB_KEY_ROWS:
         break;

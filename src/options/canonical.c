@@ -85,14 +85,28 @@ static int by_key(const void *a, const void *b) {
     return strcmp(((const canonical_entry *)a)->key, ((const canonical_entry *)b)->key);
 }
 
-static const char *const EXTRA_KEYS[] = {"data_sha256", "init_model_sha256", "network", "numerics"};
+static const char *const EXTRA_KEYS[] = {"data", "data_sha256", "init_model_sha256", "network",
+                                         "numerics"};
 enum { EXTRAS = sizeof EXTRA_KEYS / sizeof EXTRA_KEYS[0] };
+
+/* Users name what they import as they like; what enters the arithmetic is in the files and here. */
+static void write_imported(const ib_dataset_info *info, const char *key, ib_json *json) {
+    ib_json_open(json, key, '{');
+    ib_json_uint(json, "classes", info->classes);
+    ib_json_double(json, "mean", info->mean);
+    ib_json_double(json, "standard_deviation", info->standard_deviation);
+    ib_json_close(json, '}');
+}
 
 static void write_entry(const canonical_entry *entry, const ib_config *config,
                         const ib_experiment_inputs *inputs, ib_json *json) {
     const char *key = entry->key;
     if (entry->option != NULL && entry->option->kind == IB_OPTION_MODEL && inputs->model != NULL) {
         ib_json_string(json, key, inputs->model);
+    } else if (entry->option != NULL && strcmp(key, "dataset") == 0 && inputs->imported != NULL) {
+        ib_json_string(json, key, "imported");
+    } else if (entry->option == NULL && strcmp(key, "data") == 0) {
+        write_imported(inputs->imported, key, json);
     } else if (entry->option == NULL && strcmp(key, "network") == 0) {
         ib_json_string(json, key, inputs->network);
     } else if (entry->option == NULL && strcmp(key, "numerics") == 0) {
@@ -146,6 +160,8 @@ static ib_status write_canonical(const ib_config *config, const ib_experiment_in
     for (size_t i = 0; i < EXTRAS; ++i) {
         if (strcmp(EXTRA_KEYS[i], "network") == 0 && inputs->network == NULL)
             continue; /* as before networks came as files */
+        if (strcmp(EXTRA_KEYS[i], "data") == 0 && inputs->imported == NULL)
+            continue; /* as before data sets could be imported */
         entries[*count] = (canonical_entry){strdup(EXTRA_KEYS[i]), NULL};
         if (entries[(*count)++].key == NULL)
             return ib_fail_memory(err);

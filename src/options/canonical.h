@@ -8,13 +8,15 @@
 #include "base/json_text.h"
 #include "base/sha256.h"
 #include "base/status.h"
+#include "catalog/datasets.h"
 #include "options/config.h"
 #include "options/options.h"
 
 /* What the configuration alone does not say. */
 typedef struct ib_experiment_inputs {
-    const char *data_sha256[4];       /* training images, labels, test images, labels */
-    const char *init_model_sha256;    /* NULL without --init-model */
+    const char *data_sha256[4];      /* training images, labels, test images, labels */
+    const char *init_model_sha256;   /* NULL without --init-model */
+    const ib_dataset_info *imported; /* what its files do not say; NULL: the set is known by name */
     const char *model;   /* of a network's file (ib_network_identify); NULL: as it was chosen */
     const char *network; /* its canonical form; NULL: the model says it */
     uint64_t train_count, test_count; /* images really used: "all" and the full number are one */

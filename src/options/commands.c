@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 
-static const char *const DATA_VERBS[] = {"prepare", "verify", "show", NULL};
+static const char *const DATA_VERBS[] = {"prepare", "verify", "show", "import", NULL};
 static const char *const HASH_VERBS[] = {"update", "verify", NULL};
 static const char *const HASH_OBJECTS[] = {"data", "model", "result", NULL};
 static const char *const BENCH_VERBS[] = {"roofline", "step", "ops", NULL};
@@ -17,12 +17,18 @@ static const ib_command COMMANDS[] = {
     {.name = "data",
      .bit = IB_FOR_DATA,
      .verbs = {DATA_VERBS},
-     .summary = "get, check or describe a data set",
+     .rest = "PATH",
+     .summary = "get, check, describe or import a data set",
      .details = "prepare gets the four files from the mirror (or draws them: digits), checks the "
                 "SHA-256 of their content and stores them uncompressed. verify checks what is "
                 "there and fails closed: nothing found, a missing, damaged or unlisted file ends "
                 "with exit code 3. show prints what is pinned about every data set, or about "
-                "--dataset."},
+                "--dataset, whose images it counts and draws (with -o also as a PNG file). import "
+                "makes a data set called --name of images of your own, in "
+                "<data-dir>/<name>: idx files (plain or .gz), a folder train/CLASS/* and "
+                "test/CLASS/* (or CLASS/*, with --test-share) of PNG, JPEG or PGM files, CSV with "
+                "a column label, NumPy's .npy and .npz, CIFAR-10's binary batches; up to 256 x "
+                "256 pixels of 1 to 4 channels and 1,000 classes."},
     {.name = "train",
      .bit = IB_FOR_TRAIN,
      .summary = "train a model and write its run record",

@@ -15,6 +15,14 @@ typedef struct ib_data_source {
     char *mirror;
 } ib_data_source;
 
+/* How images of one's own become a data set. */
+typedef struct ib_import_choice {
+    char *name;
+    char *resize, *size; /* "28x28"; NULL: not given */
+    double test_share;   /* 0: the source has test images */
+    int transpose;
+} ib_import_choice;
+
 /* What a run keeps and says while it goes on. */
 typedef struct ib_recording {
     char *runs_dir;           /* "runs" */
@@ -74,6 +82,7 @@ typedef struct ib_config {
     ib_experiment experiment; /* what may change bits: covered by experiment_sha256 */
     ib_machine machine;       /* from here on: what must not */
     ib_data_source data;
+    ib_import_choice import;
     ib_recording record;
     ib_tracking tracking;
     ib_sweep_choice sweep;

@@ -2,7 +2,10 @@
 #include "options/options.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/file.h"
 
 /* Names of the design whose work is still to come: refused with a better message than a typo. */
 static const char *const LATER_OPTIONS[] = {
@@ -87,4 +90,33 @@ const char *ib_option_value_name(const ib_option *option, int value) {
 const char *ib_option_default(const ib_option *option, int optimizer) {
     const char *own = ib_optimizer_default((ib_optimizer_kind)optimizer, option->name);
     return own != NULL ? own : option->default_text;
+}
+
+ib_status ib_config_split_dataset(ib_config *config, int dir_given, ib_error *err) {
+    const char *given = config->experiment.dataset;
+    if (given == NULL || strchr(given, '/') == NULL)
+        return IB_OK;
+    if (dir_given)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "--dataset %s says where the data set is, and so does --data-dir %s: leave "
+                       "one out",
+                       given, config->data.dir);
+    size_t length = strlen(given);
+    while (length > 1 && given[length - 1] == '/')
+        --length;
+    char *path = strndup(given, length);
+    const char *slash = path == NULL ? NULL : strrchr(path, '/');
+    char *name = path == NULL ? NULL : strdup(slash == NULL ? path : slash + 1);
+    char *parent = path == NULL ? NULL : ib_path_parent(path);
+    free(path);
+    if (name == NULL || parent == NULL) {
+        free(name);
+        free(parent);
+        return ib_fail_memory(err);
+    }
+    free(config->experiment.dataset);
+    free(config->data.dir);
+    config->experiment.dataset = name;
+    config->data.dir = parent;
+    return IB_OK;
 }

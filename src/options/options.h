@@ -55,7 +55,7 @@ enum {
     IB_FOR_MODEL = 1 << 22,
 };
 
-enum { IB_MAX_ALIASES = 2, IB_MAX_IDLE = 2, IB_MAX_OPTIONS = 96 };
+enum { IB_MAX_ALIASES = 2, IB_MAX_IDLE = 3, IB_MAX_OPTIONS = 96 };
 
 typedef enum ib_option_models { IB_ALL_MODELS, IB_NETWORKS_ONLY, IB_SVM_ONLY } ib_option_models;
 
@@ -93,8 +93,10 @@ typedef struct ib_option {
     double minimum, maximum;  /* inclusive; for INT and DOUBLE */
     double least_above_zero;  /* of a DOUBLE that may be 0; 0: any */
     int minimum_excluded, maximum_excluded;
-    ib_choices *choices;     /* for CHOICE and NAME, NAME_OR_DOUBLE */
-    unsigned commands;       /* IB_FOR_... */
+    ib_choices *choices; /* for CHOICE and NAME, NAME_OR_DOUBLE */
+    const char *others;  /* of a NAME that may be none of the choices: what it is then; NULL: it may
+                          * not */
+    unsigned commands;   /* IB_FOR_... */
     ib_option_models models; /* which models it means something for */
     ib_option_of of;
     ib_option_needs needs;
@@ -178,11 +180,9 @@ void ib_arguments_free(ib_arguments *parsed);
 /* Gives one option a value from text, with every check of the parser. */
 ib_status ib_option_set(const ib_option *option, const char *text, const char *given_as,
                         ib_config *config, ib_error *err);
-/* Gives the experiment a network of this name and text, which path names in messages. */
-ib_status ib_config_set_network(ib_config *config, const char *name, const char *path,
-                                const char *text, ib_error *err);
-/* Whether a value of --model is the name of a file: it has a '/' or ends with .yaml or .yml. */
-int ib_is_network_file_name(const char *text);
+/* --dataset FOLDER/NAME is --data-dir FOLDER --dataset NAME; dir_given: --data-dir was given too.
+ */
+ib_status ib_config_split_dataset(ib_config *config, int dir_given, ib_error *err);
 /* How the option was set, by the name of its row. */
 ib_source ib_arguments_source(const ib_arguments *parsed, const char *name);
 /* All defaults; the caller calls ib_config_free. */

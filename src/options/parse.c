@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/nearest.h"
 #include "base/number.h"
-#include "base/yaml.h"
+#include "options/network_option.h"
 
 static void *member(const ib_option *option, ib_config *config) {
     return (char *)config + option->offset;
@@ -70,7 +70,9 @@ char *ib_option_range(const ib_option *option) {
     case IB_OPTION_CHOICE:
     case IB_OPTION_NAME: {
         char *names = choice_list(option->choices, ", ");
-        char *text = names == NULL ? NULL : ib_format("one of %s", names);
+        char *text = names == NULL            ? NULL
+                     : option->others != NULL ? ib_format("one of %s, or %s", names, option->others)
+                                              : ib_format("one of %s", names);
         free(names);
         return text;
     }
@@ -134,78 +136,18 @@ static ib_status set_choice(const ib_option *option, const char *text, const cha
         *(int *)member(option, config) = choice.value;
         return IB_OK;
     }
-    return bad_value(option, text, given_as, err);
+    return option->others != NULL && text[0] != '\0' ? set_string(member(option, config), text, err)
+                                                     : bad_value(option, text, given_as, err);
 }
 
-static void forget_network(ib_experiment *experiment) {
-    free(experiment->network);
-    free(experiment->network_name);
-    free(experiment->network_path);
-    experiment->network = experiment->network_name = experiment->network_path = NULL;
-}
-
-int ib_is_network_file_name(const char *text) {
-    size_t length = strlen(text);
-    return strchr(text, '/') != NULL || (length > 5 && strcmp(text + length - 5, ".yaml") == 0) ||
-           (length > 4 && strcmp(text + length - 4, ".yml") == 0);
-}
-
-/* The name that the file of a network gives it; what else it says is read when the network is
- * planned (nn/network_file.h). */
-static ib_status read_network_name(const char *path, const char *text, size_t size, char **name,
-                                   ib_error *err) {
-    ib_yaml yaml = {0};
-    ib_status status = ib_yaml_parse(path, text, size, &yaml, err);
-    const ib_yaml_node *node = status == IB_OK ? ib_yaml_get(yaml.root, "name") : NULL;
-    if (status == IB_OK && (node == NULL || node->kind != IB_YAML_TEXT))
-        status = ib_fail(err, IB_ERROR_USAGE,
-                         "%s: a network needs a name: begin the file with 'name: NAME'", path);
-    if (status == IB_OK && (*name = strdup(node->text)) == NULL)
-        status = ib_fail_memory(err);
-    ib_yaml_close(&yaml);
-    return status;
-}
-
-ib_status ib_config_set_network(ib_config *config, const char *name, const char *path,
-                                const char *text, ib_error *err) {
-    ib_experiment *experiment = &config->experiment;
-    ib_experiment fresh = {
-        .network = strdup(text), .network_name = strdup(name), .network_path = strdup(path)};
-    if (fresh.network == NULL || fresh.network_name == NULL || fresh.network_path == NULL) {
-        forget_network(&fresh);
-        return ib_fail_memory(err);
-    }
-    forget_network(experiment);
-    experiment->model = IB_MODEL_FILE;
-    experiment->network = fresh.network;
-    experiment->network_name = fresh.network_name;
-    experiment->network_path = fresh.network_path;
-    return IB_OK;
-}
-
-/* One of the choices, or a network's file, which is read here, once: what is checked and hashed is
- * what is trained. */
+/* One of the choices, or a network's file. */
 static ib_status set_model(const ib_option *option, const char *text, const char *given_as,
                            ib_config *config, ib_error *err) {
-    char *contents = NULL, *name = NULL;
-    size_t size = 0;
-    if (!ib_is_network_file_name(text)) {
-        IB_TRY(set_choice(option, text, given_as, config, err));
-        forget_network(&config->experiment);
-        return IB_OK;
-    }
-    if (ib_path_is_missing(text))
-        return ib_fail(err, IB_ERROR_USAGE, "%s: there is no file %s", given_as, text);
-    ib_status status = ib_read_file(text, IB_YAML_MAX_BYTES, &contents, &size, err);
-    if (status == IB_OK && strlen(contents) != size)
-        status = ib_fail(err, IB_ERROR_USAGE, "%s: %s is no text", given_as, text);
-    if (status == IB_OK)
-        status = read_network_name(text, contents, size, &name, err);
-    if (status == IB_OK)
-        status = ib_config_set_network(config, name, text, contents, err);
-    free(contents);
-    free(name);
-    return status;
+    if (ib_is_network_file_name(text))
+        return ib_config_read_network(config, text, given_as, err);
+    IB_TRY(set_choice(option, text, given_as, config, err));
+    ib_experiment_forget_network(&config->experiment);
+    return IB_OK;
 }
 
 /* One of the choices as it is, or a number in its shortest form: one experiment, one text. */
@@ -294,7 +236,7 @@ void ib_config_free(ib_config *config) {
         if (option->kind == IB_OPTION_STRING || option->kind == IB_OPTION_NAME ||
             option->kind == IB_OPTION_NAME_OR_DOUBLE)
             free(*(char **)member(option, config));
-    forget_network(&config->experiment);
+    ib_experiment_forget_network(&config->experiment);
     *config = (ib_config){0};
 }
 
@@ -630,6 +572,8 @@ ib_status ib_arguments_parse(const ib_command *command, int count, const char *c
     IB_TRY(check_words(parsed, err));
     IB_TRY(take_environment(parsed, environment, err));
     IB_TRY(set_defaults(&parsed->config, parsed->sources, err));
+    IB_TRY(ib_config_split_dataset(&parsed->config,
+                                   ib_arguments_source(parsed, "data-dir") == IB_FROM_FLAG, err));
     IB_TRY(check_idle(parsed, err));
     IB_TRY(check_together(parsed, err));
     return check_tracking(parsed, environment, err);

@@ -1,4 +1,5 @@
 #include "record/recorded.h"
+#include "options/network_option.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -98,9 +99,17 @@ static char *written(const ib_option *option, const ib_config *config) {
     return ib_text_close(&text, NULL) == IB_OK ? text.data : NULL;
 }
 
+/* Of an imported set the canonical form has the content; its name is in the configuration. */
+static const json_t *named_in(const ib_run *run, const ib_option *option) {
+    int imported =
+        strcmp(option->name, "dataset") == 0 && json_object_get(run->canonical, "data") != NULL;
+    return imported ? run->configuration : run->canonical;
+}
+
 ib_status ib_adopt_network(const ib_run *run, ib_config *config, ib_error *err) {
     const char *network = ib_json_text_at(run->canonical, "network");
-    const char *dataset = ib_json_text_at(run->canonical, "dataset");
+    const ib_option *option = ib_option_find("dataset", strlen("dataset"));
+    const char *dataset = ib_json_text_at(named_in(run, option), "dataset");
     size_t head = dataset != NULL ? strlen(dataset) + 1 : 0;
     if (network == NULL)
         return IB_OK;
@@ -122,7 +131,7 @@ static ib_status adopt_arithmetic(const ib_option *option, const ib_run *run,
                                   const char *const *changeable, ib_arguments *arguments,
                                   ib_error *err) {
     int given = arguments->sources[ib_option_index(option)] == IB_FROM_FLAG;
-    const json_t *value = value_of(option, run->canonical);
+    const json_t *value = value_of(option, named_in(run, option));
     const char *path = run->directory;
     if (option->kind == IB_OPTION_MODEL && ib_json_text_at(run->canonical, "network") != NULL)
         return given ? IB_OK /* whether it is the same, its canonical form tells */

@@ -1,4 +1,5 @@
 #include "record/run.h"
+#include "options/network_option.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -160,6 +161,9 @@ static int is_same_value(const char *key, const json_t *configured, const json_t
     if (strcmp(key, "model") == 0 && json_is_string(configured) &&
         ib_is_network_file_name(json_string_value(configured)))
         return 1;
+    if (strcmp(key, "dataset") == 0 && json_is_string(canonical) &&
+        strcmp(json_string_value(canonical), "imported") == 0)
+        return 1; /* the form says what is in it (options/canonical.c), not how it is called */
     if (json_is_number(configured) && json_is_number(canonical))
         return json_number_value(configured) == json_number_value(canonical);
     return json_equal(configured, canonical);

@@ -56,6 +56,11 @@ ib_status ib_study_check_option(const ib_yaml *yaml, const ib_option *option, co
                                 size_t line, ib_error *err) {
     ib_config scratch = {0};
     ib_status status = ib_option_set(option, text, option->name, &scratch, err);
+    if (status == IB_OK && strcmp(option->name, "dataset") == 0 && strchr(text, '/') != NULL)
+        status = ib_fail(err, IB_ERROR_USAGE,
+                         "dataset: '%s' is a path: give the name alone; --data-dir says where data "
+                         "sets are",
+                         text);
     ib_config_free(&scratch);
     if (status != IB_OK)
         ib_fail_context(err, "%s:%zu", yaml->name, line);

@@ -86,18 +86,17 @@ static ib_status find_obstacle(ib_study_plan *plan, const ib_study_cell *cell, i
  */
 
 /* experiment_sha256 from what is pinned about the data set: its files need not be there. */
-static ib_status identify(const ib_study_cell *cell, ib_study_run *run, ib_error *err) {
+static ib_status identify_with(const ib_study_cell *cell, const ib_dataset_info *info,
+                               ib_study_run *run, ib_error *err) {
     const ib_config *config = &cell->arguments.config;
-    const ib_dataset_info *info = ib_dataset_find(config->experiment.dataset);
-    if (info == NULL)
-        return ib_fail(err, IB_ERROR_USAGE, "unknown data set %s", config->experiment.dataset);
     ib_split counts;
     IB_TRY(ib_split_count((ib_split_kind)config->experiment.split, info->train_count,
                           info->test_count, (size_t)config->experiment.train_size,
                           (size_t)config->experiment.test_size, &counts, err));
     IB_TRY(ib_split_limit_validation(&counts, (size_t)config->experiment.validation_size, err));
     ib_experiment_inputs inputs = {.train_count = counts.train_count,
-                                   .test_count = counts.test_count};
+                                   .test_count = counts.test_count,
+                                   .imported = info->imported ? info : NULL};
     for (int role = 0; role < IB_FILE_ROLES; ++role)
         inputs.data_sha256[role] = info->sha256[role];
     char init_sha256[IB_SHA256_HEX_SIZE];
@@ -114,6 +113,16 @@ static ib_status identify(const ib_study_cell *cell, ib_study_run *run, ib_error
     ib_status status = ib_canonical(config, &inputs, &canonical, run->experiment_sha256, err);
     free(canonical);
     free(network);
+    return status;
+}
+
+static ib_status identify(const ib_study_plan *plan, const ib_study_cell *cell, ib_study_run *run,
+                          ib_error *err) {
+    ib_dataset_description data;
+    IB_TRY(
+        ib_dataset_describe(plan->data_dir, cell->arguments.config.experiment.dataset, &data, err));
+    ib_status status = identify_with(cell, data.info, run, err);
+    ib_dataset_description_close(&data);
     return status;
 }
 
@@ -167,7 +176,7 @@ static ib_study_run *same_run(const ib_study_plan *plan, const ib_study_run *run
 static ib_status add_cell(ib_study_plan *plan, size_t c, ib_error *err) {
     const ib_study_cell *cell = &plan->study->cells[c];
     ib_study_run fresh = {.first_cell = c};
-    ib_status status = identify(cell, &fresh, err);
+    ib_status status = identify(plan, cell, &fresh, err);
     if (status != IB_OK)
         ib_fail_context(err, "%s:%zu", plan->study->sources[0].path, cell->line);
     if (status == IB_OK)
@@ -266,17 +275,20 @@ ib_status ib_study_run_refresh(ib_study_plan *plan, ib_study_run *run, ib_error 
 ib_status ib_study_run_has_data(const ib_study_plan *plan, const ib_study_run *run, int *all,
                                 ib_error *err) {
     const char *dataset = plan->study->cells[run->first_cell].arguments.config.experiment.dataset;
-    const ib_dataset_info *info = ib_dataset_find(dataset);
-    *all = info != NULL;
+    ib_dataset_description data;
+    IB_TRY(ib_dataset_describe(plan->data_dir, dataset, &data, err));
+    ib_status status = IB_OK;
+    *all = 1;
     for (int role = 0; *all && role < IB_FILE_ROLES; ++role) {
         char *path = ib_format("%s/%s/%s", plan->data_dir, dataset,
-                               ib_dataset_file_name(info, (ib_file_role)role));
+                               ib_dataset_file_name(data.info, (ib_file_role)role));
+        *all = path != NULL && ib_path_exists(path);
         if (path == NULL)
-            return ib_fail_memory(err);
-        *all = ib_path_exists(path);
+            status = ib_fail_memory(err);
         free(path);
     }
-    return IB_OK;
+    ib_dataset_description_close(&data);
+    return status;
 }
 
 /* ---- in words -----------------------------------------------------------------------------------

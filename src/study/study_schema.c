@@ -68,7 +68,10 @@ static void write_value(ib_json *json, const char *key, const ib_option *option)
         break;
     case IB_OPTION_CHOICE:
     case IB_OPTION_NAME:
-        write_choices(json, option);
+        if (option->others == NULL)
+            write_choices(json, option);
+        else
+            ib_json_string(json, "type", "string");
         break;
     case IB_OPTION_NAME_OR_DOUBLE:
         ib_json_open(json, "anyOf", '[');

@@ -7,10 +7,13 @@ usage: fuzz_corpus.py OUT
 import base64
 import gzip
 import hashlib
+import io
 import json
 import os
 import struct
 import sys
+import zipfile
+import zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -48,6 +51,53 @@ def idx():
     labels = struct.pack(">II", 2049, 3) + bytes([1, 2, 3])
     return {"images": images, "labels": labels, "images.gz": gzip.compress(images, mtime=0),
             "labels.gz": gzip.compress(labels, mtime=0)}
+
+
+def npy(kind, shape, data):
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data
+
+
+def npz():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", npy("|u1", "(4, 3, 2)", bytes(range(24))))
+        archive.writestr("y.npy", npy("<i8", "(4,)", struct.pack("<4q", 0, 1, 0, 1)))
+    return out.getvalue()
+
+
+def png():
+    def chunk(kind, data):
+        return (struct.pack(">I", len(data)) + kind + data +
+                struct.pack(">I", zlib.crc32(kind + data)))
+    rows = b"".join(b"\0" + bytes(range(12)) for _ in range(3))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 3, 8, 2, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+# 8 x 8 pixels of grey.
+JPEG = ("/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDAsKCwsNDhIQDQ4R"
+        "DgsLEBYQERMUFRUVDA8XGBYUGBIUFRT/wAALCAAIAAgBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAAP/EABQQAQAA"
+        "AAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AP//Z")
+
+
+def images():
+    """The first byte says what the rest is."""
+    sha256 = "0" * 64
+    lock = {"format": 1, "name": "a", "height": 1, "width": 1, "channels": 1, "classes": 2,
+            "class_names": ["x", "y"], "train_count": 1, "test_count": 1, "mean": 0.5,
+            "standard_deviation": 0.25,
+            "files": [{"name": f"{part}-{kind}-idx{n}-ubyte", "bytes": size, "sha256": sha256}
+                      for part in ("train", "t10k")
+                      for kind, n, size in (("images", 3, 17), ("labels", 1, 9))]}
+    return {"png": b"\0" + png(), "jpeg": b"\1" + base64.b64decode(JPEG),
+            "pgm": b"\2P5\n# c\n2 2\n255\nabcd",
+            "npy": b"\3" + npy("|u1", "(2, 3)", bytes(6)), "lock": b"\3" + compact(lock),
+            "csv": b"\4label,a,b,c,d\r\n1,2,3,4,5\r\n0,6,7,8,9\r\n1,0,0,0,255\n0,1,1,1,1\n",
+            "npz": b"\5" + npz(), "labels": b"\6" + struct.pack(">III", 0x801, 2, 1)[:8] + b"\0\1",
+            "rows": b"\6" + struct.pack(">III", 0x0C02, 2, 2) + struct.pack(">4i", 0, 5, 1, 5),
+            "labels.gz": b"\6" + gzip.compress(struct.pack(">II", 0x801, 2) + b"\0\1", mtime=0),
+            "cifar": b"\7" + bytes(3073) + b"\1" + bytes(range(256)) * 12}
 
 
 def safetensors_file(tensors, metadata=None):
@@ -171,7 +221,7 @@ def record():
 
 
 def main():
-    for harness in (experiment, idx, prices, record, safetensors, svm, trace):
+    for harness in (experiment, idx, images, prices, record, safetensors, svm, trace):
         folder = os.path.join(sys.argv[1], harness.__name__)
         os.makedirs(folder, exist_ok=True)
         for name, seed in harness().items():

@@ -19,7 +19,7 @@ OPTION = re.compile(r"(?<![\w-])--([A-Za-z]\w*(?:-\w+)*)(?![\w-])")
 SOURCE = re.compile(r"^[\w*{},-]+\.(c|h|py|sh|inc|cmake|patch|yaml|map|md|txt)$")
 # Folders that commands write to, and files of records and installations.
 MADE = {"runs", "build", "mlflow", "checkpoints", "tables", "figures"}
-MADE_FILES = {"report.md", "conf.yaml"}
+MADE_FILES = {"report.md", "conf.yaml", "small.yaml", "mine.yaml", "FILE.yaml"}
 # Options of other programs, in the commands of documents.
 FOREIGN = {"version", "test-dir", "output-on-failure", "target", "verbose", "cflags", "libs", "static",
            "env-manager", "artifacts-destination", "batch-sizes", "optimizers", "peer"}

@@ -23,7 +23,8 @@ NEVER = {*((folder, "options") for folder in ENGINE)}
 # support vector machines the host's.
 BACKEND_HEADER_ONLY = {"nn": "backend/backend.h", "svm": "backend/host.h"}
 # Written by CMake.
-GENERATED = {"build_info.h", "report_css.h", "layer_kinds.inc"}
+GENERATED = {"build_info.h", "report_css.h", "layer_kinds.inc", "networks.inc",
+             "network_texts.inc"}
 MAX_LINES = 600
 SOURCE = re.compile(r"\.(c|h|cu|cuh|cl|inc|h\.in)$")
 CHECKED = re.compile(r"\.(c|h|cu|cuh|cl|inc|py|sh|cmake|md|h\.in)$|^(Makefile|CMakeLists\.txt)$")

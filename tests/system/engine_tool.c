@@ -2,7 +2,8 @@
  * answers each with one line, "ok ..." or "error STATUS message".
  *   engine_tool prepare DATA_DIR DATASET [MIRROR]
  *   engine_tool MODEL OPTIMIZER ISA THREADS CAPACITY DATA_DIR DATASET [KEY VALUE]...
- * KEY: lr gamma momentum weight-decay rho beta1 beta2 eps seed epochs batch-size train-size
+ * MODEL: a name or FILE.yaml.
+ * KEY: lr gamma momentum weight-decay rho beta1 beta2 eps nesterov seed epochs batch-size train-size
  * test-size schedule warmup lr-min pct-start div-factor final-div-factor label-smoothing ema. FIRST
  * counts images in the data set's joint numbering.
  *   describe                               parameters, tensors, isa
@@ -28,6 +29,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "catalog/optimizers.h"
 #include "data/dataset.h"
 #include "data/split.h"
 #include "model/model.h"
@@ -43,6 +46,7 @@ struct tool {
     ib_backend *backend;
     ib_model *model;
     uint16_t *labels;
+    char *network; /* the text of a file of rows */
     char answer[LINE];
 };
 
@@ -356,6 +360,10 @@ static int set_option(ib_experiment *c, const char *key, const char *text) {
         {"train-size", NULL, &c->train_size},
         {"test-size", NULL, &c->test_size},
     };
+    if (strcmp(key, "nesterov") == 0) {
+        c->nesterov = text[0] != '0';
+        return 1;
+    }
     const ib_schedule *schedule;
     for (size_t i = 0; strcmp(key, "schedule") == 0 && (schedule = ib_schedule_at(i)) != NULL; ++i)
         if (strcmp(schedule->name, text) == 0)
@@ -375,25 +383,46 @@ static int set_option(ib_experiment *c, const char *key, const char *text) {
     return 0;
 }
 
-static int model_of(const char *name) {
-    int kind = IB_MODEL_CNN;
-    while (kind < IB_MODEL_RESNET50 && strcmp(ib_model_kind_name((ib_model_kind)kind), name) != 0)
-        ++kind;
-    return kind;
+/* A name, or a file of rows. */
+static ib_status set_model(struct tool *t, const char *name, ib_error *err) {
+    size_t length = strlen(name), size;
+    t->experiment.model = IB_MODEL_CNN;
+    if (length > 5 && strcmp(name + length - 5, ".yaml") == 0) {
+        t->experiment.model = IB_MODEL_FILE;
+        IB_TRY(ib_read_file(name, 1 << 20, &t->network, &size, err));
+        t->experiment.network = t->network;
+        t->experiment.network_path = (char *)(uintptr_t)name;
+        return IB_OK;
+    }
+    while (t->experiment.model < IB_MODEL_RESNET50 &&
+           strcmp(ib_model_kind_name((ib_model_kind)t->experiment.model), name) != 0)
+        ++t->experiment.model;
+    return IB_OK;
+}
+
+static int optimizer_of(const char *name) {
+    for (size_t i = 0; ib_optimizer_at(i) != NULL; ++i)
+        if (strcmp(ib_optimizer_at(i)->name, name) == 0)
+            return (int)i;
+    return IB_SGD;
+}
+
+static double default_of(int optimizer, const char *option) {
+    const char *text = ib_optimizer_default((ib_optimizer_kind)optimizer, option);
+    return text == NULL ? 0 : strtod(text, NULL);
 }
 
 static ib_status open_tool(struct tool *t, int argc, char **argv, ib_error *err) {
-    const char *optimizer = argv[2];
-    int adadelta = strcmp(optimizer, "adadelta") == 0, adam = strcmp(optimizer, "adam") == 0;
+    int optimizer = optimizer_of(argv[2]);
     t->experiment = (ib_experiment){
-        .model = model_of(argv[1]),
-        .optimizer = adadelta ? IB_ADADELTA : (adam ? IB_ADAM : IB_SGD),
-        .lr = adadelta ? 1.0 : (adam ? 0.001 : 0.01),
-        .eps = adadelta ? 1e-6 : 1e-8,
+        .optimizer = optimizer,
+        .lr = default_of(optimizer, "lr"),
+        .eps = default_of(optimizer, "eps"),
         .gamma = 0.7,
-        .rho = 0.9,
-        .beta1 = 0.9,
-        .beta2 = 0.999,
+        .rho = default_of(optimizer, "rho"),
+        .beta1 = default_of(optimizer, "beta1"),
+        .beta2 = default_of(optimizer, "beta2"),
+        .weight_decay = default_of(optimizer, "weight-decay"),
         .schedule = IB_SCHEDULE_STEP,
         .pct_start = 0.3,
         .div_factor = 25,
@@ -402,6 +431,7 @@ static ib_status open_tool(struct tool *t, int argc, char **argv, ib_error *err)
         .batch_size = 64,
         .seed = 1,
     };
+    IB_TRY(set_model(t, argv[1], err));
     for (int i = 8; i < argc; i += 2)
         if (i + 1 == argc || !set_option(&t->experiment, argv[i], argv[i + 1]))
             return ib_fail(err, IB_ERROR_USAGE, "unknown option %s", argv[i]);
@@ -419,6 +449,7 @@ static void close_tool(struct tool *t) {
     ib_backend_close(t->backend);
     ib_dataset_close(&t->dataset);
     free(t->labels);
+    free(t->network);
 }
 
 static void serve(struct tool *t) {

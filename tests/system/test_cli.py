@@ -103,7 +103,7 @@ def test_usage_errors(directory):
         (["train", "--epoch", "3"], "did you mean --epochs?"),
         (["train", "--epochs", "0"], "from 1 to"), (["train", "--epochs"], "needs a value"),
         (["train", "--lr", "nan"], "--lr: 'nan'"), (["train", "--lr", "x"], "--lr: 'x'"),
-        (["train", "--model", "vgg"], "one of cnn, mlp, resnet18, resnet50, svm"),
+        (["train", "--model", "vgg"], "one of cnn, lenet5, mlp, resnet18, resnet34, resnet50, svm"),
         (["train", "--model", "cnm"], "one of cnn, mlp"),
         (["train", "--momentum", "0.9"], "--optimizer sgd"),
         (["train", "--device", "1"], "not in this version"),

@@ -43,7 +43,7 @@ def test_bash_completion(directory):
                     "echo ${COMPREPLY[*]}\nCOMP_WORDS=(isobit hash ''); COMP_CWORD=2; _isobit; "
                     "echo ${COMPREPLY[*]}\n")
     done = subprocess.run(["bash", "-c", ask], stdout=subprocess.PIPE, text=True, check=True)
-    assert done.stdout.splitlines() == ["adadelta adam", "prepare", "update verify"], done.stdout
+    assert done.stdout.splitlines() == ["adadelta adam adamw", "prepare", "update verify"], done.stdout
 
 
 def test_zsh_completion(directory):

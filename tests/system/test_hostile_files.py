@@ -41,7 +41,7 @@ def truncate(path):
 
 
 def replace(path):
-    other = path + ".other"
+    other = os.path.join(os.path.dirname(path), ".other")  # verify names what is not hidden
     shutil.copyfile(path, other)
     overwrite(other)
     os.rename(other, path)

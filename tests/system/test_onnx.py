@@ -2,16 +2,20 @@
 bytes twice, and what is refused.
 
 environment: ISOBIT; BUILD_DIR, with logits_tool; ISOBIT_TEST_DATA; ISOBIT_ONNX_PYTHON, an interpreter
-that has onnx and onnxruntime (default: build/onnx-venv beside the build directory, then this one)
+that has onnx and onnxruntime (default: build/onnx-venv beside the build directory, then this one);
+ISOBIT_OWN_NETWORKS, how many networks from files (2; 30 are the whole); ISOBIT_TEST_SEED draws them
 """
 import hashlib
 import json
 import os
+import random
 import resource
 import shutil
 import subprocess
 import sys
+import time
 
+from drawn_networks import Drawn
 from runner import Skip, run_tests
 
 ISOBIT = os.environ["ISOBIT"]
@@ -20,6 +24,8 @@ DATA = os.path.abspath(os.environ["ISOBIT_TEST_DATA"])
 VENV = os.path.join(os.path.dirname(os.path.abspath(BUILD)), "onnx-venv", "bin", "python")
 DATASETS = [name for name in ("digits", "mnist") if os.path.isdir(os.path.join(DATA, name))]
 MODELS = {"cnn": 640, "mlp": 640, "resnet18": 64, "resnet50": 64}  # images of the short training
+NETWORKS = int(os.environ.get("ISOBIT_OWN_NETWORKS", "2"))
+SEED = int(os.environ.get("ISOBIT_TEST_SEED", str(time.time_ns() % 1000000)))
 
 PEER = r"""
 import json, sys
@@ -68,22 +74,22 @@ def train(directory, model, dataset, size):
         str(size), "--test-size", "100", "--epochs", "1", "--runs-dir", "runs", "--json",
         cwd=directory)
     for folder, _, names in os.walk(os.path.join(directory, "runs")):
-        if "model.safetensors" in names and model in folder:
+        if "model.safetensors" in names:
             return folder
     raise AssertionError("the training wrote no model")
 
 
-def compare(directory, model):
+def compare(directory, model, name, datasets=tuple(DATASETS)):
     peer = python()
-    for dataset in DATASETS:
+    for dataset in datasets:
         place = os.path.join(directory, dataset)
         os.mkdir(place)
-        folder = train(place, model, dataset, MODELS[model])
+        folder = train(place, model, dataset, MODELS.get(model, 64))
         record = json.load(open(os.path.join(folder, "run.json"), encoding="utf-8"))
         told = json.loads(run("export", "--onnx", folder, "--json"))
         path = os.path.join(folder, "model.onnx")
         content = open(path, "rb").read()
-        assert told == {"path": path, "model": model, "bytes": len(content),
+        assert told == {"path": path, "model": name, "bytes": len(content),
                         "sha256": hashlib.sha256(content).hexdigest()}, told
         logits = os.path.join(place, "logits")
         images = os.path.join(DATA, dataset, "t10k-images-idx3-ubyte")
@@ -94,7 +100,7 @@ def compare(directory, model):
         done = subprocess.run(
             [peer, "-c", PEER, path, images, logits, *notes], text=True, stdout=subprocess.PIPE, check=True)
         found = json.loads(done.stdout)
-        print(f"{model} on {dataset}: {found['images']} images, worst {found['worst']:.3g}, "
+        print(f"{name} on {dataset}: {found['images']} images, worst {found['worst']:.3g}, "
               f"logits' deviation {found['spread']:.3g}")
         assert found["images"] == 10000 and found["finite"] and found["worst"] <= 1e-4, found
         assert (found["ir"], found["opset"], found["producer"]) == (8, 17, "isobit"), found
@@ -110,19 +116,32 @@ def compare(directory, model):
 
 
 def test_cnn(directory):
-    compare(directory, "cnn")
+    compare(directory, "cnn", "cnn")
 
 
 def test_mlp(directory):
-    compare(directory, "mlp")
+    compare(directory, "mlp", "mlp")
 
 
 def test_resnet18(directory):
-    compare(directory, "resnet18")
+    compare(directory, "resnet18", "resnet18")
 
 
 def test_resnet50(directory):
-    compare(directory, "resnet50")
+    compare(directory, "resnet50", "resnet50")
+
+
+def test_files_of_rows(directory):
+    print(f"ISOBIT_TEST_SEED={SEED}")
+    for number in range(NETWORKS):
+        drawn = Drawn(random.Random(f"{SEED} {number}"))
+        place = os.path.join(directory, str(number))
+        os.mkdir(place)
+        path = os.path.join(place, "drawn.yaml")
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(drawn.text())
+        print(" ".join(kind for kind, _ in drawn.rows))
+        compare(place, path, "drawn", DATASETS[:1])
 
 
 def test_files(directory):

@@ -44,7 +44,7 @@ def check_lines(record, place):
     assert [line["sample"] for line in lines] == list(range(len(lines))) and len(lines) >= 2
     assert all(a["time"] <= b["time"] for a, b in zip(lines, lines[1:]))
     for line in lines:
-        assert set(line) == {"time", "sample", "values"}
+        assert set(line) == {"time", "sample", "values", "chain"}
         assert all(key.startswith("system/") for key in line["values"])
         assert 0 < line["values"]["system/system_memory_usage_percentage"] <= 100
     for key in ("process_cpu_seconds", "process_minor_faults", "sampler_cpu_seconds"):

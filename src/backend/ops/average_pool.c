@@ -7,6 +7,8 @@ const char *ib_average_pool_fault(const ib_average_pool *p, ib_direction directi
         return "shape out of range";
     if (p->kernel > 255)
         return "a window of more than 255 x 255 pixels";
+    if (!(p->inverse > 0))
+        return "no factor for the mean";
     if (p->pad < 0 || 2 * p->pad > p->kernel)
         return "padding of more than half the window";
     return p->kernel > p->h + 2 * p->pad || p->kernel > p->w + 2 * p->pad

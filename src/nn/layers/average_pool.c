@@ -8,7 +8,8 @@ static ib_average_pool pool_of(const ib_row *row, const ib_extent *in, int64_t n
                              .channels = in->channels,
                              .kernel = row->kernel,
                              .stride = row->stride > 0 ? row->stride : row->kernel,
-                             .pad = row->pad};
+                             .pad = row->pad,
+                             .inverse = (float)(1.0 / (double)(row->kernel * row->kernel))};
 }
 
 static ib_status shape(const ib_row *row, const ib_extent *const in[2], int64_t classes,
