@@ -27,7 +27,7 @@ static ib_status limit(const char *option, size_t wanted, size_t *count, ib_erro
 static void whole_parts(ib_split_kind kind, size_t train_images, size_t test_images,
                         ib_split *parts) {
     size_t total = train_images + test_images;
-    *parts = (ib_split){.train_count = train_images};
+    *parts = (ib_split){.kind = kind, .train_count = train_images};
     if (kind == IB_SPLIT_70_10_20) {
         parts->train_count = total * 7 / 10;
         parts->validation_count = total / 10;
@@ -43,6 +43,8 @@ ib_status ib_split_count(ib_split_kind kind, size_t train_images, size_t test_im
         return ib_fail(err, IB_ERROR_USAGE, "a split of %zu and %zu images: at most 2^32 - 2",
                        train_images, test_images);
     whole_parts(kind, train_images, test_images, counts);
+    counts->train_part = counts->train_count;
+    counts->train_limit = train_limit;
     IB_TRY(limit("--train-size", train_limit, &counts->train_count, err));
     return limit("--test-size", test_limit, &counts->test_count, err);
 }
@@ -68,7 +70,24 @@ ib_status ib_split_make(ib_split_kind kind, size_t train_images, size_t test_ima
     return IB_OK;
 }
 
+/* From the end of the training part: what is left may be limited further. */
+static ib_status hold_back(ib_split *split, size_t wanted, ib_error *err) {
+    size_t least = split->train_limit > 0 ? split->train_limit : 1;
+    if (wanted > split->train_part || split->train_part - wanted < least)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "--validation-size %zu takes images from the %zu of the training part, and "
+                       "%zu of them are to be trained on: fewer are left",
+                       wanted, split->train_part, least);
+    split->train_count = split->train_limit > 0 ? split->train_limit : split->train_part - wanted;
+    split->validation_count = wanted;
+    if (split->storage != NULL)
+        split->validation = split->train + (split->train_part - wanted);
+    return IB_OK;
+}
+
 ib_status ib_split_limit_validation(ib_split *split, size_t validation_limit, ib_error *err) {
+    if (split->kind == IB_SPLIT_OFFICIAL)
+        return validation_limit == 0 ? IB_OK : hold_back(split, validation_limit, err);
     return limit("--validation-size", validation_limit, &split->validation_count, err);
 }
 

@@ -53,8 +53,6 @@ static int of_choice(const ib_option *option, const ib_experiment *experiment) {
     case IB_OF_SVM_KERNELS:
         return ib_is_listed(ib_svm_kernel_at((size_t)experiment->svm_kernel)->options,
                             option->name);
-    case IB_OF_VALIDATION:
-        return experiment->split != IB_CHOOSE_OFFICIAL;
     case IB_OF_ALL:
         break;
     }

@@ -65,7 +65,6 @@ typedef enum ib_option_of {
     IB_OF_OPTIMIZERS, /* has the default that the optimiser's row gives it */
     IB_OF_SCHEDULES,
     IB_OF_SVM_KERNELS,
-    IB_OF_VALIDATION, /* a split that has validation images */
 } ib_option_of;
 
 /* What must be there for it to do anything while a model is trained. */

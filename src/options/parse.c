@@ -498,9 +498,6 @@ static ib_status without_effect(const ib_option *option, const ib_experiment *ex
         return ib_fail(err, IB_ERROR_USAGE,
                        "--%s has no effect with --schedule %s: leave one of them out", name,
                        ib_schedule_at((size_t)experiment->schedule)->name);
-    if (option->of == IB_OF_VALIDATION)
-        return ib_fail(err, IB_ERROR_USAGE,
-                       "--%s needs a split with validation images: --split 70-10-20", name);
     char *names = optimizers_with(option);
     ib_fail(err, IB_ERROR_USAGE, "--%s needs --optimizer %s: leave it out or change the optimiser",
             name, names != NULL ? names : "");

@@ -221,6 +221,10 @@ static ib_status check_bases_used(const ib_study *study, const ib_yaml *yaml, ib
 /* ---- selection ----------------------------------------------------------------------------------
  */
 
+static int has_validation(const ib_experiment *experiment) {
+    return experiment->split != IB_CHOOSE_OFFICIAL || experiment->validation_size > 0;
+}
+
 static ib_status read_select(ib_study *study, const ib_yaml *yaml, ib_error *err) {
     const ib_yaml_node *select = ib_yaml_get(yaml->root, "select");
     if (select == NULL)
@@ -235,10 +239,10 @@ static ib_status read_select(ib_study *study, const ib_yaml *yaml, ib_error *err
                             "'%s' is not valid: give validation_accuracy or validation_loss",
                             select->text);
     for (size_t c = 0; c < study->cell_count; ++c)
-        if (study->cells[c].arguments.config.experiment.split == IB_CHOOSE_OFFICIAL)
+        if (!has_validation(&study->cells[c].arguments.config.experiment))
             return ib_yaml_fail(yaml, select->line, "select", err,
                                 "the cell of line %zu has no validation images: give it split: "
-                                "70-10-20",
+                                "70-10-20 or a validation-size",
                                 study->cells[c].line);
     study->select = select->text;
     return IB_OK;

@@ -3,9 +3,9 @@
  *   engine_tool prepare DATA_DIR DATASET [MIRROR]
  *   engine_tool MODEL OPTIMIZER ISA THREADS CAPACITY DATA_DIR DATASET [KEY VALUE]...
  * MODEL: a name or FILE.yaml.
- * KEY: lr gamma momentum weight-decay rho beta1 beta2 eps nesterov seed epochs batch-size train-size
- * test-size schedule warmup lr-min pct-start div-factor final-div-factor label-smoothing ema. FIRST
- * counts images in the data set's joint numbering.
+ * KEY: lr gamma momentum weight-decay rho beta1 beta2 eps nesterov seed epochs batch-size
+ * train-size test-size schedule warmup lr-min pct-start div-factor final-div-factor
+ * label-smoothing ema. FIRST counts images in the data set's joint numbering.
  *   describe                               parameters, tensors, isa
  *   initialize SEED
  *   load FILE | save FILE | save-state FILE STEPS

@@ -226,7 +226,7 @@ static void the_catalogue_names_options(void **state) {
             is_option(kernel->options[n], IB_OF_SVM_KERNELS);
     const ib_option *option;
     for (size_t o = 0; (option = ib_option_at(o)) != NULL; ++o) {
-        int named = option->of == IB_OF_ALL || option->of == IB_OF_VALIDATION;
+        int named = option->of == IB_OF_ALL;
         for (size_t i = 0; ib_optimizer_at(i) != NULL; ++i)
             named |= ib_optimizer_has((ib_optimizer_kind)i, option->name);
         for (size_t i = 0; (schedule = ib_schedule_at(i)) != NULL; ++i)

@@ -92,6 +92,40 @@ static void test_limits(void **state) {
     }
 }
 
+/* Of an official split they are the last of the training part. */
+static void test_validation_is_held_back(void **state) {
+    (void)state;
+    ib_split split, counts;
+    ib_error err = {0};
+    for (size_t limit = 0; limit <= 50000; limit += 50000) {
+        assert_int_equal(ib_split_make(IB_SPLIT_OFFICIAL, 60000, 10000, 1, limit, 0, &split, NULL),
+                         IB_OK);
+        assert_int_equal(ib_split_limit_validation(&split, 10000, NULL), IB_OK);
+        assert_int_equal(split.train_count, 50000);
+        assert_int_equal(split.validation_count, 10000);
+        assert_int_equal(split.test_count, 10000);
+        assert_int_equal(split.train[49999], 49999);
+        assert_int_equal(split.validation[0], 50000);
+        assert_int_equal(split.validation[9999], 59999);
+        assert_int_equal(split.test[0], 60000);
+        ib_split_close(&split);
+        assert_int_equal(ib_split_count(IB_SPLIT_OFFICIAL, 60000, 10000, limit, 0, &counts, NULL),
+                         IB_OK);
+        assert_int_equal(ib_split_limit_validation(&counts, 10000, NULL), IB_OK);
+        assert_int_equal(counts.train_count, 50000);
+        assert_int_equal(counts.validation_count, 10000);
+    }
+    assert_int_equal(ib_split_count(IB_SPLIT_OFFICIAL, 60000, 10000, 100, 0, &counts, NULL), IB_OK);
+    assert_int_equal(ib_split_limit_validation(&counts, 0, NULL), IB_OK);
+    assert_int_equal(counts.validation_count, 0);
+    assert_int_equal(ib_split_limit_validation(&counts, 59901, &err), IB_ERROR_USAGE);
+    assert_non_null(strstr(ib_error_text(&err), "--validation-size 59901"));
+    ib_error_clear(&err);
+    assert_int_equal(ib_split_limit_validation(&counts, 59900, NULL), IB_OK);
+    assert_int_equal(counts.train_count, 100);
+    assert_int_equal(ib_split_limit_validation(&counts, 60000, NULL), IB_ERROR_USAGE);
+}
+
 static void test_shuffle(void **state) {
     (void)state;
     uint32_t a[97], b[97];
@@ -121,9 +155,8 @@ static void test_shuffle(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_official),
-        cmocka_unit_test(test_merged),
-        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_official), cmocka_unit_test(test_merged),
+        cmocka_unit_test(test_limits),   cmocka_unit_test(test_validation_is_held_back),
         cmocka_unit_test(test_shuffle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
