@@ -19,7 +19,7 @@ typedef struct ib_predictor ib_predictor;
  * what it was trained on, as for `isobit test`; without one it is "mnist" and "dataset". Networks
  * are those that have a name: one of rows, or of images in memory, is opened by ib_net_open. */
 typedef struct ib_predictor_options {
-    const char *dataset;   /* the one trained on */
+    const char *dataset;   /* the one trained on; of an imported set its folder, "data/flowers" */
     const char *normalize; /* as in training */
     const char *isa;       /* "auto" */
     unsigned threads;      /* every usable CPU */

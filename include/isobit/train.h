@@ -58,7 +58,7 @@ unsigned ib_device_threads(const ib_device *device);
 typedef struct ib_data ib_data;
 
 /* A known data set ("mnist", "fashion-mnist", "digits") from the files in DIRECTORY/NAME/, which
- * `isobit data prepare` gets, all in memory. Each file's SHA-256 is checked: else IB_ERROR_VERIFY.
+ * `isobit data prepare` gets, or one that `isobit data import` has put there, all in memory. Each file's SHA-256 is checked: else IB_ERROR_VERIFY.
  */
 ib_status ib_data_open(const char *directory, const char *name, ib_data **data, char *message,
                        size_t message_size);

@@ -1,5 +1,6 @@
 /* isobit hash: hashes written down once, in a file made to be committed, and compared later. */
 #include "command/command.h"
+#include "command/missing_data.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -69,8 +70,10 @@ static ib_status take_entry(hash_book *book, const hash_entry *entry, ib_error *
     return IB_OK;
 }
 
-static ib_status hash_data(hash_book *book, const ib_config *config, ib_error *err) {
+static ib_status hash_data(hash_book *book, const ib_config *config,
+                           const ib_command_context *context, ib_error *err) {
     ib_dataset dataset = {0};
+    IB_TRY(ib_get_missing_data(config, context, err));
     IB_TRY(ib_dataset_open(config->data.dir, config->experiment.dataset, &dataset, err));
     ib_status status = IB_OK;
     for (int role = 0; status == IB_OK && role < IB_FILE_ROLES; ++role)
@@ -158,14 +161,16 @@ static ib_status write_book(const hash_book *book, ib_error *err) {
     return status;
 }
 
-static ib_status work(hash_book *book, const ib_arguments *arguments, ib_error *err) {
+static ib_status work(hash_book *book, const ib_arguments *arguments,
+                      const ib_command_context *context, ib_error *err) {
     const char *object = arguments->words[1];
     const char *operand = arguments->word_count > 2 ? arguments->words[2] : NULL;
     if (strcmp(object, "data") == 0 && operand != NULL)
         return ib_fail(err, IB_ERROR_USAGE,
                        "isobit hash data takes no path: name the data set with --dataset and its "
                        "place with --data-dir");
-    ib_status status = strcmp(object, "data") == 0    ? hash_data(book, &arguments->config, err)
+    ib_status status = strcmp(object, "data") == 0
+                           ? hash_data(book, &arguments->config, context, err)
                        : strcmp(object, "model") == 0 ? hash_model(book, operand, err)
                                                       : hash_result(book, operand, err);
     if (status != IB_OK || book->updating)
@@ -203,7 +208,7 @@ ib_status ib_command_hash(ib_arguments *arguments, const ib_command_context *con
     if (status == IB_OK && book.root == NULL)
         book.root = json_object();
     if (status == IB_OK)
-        status = book.root == NULL ? ib_fail_memory(err) : work(&book, arguments, err);
+        status = book.root == NULL ? ib_fail_memory(err) : work(&book, arguments, context, err);
     json_decref(book.root);
     if (lock >= 0)
         close(lock);

@@ -1,4 +1,5 @@
 #include "command/rerun.h"
+#include "command/missing_data.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +73,9 @@ ib_status ib_rerun_to(const ib_config *config, const ib_command_context *context
     ib_session session = {0};
     char *experiment = NULL, *canonical = NULL;
     char hex[IB_SHA256_HEX_SIZE];
-    ib_status status = ib_session_open(config, &session, err);
+    ib_status status = ib_get_missing_data(config, context, err);
+    if (status == IB_OK)
+        status = ib_session_open(config, &session, err);
     if (status == IB_OK)
         status = ib_identify(config, &session, &experiment, &canonical, hex, err);
     if (status == IB_OK && strcmp(hex, experiment_sha256) != 0)

@@ -1,5 +1,6 @@
 /* isobit sweep: runs what is missing of a study. */
 #include "command/command.h"
+#include "command/missing_data.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -331,6 +332,7 @@ static ib_status check_data(const sweep *s, ib_error *err) {
         ib_dataset dataset;
         if (checked)
             continue;
+        IB_TRY(ib_get_missing_set(s->plan.data_dir, name, s->config, s->context, err));
         IB_TRY(ib_dataset_open(s->plan.data_dir, name, &dataset, err));
         ib_dataset_close(&dataset);
     }

@@ -1,5 +1,6 @@
 /* isobit test: what a trained model is worth on the test images. */
 #include "command/command.h"
+#include "command/missing_data.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,7 @@ static ib_status evaluate(ib_contents *file, const char *sha256, ib_arguments *a
     IB_TRY(kind_of(file, arguments, &kind, err));
     if (kind != IB_NO_SVM)
         config->experiment.model = IB_MODEL_SVM;
+    IB_TRY(ib_get_missing_data(config, context, err));
     IB_TRY(ib_session_open(config, session, err));
     if (kind != IB_NO_SVM) {
         IB_TRY(ib_svm_test_file(file, kind, config, session, test, &vectors, err));

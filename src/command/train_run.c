@@ -1,5 +1,6 @@
 /* isobit train: from a configuration to a trained model and its record. */
 #include "command/train_run.h"
+#include "command/missing_data.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -352,6 +353,7 @@ static ib_status check_experiment(const train_run *run, const char *expected, ib
 
 static ib_status run_all(train_run *run, const char *experiment_sha256, ib_error *err) {
     const ib_config *config = run->config;
+    IB_TRY(ib_get_missing_data(config, run->context, err));
     IB_TRY(ib_session_open(config, &run->session, err));
     IB_TRY(ib_identify(config, &run->session, &run->experiment, &run->canonical,
                        run->experiment_sha256, err));

@@ -1,4 +1,5 @@
 #include "command/train_svm.h"
+#include "command/missing_data.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -328,6 +329,7 @@ static ib_status train_and_save(svm_run *run, ib_error *err) {
 }
 
 static ib_status run_all(svm_run *run, const char *experiment_sha256, ib_error *err) {
+    IB_TRY(ib_get_missing_data(run->config, run->context, err));
     IB_TRY(ib_session_open(run->config, &run->session, err));
     IB_TRY(prepare(run, err));
     IB_TRY(ib_identify(run->config, &run->session, &run->experiment, &run->canonical,

@@ -13,6 +13,7 @@
 typedef struct ib_data_source {
     char *dir; /* "data" */
     char *mirror;
+    int no_download;
 } ib_data_source;
 
 /* How images of one's own become a data set. */

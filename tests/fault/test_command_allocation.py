@@ -524,6 +524,26 @@ def test_data_prepare(directory):
             long=True)
 
 
+def test_data_import_table(directory):
+    def prepare(folder):
+        lines = [f"{i % 3}," + ",".join(str(i * k % 256) for k in range(9)) for i in range(12)]
+        write(folder, "train.csv", "\n".join(["label,a,b,c,d,e,f,g,h,i", *lines, ""]))
+        return ()
+    try_all(["data", "import", "train.csv", "--name", "own", "--test-share", "0.5", "--resize",
+             "2x2"], prepare)
+
+
+def test_data_import_pictures(directory):
+    def prepare(folder):
+        for name in ("a", "b"):
+            os.makedirs(os.path.join(folder, "pictures", name))
+            for i in range(2):
+                header = f"P5 3 2 255\n{name}{i}"
+                write(folder, f"pictures/{name}/{i}.pgm", header + "abcd")
+        return ()
+    try_all(["data", "import", "pictures", "--name", "own", "--test-share", "0.5"], prepare)
+
+
 def test_hash_data(directory):
     try_all(["hash", "update", "data", "--dataset", "digits", "--data-dir", DATA])
 

@@ -351,7 +351,7 @@ def test_usage(directory):
     for words in (["--seed", "2"], ["--model", "cnn"], ["--lr", "0.5"], ["--epochs", "9"],
                   ["--momentum", "0.5"], ["--dry-run"], ["--runs-dir", "x"]):
         train(directory, "--resume", run, *words, code=2, message=words[0])
-    train(directory, "--resume", run, "--data-dir", "nowhere", code=3)
+    train(directory, "--resume", run, "--data-dir", "nowhere", "--no-download", code=3)
     train(directory, "--resume", "nowhere", code=3, message="holds no run record")
     train(directory, "--resume", directory, code=3, message="holds no run record")
     assert state_of(run) == before

@@ -104,7 +104,7 @@ def test_usage_errors(directory):
         (["train", "--epochs", "0"], "from 1 to"), (["train", "--epochs"], "needs a value"),
         (["train", "--lr", "nan"], "--lr: 'nan'"), (["train", "--lr", "x"], "--lr: 'x'"),
         (["train", "--model", "vgg"], "one of cnn, lenet5, mlp, resnet18, resnet34, resnet50, svm"),
-        (["train", "--model", "cnm"], "one of cnn, mlp"),
+        (["train", "--model", "cnm"], "one of cnn, lenet5, mlp"),
         (["train", "--momentum", "0.9"], "--optimizer sgd"),
         (["train", "--device", "1"], "not in this version"),
         (["train", "--=3"], "unknown option --; see isobit train --help"),
@@ -163,12 +163,31 @@ def test_unavailable(directory):
 
 
 def test_missing_data(directory):
-    done = run("train", "--dataset", "mnist", "--data-dir", "none", cwd=directory)
+    done = run("train", "--dataset", "mnist", "--data-dir", "none", "--no-download", cwd=directory)
     expect(done, 3, "isobit data prepare --dataset mnist")
+    assert "could not be had" not in done.err
+    done = run("train", "--dataset", "mnist", "--data-dir", "none", cwd=directory,
+               env={"ISOBIT_MIRROR": "nowhere"})
+    expect(done, 3, "isobit data prepare --dataset mnist")
+    assert "could not be had: " in done.err and files_below(directory) == []
     expect(run("data", "verify", "--dataset", "digits", "--data-dir", "none", cwd=directory), 3)
-    expect(run("hash", "update", "data", "--data-dir", "none", cwd=directory), 3)
+    expect(run("hash", "update", "data", "--data-dir", "none", "--no-download", cwd=directory), 3)
     expect(run("data", "prepare", "--dataset", "mnist", "--mirror", "nowhere", cwd=directory), 1)
     assert not [name for name in files_below(directory) if "ubyte" in name]
+
+
+def test_missing_data_is_got(directory):
+    """Digits are drawn when they are wanted; a file that is damaged is not replaced."""
+    words = ["train", "--model", "mlp", "--dataset", "digits", "--dry-run"]
+    expect(run(*words, "--no-download", cwd=directory), 3, "is missing")
+    assert not os.path.exists(os.path.join(directory, "data"))
+    done = run(*words, cwd=directory)
+    expect(done, 0)
+    assert "digits/train-images-idx3-ubyte: generating" in done.err
+    expect(run("data", "verify", "--dataset", "digits", cwd=directory), 0)
+    with open(os.path.join(directory, "data/digits/t10k-labels-idx1-ubyte"), "r+b") as stream:
+        stream.truncate(100)
+    expect(run(*words, cwd=directory), 3, "100 bytes of content")
 
 
 def test_data_directory_from_environment(directory):

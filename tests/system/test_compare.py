@@ -283,7 +283,7 @@ def test_reproduce(directory):
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer["same_bits"] is False and answer["differing"] == "experiment_sha256"
     call(*words, "--seed", "1", cwd=directory)
-    call("reproduce", run, "--data-dir", "nowhere", cwd=directory, code=3)
+    call("reproduce", run, "--data-dir", "nowhere", "--no-download", cwd=directory, code=3)
     call("reproduce", "nowhere", cwd=directory, code=3)
     call(*words, "--epochs", "3", cwd=directory, code=2)
     foreign = "neon" if os.uname().machine == "x86_64" else "avx2"

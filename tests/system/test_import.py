@@ -411,6 +411,7 @@ def test_idx_refusals(directory):
     write(directory, "set/emnist-train-labels-idx1-ubyte", good)
     refused(directory, ["set"], "both labels of one part")
     refused(directory, ["nowhere"], "nowhere", code=2)
+    refused(directory, ["set", "./set"], "are one file", code=2)
     refused(directory, ["set"], "--name", name="a/b", code=2)
     refused(directory, ["set"], "isobit knows", name="mnist", code=2)
 
@@ -420,7 +421,12 @@ def test_names_and_places(directory):
     isobit(directory, "data", "import", "digits8", "--name", "one", "--data-dir", "sets")
     done = isobit(directory, "data", "import", "digits8", "--name", "one", "--data-dir", "sets",
                   code=2)
-    assert "sets/one/dataset.json is there already" in done.stderr
+    assert "sets/one is there already, with dataset.json in it" in done.stderr
+    # Images that lie where the set would are not written over.
+    write_digits(directory, "data/raw")
+    before = files_of(directory, "raw")
+    done = isobit(directory, "data", "import", "data/raw", "--name", "raw", code=2)
+    assert "is there already" in done.stderr and files_of(directory, "raw") == before
     by_path = train(directory, "sets/one")
     by_name = train(directory, "one", "--data-dir", "sets")
     assert by_path["model_sha256"] == by_name["model_sha256"]

@@ -151,6 +151,26 @@ static void test_idx_of_other_shapes(void **state) {
         refuse_idx_of(&COLOURED, colours, size, IB_IDX_IMAGES, size < 4 ? "ends" : "offset ");
 }
 
+static void test_idx_of_many_classes(void **state) {
+    (void)state;
+    static const ib_dataset_info MANY = {.name = "many", .image = {1, 1, 1}, .classes = 300};
+    const uint8_t labels[] = {0, 0, 0x0B, 1, 0, 0, 0, 2, 1, 43, 0, 7};
+    uint8_t header[IB_IDX_MOST_HEADER];
+    ib_idx idx;
+    assert_int_equal(ib_dataset_label_bytes(&MANY), 2);
+    assert_int_equal(ib_idx_write_header(header, MANY.image, IB_IDX_WIDE_LABELS, 2), 8);
+    assert_memory_equal(header, labels, 8);
+    assert_int_equal(ib_idx_parse("f", labels, sizeof labels, &MANY, IB_IDX_LABELS, &idx, NULL),
+                     IB_OK);
+    assert_int_equal(ib_idx_label(idx.values, 2, 0), 299);
+    assert_int_equal(ib_idx_label(idx.values, 2, 1), 7);
+    const uint8_t above[] = {0, 0, 0x0B, 1, 0, 0, 0, 2, 0, 0, 1, 44};
+    refuse_idx_of(&MANY, above, sizeof above, IB_IDX_LABELS, "offset 10: label 300 of image 1");
+    refuse_idx_of(&MANY, above, sizeof above - 1, IB_IDX_LABELS, "has 11");
+    const uint8_t bytes[] = {0, 0, 8, 1, 0, 0, 0, 1, 0};
+    refuse_idx_of(&MANY, bytes, sizeof bytes, IB_IDX_LABELS, "magic number 2049");
+}
+
 /* ---- gzip ---- */
 
 static uint8_t *gzip(const void *data, size_t size, size_t *out_size) {
@@ -410,6 +430,7 @@ int main(void) {
         cmocka_unit_test(test_idx_good),
         cmocka_unit_test(test_idx_hostile),
         cmocka_unit_test(test_idx_of_other_shapes),
+        cmocka_unit_test(test_idx_of_many_classes),
         cmocka_unit_test(test_gunzip),
         cmocka_unit_test(test_catalog),
         cmocka_unit_test(test_digits_are_drawn),

@@ -364,7 +364,7 @@ static void test_whole(void **state) {
     assert_int_equal(ib_dataset_label(&dataset, 3), 1);
     ib_dataset_close(&dataset);
     assert_failed(ib_dataset_import(data, paths, 1, &options, NULL, &err), IB_ERROR_USAGE, &err,
-                  "is there already");
+                  "is there already, with dataset.json in it");
     free(in);
     free(data);
     temp_dir_remove(directory);

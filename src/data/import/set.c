@@ -26,13 +26,24 @@ ib_status ib_import_check_label(const char *file, const char *unit, size_t place
 /* ---- adding -------------------------------------------------------------------------------------
  */
 
+/* Of an image as it was read, before anything is made of it. */
+static ib_status check_limits(const char *place, ib_image_shape shape, ib_error *err) {
+    if (shape.height >= 1 && shape.height <= IB_RASTER_MOST_SIDE && shape.width >= 1 &&
+        shape.width <= IB_RASTER_MOST_SIDE && shape.channels >= 1 &&
+        shape.channels <= IB_LOCK_MOST_CHANNELS)
+        return IB_OK;
+    return ib_fail(err, IB_ERROR_VERIFY,
+                   "%s: %" PRIu32 " x %" PRIu32 " pixels of %" PRIu32
+                   " channels, where 1 x 1 to %d x %d of 1 to %d are read",
+                   place, shape.height, shape.width, shape.channels, (int)IB_RASTER_MOST_SIDE,
+                   (int)IB_RASTER_MOST_SIDE, (int)IB_LOCK_MOST_CHANNELS);
+}
+
 static ib_status check_shape(ib_import_set *set, const char *place, ib_image_shape shape,
                              ib_error *err) {
     const ib_image_shape *first = &set->image;
     if (first->channels == 0) {
-        if (shape.height == 0 || shape.width == 0 || shape.channels == 0 ||
-            shape.height > IB_LOCK_MOST_SIDE || shape.width > IB_LOCK_MOST_SIDE ||
-            shape.channels > IB_LOCK_MOST_CHANNELS)
+        if (shape.height > IB_LOCK_MOST_SIDE || shape.width > IB_LOCK_MOST_SIDE)
             return ib_fail(
                 err, IB_ERROR_VERIFY,
                 "%s: %" PRIu32 " x %" PRIu32 " pixels of %" PRIu32 " channels, where 1 x "
@@ -96,8 +107,8 @@ ib_status ib_import_add(ib_import_set *set, const char *place, ib_import_part pa
                         ib_image_shape shape, const uint8_t *pixels, int64_t label, ib_error *err) {
     const uint32_t *resize = set->options->resize;
     ib_raster turned = {0}, sized = {0};
-    ib_status status = IB_OK;
-    if (set->options->transpose) {
+    ib_status status = check_limits(place, shape, err);
+    if (status == IB_OK && set->options->transpose) {
         ib_image_shape other = {shape.channels, shape.width, shape.height};
         status = ib_raster_make(place, other, &turned, err);
         if (status == IB_OK)
@@ -126,9 +137,6 @@ ib_status ib_import_add_all(ib_import_set *set, const char *file, size_t offset,
     size_t each = ib_image_bytes(shape);
     char *place = ib_format("%s: offset %zu", file, offset);
     ib_status status = place == NULL ? ib_fail_memory(err) : IB_OK;
-    if (status == IB_OK &&
-        (shape.height > IB_RASTER_MOST_SIDE || shape.width > IB_RASTER_MOST_SIDE))
-        status = check_shape(set, place, shape, err);
     for (size_t i = 0; status == IB_OK && i < count; ++i)
         status = ib_import_add(set, place, part, shape, pixels + i * each, labels[i], err);
     free(place);

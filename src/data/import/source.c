@@ -73,8 +73,8 @@ int ib_import_has_suffix(const char *name, const char *suffix) {
 }
 
 ib_import_part ib_import_part_of(const char *name) {
-    return strstr(name, "t10k") != NULL || strstr(name, "test") != NULL ? IB_PART_TEST
-                                                                        : IB_PART_TRAIN;
+    int test = strstr(name, "t10k") != NULL || strstr(name, "test") != NULL;
+    return test && strstr(name, "train") == NULL ? IB_PART_TEST : IB_PART_TRAIN;
 }
 
 /* ---- what was named -----------------------------------------------------------------------------
@@ -109,6 +109,18 @@ static ib_status add_folder(ib_import_source *source, const char *folder, ib_err
     return status;
 }
 
+/* Images that come twice would be in both parts. */
+static ib_status check_once(const char *const *paths, size_t index, const struct stat *info,
+                            ib_error *err) {
+    struct stat other;
+    for (size_t i = 0; i < index; ++i)
+        if (stat(paths[i], &other) == 0 && other.st_dev == info->st_dev &&
+            other.st_ino == info->st_ino)
+            return ib_fail(err, IB_ERROR_USAGE, "%s and %s are one file: leave one out", paths[i],
+                           paths[index]);
+    return IB_OK;
+}
+
 ib_status ib_import_source_open(const char *const *paths, size_t count, ib_import_source *source,
                                 ib_error *err) {
     *source = (ib_import_source){0};
@@ -116,6 +128,7 @@ ib_status ib_import_source_open(const char *const *paths, size_t count, ib_impor
         struct stat info;
         if (stat(paths[i], &info) != 0)
             return ib_fail_errno(err, IB_ERROR_USAGE, errno, "cannot import %s", paths[i]);
+        IB_TRY(check_once(paths, i, &info, err));
         if (S_ISDIR(info.st_mode)) {
             source->folder = count == 1 ? paths[i] : NULL;
             IB_TRY(add_folder(source, paths[i], err));

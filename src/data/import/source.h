@@ -37,7 +37,8 @@ void ib_import_names_free(ib_import_names *names);
 
 /* Whether the name ends so, in capitals or not; "data.csv.gz" ends with ".csv" too. */
 int ib_import_has_suffix(const char *name, const char *suffix);
-/* "t10k" or "test" in a name are of test images; the rest is for training. */
+/* "t10k" or "test" in a name are of test images, unless "train" is in it too; the rest is for
+ * training. */
 ib_import_part ib_import_part_of(const char *name);
 
 /* The bytes of a file, decompressed where it is gzip. */

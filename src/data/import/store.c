@@ -7,6 +7,7 @@
 #include "base/json_text.h"
 #include "base/sha256.h"
 #include "data/idx.h"
+#include "data/import/source.h"
 #include "data/lock.h"
 
 /* What the lock file says of one idx file. */
@@ -15,6 +16,18 @@ typedef struct stored {
     uint64_t bytes;
     char sha256[IB_SHA256_HEX_SIZE];
 } stored;
+
+/* What is there may be a data set, or what one is to be made of, which must not be written over. */
+static ib_status check_empty(const char *path, ib_error *err) {
+    ib_import_names names;
+    ib_status status = ib_import_names_of(path, &names, err);
+    if (status == IB_OK && names.count > 0)
+        status = ib_fail(err, IB_ERROR_USAGE,
+                         "%s is there already, with %s in it: choose another --name, or remove it",
+                         path, names.items[0]);
+    ib_import_names_free(&names);
+    return status;
+}
 
 ib_status ib_import_check_place(const char *data_dir, const char *name, ib_error *err) {
     if (!ib_is_dataset_name(name))
@@ -25,15 +38,11 @@ ib_status ib_import_check_place(const char *data_dir, const char *name, ib_error
     if (ib_dataset_find(name) != NULL)
         return ib_fail(err, IB_ERROR_USAGE,
                        "--name: %s is a data set that isobit knows: choose another name", name);
-    char *lock = ib_format("%s/%s/%s", data_dir, name, IB_LOCK_NAME);
-    if (lock == NULL)
+    char *path = ib_path_join(data_dir, name);
+    if (path == NULL)
         return ib_fail_memory(err);
-    ib_status status = ib_path_is_missing(lock)
-                           ? IB_OK
-                           : ib_fail(err, IB_ERROR_USAGE,
-                                     "%s is there already: choose another --name, or remove %s/%s",
-                                     lock, data_dir, name);
-    free(lock);
+    ib_status status = ib_path_is_missing(path) ? IB_OK : check_empty(path, err);
+    free(path);
     return status;
 }
 

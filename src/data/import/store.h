@@ -11,7 +11,8 @@ typedef struct ib_import_origin {
     size_t count;
 } ib_import_origin;
 
-/* Whether a set may be written to <data_dir>/<name>; IB_ERROR_USAGE saying why not. */
+/* Whether a set may be written to <data_dir>/<name>, which is not there, or empty; IB_ERROR_USAGE
+ * saying why not. */
 ib_status ib_import_check_place(const char *data_dir, const char *name, ib_error *err);
 /* Writes a finished set there: idx files, then the lock file, without which there is no set. A
  * failure leaves none of them. */
