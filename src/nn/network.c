@@ -15,8 +15,11 @@ static ib_load load_of(const ib_network *net, int64_t count) {
     int64_t stride = net->input.channels > 1 ? ib_extent_floats(&net->input)
                      : net->flat_input       ? ib_pad16(pixels)
                                              : pixels;
-    return (ib_load){
-        .n = count, .pixels = pixels, .channels = net->input.channels, .stride = stride};
+    return (ib_load){.n = count,
+                     .pixels = pixels,
+                     .channels = net->input.channels,
+                     .stride = stride,
+                     .by_pixel = net->by_pixel};
 }
 
 static ib_loss loss_of(const ib_network *net, int64_t count, int64_t global) {
@@ -55,6 +58,7 @@ ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_row *ro
                         .capacity = options->capacity,
                         .training = options->training,
                         .unfused = options->unfused,
+                        .by_pixel = options->by_pixel,
                         .path = options->path,
                         .lines = options->lines,
                         .optimizer = options->optimizer,

@@ -68,8 +68,16 @@ static void count_classes(const ib_svm_set *set, size_t counts[256]) {
         ++counts[set->labels[i]];
 }
 
-/* |<x, z>| of any two images: a bound from the greatest feature. */
+/* |<x, z>| of any two images: a bound from the greatest features. */
 static double greatest_dot(const ib_svm_options *options, size_t width) {
+    double sum = 0;
+    for (size_t k = 0; options->table != NULL && k < width; ++k) {
+        double least = ib_pixel_table_feature(options->table, k, 0);
+        double greatest = ib_pixel_table_feature(options->table, k, 255);
+        sum += -least > greatest ? least * least : greatest * greatest;
+    }
+    if (options->table != NULL)
+        return sum;
     double low = -options->mean / options->deviation;
     double high = (1.0 - options->mean) / options->deviation;
     double most = -low > high ? -low : high;
@@ -110,8 +118,7 @@ ib_status ib_svm_check(const ib_svm_options *options, const ib_svm_set *set, ib_
                        "needs two; raise --train-size",
                        set->count);
     IB_TRY(ib_svm_check_width(set->width, err));
-    double gamma = options->gamma_kind == IB_SVM_GAMMA_SCALE
-                       ? ib_svm_scale_gamma(set, options->deviation)
+    double gamma = options->gamma_kind == IB_SVM_GAMMA_SCALE  ? ib_svm_scale_gamma(options, set)
                    : options->gamma_kind == IB_SVM_GAMMA_AUTO ? 1.0 / (double)set->width
                                                               : options->gamma;
     if (options->kernel != IB_SVM_LINEAR && !(gamma > 0 && gamma <= DBL_MAX))
@@ -155,8 +162,8 @@ static ib_status sort_by_class(training *t, const ib_svm_set *set, ib_error *err
         t->index_storage[to] = (uint32_t)i;
     }
     for (size_t a = 0; a < t->class_count; ++a)
-        IB_TRY(ib_svm_pack(t->classes[a].rows, t->classes[a].count, set->width,
-                           &t->classes[a].packed, err));
+        IB_TRY(ib_svm_pack_by(t->options, t->ops, t->classes[a].rows, t->classes[a].count,
+                              set->width, &t->classes[a].packed, err));
     return IB_OK;
 }
 
@@ -426,6 +433,8 @@ static ib_status make_model(const training *t, size_t width, ib_svm_model *model
         model->pairs[p] = t->pairs[p].solution;
     memcpy(model->labels, t->labels, sizeof model->labels);
     model->options = *t->options;
+    if (t->options->table != NULL)
+        memcpy(model->table_sha256, t->options->table->sha256, sizeof model->table_sha256);
     size_t s = 0;
     for (size_t a = 0; a < t->class_count; ++a) {
         size_t begin = s;
@@ -462,7 +471,7 @@ ib_status ib_svm_train(ib_host *host, const ib_svm_options *options, const ib_sv
     IB_TRY(ib_svm_check(options, set, err));
     ib_svm_options resolved = *options;
     if (options->gamma_kind == IB_SVM_GAMMA_SCALE)
-        resolved.gamma = ib_svm_scale_gamma(set, options->deviation);
+        resolved.gamma = ib_svm_scale_gamma(options, set);
     else if (options->gamma_kind == IB_SVM_GAMMA_AUTO)
         resolved.gamma = 1.0 / (double)set->width;
     resolved.gamma_kind = IB_SVM_GAMMA_VALUE;

@@ -7,13 +7,14 @@
 enum { IB_LOAD_CHANNELS = 16 }; /* the most an image has */
 
 /* Images order[0..n) of the attached data, which callers know to be there, and their labels:
- * x[i][p][c] = table[c][byte]. pixels a channel; stride: floats of one image in x. channels 1:
- * [pixels]; more: [pixels][C16]. */
+ * x[i][p][c] = table[c][byte], or, by_pixel, settle((byte - table[0][p][c]) * table[1][p][c]).
+ * pixels a channel; stride: floats of one image in x. channels 1: [pixels]; more: [pixels][C16]. */
 typedef struct ib_load {
     int64_t n, pixels, channels, stride;
+    int by_pixel;
 } ib_load;
 
-/* table: [channels][256]. */
+/* table: [channels][256], or [2][pixels][channels]. */
 #define IB_OPERANDS_load(READ, WRITE)                                                              \
     READ(uint32_t, order)                                                                          \
     READ(float, table)                                                                             \

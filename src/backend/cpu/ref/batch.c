@@ -7,7 +7,10 @@ void IB_REF(ib_load_batch_run)(ib_cpu *cpu, const ib_load *l, const ib_load_poin
         const uint8_t *image = ib_cpu_image(cpu, p->order[n]);
         for (int64_t i = 0; i < l->pixels * l->channels; ++i) {
             int64_t pixel = i / l->channels, c = i % l->channels;
-            p->x[n * l->stride + pixel * stored + c] = p->table[256 * c + image[i]];
+            p->x[n * l->stride + pixel * stored + c] =
+                l->by_pixel ? ib_settle(((float)image[i] - p->table[i]) *
+                                        p->table[l->pixels * l->channels + i])
+                            : p->table[256 * c + image[i]];
         }
         if (p->labels != NULL && cpu->data.labels != NULL)
             p->labels[n] = cpu->data.labels[p->order[n]];
