@@ -30,6 +30,7 @@ typedef struct svm_run {
     ib_svm_set set;
     const uint8_t **images; /* of set */
     uint8_t *labels;
+    double weights[IB_SVM_MOST_CLASSES]; /* of set, where classes have their own */
     ib_svm_model model;
     ib_evaluation test, validation;
     double fit_seconds;
@@ -65,6 +66,34 @@ static const uint8_t **pixels_of(const ib_dataset *dataset, const uint32_t *indi
     return images;
 }
 
+/* One weight a class of the data set, in the order of labels. */
+static ib_status read_weights(const char *text, const ib_dataset_info *info, double *weights,
+                              ib_error *err) {
+    char *words = strdup(text), *rest = words, *word;
+    size_t count = 0;
+    if (words == NULL)
+        return ib_fail_memory(err);
+    while ((word = strsep(&rest, ",")) != NULL && count < info->classes)
+        ib_parse_double(word, &weights[count++]);
+    int fits = count == info->classes && word == NULL;
+    free(words);
+    return fits ? IB_OK
+                : ib_fail(err, IB_ERROR_USAGE, "--class-weight %s: %s has %u classes", text,
+                          info->name, info->classes);
+}
+
+static ib_status choose_weights(svm_run *run, ib_error *err) {
+    const char *text = run->config->experiment.class_weight;
+    if (text == NULL)
+        return IB_OK;
+    if (strcmp(text, "balanced") == 0)
+        ib_svm_balance(&run->set, run->weights);
+    else
+        IB_TRY(read_weights(text, run->session.dataset.info, run->weights, err));
+    run->set.weights = run->weights;
+    return IB_OK;
+}
+
 static ib_status prepare(svm_run *run, ib_error *err) {
     const ib_session *session = &run->session;
     size_t count = session->split.train_count;
@@ -74,7 +103,11 @@ static ib_status prepare(svm_run *run, ib_error *err) {
         return ib_fail_memory(err);
     for (size_t i = 0; i < count; ++i)
         run->labels[i] = (uint8_t)ib_dataset_label(&session->dataset, session->split.train[i]);
-    run->set = (ib_svm_set){count, session->dataset.image_bytes, run->images, run->labels};
+    run->set = (ib_svm_set){.count = count,
+                            .width = session->dataset.image_bytes,
+                            .images = run->images,
+                            .labels = run->labels};
+    IB_TRY(choose_weights(run, err));
     run->options = options_of(run->config, session->dataset.info);
     run->options.table = session->table.pixels > 0 ? &session->table : NULL;
     return ib_svm_check(&run->options, &run->set, err);

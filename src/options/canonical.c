@@ -123,6 +123,8 @@ static int is_zero(const ib_option *option, const ib_config *config) {
         return *(const int64_t *)at == 0;
     case IB_OPTION_DOUBLE:
         return *(const double *)at == 0;
+    case IB_OPTION_NAME_OR_DOUBLE:
+        return *(char *const *)at == NULL;
     default:
         return 0;
     }

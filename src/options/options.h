@@ -100,7 +100,9 @@ typedef struct ib_option {
     ib_option_of of;
     ib_option_needs needs;
     ib_option_study study;
-    int unsaid;     /* where it is 0 it is not in the canonical form: it came after the others */
+    int many;   /* of NAME_OR_DOUBLE: numbers with commas between them too */
+    int unsaid; /* where it is 0, or not given, it is not in the canonical form: it came after the
+                   others */
     int by_content; /* hashed as the SHA-256 of the file that it names */
     /* Commands that take it, unless it is given, from the configuration in the record of the run or
      * the model they are for; training does when it goes on. */

@@ -71,8 +71,8 @@ typedef struct ib_svm_problem {
     void *context;
 } ib_svm_problem;
 
-/* Sets f and beta for the start, with bound c. */
-void ib_svm_begin(ib_svm_problem *problem, double c);
+/* Sets f and beta for the start, with a bound for each part. */
+void ib_svm_begin(ib_svm_problem *problem, const double bounds[2]);
 /* IB_ERROR_DIVERGED: the iterations ran out. Another status: should_stop said so. */
 ib_status ib_svm_solve(ib_svm_problem *problem, ib_svm_pair *pair);
 

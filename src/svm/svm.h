@@ -53,6 +53,7 @@ typedef struct ib_svm_set {
     size_t count, width;
     const uint8_t *const *images;
     const uint8_t *labels;
+    const double *weights; /* of C, by label; NULL: 1 */
 } ib_svm_set;
 
 /* One two-class problem's outcome. */
@@ -128,6 +129,10 @@ ib_status ib_svm_read_libsvm(const char *path, double mean, double deviation, si
 /* The same of a file that was read already; its contents are cut into words. */
 ib_status ib_svm_parse_libsvm(ib_contents *contents, double mean, double deviation, size_t width,
                               ib_svm_model *model, ib_error *err);
+
+/* Weights by which all classes of a set weigh alike: images / (classes * images of the class), 0
+ * for labels that it has not. */
+void ib_svm_balance(const ib_svm_set *set, double weights[IB_SVM_MOST_CLASSES]);
 
 /* The kernel function that the options and the training set make. */
 ib_svm_kernel ib_svm_kernel_of(const ib_svm_options *options, size_t width);

@@ -226,6 +226,27 @@ def test_standard_is_scikit_learns(directory):
         assert np.allclose(deviation ** 2, scaler.var_, rtol=1e-9, atol=1e-9)
 
 
+def test_class_weights_are_scikit_learns(directory):
+    need_sklearn()
+    import numpy as np
+    from sklearn.svm import SVC
+    (x, z), (y, t), _ = scaled_by_sklearn("digits", 500, 500)
+    listed = {label: 0.25 + label / 2 for label in range(10)}
+    for text, weights in (("balanced", "balanced"), (",".join(map(str, listed.values())), listed)):
+        ours = fit(directory, "--train-size", "500", "--test-size", "500", "--dataset", "digits",
+                   "--C", "0.5", "--class-weight", text, *STANDARD)
+        model = SVC(C=0.5, class_weight=weights).fit(x, y)
+        close(ours["objectives"], objectives_of(model, x), 1e-3)
+        assert abs(ours["support_vectors"] - int(model.n_support_.sum())) <= 3
+        assert abs(ours["test_accuracy"] - float((model.predict(z) == t).mean())) <= 0.0041
+    plain = fit(directory, *SMALL[2:], "--C", "0.5")
+    ones = fit(directory, *SMALL[2:], "--C", "0.5", "--class-weight", ",".join(["1.0"] * 10))
+    assert ones["objectives"] == plain["objectives"]
+    assert ones["experiment_sha256"] != plain["experiment_sha256"]
+    same = fit(directory, *SMALL[2:], "--C", "0.5", "--class-weight", ",".join(["1"] * 10))
+    assert same["experiment_sha256"] == ones["experiment_sha256"]
+
+
 def objectives_of(model, x):
     sys.path.insert(0, os.path.join(os.environ["SOURCE_DIR"], "bench", "peers"))
     from sklearn_svm import objectives_by_pair
@@ -401,6 +422,10 @@ def test_bad_hyperparameters(directory):
                            (["--kernel", "rbf", "--degree", "2"], "--degree has no effect"),
                            (["--kernel", "linear", "--svm-gamma", "auto"], "--svm-gamma has no"),
                            (["--kernel", "quadratic"], "linear, poly, rbf, sigmoid"),
+                           (["--class-weight", "1,2"], "10 classes"),
+                           (["--class-weight", ",".join(["1"] * 11)], "10 classes"),
+                           (["--class-weight", "1,0,1"], "commas"),
+                           (["--class-weight", "equal"], "balanced"),
                            (["--cache-mb", "0"], "--cache-mb"), (["--train-size", "1"], "one class"),
                            (["--train-size", "60001"], "60001"), (["--epochs", "2"], "--epochs has"),
                            (["--lr", "0.1"], "--lr has no effect"), (["--dry-run"], "--dry-run")):

@@ -382,6 +382,46 @@ static void models_need_their_table(void **state) {
     free(s);
 }
 
+/* A coefficient is at most C times its class's weight, and some are. */
+static void weights_bound_each_class(void **state) {
+    (void)state;
+    sample *s = make_sample();
+    double weights[IB_SVM_MOST_CLASSES], greatest[3] = {0};
+    size_t counts[3] = {0}, first = 0;
+    ib_svm_balance(&s->set, weights);
+    for (size_t i = 0; i < IMAGES; ++i)
+        ++counts[s->labels[i]];
+    for (size_t a = 0; a < 3; ++a)
+        assert_true(weights[a] == (double)IMAGES / (double)(3 * counts[a]));
+    assert_true(weights[3] == 0);
+    weights[1] = 0.5;
+    weights[2] = 2;
+    s->set.weights = weights;
+    ib_svm_options options = {.kernel = IB_SVM_LINEAR,
+                              .c = 1e-5,
+                              .tolerance = 1e-3,
+                              .deviation = 1,
+                              .degree = 3,
+                              .cache_bytes = 1 << 20};
+    ib_svm_model model = train(&options, s, "auto", 1);
+    for (size_t a = 0; a < 3; first += model.class_support[a++])
+        for (size_t v = 0; v < model.class_support[a]; ++v) {
+            double size = fabs(model.coefficients[first + v]);
+            double other = fabs(model.coefficients[model.count + first + v]);
+            size = other > size ? other : size;
+            greatest[a] = size > greatest[a] ? size : greatest[a];
+        }
+    for (size_t a = 0; a < 3; ++a)
+        assert_true(greatest[a] == options.c * weights[a]);
+    ib_svm_model_close(&model);
+    ib_error err = {0};
+    weights[1] = 0;
+    assert_int_equal(ib_svm_check(&options, &s->set, &err), IB_ERROR_USAGE);
+    assert_non_null(strstr(ib_error_text(&err), "--class-weight"));
+    ib_error_clear(&err);
+    free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_are_means_and_deviations),
@@ -390,6 +430,7 @@ int main(void) {
         cmocka_unit_test(kernel_values_are_accurate),
         cmocka_unit_test(one_model_whatever_computes_it),
         cmocka_unit_test(models_need_their_table),
+        cmocka_unit_test(weights_bound_each_class),
     };
     return cmocka_run_group_tests_name("svm features", tests, NULL, NULL);
 }
