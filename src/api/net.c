@@ -71,6 +71,10 @@ static ib_status begin(ib_net *net, const ib_safetensors *file, ib_error *err) {
                          dataset->test_count, experiment->seed, (size_t)experiment->train_size,
                          (size_t)experiment->test_size, &net->split, err));
     IB_TRY(ib_split_limit_validation(&net->split, (size_t)experiment->validation_size, err));
+    if (ib_normalization_at((size_t)experiment->normalize)->by_pixel)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "option 'normalize': a net has no table of means and deviations for it; "
+                       "predictors take the models of such runs");
     IB_TRY(open_model(net, &net->model, err));
     return set_weights(net, file, err);
 }

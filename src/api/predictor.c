@@ -48,6 +48,20 @@ static ib_status parse(ib_predictor *predictor, const char *path,
     return status;
 }
 
+/* By the table beside the model's file. */
+static ib_status standardize(ib_model *model, const char *model_path, ib_error *err) {
+    ib_pixel_table table = {0};
+    char *path = ib_pixel_table_path(model_path);
+    ib_status status = path == NULL
+                           ? ib_fail_memory(err)
+                           : ib_pixel_table_read(path, ib_model_image_bytes(model), &table, err);
+    if (status == IB_OK)
+        status = ib_model_standardize(model, &table, err);
+    ib_pixel_table_close(&table);
+    free(path);
+    return status;
+}
+
 /* The file was read once: what is hashed is what is used. */
 static ib_status open_model(ib_predictor *predictor, const ib_contents *contents, unsigned threads,
                             ib_error *err) {
@@ -63,8 +77,12 @@ static ib_status open_model(ib_predictor *predictor, const ib_contents *contents
                                   .threads = threads,
                                   .unpinned = 1};
     IB_TRY(ib_backend_open(&machine, &predictor->backend, err));
-    return ib_open_model_read(contents, predictor->backend, &config->experiment,
-                              predictor->data.info, PREDICTOR_BATCH, &predictor->model, err);
+    IB_TRY(ib_open_model_read(contents, predictor->backend, &config->experiment,
+                              predictor->data.info,
+                              PREDICTOR_BATCH, &predictor->model, err));
+    return ib_model_needs_table(predictor->model)
+               ? standardize(predictor->model, contents->path, err)
+               : IB_OK;
 }
 
 static ib_status open_parts(ib_predictor *predictor, const char *given,

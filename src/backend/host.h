@@ -11,7 +11,8 @@
 
 /* ---- support vector machines (NUMERICS.md, "Support vector machines") ------------------------ */
 
-/* A kernel function of two images. With scale = square of a grey level's step between features and
+/* A kernel function of two images. Of features (ib_svm_images.features) it is that of their dot
+ * product. Of bytes, with scale = square of a grey level's step between features and
  * mean = the grey level of feature 0, the features' dot product is
  * scale * ((p - mean * (sx + sz)) + centre), p, sx, sz the bytes' dot product and sums. */
 typedef struct ib_svm_kernel {
@@ -25,14 +26,21 @@ typedef struct ib_svm_kernel {
 /* The widest image: the squares of two of them, 2 * width * 255 * 255, are added in 32 bits. */
 enum { IB_SVM_PANEL = 32, IB_SVM_MAX_WIDTH = 16512, IB_SVM_GROUP = 4 };
 
-/* Images as bytes. panels: the same bytes, [count / 32 rounded up][groups of 4 bytes][32][4], zeros
+/* Images as bytes or as features; both images of a block are the same. width is at most
+ * IB_SVM_MAX_WIDTH.
+ * Bytes: rows; panels: the same bytes, [count / 32 rounded up][groups of 4 bytes][32][4], zeros
  * beyond count and width; sums, squares: of the bytes, with room for whole panels, zeros beyond
- * count. width is at most IB_SVM_MAX_WIDTH. */
+ * count.
+ * Features: values: [count / 32 rounded up][width][32], each 0 or at least 2^-40 in magnitude,
+ * zeros beyond count; features[r] points to the first of row r, others follow IB_SVM_PANEL apart;
+ * norms: dot products of rows with themselves, with room for whole panels. */
 typedef struct ib_svm_images {
     size_t count, width;
     const uint8_t *const *rows;
     const uint8_t *panels;
     const int32_t *sums, *squares;
+    const double *const *features; /* NULL: bytes */
+    const double *values, *norms;
 } ib_svm_images;
 
 static inline size_t ib_svm_groups(size_t width) {
@@ -73,6 +81,8 @@ typedef struct ib_svm_partner {
 /* What one thread computes. Arguments are host memory; different threads may call at once. */
 typedef struct ib_svm_ops {
     void (*kernel_block)(const ib_svm_kernel *kernel, const ib_svm_block *block);
+    /* The norms of images that are features, for whole panels. */
+    void (*norms)(const ib_svm_images *images, double *norms);
     /* f -= t * (ki - kj), then the extremes: -infinity, +infinity and index 0 where there is none.
      */
     void (*step)(const ib_svm_part *part, double t, const float *ki, const float *kj,

@@ -53,6 +53,7 @@ struct ib_experiment {
     char *svm_gamma;    /* "scale", "auto" or a number */
     int64_t svm_degree; /* 3 */
     double svm_coef0;   /* 0 */
+    char *class_weight; /* "balanced" or "1,2.5,..."; NULL: 1 for each class */
     double tolerance;   /* 0.001: greatest violation of the optimality conditions left */
 };
 

@@ -6,6 +6,8 @@ static const ib_normalization NORMALIZATIONS[] = {
     [IB_NORMALIZE_DATASET] = {.name = "dataset", .by_dataset = 1},
     [IB_NORMALIZE_UNIT] = {.name = "unit", .mean = 0.0, .deviation = 1.0},
     [IB_NORMALIZE_HALF] = {.name = "half", .mean = 0.5, .deviation = 0.5},
+    [IB_NORMALIZE_RAW] = {.name = "raw", .mean = 0.0, .deviation = 1.0 / 255.0},
+    [IB_NORMALIZE_STANDARD] = {.name = "standard", .by_pixel = 1, .mean = 0.0, .deviation = 1.0},
 };
 
 const ib_normalization *ib_normalization_at(size_t index) {

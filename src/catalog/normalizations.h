@@ -1,4 +1,5 @@
-/* What pixels become before the first layer: (v / 255 - mean) / deviation. One row a choice. */
+/* What pixels become before the first layer: (v / 255 - mean) / deviation, or by a mean and a
+ * deviation for each pixel (data/pixel_table.h). One row a choice. */
 #ifndef IB_CATALOG_NORMALIZATIONS_H
 #define IB_CATALOG_NORMALIZATIONS_H
 
@@ -7,12 +8,15 @@
 typedef enum ib_normalize_kind {
     IB_NORMALIZE_DATASET,
     IB_NORMALIZE_UNIT,
-    IB_NORMALIZE_HALF
+    IB_NORMALIZE_HALF,
+    IB_NORMALIZE_RAW,
+    IB_NORMALIZE_STANDARD
 } ib_normalize_kind;
 
 typedef struct ib_normalization {
     const char *name;
     int by_dataset; /* mean and deviation are the data set's */
+    int by_pixel;   /* a table of them is the training images'; mean and deviation mean nothing */
     double mean, deviation;
 } ib_normalization;
 

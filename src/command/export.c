@@ -26,18 +26,20 @@ static ib_status export_libsvm(const char *path, const ib_config *config,
         return ib_fail(err, IB_ERROR_USAGE, "--json goes with --onnx only");
     char sha256[IB_SHA256_HEX_SIZE];
     ib_contents file;
+    ib_session session = {0};
     ib_svm_model model = {0};
     IB_TRY(ib_contents_open(path, IB_MODEL_FILE_MOST, &file, err));
     ib_sha256_bytes(file.data, file.size, sha256);
     ib_status status = ib_check_beside(path, sha256, err);
     if (status == IB_OK)
-        status = ib_svm_load_read(&file, &model, err);
+        status = ib_svm_open_file(&file, &session, &model, err);
     if (status == IB_OK)
         status = ib_svm_write_libsvm(&model, config->output.file, err);
     if (status == IB_OK)
         fprintf(context->out, "%s: %zu support vectors, %zu classes\n", config->output.file,
                 model.count, model.class_count);
     ib_svm_model_close(&model);
+    ib_session_close(&session);
     ib_contents_close(&file);
     return status;
 }
@@ -108,6 +110,8 @@ static ib_status write_onnx(const ib_contents *file, const char *path, ib_argume
                            .classes = data.info->classes};
     ib_normalization_choose(choice, data.info->mean, data.info->standard_deviation, &notes.mean,
                             &notes.deviation);
+    if (choice->by_pixel)
+        notes.deviation = 0;
     ib_dataset_description_close(&data);
     ib_onnx_written written;
     IB_TRY(ib_onnx_write_read(file, &notes, NULL, path, &written, err));

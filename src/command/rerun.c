@@ -82,6 +82,8 @@ ib_status ib_rerun_to(const ib_config *config, const ib_command_context *context
         status = ib_fail(err, IB_ERROR_VERIFY,
                          "the data set or the file of --init-model is not the one of that run");
     if (status == IB_OK)
+        status = ib_session_make_table(config, &session, err);
+    if (status == IB_OK)
         status = ib_session_open_model(config, 1, &session, err);
     if (status == IB_OK) {
         const ib_backend_info *info = &session.backend->info;

@@ -45,6 +45,23 @@ ib_status ib_session_open(const ib_config *config, ib_session *session, ib_error
                                      err);
 }
 
+ib_status ib_session_make_table(const ib_config *config, ib_session *session, ib_error *err) {
+    const ib_split *split = &session->split;
+    if (!ib_normalization_at((size_t)config->experiment.normalize)->by_pixel)
+        return IB_OK;
+    return ib_pixel_table_make(&session->dataset, split->train, split->train_count, &session->table,
+                               err);
+}
+
+ib_status ib_session_read_table(const char *model_path, ib_session *session, ib_error *err) {
+    char *path = ib_pixel_table_path(model_path);
+    ib_status status = path == NULL ? ib_fail_memory(err)
+                                    : ib_pixel_table_read(path, session->dataset.image_bytes,
+                                                          &session->table, err);
+    free(path);
+    return status;
+}
+
 size_t ib_session_test_batch(const ib_config *config, const ib_session *session) {
     /* Results do not depend on it, memory does: larger chunks than this gain nothing. */
     enum { LARGEST_USEFUL = 128 };
@@ -79,6 +96,8 @@ ib_status ib_session_open_model(const ib_config *config, int training, ib_sessio
                          &session->model, err));
     if (!training)
         return IB_OK;
+    if (ib_model_needs_table(session->model))
+        IB_TRY(ib_model_standardize(session->model, &session->table, err));
     IB_TRY(ib_check_model_memory(session->model, err));
     if (config->experiment.init_model != NULL) {
         ib_status status = ib_model_load_read(session->model, &session->init, err);
@@ -92,6 +111,7 @@ void ib_session_close(ib_session *session) {
     if (session->model != NULL)
         ib_model_close(session->model);
     ib_safetensors_close(&session->init);
+    ib_pixel_table_close(&session->table);
     ib_split_close(&session->split);
     ib_dataset_close(&session->dataset);
     if (session->backend != NULL)

@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "data/dataset.h"
+#include "data/pixel_table.h"
 #include "data/split.h"
 #include "model/model.h"
 #include "options/canonical.h"
@@ -17,6 +18,7 @@ typedef struct ib_session {
     ib_backend *backend;
     ib_dataset dataset;
     ib_split split;
+    ib_pixel_table table; /* of --normalize standard; else, and until it is asked for, zero */
     ib_model *model;
     ib_safetensors init; /* the file of --init-model, from hashing to loading */
 } ib_session;
@@ -24,7 +26,13 @@ typedef struct ib_session {
 /* Backend, verified data set and split; then ib_session_open_model. Zero-initialise session; the
  * caller calls ib_session_close, also after a failure. */
 ib_status ib_session_open(const ib_config *config, ib_session *session, ib_error *err);
-/* training 1: initialised by the seed or from --init-model. 0: for evaluation, without weights. */
+/* The table of --normalize standard over the training images; nothing for other normalisations. */
+ib_status ib_session_make_table(const ib_config *config, ib_session *session, ib_error *err);
+/* The same as it lies beside a model's file: missing, or none of this data set, it is
+ * IB_ERROR_VERIFY naming it. */
+ib_status ib_session_read_table(const char *model_path, ib_session *session, ib_error *err);
+/* training 1: initialised by the seed or from --init-model, with the table of ib_session_make_table
+ * where it needs one. 0: for evaluation, without weights or table. */
 ib_status ib_session_open_model(const ib_config *config, int training, ib_session *session,
                                 ib_error *err);
 /* IB_ERROR_USAGE when the model was opened for more than the memory of the machine, or of the

@@ -76,6 +76,10 @@ static ib_status evaluate_network(const ib_contents *file, ib_arguments *argumen
         IB_TRY(ib_session_open_model(config, 0, session, err));
         IB_TRY(load(session->model, file, err));
     }
+    if (ib_model_needs_table(session->model)) {
+        IB_TRY(ib_session_read_table(file->path, session, err));
+        IB_TRY(ib_model_standardize(session->model, &session->table, err));
+    }
     return ib_evaluate(session->model, &session->dataset, session->split.test,
                        session->split.test_count, test, err);
 }

@@ -191,6 +191,7 @@ static ib_status begin_record(train_run *run, ib_error *err) {
                              .experiment_sha256 = run->experiment_sha256,
                              .dataset = &run->session.dataset,
                              .split = &run->session.split,
+                             .table = run->session.table.pixels > 0 ? &run->session.table : NULL,
                              .backend = &run->session.backend->info,
                              .usable_cpus = run->usable_cpus};
     if (run->record == NULL) {
@@ -285,9 +286,15 @@ static ib_status save_beside(const train_run *run, ib_error *err) {
                            (long long)run->config->experiment.epochs);
     if (path == NULL)
         return ib_fail_memory(err);
-    ib_status status = ib_model_save(run->session.model, NULL, path, NULL, err);
+    char *table = ib_pixel_table_path(path);
+    ib_status status = table == NULL ? ib_fail_memory(err) : IB_OK;
+    if (status == IB_OK && run->session.table.pixels > 0)
+        status = ib_pixel_table_write(&run->session.table, NULL, table, err);
+    if (status == IB_OK)
+        status = ib_model_save(run->session.model, NULL, path, NULL, err);
     if (status == IB_OK && !run->config->output.json)
         fprintf(run->context->out, "Saved model        %s\n", path);
+    free(table);
     free(path);
     return status;
 }
@@ -358,6 +365,7 @@ static ib_status run_all(train_run *run, const char *experiment_sha256, ib_error
     IB_TRY(ib_identify(config, &run->session, &run->experiment, &run->canonical,
                        run->experiment_sha256, err));
     IB_TRY(check_experiment(run, experiment_sha256, err));
+    IB_TRY(ib_session_make_table(config, &run->session, err));
     IB_TRY(ib_session_open_model(config, 1, &run->session, err));
     run->context->look_at_signals(1);
     if (!config->experiment.dry_run)

@@ -31,6 +31,7 @@ typedef struct svm_run {
     ib_svm_set set;
     const uint8_t **images; /* of set */
     uint8_t *labels;
+    double weights[IB_SVM_MOST_CLASSES]; /* of set, where classes have their own */
     ib_svm_model model;
     ib_evaluation test, validation;
     double fit_seconds;
@@ -66,6 +67,34 @@ static const uint8_t **pixels_of(const ib_dataset *dataset, const uint32_t *indi
     return images;
 }
 
+/* One weight a class of the data set, in the order of labels. */
+static ib_status read_weights(const char *text, const ib_dataset_info *info, double *weights,
+                              ib_error *err) {
+    char *words = strdup(text), *rest = words, *word;
+    size_t count = 0;
+    if (words == NULL)
+        return ib_fail_memory(err);
+    while ((word = strsep(&rest, ",")) != NULL && count < info->classes)
+        ib_parse_double(word, &weights[count++]);
+    int fits = count == info->classes && word == NULL;
+    free(words);
+    return fits ? IB_OK
+                : ib_fail(err, IB_ERROR_USAGE, "--class-weight %s: %s has %u classes", text,
+                          info->name, info->classes);
+}
+
+static ib_status choose_weights(svm_run *run, ib_error *err) {
+    const char *text = run->config->experiment.class_weight;
+    if (text == NULL)
+        return IB_OK;
+    if (strcmp(text, "balanced") == 0)
+        ib_svm_balance(&run->set, run->weights);
+    else
+        IB_TRY(read_weights(text, run->session.dataset.info, run->weights, err));
+    run->set.weights = run->weights;
+    return IB_OK;
+}
+
 static ib_status prepare(svm_run *run, ib_error *err) {
     const ib_session *session = &run->session;
     size_t count = session->split.train_count;
@@ -80,8 +109,13 @@ static ib_status prepare(svm_run *run, ib_error *err) {
         return ib_fail_memory(err);
     for (size_t i = 0; i < count; ++i)
         run->labels[i] = (uint8_t)ib_dataset_label(&session->dataset, session->split.train[i]);
-    run->set = (ib_svm_set){count, session->dataset.image_bytes, run->images, run->labels};
+    run->set = (ib_svm_set){.count = count,
+                            .width = session->dataset.image_bytes,
+                            .images = run->images,
+                            .labels = run->labels};
+    IB_TRY(choose_weights(run, err));
     run->options = options_of(run->config, session->dataset.info);
+    run->options.table = session->table.pixels > 0 ? &session->table : NULL;
     return ib_svm_check(&run->options, &run->set, err);
 }
 
@@ -125,20 +159,42 @@ ib_status ib_svm_file_kind_of(const ib_contents *contents, ib_svm_file_kind *kin
     return IB_OK;
 }
 
+ib_status ib_svm_open_file(const ib_contents *contents, ib_session *session, ib_svm_model *model,
+                           ib_error *err) {
+    IB_TRY(ib_svm_load_read(contents, model, err));
+    if (model->table_sha256[0] == '\0')
+        return IB_OK;
+    char *path = ib_pixel_table_path(contents->path);
+    ib_status status = path == NULL ? ib_fail_memory(err) : IB_OK;
+    if (status == IB_OK)
+        status = ib_pixel_table_read(path, model->width, &session->table, err);
+    if (status == IB_OK)
+        status = ib_svm_give_table(model, &session->table, path, err);
+    free(path);
+    if (status != IB_OK)
+        ib_svm_model_close(model);
+    return status;
+}
+
 ib_status ib_svm_test_file(ib_contents *contents, ib_svm_file_kind kind, const ib_config *config,
-                           const ib_session *session, ib_evaluation *test, size_t *vectors,
+                           ib_session *session, ib_evaluation *test, size_t *vectors,
                            ib_error *err) {
     const ib_dataset_info *info = session->dataset.info;
     size_t width = session->dataset.image_bytes;
     const char *path = contents->path;
     ib_svm_model model;
     double mean, deviation;
-    ib_normalization_choose(ib_normalization_at((size_t)config->experiment.normalize), info->mean,
-                            info->standard_deviation, &mean, &deviation);
+    const ib_normalization *choice = ib_normalization_at((size_t)config->experiment.normalize);
+    ib_normalization_choose(choice, info->mean, info->standard_deviation, &mean, &deviation);
+    if (kind == IB_SVM_LIBSVM && choice->by_pixel)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "%s is LIBSVM's and has no table for --normalize %s: test the run's own "
+                       "model",
+                       path, choice->name);
     if (kind == IB_SVM_LIBSVM)
         IB_TRY(ib_svm_parse_libsvm(contents, mean, deviation, width, &model, err));
     else
-        IB_TRY(ib_svm_load_read(contents, &model, err));
+        IB_TRY(ib_svm_open_file(contents, session, &model, err));
     *vectors = model.count;
     ib_status status = IB_OK;
     if (model.width != width)
@@ -183,6 +239,7 @@ static ib_status begin_record(svm_run *run, ib_error *err) {
                              .experiment_sha256 = run->experiment_sha256,
                              .dataset = &run->session.dataset,
                              .split = &run->session.split,
+                             .table = run->options.table,
                              .backend = &run->session.backend->info,
                              .usable_cpus = run->usable_cpus};
     if (run->record == NULL) {
@@ -283,9 +340,15 @@ static ib_status save_beside(const svm_run *run, ib_error *err) {
     char *path = ib_format("./%s_svm.safetensors", run->config->experiment.dataset);
     if (path == NULL)
         return ib_fail_memory(err);
-    ib_status status = ib_svm_save(&run->model, NULL, path, NULL, err);
+    char *table = ib_pixel_table_path(path);
+    ib_status status = table == NULL ? ib_fail_memory(err) : IB_OK;
+    if (status == IB_OK && run->options.table != NULL)
+        status = ib_pixel_table_write(run->options.table, NULL, table, err);
+    if (status == IB_OK)
+        status = ib_svm_save(&run->model, NULL, path, NULL, err);
     if (status == IB_OK && !run->config->output.json)
         fprintf(run->context->out, "Saved model        %s\n", path);
+    free(table);
     free(path);
     return status;
 }
@@ -331,6 +394,7 @@ static ib_status train_and_save(svm_run *run, ib_error *err) {
 static ib_status run_all(svm_run *run, const char *experiment_sha256, ib_error *err) {
     IB_TRY(ib_get_missing_data(run->config, run->context, err));
     IB_TRY(ib_session_open(run->config, &run->session, err));
+    IB_TRY(ib_session_make_table(run->config, &run->session, err));
     IB_TRY(prepare(run, err));
     IB_TRY(ib_identify(run->config, &run->session, &run->experiment, &run->canonical,
                        run->experiment_sha256, err));

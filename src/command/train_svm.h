@@ -17,7 +17,11 @@ ib_status ib_svm_file_kind_of(const ib_contents *contents, ib_svm_file_kind *kin
 /* Evaluates a file that was read, whose text may be cut up, on the session's test images; loss is
  * left 0. */
 ib_status ib_svm_test_file(ib_contents *contents, ib_svm_file_kind kind, const ib_config *config,
-                           const ib_session *session, ib_evaluation *test, size_t *vectors,
+                           ib_session *session, ib_evaluation *test, size_t *vectors,
+                           ib_error *err);
+/* Reads a support vector machine with what it needs beside itself: the table, which is the
+ * session's, where it was trained with one. The caller calls ib_svm_model_close. */
+ib_status ib_svm_open_file(const ib_contents *contents, ib_session *session, ib_svm_model *model,
                            ib_error *err);
 
 #endif

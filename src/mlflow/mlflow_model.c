@@ -214,6 +214,8 @@ static ib_status write_onnx_of(const ib_mlflow_sender *s, const char *safetensor
                            .classes = info->classes};
     ib_normalization_choose(choice, info->mean, info->standard_deviation, &notes.mean,
                             &notes.deviation);
+    if (choice->by_pixel)
+        notes.deviation = 0;
     ib_status status =
         ib_onnx_write(safetensors, &notes, &s->cursor.folder, "model.onnx", NULL, err);
     ib_config_free(&config);

@@ -30,12 +30,39 @@ static ib_status open_network(ib_model *model, ib_backend *backend, const ib_exp
         return ib_fail(err, IB_ERROR_USAGE,
                        "%s has images of %u channels where 1 to %d are possible", data->name,
                        data->image.channels, IB_LOAD_CHANNELS);
+    const ib_normalization *choice = ib_normalization_at((size_t)experiment->normalize);
+    options.by_pixel = choice->by_pixel;
     IB_TRY(ib_network_open(&model->network, backend, file->rows, &options, err));
-    ib_normalization_choose(ib_normalization_at((size_t)experiment->normalize), data->mean,
-                            data->standard_deviation, &mean, &deviation);
+    model->needs_table = choice->by_pixel;
+    if (choice->by_pixel)
+        return IB_OK;
+    ib_normalization_choose(choice, data->mean, data->standard_deviation, &mean, &deviation);
     for (uint32_t c = 0; c < data->image.channels; ++c)
         ib_normalization_table(mean, deviation, table + 256 * c);
     return ib_network_table(&model->network, table, err);
+}
+
+int ib_model_needs_table(const ib_model *model) {
+    return model->needs_table;
+}
+
+ib_status ib_model_standardize(ib_model *model, const ib_pixel_table *table, ib_error *err) {
+    size_t count = table->pixels;
+    if (count != ib_model_image_bytes(model))
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "the table of means and deviations has %zu pixels, the network's images %zu",
+                       count, ib_model_image_bytes(model));
+    float *values = calloc(count, 2 * sizeof *values);
+    if (values == NULL)
+        return ib_fail_memory(err);
+    for (size_t k = 0; k < count; ++k) {
+        values[k] = (float)table->mean[k];
+        values[count + k] = table->deviation[k] > 0 ? (float)(1.0 / table->deviation[k]) : 0.0f;
+    }
+    ib_status status = ib_network_table(&model->network, values, err);
+    free(values);
+    model->needs_table = status != IB_OK;
+    return status;
 }
 
 static ib_status describe_tensors(ib_model *model, ib_error *err) {

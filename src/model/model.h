@@ -10,6 +10,7 @@
 #include "base/sha256.h"
 #include "catalog/datasets.h"
 #include "catalog/experiment.h"
+#include "data/pixel_table.h"
 #include "nn/network.h"
 #include "nn/network_file.h"
 #include "tensor/safetensors.h"
@@ -35,6 +36,11 @@ ib_status ib_model_open_network(ib_backend *backend, const ib_experiment *experi
                                 const ib_network_file *network, const ib_dataset_info *data,
                                 size_t max_batch, int training, ib_model **model, ib_error *err);
 void ib_model_close(ib_model *model);
+
+/* What --normalize standard makes of pixels: needed before images are attached, where the
+ * experiment says so. The table may go afterwards. */
+ib_status ib_model_standardize(ib_model *model, const ib_pixel_table *table, ib_error *err);
+int ib_model_needs_table(const ib_model *model);
 
 /* Initial weights as torch.nn's defaults draw them in distribution; a pure function of the seed. */
 ib_status ib_model_initialize(ib_model *model, uint64_t seed, ib_error *err);

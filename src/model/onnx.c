@@ -106,8 +106,10 @@ static ib_status frame_build(struct frame *f, ib_onnx_graph *g, const char *kind
     ib_print_double(notes->deviation, deviation);
     add_note(&f->tail, "isobit.model_sha256", sha256);
     add_note(&f->tail, "isobit.normalize", notes->normalize);
-    add_note(&f->tail, "isobit.mean", mean);
-    add_note(&f->tail, "isobit.std", deviation);
+    if (notes->deviation > 0) {
+        add_note(&f->tail, "isobit.mean", mean);
+        add_note(&f->tail, "isobit.std", deviation);
+    }
     add_note(&f->tail, "isobit.numerics", IB_NUMERICS_VERSION);
     add_note(&f->tail, "isobit.classes", classes);
     free(classes);

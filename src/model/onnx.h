@@ -13,8 +13,9 @@
 typedef struct ib_onnx_notes {
     const ib_experiment *experiment; /* whose network it may be, where that is a file; or NULL */
     const char *normalize;           /* the value of --normalize */
-    double mean, deviation;          /* the input is (pixel / 255 - mean) / deviation */
-    const char *sha256;              /* of the model file, from who knows it; NULL: computed */
+    double mean, deviation; /* the input is (pixel / 255 - mean) / deviation; deviation 0: it is by
+                               a table, and neither is written */
+    const char *sha256;     /* of the model file, from who knows it; NULL: computed */
     ib_image_shape image;
     uint32_t classes;
 } ib_onnx_notes;

@@ -14,6 +14,7 @@ struct ib_model {
     ib_tensor_info *tensors;
     size_t tensor_count;
     int no_dropout;
+    int needs_table; /* and has none yet */
 };
 
 /* ib_model_write that leaves the average of a value as it is. */

@@ -5,6 +5,9 @@
 #include "model/state.h"
 
 ib_status ib_model_attach(ib_model *model, const ib_data_view *data, ib_error *err) {
+    if (model->needs_table)
+        return ib_fail(err, IB_ERROR_USAGE,
+                       "--normalize standard needs the table of a run's training images");
     ib_network *net = &model->network;
     size_t count = data->part[0].count + data->part[1].count;
     if (data->image_bytes != ib_model_image_bytes(model))

@@ -191,7 +191,8 @@ static ib_status create_batch(ib_network *net, ib_error *err) {
     size_t capacity = (size_t)net->capacity;
     int64_t pixels = net->input.h * net->input.w;
     int64_t floats = net->input.channels == 1 ? ib_pad16(pixels) : ib_extent_floats(&net->input);
-    size_t table = 256 * (size_t)net->input.channels * sizeof(float);
+    size_t table =
+        (net->by_pixel ? 2 * (size_t)pixels : 256) * (size_t)net->input.channels * sizeof(float);
     IB_TRY(create(net, &net->x, capacity * (size_t)floats * sizeof(float), err));
     IB_TRY(create(net, &net->labels, capacity * sizeof(uint16_t), err));
     IB_TRY(create(net, &net->table, table, err));

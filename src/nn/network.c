@@ -20,6 +20,7 @@ static ib_load load_of(const ib_network *net, int64_t count) {
                      .pixels = pixels,
                      .channels = net->input.channels,
                      .stride = stride,
+                     .by_pixel = net->by_pixel,
                      .augment = net->augment};
 }
 
@@ -88,6 +89,7 @@ ib_status ib_network_open(ib_network *net, ib_backend *backend, const ib_row *ro
                         .capacity = options->capacity,
                         .training = options->training,
                         .unfused = options->unfused,
+                        .by_pixel = options->by_pixel,
                         .path = options->path,
                         .lines = options->lines,
                         .optimizer = options->optimizer,

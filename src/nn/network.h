@@ -125,9 +125,10 @@ typedef struct ib_network {
     int training, unfused;
     ib_optimizer_kind optimizer;
     int momentum;
-    ib_smoothing smoothing;     /* of the training loss */
-    ib_augment augment;         /* of training images */
-    ib_buffer x, labels, table; /* of the batch; normalised values of each pixel byte a channel */
+    int by_pixel;
+    ib_smoothing smoothing;             /* of the training loss */
+    ib_augment augment;                 /* of training images */
+    ib_buffer x, labels, table;         /* of the batch; the table of ib_network_table */
     ib_buffer losses, step_losses, bad; /* [capacity], [IB_MOST_STEPS], one word */
     ib_buffer order;                    /* of images */
     size_t order_count;
@@ -156,6 +157,7 @@ typedef struct ib_network_options {
     const int64_t *augment; /* amounts, of training images; NULL: none */
     const char *path;       /* of the rows' file, for messages; NULL: none */
     const size_t *lines;    /* of each row in it; NULL: not known */
+    int by_pixel;           /* normalise by a mean and a scale for each byte of an image */
     int unfused;         /* for tests: every row is a node of its own, which gives the same bits */
 } ib_network_options;
 
@@ -164,7 +166,8 @@ typedef struct ib_network_options {
 ib_status ib_network_open(ib_network *network, ib_backend *backend, const ib_row *rows,
                           const ib_network_options *options, ib_error *err);
 void ib_network_close(ib_network *network);
-/* [channels][256] normalised values. */
+/* [channels][256] normalised values, or, by_pixel, a mean and a scale for each byte of an image:
+ * [2][pixels][channels]. */
 ib_status ib_network_table(ib_network *network, const float *table, ib_error *err);
 /* The images that steps take batches from, by their number in the attached data. */
 ib_status ib_network_order(ib_network *network, const uint32_t *order, size_t count, ib_error *err);

@@ -138,6 +138,7 @@ static int is_zero(const ib_option *option, const ib_config *config) {
     case IB_OPTION_DOUBLE:
         return *(const double *)at == 0;
     case IB_OPTION_STRING:
+    case IB_OPTION_NAME_OR_DOUBLE:
         return *(char *const *)at == NULL;
     default:
         return 0;

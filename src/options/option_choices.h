@@ -30,6 +30,7 @@ CATALOG(kernel_choices, ib_svm_kernel_info, ib_svm_kernel_at)
 CATALOG(normalize_choices, ib_normalization, ib_normalization_at)
 LIST(split_choices, {.name = "official", .value = IB_CHOOSE_OFFICIAL},
      {.name = "70-10-20", .value = IB_CHOOSE_70_10_20})
+LIST(weight_choices, {.name = "balanced"})
 LIST(gamma_choices, {.name = "scale"}, {.name = "auto"})
 static ib_choice backend_choices(size_t index) {
     const ib_backend_name *row = index == 0 ? NULL : ib_backend_name_at(index - 1);

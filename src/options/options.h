@@ -105,6 +105,7 @@ typedef struct ib_option {
                    others */
     /* Of a STRING: brings text into its one form, in fresh memory, or refuses it; NULL: any. */
     ib_status (*normal)(const char *text, const char *given_as, char **form, ib_error *err);
+    int many; /* of NAME_OR_DOUBLE: numbers with commas between them too */
     int by_content; /* hashed as the SHA-256 of the file that it names */
     /* Commands that take it, unless it is given, from the configuration in the record of the run or
      * the model they are for; training does when it goes on. */

@@ -79,7 +79,10 @@ char *ib_option_range(const ib_option *option) {
     case IB_OPTION_NAME_OR_DOUBLE: {
         char *names = choice_list(option->choices, ", ");
         print_bound(option->minimum, low);
-        char *text = names == NULL ? NULL : ib_format("%s or a number above %s", names, low);
+        char *text = names == NULL ? NULL
+                     : option->many
+                         ? ib_format("%s or numbers above %s with commas between", names, low)
+                         : ib_format("%s or a number above %s", names, low);
         free(names);
         return text;
     }
@@ -151,18 +154,37 @@ static ib_status set_model(const ib_option *option, const char *text, const char
 }
 
 /* One of the choices as it is, or a number in its shortest form: one experiment, one text. */
+/* One number, or several with commas between, each in its shortest form. */
+static ib_status set_numbers(const ib_option *option, const char *text, const char *given_as,
+                             ib_config *config, ib_error *err) {
+    char *words = strdup(text), *rest = words, *word;
+    char *numbers = words == NULL ? NULL : calloc(strlen(text) + 2, IB_DOUBLE_TEXT);
+    ib_status status = numbers == NULL ? ib_fail_memory(err) : IB_OK;
+    size_t length = 0;
+    while (status == IB_OK && (word = strsep(&rest, option->many ? "," : "")) != NULL) {
+        double value = 0;
+        if (length > 0)
+            numbers[length++] = ',';
+        if (ib_parse_double(word, &value) != 0 || !in_range(option, value))
+            status = bad_value(option, text, given_as, err);
+        else
+            ib_print_double(value, numbers + length);
+        length += strlen(numbers + length);
+    }
+    if (status == IB_OK)
+        status = set_string(member(option, config), numbers, err);
+    free(numbers);
+    free(words);
+    return status;
+}
+
 static ib_status set_name_or_double(const ib_option *option, const char *text, const char *given_as,
                                     ib_config *config, ib_error *err) {
-    char shortest[IB_DOUBLE_TEXT];
-    double value = 0;
     ib_choice choice;
     for (size_t i = 0; (choice = option->choices(i)).name != NULL; ++i)
         if (strcmp(choice.name, text) == 0)
             return set_string(member(option, config), text, err);
-    if (ib_parse_double(text, &value) != 0 || !in_range(option, value))
-        return bad_value(option, text, given_as, err);
-    ib_print_double(value, shortest);
-    return set_string(member(option, config), shortest, err);
+    return set_numbers(option, text, given_as, config, err);
 }
 
 static ib_status set_normal(const ib_option *option, const char *text, const char *given_as,

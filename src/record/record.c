@@ -179,6 +179,8 @@ static ib_status open_files(ib_record *record, ib_error *err) {
         ib_fail_context(err, "make it writable or choose another directory with --runs-dir");
         return status;
     }
+    if (record->start.table != NULL)
+        IB_TRY(ib_pixel_table_write(record->start.table, &record->folder, IB_TABLE_NAME, err));
     take_lock(record, NULL); /* nobody else knows the directory yet: a file system without locks
                                 only cannot resume */
     ib_sha256_begin(&record->chain);
@@ -306,6 +308,24 @@ static ib_status check_prefix(ib_record *record, const ib_prefix *metrics, ib_er
     return status;
 }
 
+/* The table follows from the data; a file that says otherwise was changed. */
+static ib_status check_table(const ib_record *record, ib_error *err) {
+    const ib_pixel_table *table = record->start.table;
+    ib_pixel_table found = {0};
+    if (table == NULL)
+        return IB_OK;
+    char *path = ib_path_join(record->folder.path, IB_TABLE_NAME);
+    ib_status status =
+        path == NULL ? ib_fail_memory(err) : ib_pixel_table_read(path, table->pixels, &found, err);
+    if (status == IB_OK && strcmp(found.sha256, table->sha256) != 0)
+        status = ib_fail(err, IB_ERROR_VERIFY,
+                         "%s has SHA-256 %s, but the training images give %s: it was changed", path,
+                         found.sha256, table->sha256);
+    ib_pixel_table_close(&found);
+    free(path);
+    return status;
+}
+
 static ib_status read_past(ib_record *record, ib_error *err) {
     ib_lines lines;
     ib_status status = ib_run_lines_open(&record->previous, RESOURCES, 0, &lines, err);
@@ -320,6 +340,7 @@ ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
     record->start = *start;
     record->earlier_seconds = earlier_seconds;
     IB_TRY(check_prefix(record, metrics, err));
+    IB_TRY(check_table(record, err));
     IB_TRY(read_past(record, err));
     ib_atomic_clean(&record->folder, NULL);
     const json_t *before = record->previous.resume_times;

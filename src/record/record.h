@@ -14,6 +14,7 @@
 #include "base/sha256.h"
 #include "base/status.h"
 #include "data/dataset.h"
+#include "data/pixel_table.h"
 #include "data/split.h"
 #include "record/run.h"
 #include "train/metrics.h"
@@ -30,6 +31,7 @@ typedef struct ib_record_start {
     const char *experiment_sha256;
     const ib_dataset *dataset;
     const ib_split *split;
+    const ib_pixel_table *table; /* written beside the model; NULL: the normalisation has none */
     const ib_backend_info *backend;
     unsigned usable_cpus; /* before the backend pinned its threads */
     double sample_period; /* s between two lines of resources.jsonl; 0: none */
@@ -79,7 +81,8 @@ ib_status ib_record_reopen(const char *directory, ib_record **record, ib_error *
 const ib_run *ib_record_previous(const ib_record *record);
 /* Goes on: writes run.json with status "running", the time of this resumption and earlier_seconds
  * (what the parts before it took, as far as the run keeps their work) and cuts metrics.jsonl to the
- * given beginning. One that does not begin so is IB_ERROR_VERIFY, and nothing is changed. */
+ * given beginning. One that does not begin so, or a table that is missing or not the start's, is
+ * IB_ERROR_VERIFY, and nothing is changed. */
 ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
                              const ib_prefix *metrics, double earlier_seconds, ib_error *err);
 /* What metrics.jsonl holds, all lines so far being on the disk. */

@@ -10,6 +10,7 @@
 #include "base/number.h"
 #include "base/numerics_version.h"
 #include "base/text_stream.h"
+#include "data/pixel_table.h"
 #include "options/canonical.h"
 
 char *ib_recorded_text(const json_t *value) {
@@ -175,6 +176,31 @@ ib_status ib_adopt_experiment(const ib_run *run, const char *const *changeable,
     return IB_OK;
 }
 
+/* The table beside a model whose record names one is the one that it names. */
+static ib_status check_table(const ib_run *run, const char *model_path, ib_error *err) {
+    const char *recorded = ib_json_text_at(json_object_get(run->files, IB_TABLE_NAME), "sha256");
+    char hex[IB_SHA256_HEX_SIZE];
+    ib_contents contents = {0};
+    if (recorded == NULL)
+        return IB_OK;
+    char *path = ib_pixel_table_path(model_path);
+    ib_status status = IB_OK;
+    if (path == NULL)
+        status = ib_fail_memory(err);
+    else if (ib_path_is_missing(path))
+        status = ib_fail(err, IB_ERROR_VERIFY, "%s is missing, but run.json names it", path);
+    else
+        status = ib_contents_open(path, IB_RECORDED_MOST, &contents, err);
+    if (status == IB_OK)
+        ib_sha256_bytes(contents.data, contents.size, hex);
+    if (status == IB_OK && strcmp(hex, recorded) != 0)
+        status = ib_fail(err, IB_ERROR_VERIFY, "%s has SHA-256 %s, but run.json records %s", path,
+                         hex, recorded);
+    ib_contents_close(&contents);
+    free(path);
+    return status;
+}
+
 /* The record beside a model, *found where it has results: then the model must be the one that it
  * says. The caller closes *run, also after a failure. */
 static ib_status read_beside(const char *model_path, const char *sha256, ib_run *run, int *found,
@@ -191,6 +217,8 @@ static ib_status read_beside(const char *model_path, const char *sha256, ib_run 
                          "file, or it was changed after the run; move it elsewhere to use it all "
                          "the same",
                          model_path, sha256, run->directory, run->model_sha256);
+    else if (*found)
+        status = check_table(run, model_path, err);
     free(directory);
     return status;
 }

@@ -12,6 +12,9 @@
 #include "catalog/metrics.h"
 #include "record/record_file.h"
 
+/* The table of a normalisation that has one: ib_pixel_table_path of the model. */
+#define IB_TABLE_NAME "model.normalization.safetensors"
+
 enum { IB_RECORD_FORMAT = 2, IB_RECORD_UNSEALED = 1 };
 
 typedef enum ib_run_status {

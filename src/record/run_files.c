@@ -15,13 +15,9 @@
 
 static const char METRICS[] = "metrics.jsonl";
 
-const char *const IB_RECORD_FILES[] = {METRICS,
-                                       IB_TRACE_NAME,
-                                       "resources.jsonl",
-                                       "misclassified.json",
-                                       "model.safetensors",
-                                       "optimizer.safetensors",
-                                       NULL};
+const char *const IB_RECORD_FILES[] = {
+    METRICS,       IB_TRACE_NAME,       "resources.jsonl",       "misclassified.json",
+    IB_TABLE_NAME, "model.safetensors", "optimizer.safetensors", NULL};
 
 /* The SHA-256 that the record has of a file; NULL: none. *bytes NULL: not said. */
 static const char *claim(const ib_run *run, const char *name, const json_t **bytes) {

@@ -79,7 +79,10 @@ static void write_value(ib_json *json, const char *key, const ib_option *option)
         ib_json_string(json, "type", "number");
         ib_json_close(json, '}');
         ib_json_open(json, NULL, '{');
-        write_choices(json, option);
+        if (option->many)
+            ib_json_string(json, "type", "string");
+        else
+            write_choices(json, option);
         ib_json_close(json, '}');
         ib_json_close(json, ']');
         break;

@@ -185,16 +185,31 @@ static void fetch(ib_svm_lru_rows *rows, int part, size_t index) {
     size_t limit = rows->limit / 2 < IB_SVM_FETCH ? rows->limit / 2 : IB_SVM_FETCH;
     uint32_t points[IB_SVM_FETCH] = {(uint32_t)(offset + index)};
     const uint8_t *images[IB_SVM_FETCH];
+    const double *features[IB_SVM_FETCH];
+    double norms[IB_SVM_FETCH];
     int32_t sums[IB_SVM_FETCH], squares[IB_SVM_FETCH];
     size_t count = guess(rows, part, limit, points);
     for (size_t n = count; n-- > 0;) { /* the row asked for is the newest */
         size_t k = points[n] - offset;
-        images[n] = from->rows[k];
-        sums[n] = from->sums[k];
-        squares[n] = from->squares[k];
+        if (from->features != NULL) {
+            features[n] = from->features[k];
+            norms[n] = from->norms[k];
+        } else {
+            images[n] = from->rows[k];
+            sums[n] = from->sums[k];
+            squares[n] = from->squares[k];
+        }
         claim(rows, points[n]);
     }
-    ib_svm_images batch = {count, from->width, images, NULL, sums, squares};
+    ib_svm_images batch = {.count = count, .width = from->width};
+    if (from->features != NULL) {
+        batch.features = features;
+        batch.norms = norms;
+    } else {
+        batch.rows = images;
+        batch.sums = sums;
+        batch.squares = squares;
+    }
     for (int with = 0; with < 2; ++with) {
         size_t stride = rows->strides[with];
         ib_svm_block block = {.rows = &batch,

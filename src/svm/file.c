@@ -12,12 +12,20 @@
 static const char *const KERNELS[] = {"linear", "poly", "rbf", "sigmoid"};
 enum { KERNEL_COUNT = sizeof KERNELS / sizeof KERNELS[0] };
 
+/* Instead of mean and deviation: the SHA-256 of the file of a table. */
+static const char TABLE[] = "normalization";
+
 /* ---- writing ------------------------------------------------------------------------------------
  */
 
 enum { PARAMETERS = 6 };
 static const char *const PARAMETER_NAMES[PARAMETERS] = {"C",     "coef0", "deviation",
                                                         "gamma", "mean",  "tolerance"};
+
+static int is_replaced(const ib_svm_model *model, size_t parameter) {
+    return model->table_sha256[0] != '\0' && (strcmp(PARAMETER_NAMES[parameter], "mean") == 0 ||
+                                              strcmp(PARAMETER_NAMES[parameter], "deviation") == 0);
+}
 
 static void list_parameters(ib_svm_options *options, double *parameters[PARAMETERS]) {
     parameters[0] = &options->c;
@@ -57,14 +65,21 @@ ib_status ib_svm_save(const ib_svm_model *model, const ib_folder *folder, const 
         {"model", "svm"}, {"kernel", KERNELS[options.kernel]}, {"degree", degree}};
     snprintf(degree, sizeof degree, "%d", options.degree);
     list_parameters(&options, parameters);
+    size_t entries = 3;
     for (size_t i = 0; i < PARAMETERS; ++i) {
         ib_print_double(*parameters[i], texts[i]);
-        metadata[3 + i][0] = PARAMETER_NAMES[i];
-        metadata[3 + i][1] = texts[i];
+        if (is_replaced(model, i))
+            continue;
+        metadata[entries][0] = PARAMETER_NAMES[i];
+        metadata[entries++][1] = texts[i];
+    }
+    if (model->table_sha256[0] != '\0') {
+        metadata[entries][0] = TABLE;
+        metadata[entries++][1] = model->table_sha256;
     }
     ib_status status =
         ib_safetensors_write_in(folder, path, tensors, sizeof tensors / sizeof tensors[0],
-                                (const char *const(*)[2])metadata, PARAMETERS + 3, hex, err);
+                                (const char *const(*)[2])metadata, entries, hex, err);
     free(intercepts);
     return status;
 }
@@ -91,10 +106,16 @@ static const char *metadata_of(const loading *l, const char *key) {
     return NULL;
 }
 
-static ib_status read_options(const loading *l, ib_svm_options *options) {
+static int is_sha256(const char *text) {
+    return strlen(text) == IB_SHA256_HEX_SIZE - 1 &&
+           strspn(text, "0123456789abcdef") == IB_SHA256_HEX_SIZE - 1;
+}
+
+static ib_status read_options(const loading *l, ib_svm_model *result) {
+    ib_svm_options *options = &result->options;
     double *parameters[PARAMETERS];
     const char *model = metadata_of(l, "model"), *kernel = metadata_of(l, "kernel");
-    const char *degree = metadata_of(l, "degree");
+    const char *degree = metadata_of(l, "degree"), *table = metadata_of(l, TABLE);
     int64_t integer = 0;
     *options = (ib_svm_options){.gamma_kind = IB_SVM_GAMMA_VALUE};
     if (model == NULL || strcmp(model, "svm") != 0 || kernel == NULL || degree == NULL)
@@ -108,8 +129,15 @@ static ib_status read_options(const loading *l, ib_svm_options *options) {
     if (ib_parse_i64(degree, &integer) != 0 || integer < 1 || integer > 100)
         return wrong(l, "the metadata's degree is no integer from 1 to 100");
     options->degree = (int)integer;
+    if (table != NULL && !is_sha256(table))
+        return wrong(l, "the metadata's normalization is no SHA-256");
+    if (table != NULL)
+        memcpy(result->table_sha256, table, sizeof result->table_sha256);
     list_parameters(options, parameters);
+    options->deviation = 1;
     for (size_t i = 0; i < PARAMETERS; ++i) {
+        if (is_replaced(result, i))
+            continue;
         const char *text = metadata_of(l, PARAMETER_NAMES[i]);
         if (text == NULL || ib_parse_double(text, parameters[i]) != 0)
             return wrong(l, PARAMETER_NAMES[i]);
@@ -166,9 +194,10 @@ static ib_status read_tensors(const loading *l, ib_svm_model *model) {
     }
     if (total != n)
         return wrong(l, "n_support does not add up to the support vectors");
-    ib_svm_options options = model->options;
+    ib_svm_model said = *model;
     IB_TRY(ib_svm_model_open((size_t)k, (size_t)n, (size_t)width, model, l->err));
-    model->options = options;
+    model->options = said.options;
+    memcpy(model->table_sha256, said.table_sha256, sizeof model->table_sha256);
     memcpy(model->vectors, vectors->data, (size_t)(n * width));
     memcpy(model->indices, indices, (size_t)n * sizeof *indices);
     memcpy(model->coefficients, coefficients, (size_t)(n * (k - 1)) * sizeof *coefficients);
@@ -185,7 +214,7 @@ ib_status ib_svm_load_read(const ib_contents *contents, ib_svm_model *model, ib_
     *model = (ib_svm_model){0};
     loading l = {.path = contents->path, .err = err};
     IB_TRY(ib_safetensors_parse(contents, &l.file, err));
-    ib_status status = read_options(&l, &model->options);
+    ib_status status = read_options(&l, model);
     if (status == IB_OK)
         status = read_tensors(&l, model);
     ib_safetensors_close(&l.file);

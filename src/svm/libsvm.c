@@ -50,6 +50,17 @@ static void write_header(const ib_svm_model *model, FILE *out) {
     fputs("\nSV\n", out);
 }
 
+/* "k:value " of what is not 0. */
+static void write_features(const ib_svm_model *model, const uint8_t *vector, FILE *out) {
+    char text[IB_DOUBLE_TEXT];
+    for (size_t k = 0; k < model->width; ++k) {
+        double value = ib_pixel_table_feature(model->options.table, k, vector[k]);
+        ib_print_double(value, text);
+        if (value != 0)
+            fprintf(out, "%zu:%s ", k + 1, text);
+    }
+}
+
 ib_status ib_svm_write_libsvm(const ib_svm_model *model, const char *path, ib_error *err) {
     char table[256][IB_DOUBLE_TEXT], text[IB_DOUBLE_TEXT];
     int zero[256];
@@ -67,7 +78,9 @@ ib_status ib_svm_write_libsvm(const ib_svm_model *model, const char *path, ib_er
             fprintf(file.stream, "%s ", text);
         }
         const uint8_t *vector = model->vectors + s * model->width;
-        for (size_t k = 0; k < model->width; ++k)
+        if (model->options.table != NULL)
+            write_features(model, vector, file.stream);
+        for (size_t k = 0; k < model->width && model->options.table == NULL; ++k)
             if (!zero[vector[k]])
                 fprintf(file.stream, "%zu:%s ", k + 1, table[vector[k]]);
         fputc('\n', file.stream);

@@ -2,6 +2,7 @@
 #include "svm/svm.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 ib_status ib_svm_model_open(size_t class_count, size_t count, size_t width, ib_svm_model *model,
                             ib_error *err) {
@@ -23,4 +24,14 @@ void ib_svm_model_close(ib_svm_model *model) {
     free(model->coefficients);
     free(model->pairs);
     *model = (ib_svm_model){0};
+}
+
+ib_status ib_svm_give_table(ib_svm_model *model, const ib_pixel_table *table, const char *path,
+                            ib_error *err) {
+    if (strcmp(model->table_sha256, table->sha256) != 0 || model->width != table->pixels)
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "%s has SHA-256 %s, but the model was trained with the table of %s", path,
+                       table->sha256, model->table_sha256);
+    model->options.table = table;
+    return IB_OK;
 }

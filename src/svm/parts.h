@@ -12,6 +12,18 @@ typedef struct ib_svm_packed {
 
 ib_status ib_svm_pack(const uint8_t *const *rows, size_t count, size_t width, ib_svm_packed *packed,
                       ib_error *err);
+/* The same as features: rows of a matrix. fill writes row i's, stride values apart. */
+typedef struct ib_svm_matrix {
+    void (*fill)(const void *context, size_t row, double *to, size_t stride);
+    const void *context;
+    size_t count, width;
+} ib_svm_matrix;
+ib_status ib_svm_pack_matrix(const ib_svm_ops *ops, const ib_svm_matrix *matrix,
+                             ib_svm_packed *packed, ib_error *err);
+/* As the options have it: bytes, or features by their table. */
+ib_status ib_svm_pack_by(const ib_svm_options *options, const ib_svm_ops *ops,
+                         const uint8_t *const *rows, size_t count, size_t width,
+                         ib_svm_packed *packed, ib_error *err);
 /* IB_ERROR_USAGE for images that are too wide. */
 ib_status ib_svm_check_width(size_t width, ib_error *err);
 void ib_svm_unpack(ib_svm_packed *packed);
@@ -23,8 +35,18 @@ static inline size_t ib_svm_padded(size_t count) {
 /* The images from `first`, a multiple of the panel's size, on: at most `count`. */
 static inline ib_svm_images ib_svm_panels(const ib_svm_images *all, size_t first, size_t count) {
     size_t left = all->count - first, bytes = IB_SVM_GROUP * ib_svm_groups(all->width);
-    return (ib_svm_images){left < count ? left : count, all->width,        all->rows + first,
-                           all->panels + first * bytes, all->sums + first, all->squares + first};
+    ib_svm_images some = {.count = left < count ? left : count, .width = all->width};
+    if (all->features != NULL) {
+        some.features = all->features + first;
+        some.values = all->values + first * all->width;
+        some.norms = all->norms + first;
+        return some;
+    }
+    some.rows = all->rows + first;
+    some.panels = all->panels + first * bytes;
+    some.sums = all->sums + first;
+    some.squares = all->squares + first;
+    return some;
 }
 
 /* Kernel rows of one two-class problem. row gives the values of unknown `index` of class `part`
@@ -49,8 +71,8 @@ typedef struct ib_svm_problem {
     void *context;
 } ib_svm_problem;
 
-/* Sets f and beta for the start, with bound c. */
-void ib_svm_begin(ib_svm_problem *problem, double c);
+/* Sets f and beta for the start, with a bound for each part. */
+void ib_svm_begin(ib_svm_problem *problem, const double bounds[2]);
 /* IB_ERROR_DIVERGED: the iterations ran out. Another status: should_stop said so. */
 ib_status ib_svm_solve(ib_svm_problem *problem, ib_svm_pair *pair);
 

@@ -97,6 +97,9 @@ static ib_status predict(ib_host *host, prediction *p, const uint8_t *const *ima
     const ib_svm_model *model = p->model;
     if (count == 0)
         return IB_OK;
+    if (model->table_sha256[0] != '\0' && model->options.table == NULL)
+        return ib_fail(err, IB_ERROR_VERIFY,
+                       "the model needs the table of its pixels' means and deviations");
     p->ops = host->svm;
     p->kernel = ib_svm_kernel_of(&model->options, model->width);
     p->rows = calloc(model->count, sizeof *p->rows);
@@ -108,14 +111,15 @@ static ib_status predict(ib_host *host, prediction *p, const uint8_t *const *ima
     }
     for (size_t s = 0; s < model->count; ++s)
         p->rows[s] = model->vectors + s * model->width;
-    ib_status status = ib_svm_pack(p->rows, model->count, model->width, &p->vectors, err);
+    ib_fp_state saved = ib_fp_enter();
+    ib_status status = ib_svm_pack_by(&model->options, p->ops, p->rows, model->count, model->width,
+                                      &p->vectors, err);
     if (status == IB_OK)
-        status = ib_svm_pack(images, count, model->width, &p->images, err);
-    if (status == IB_OK) {
-        ib_fp_state saved = ib_fp_enter();
+        status =
+            ib_svm_pack_by(&model->options, p->ops, images, count, model->width, &p->images, err);
+    if (status == IB_OK)
         host->run(host, (count + IMAGES - 1) / IMAGES, images_item, p);
-        ib_fp_leave(saved);
-    }
+    ib_fp_leave(saved);
     ib_svm_unpack(&p->images);
     ib_svm_unpack(&p->vectors);
     free(p->sums);

@@ -15,11 +15,11 @@ static uint64_t iteration_limit(const ib_svm_problem *p) {
     return by_size > 10000000 ? by_size : 10000000;
 }
 
-void ib_svm_begin(ib_svm_problem *problem, double c) {
+void ib_svm_begin(ib_svm_problem *problem, const double bounds[2]) {
     for (int part = 0; part < 2; ++part) {
         ib_svm_part *p = &problem->parts[part];
-        p->lower = part == 0 ? 0.0 : -c;
-        p->upper = part == 0 ? c : 0.0;
+        p->lower = part == 0 ? 0.0 : -bounds[1];
+        p->upper = part == 0 ? bounds[0] : 0.0;
         for (size_t k = 0; k < p->count; ++k) {
             p->f[k] = part == 0 ? 1.0 : -1.0;
             p->beta[k] = k < problem->counts[part] ? 0.0 : NAN; /* neither grows nor shrinks */

@@ -26,6 +26,7 @@
 #include "base/input.h"
 #include "base/sha256.h"
 #include "base/status.h"
+#include "data/pixel_table.h"
 
 enum { IB_SVM_MOST_CLASSES = 256 /* labels are bytes */ };
 
@@ -35,11 +36,14 @@ typedef enum ib_svm_gamma_kind {
     IB_SVM_GAMMA_VALUE
 } ib_svm_gamma_kind;
 
-/* What is asked for. Byte v is the feature (v / 255 - mean) / deviation. */
+/* What is asked for. Byte v is the feature (v / 255 - mean) / deviation; with a table, which is the
+ * caller's and outlives every use, (v - mean of the pixel) / deviation of the pixel, and 0 where
+ * that deviation is 0. */
 typedef struct ib_svm_options {
     ib_svm_kernel_kind kernel;
     ib_svm_gamma_kind gamma_kind;
     double c, gamma, coef0, tolerance, mean, deviation;
+    const ib_pixel_table *table; /* NULL: mean and deviation are of all pixels */
     int degree;
     size_t cache_bytes; /* for kernel values, more is never used */
 } ib_svm_options;
@@ -49,6 +53,7 @@ typedef struct ib_svm_set {
     size_t count, width;
     const uint8_t *const *images;
     const uint8_t *labels;
+    const double *weights; /* of C, by label; NULL: 1 */
 } ib_svm_set;
 
 /* One two-class problem's outcome. */
@@ -66,8 +71,9 @@ typedef struct ib_svm_model {
     size_t class_count, count, width;
     uint8_t labels[IB_SVM_MOST_CLASSES]; /* ascending, class_count of them */
     size_t class_support[IB_SVM_MOST_CLASSES];
-    uint8_t *vectors;  /* [count][width] */
-    uint32_t *indices; /* in the training set; 0 when the file had none */
+    uint8_t *vectors;                      /* [count][width] */
+    char table_sha256[IB_SHA256_HEX_SIZE]; /* of the file of its table; empty: it needs none */
+    uint32_t *indices;                     /* in the training set; 0 when the file had none */
     double *coefficients;
     ib_svm_pair *pairs; /* class_count * (class_count - 1) / 2 */
 } ib_svm_model;
@@ -110,6 +116,10 @@ ib_status ib_svm_save(const ib_svm_model *model, const ib_folder *folder, const 
 ib_status ib_svm_load(const char *path, ib_svm_model *model, ib_error *err);
 /* The same of a file that was read already. */
 ib_status ib_svm_load_read(const ib_contents *contents, ib_svm_model *model, ib_error *err);
+/* Gives a model that was read the table that it needs, which outlives it; IB_ERROR_VERIFY naming
+ * path, the table's file, for another one. Until then it does not predict. */
+ib_status ib_svm_give_table(ib_svm_model *model, const ib_pixel_table *table, const char *path,
+                            ib_error *err);
 
 /* LIBSVM's model file. Reading needs the mean and deviation the model was trained with: every
  * feature must be one of the 256 values that a byte can have. */
@@ -120,10 +130,14 @@ ib_status ib_svm_read_libsvm(const char *path, double mean, double deviation, si
 ib_status ib_svm_parse_libsvm(ib_contents *contents, double mean, double deviation, size_t width,
                               ib_svm_model *model, ib_error *err);
 
+/* Weights by which all classes of a set weigh alike: images / (classes * images of the class), 0
+ * for labels that it has not. */
+void ib_svm_balance(const ib_svm_set *set, double weights[IB_SVM_MOST_CLASSES]);
+
 /* The kernel function that the options and the training set make. */
 ib_svm_kernel ib_svm_kernel_of(const ib_svm_options *options, size_t width);
 /* gamma for 'scale': 1 / (width * variance); 0 where the variance is 0. */
-double ib_svm_scale_gamma(const ib_svm_set *set, double deviation);
+double ib_svm_scale_gamma(const ib_svm_options *options, const ib_svm_set *set);
 
 static inline size_t ib_svm_pair_count(size_t classes) {
     return classes * (classes - 1) / 2;

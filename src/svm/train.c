@@ -41,6 +41,7 @@ typedef struct training {
     size_t class_count, pair_count;
     uint8_t labels[IB_SVM_MOST_CLASSES];
     class_set classes[IB_SVM_MOST_CLASSES];
+    double bounds[IB_SVM_MOST_CLASSES]; /* C times the class's weight */
     const uint8_t **row_storage;
     uint32_t *index_storage;
     ib_arena shared;
@@ -68,8 +69,26 @@ static void count_classes(const ib_svm_set *set, size_t counts[256]) {
         ++counts[set->labels[i]];
 }
 
-/* |<x, z>| of any two images: a bound from the greatest feature. */
+void ib_svm_balance(const ib_svm_set *set, double weights[IB_SVM_MOST_CLASSES]) {
+    size_t counts[256], classes = 0;
+    count_classes(set, counts);
+    for (size_t label = 0; label < 256; ++label)
+        classes += counts[label] > 0;
+    for (size_t label = 0; label < 256; ++label)
+        weights[label] =
+            counts[label] == 0 ? 0.0 : (double)set->count / (double)(classes * counts[label]);
+}
+
+/* |<x, z>| of any two images: a bound from the greatest features. */
 static double greatest_dot(const ib_svm_options *options, size_t width) {
+    double sum = 0;
+    for (size_t k = 0; options->table != NULL && k < width; ++k) {
+        double least = ib_pixel_table_feature(options->table, k, 0);
+        double greatest = ib_pixel_table_feature(options->table, k, 255);
+        sum += -least > greatest ? least * least : greatest * greatest;
+    }
+    if (options->table != NULL)
+        return sum;
     double low = -options->mean / options->deviation;
     double high = (1.0 - options->mean) / options->deviation;
     double most = -low > high ? -low : high;
@@ -109,9 +128,16 @@ ib_status ib_svm_check(const ib_svm_options *options, const ib_svm_set *set, ib_
                        "the %zu training images are all of one class: a support vector machine "
                        "needs two; raise --train-size",
                        set->count);
+    for (size_t label = 0; set->weights != NULL && label < 256; ++label) {
+        double bound = options->c * set->weights[label];
+        if (counts[label] > 0 && (!(bound > 0) || !(bound <= DBL_MAX)))
+            return ib_fail(err, IB_ERROR_USAGE,
+                           "--class-weight: --C times the weight of class %zu must be a number "
+                           "above 0",
+                           label);
+    }
     IB_TRY(ib_svm_check_width(set->width, err));
-    double gamma = options->gamma_kind == IB_SVM_GAMMA_SCALE
-                       ? ib_svm_scale_gamma(set, options->deviation)
+    double gamma = options->gamma_kind == IB_SVM_GAMMA_SCALE  ? ib_svm_scale_gamma(options, set)
                    : options->gamma_kind == IB_SVM_GAMMA_AUTO ? 1.0 / (double)set->width
                                                               : options->gamma;
     if (options->kernel != IB_SVM_LINEAR && !(gamma > 0 && gamma <= DBL_MAX))
@@ -146,6 +172,8 @@ static ib_status sort_by_class(training *t, const ib_svm_set *set, ib_error *err
         c->count = counts[label];
         c->rows = t->row_storage + offset;
         c->indices = t->index_storage + offset;
+        t->bounds[t->class_count] =
+            set->weights == NULL ? t->options->c : t->options->c * set->weights[label];
         t->labels[t->class_count++] = (uint8_t)label;
         offset += counts[label];
     }
@@ -155,8 +183,8 @@ static ib_status sort_by_class(training *t, const ib_svm_set *set, ib_error *err
         t->index_storage[to] = (uint32_t)i;
     }
     for (size_t a = 0; a < t->class_count; ++a)
-        IB_TRY(ib_svm_pack(t->classes[a].rows, t->classes[a].count, set->width,
-                           &t->classes[a].packed, err));
+        IB_TRY(ib_svm_pack_by(t->options, t->ops, t->classes[a].rows, t->classes[a].count,
+                              set->width, &t->classes[a].packed, err));
     return IB_OK;
 }
 
@@ -371,7 +399,8 @@ static ib_status solve_pair(training *t, size_t pair, lane *l) {
                                             .f = l->f + (part == 0 ? 0 : padded[0]),
                                             .beta = l->beta + (part == 0 ? 0 : padded[0]),
                                             .diagonal = t->diagonal[part == 0 ? a : b]};
-    ib_svm_begin(&problem, t->options->c);
+    const double bounds[2] = {t->bounds[t->pairs[pair].first], t->bounds[t->pairs[pair].second]};
+    ib_svm_begin(&problem, bounds);
     ib_status status = ib_svm_solve(&problem, &t->pairs[pair].solution);
     for (int part = 0; part < 2; ++part)
         memcpy(t->pairs[pair].beta[part], problem.parts[part].beta,
@@ -426,6 +455,8 @@ static ib_status make_model(const training *t, size_t width, ib_svm_model *model
         model->pairs[p] = t->pairs[p].solution;
     memcpy(model->labels, t->labels, sizeof model->labels);
     model->options = *t->options;
+    if (t->options->table != NULL)
+        memcpy(model->table_sha256, t->options->table->sha256, sizeof model->table_sha256);
     size_t s = 0;
     for (size_t a = 0; a < t->class_count; ++a) {
         size_t begin = s;
@@ -462,7 +493,7 @@ ib_status ib_svm_train(ib_host *host, const ib_svm_options *options, const ib_sv
     IB_TRY(ib_svm_check(options, set, err));
     ib_svm_options resolved = *options;
     if (options->gamma_kind == IB_SVM_GAMMA_SCALE)
-        resolved.gamma = ib_svm_scale_gamma(set, options->deviation);
+        resolved.gamma = ib_svm_scale_gamma(options, set);
     else if (options->gamma_kind == IB_SVM_GAMMA_AUTO)
         resolved.gamma = 1.0 / (double)set->width;
     resolved.gamma_kind = IB_SVM_GAMMA_VALUE;

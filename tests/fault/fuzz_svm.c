@@ -9,7 +9,20 @@ enum { WIDTH = 16, IMAGES = 3 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void use(const ib_svm_model *model) {
+/* A table like the one that the model says it was trained with. */
+static void give_table(ib_svm_model *model, ib_pixel_table *table) {
+    static double mean[IB_SVM_MAX_WIDTH], deviation[IB_SVM_MAX_WIDTH];
+    for (size_t k = 0; k < model->width; ++k) {
+        mean[k] = (double)(k % 200);
+        deviation[k] = (double)(k % 5) * 20;
+    }
+    *table = (ib_pixel_table){.pixels = model->width, .mean = mean, .deviation = deviation};
+    memcpy(table->sha256, model->table_sha256, sizeof table->sha256);
+    require(ib_svm_give_table(model, table, "table", NULL) == IB_OK, "its table does not fit");
+}
+
+static void use(ib_svm_model *model) {
+    ib_pixel_table table;
     static ib_backend *backend;
     static uint8_t pixels[IMAGES][IB_SVM_MAX_WIDTH];
     const uint8_t *images[IMAGES];
@@ -26,6 +39,8 @@ static void use(const ib_svm_model *model) {
     for (size_t a = 0; a < model->class_count; ++a)
         support += model->class_support[a];
     require(support == model->count, "vectors of no class");
+    if (model->table_sha256[0] != '\0')
+        give_table(model, &table);
     require(ib_svm_predict(backend->host, model, images, IMAGES, classes, NULL) == IB_OK,
             "no prediction");
     for (size_t i = 0; i < IMAGES; ++i)

@@ -176,6 +176,30 @@ static ib_status scenario_arena(const char *directory, ib_error *err) {
     return status;
 }
 
+/* The same by a table of means and deviations, which goes to its file and back. */
+static ib_status use_table(ib_host *host, ib_svm_options options, const ib_svm_set *set,
+                           const char *path, ib_error *err) {
+    enum { MOST = 16 };
+    double mean[MOST], deviation[MOST];
+    uint8_t class;
+    for (size_t k = 0; k < set->width; ++k) {
+        mean[k] = 60;
+        deviation[k] = k == 0 ? 0 : 30;
+    }
+    ib_pixel_table table = {.pixels = set->width, .mean = mean, .deviation = deviation}, read = {0};
+    ib_svm_model model;
+    options.table = &table;
+    IB_TRY(ib_svm_train(host, &options, set, NULL, &model, err));
+    ib_status status = ib_svm_predict(host, &model, set->images, 1, &class, err);
+    ib_svm_model_close(&model);
+    if (status == IB_OK)
+        status = ib_pixel_table_write(&table, NULL, path, err);
+    if (status == IB_OK)
+        status = ib_pixel_table_read(path, set->width, &read, err);
+    ib_pixel_table_close(&read);
+    return status;
+}
+
 /* A support vector machine from training to both file formats and back. */
 static ib_status use_svm(ib_host *host, const char *path, const char *libsvm, ib_error *err) {
     enum { IMAGES = 40, WIDTH = 16 };
@@ -193,7 +217,7 @@ static ib_status use_svm(ib_host *host, const char *path, const char *libsvm, ib
                               .deviation = 1,
                               .degree = 3,
                               .cache_bytes = 512};
-    ib_svm_set set = {IMAGES, WIDTH, images, labels};
+    ib_svm_set set = {.count = IMAGES, .width = WIDTH, .images = images, .labels = labels};
     ib_svm_model model, loaded = {0};
     IB_TRY(ib_svm_train(host, &options, &set, NULL, &model, err));
     ib_status status = ib_svm_predict(host, &model, images, IMAGES, classes, err);
@@ -208,7 +232,7 @@ static ib_status use_svm(ib_host *host, const char *path, const char *libsvm, ib
         status = ib_svm_read_libsvm(libsvm, 0, 1, WIDTH, &loaded, err);
     ib_svm_model_close(&loaded);
     ib_svm_model_close(&model);
-    return status;
+    return status == IB_OK ? use_table(host, options, &set, path, err) : status;
 }
 
 static const char STUDY[] =

@@ -4,12 +4,15 @@ model files both ways, metrics; one hash; what is refused before training.
 On digits, and on MNIST where ISOBIT_TEST_DATA has it.
 environment: ISOBIT, the program; ISOBIT_TEST_DATA, a data directory; SOURCE_DIR, for golden hashes
 """
+import hashlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 from runner import Skip, run_tests
 
@@ -176,6 +179,181 @@ def test_one_hash(directory):
     assert same["experiment_sha256"] == want["rbf.experiment"]
 
 
+def place_of(directory, result):
+    return os.path.join(directory, result["run_dir"])
+
+
+TABLE = "model.normalization.safetensors"
+STANDARD = ["--normalize", "standard"]
+
+
+def scaled_by_sklearn(dataset, train, test):
+    """The features of training and test images; constant pixels are 0 in both."""
+    import numpy as np
+    from sklearn.preprocessing import StandardScaler
+    mean, deviation = NORMALIZATION[dataset]
+    bytes_of = [features(dataset, part, count) for part, count in (("train", train), ("t10k", test))]
+    images = [np.rint((x * deviation + mean) * 255) for x, _ in bytes_of]
+    scaler = StandardScaler().fit(images[0])
+    varies = scaler.var_ > 0
+    return [scaler.transform(x) * varies for x in images], [y for _, y in bytes_of], scaler
+
+
+def test_standard_is_scikit_learns(directory):
+    need_sklearn()
+    import numpy as np
+    from sklearn.svm import SVC
+    train, test = 700, 1000
+    for dataset in DATASETS:
+        (x, z), (y, t), scaler = scaled_by_sklearn(dataset, train, test)
+        for kernel, c, gamma in (("rbf", 10.0, "scale"), ("poly", 1.0, "auto"), ("linear", 0.01, None)):
+            words = ["--svm-gamma", gamma] if gamma else []
+            ours = fit(directory, "--dataset", dataset, "--train-size", str(train), "--test-size",
+                       str(test), "--kernel", kernel, "--C", str(c), *words, *STANDARD)
+            model = SVC(kernel=kernel, C=c, **({"gamma": gamma} if gamma else {})).fit(x, y)
+            accuracy = float((model.predict(z) == t).mean())
+            assert abs(ours["test_accuracy"] - accuracy) <= 0.0021, (dataset, kernel, accuracy)
+            assert abs(ours["support_vectors"] - int(model.n_support_.sum())) <= 3
+            worst = close(ours["objectives"], objectives_of(model, x), 1e-3)
+            if gamma:
+                assert abs(ours["svm_gamma"] / model._gamma - 1) < 1e-9
+            print(f"{dataset} {kernel}: accuracy {ours['test_accuracy']:.4f}, scikit-learn "
+                  f"{accuracy:.4f}, objectives within {worst:.1e}")
+        # The file ends with its two tensors, in the order of their names.
+        table = np.fromfile(os.path.join(place_of(directory, ours), TABLE), np.uint8)[-2 * 784 * 8:]
+        deviation, mean = table.view(np.float64).reshape(2, 784)
+        assert np.allclose(mean, scaler.mean_, rtol=1e-12, atol=1e-12)
+        assert np.allclose(deviation ** 2, scaler.var_, rtol=1e-9, atol=1e-9)
+
+
+def test_class_weights_are_scikit_learns(directory):
+    need_sklearn()
+    import numpy as np
+    from sklearn.svm import SVC
+    (x, z), (y, t), _ = scaled_by_sklearn("digits", 500, 500)
+    listed = {label: 0.25 + label / 2 for label in range(10)}
+    for text, weights in (("balanced", "balanced"), (",".join(map(str, listed.values())), listed)):
+        ours = fit(directory, "--train-size", "500", "--test-size", "500", "--dataset", "digits",
+                   "--C", "0.5", "--class-weight", text, *STANDARD)
+        model = SVC(C=0.5, class_weight=weights).fit(x, y)
+        close(ours["objectives"], objectives_of(model, x), 1e-3)
+        assert abs(ours["support_vectors"] - int(model.n_support_.sum())) <= 3
+        assert abs(ours["test_accuracy"] - float((model.predict(z) == t).mean())) <= 0.0041
+    plain = fit(directory, *SMALL[2:], "--C", "0.5")
+    ones = fit(directory, *SMALL[2:], "--C", "0.5", "--class-weight", ",".join(["1.0"] * 10))
+    assert ones["objectives"] == plain["objectives"]
+    assert ones["experiment_sha256"] != plain["experiment_sha256"]
+    same = fit(directory, *SMALL[2:], "--C", "0.5", "--class-weight", ",".join(["1"] * 10))
+    assert same["experiment_sha256"] == ones["experiment_sha256"]
+
+
+def objectives_of(model, x):
+    sys.path.insert(0, os.path.join(os.environ["SOURCE_DIR"], "bench", "peers"))
+    from sklearn_svm import objectives_by_pair
+    return objectives_by_pair(model, x)
+
+
+def test_standard_has_one_hash(directory):
+    want = golden()
+    listed = subprocess.run([ISOBIT, "devices", "--json"], stdout=subprocess.PIPE, text=True,
+                            check=True)
+    for kernel in ("rbf", "poly"):
+        found = set()
+        for isa in json.loads(listed.stdout)["isas"]:
+            for threads, cache in (("2", "2048"), ("1", "1")):
+                result = fit(directory, *SMALL[2:], *STANDARD, "--kernel", kernel, "--isa", isa,
+                             "--threads", threads, "--cache-mb", cache)
+                found.add((result["model_sha256"], result["experiment_sha256"]))
+        assert found == {(want[f"{kernel}.standard.model"], want[f"{kernel}.standard.experiment"])}, \
+            (kernel, found)
+    one, two = (fit(directory, *SMALL[2:], "--normalize", name) for name in ("raw", "unit"))
+    assert one["experiment_sha256"] != two["experiment_sha256"]
+    # the same problem with rbf and scale, but for rounding
+    assert abs(one["objective"] / two["objective"] - 1) < 1e-6
+
+
+def test_standard_needs_its_table(directory):
+    result = fit(directory, *SMALL[2:], *STANDARD, "--save-model")
+    place = place_of(directory, result)
+    path, table = (os.path.join(place, name) for name in ("model.safetensors", TABLE))
+    with open(os.path.join(place, "run.json"), encoding="utf-8") as stream:
+        claim = json.load(stream)["files"][TABLE]
+    with open(table, "rb") as stream:
+        good = stream.read()
+    assert claim == {"bytes": len(good), "sha256": hashlib.sha256(good).hexdigest()}
+    count = round(result["test_accuracy"] * 200)
+    beside = os.path.join(directory, "digits_svm.safetensors")
+    for model in (path, place, beside):
+        told = json.loads(run("test", model, "--dataset", "digits", "--test-size", "200", "--json",
+                              cwd=directory).splitlines()[-1])
+        assert told["test_correct"] == count, (model, told)
+    export = [ISOBIT, "export", "--libsvm", path, "-o", "out.model"]
+    assert subprocess.run(export, cwd=directory, check=False).returncode == 0
+    if shutil.which("svm-predict"):
+        check_export(directory, count)
+    run("test", "out.model", "--dataset", "digits", *STANDARD, cwd=directory, code=2,
+        message="standard")
+    os.remove(os.path.join(directory, "digits_svm.normalization.safetensors"))
+    run("test", beside, "--dataset", "digits", cwd=directory, code=3,
+        message="digits_svm.normalization.safetensors")
+    changed = bytearray(good)
+    changed[-1000] ^= 1
+    for content in (bytes(changed), good[:-1], None):
+        os.remove(table)
+        if content is not None:
+            with open(table, "wb") as stream:
+                stream.write(content)
+        run("test", path, "--dataset", "digits", cwd=directory, code=3, message=TABLE)
+        for words in (export, [ISOBIT, "verify", place]):
+            done = subprocess.run(words, cwd=directory, text=True, capture_output=True, check=False)
+            assert done.returncode == 3 and TABLE in done.stdout + done.stderr, done
+
+
+def check_export(directory, count):
+    import numpy as np
+    mean, deviation = NORMALIZATION["digits"]
+    (x, labels), (z, tests) = (features("digits", part, n) for part, n in (("train", 400), ("t10k", 200)))
+    x, z = (np.rint((v * deviation + mean) * 255) for v in (x, z))
+    spread = x.std(axis=0)
+    z = np.where(spread > 0, (z - x.mean(axis=0)) / np.where(spread > 0, spread, 1), 0)
+    with open(os.path.join(directory, "test.txt"), "w", encoding="ascii") as stream:
+        for row, label in zip(z, tests):
+            stream.write(f"{label} " + " ".join(f"{k + 1}:{float(v)!r}" for k, v in enumerate(row)) + "\n")
+    assert abs(predict_accuracy(directory, "out.model") - count) <= 1 and len(labels) == 400
+
+
+def test_standard_resumes_with_its_table(directory):
+    """Stopped while fitting: the record goes on with its own table, and with no other."""
+    words = ["train", "--model", "svm", "--dataset", "digits", "--train-size", "9000", "--test-size",
+             "200", "--threads", "1", "--json", *STANDARD, "--data-dir", DATA]
+    process = subprocess.Popen([ISOBIT, *words], cwd=directory, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    runs = os.path.join(directory, "runs", "digits-svm")
+    while process.poll() is None and not (os.path.isdir(runs) and
+                                          [n for n in os.listdir(runs) if n[0] != "."]):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGTERM)
+    if process.wait(timeout=120) != 143:
+        raise Skip("the run could not be stopped in time")
+    place = os.path.join(runs, [n for n in os.listdir(runs) if n[0] != "."][0])
+    table = os.path.join(place, TABLE)
+    with open(table, "rb") as stream:
+        good = stream.read()
+    changed = bytearray(good)
+    changed[-1000] ^= 1
+    for content in (bytes(changed), None):
+        os.remove(table)
+        if content is not None:
+            with open(table, "wb") as stream:
+                stream.write(content)
+        run("train", "--resume", place, cwd=directory, code=3, message=TABLE)
+    with open(table, "wb") as stream:
+        stream.write(good)
+    resumed = json.loads(run("train", "--resume", place, "--json", cwd=directory).splitlines()[-1])
+    fresh = fit(directory, *words[3:-2], "--runs-dir", "again")
+    assert resumed["model_sha256"] == fresh["model_sha256"]
+
+
 def test_record_and_metrics(directory):
     text = run("train", *SMALL, "--save-model", cwd=directory)
     for word in ("Test set: Accuracy: ", "precision", "weighted", "Support vectors", "Fit time"):
@@ -244,6 +422,10 @@ def test_bad_hyperparameters(directory):
                            (["--kernel", "rbf", "--degree", "2"], "--degree has no effect"),
                            (["--kernel", "linear", "--svm-gamma", "auto"], "--svm-gamma has no"),
                            (["--kernel", "quadratic"], "linear, poly, rbf, sigmoid"),
+                           (["--class-weight", "1,2"], "10 classes"),
+                           (["--class-weight", ",".join(["1"] * 11)], "10 classes"),
+                           (["--class-weight", "1,0,1"], "commas"),
+                           (["--class-weight", "equal"], "balanced"),
                            (["--cache-mb", "0"], "--cache-mb"), (["--train-size", "1"], "one class"),
                            (["--train-size", "60001"], "60001"), (["--epochs", "2"], "--epochs has"),
                            (["--lr", "0.1"], "--lr has no effect"), (["--dry-run"], "--dry-run")):

@@ -111,7 +111,7 @@ static void kernels_give_the_references_bits(void **state) {
     for (int kind = IB_SVM_LINEAR; kind <= IB_SVM_SIGMOID; ++kind) {
         ib_svm_options options = make_options((ib_svm_kernel_kind)kind);
         ib_svm_set set = {IMAGES, WIDTH, images->rows, images->labels};
-        options.gamma = ib_svm_scale_gamma(&set, options.deviation);
+        options.gamma = ib_svm_scale_gamma(&options, &set);
         ib_svm_kernel kernel = ib_svm_kernel_of(&options, WIDTH);
         static const size_t COLUMNS[] = {1, 33, 64, IMAGES};
         for (size_t c = 0; c < sizeof COLUMNS / sizeof COLUMNS[0]; ++c) {

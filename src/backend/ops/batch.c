@@ -15,8 +15,10 @@ const char *ib_load_fault(const ib_load *l, ib_direction direction) {
 
 void ib_load_need(const ib_load *l, ib_direction direction, ib_load_sizes *sizes) {
     (void)direction;
-    *sizes = (ib_load_sizes){
-        .order = l->n, .table = 256 * l->channels, .x = l->n * l->stride, .labels = -l->n};
+    *sizes = (ib_load_sizes){.order = l->n,
+                             .table = (l->by_pixel ? 2 * l->pixels : 256) * l->channels,
+                             .x = l->n * l->stride,
+                             .labels = -l->n};
 }
 
 double ib_load_macs(const ib_load *l, ib_direction direction) {

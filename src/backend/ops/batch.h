@@ -8,15 +8,17 @@
 enum { IB_LOAD_CHANNELS = 16 }; /* the most an image has */
 
 /* Images order[0..n) of the attached data, which callers know to be there, and their labels:
- * x[i][p][c] = table[c][byte], the byte being that of the augmented image. pixels a channel;
- * stride: floats of one image in x. channels 1: [pixels]; more: [pixels][C16]. */
+ * x[i][p][c] = table[c][byte], or, by_pixel, settle((byte - table[0][p][c]) * table[1][p][c]),
+ * the byte being that of the augmented image. pixels a channel; stride: floats of one image in x.
+ * channels 1: [pixels]; more: [pixels][C16]. */
 typedef struct ib_load {
     int64_t n, pixels, channels, stride;
+    int by_pixel;
     ib_augment augment; /* enabled: of pixels = height * width; the step in rng is that of the
                            backend's current step */
 } ib_load;
 
-/* table: [channels][256]. */
+/* table: [channels][256], or [2][pixels][channels]. */
 #define IB_OPERANDS_load(READ, WRITE)                                                              \
     READ(uint32_t, order)                                                                          \
     READ(float, table)                                                                             \

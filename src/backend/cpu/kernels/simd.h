@@ -113,6 +113,9 @@ static inline vmask vi_eq(vi a, vi b) {
 static inline vmask vi_lt_unsigned(vi a, vi b) {
     return _mm512_cmplt_epu32_mask(a, b);
 }
+static inline vf v_from_int(vi x) {
+    return _mm512_cvtepi32_ps(x);
+}
 static inline vi vi_load_bytes(const uint8_t *p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
@@ -241,6 +244,9 @@ static inline vmask vi_eq(vi a, vi b) {
 static inline vmask vi_lt_unsigned(vi a, vi b) {
     vi flip = vi_set1(INT32_MIN);
     return _mm256_castsi256_ps(_mm256_cmpgt_epi32(vi_xor(b, flip), vi_xor(a, flip)));
+}
+static inline vf v_from_int(vi x) {
+    return _mm256_cvtepi32_ps(x);
 }
 static inline vi vi_load_bytes(const uint8_t *p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
@@ -378,6 +384,9 @@ static inline vmask vi_eq(vi a, vi b) {
 }
 static inline vmask vi_lt_unsigned(vi a, vi b) {
     return vcltq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b));
+}
+static inline vf v_from_int(vi x) {
+    return vcvtq_f32_s32(x);
 }
 static inline vi vi_load_bytes(const uint8_t *p) {
     int32_t lanes[4] = {p[0], p[1], p[2], p[3]};

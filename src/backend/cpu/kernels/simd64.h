@@ -38,6 +38,9 @@ static inline vd vd_sub(vd a, vd b) {
 static inline vd vd_mul(vd a, vd b) {
     return _mm512_mul_pd(a, b);
 }
+static inline vd vd_fma(vd a, vd b, vd c) {
+    return _mm512_fmadd_pd(a, b, c);
+}
 static inline vd vd_div(vd a, vd b) {
     return _mm512_div_pd(a, b);
 }
@@ -93,6 +96,9 @@ static inline vd vd_sub(vd a, vd b) {
 static inline vd vd_mul(vd a, vd b) {
     return _mm256_mul_pd(a, b);
 }
+static inline vd vd_fma(vd a, vd b, vd c) {
+    return _mm256_fmadd_pd(a, b, c);
+}
 static inline vd vd_div(vd a, vd b) {
     return _mm256_div_pd(a, b);
 }
@@ -146,6 +152,9 @@ static inline vd vd_sub(vd a, vd b) {
 }
 static inline vd vd_mul(vd a, vd b) {
     return vmulq_f64(a, b);
+}
+static inline vd vd_fma(vd a, vd b, vd c) {
+    return vfmaq_f64(c, a, b);
 }
 static inline vd vd_div(vd a, vd b) {
     return vdivq_f64(a, b);

@@ -2,7 +2,7 @@
  * the kernel function in binary64. Rows are taken BLOCK_ROWS at a time against one panel of 32
  * images, so that a panel stays in the first-level cache for all of them. */
 #include "../cpu.h"
-#include "simd64.h"
+#include "svm_functions.h"
 
 #include <string.h>
 
@@ -10,7 +10,10 @@
 #include <cpuid.h>
 #endif
 
-enum { BLOCK_ROWS = 48, GROUP = IB_SVM_GROUP /* bytes that one 32-bit lane multiplies */ };
+enum {
+    BLOCK_ROWS = SVM_BLOCK_ROWS,
+    GROUP = IB_SVM_GROUP /* bytes that one 32-bit lane multiplies */
+};
 /* Of rows, packed: BLOCK_ROWS of them up to 2752 bytes wide, LEAST_ROWS of the widest. */
 enum { LEAST_ROWS = 8, PACKED_WORDS = LEAST_ROWS * IB_SVM_MAX_WIDTH / GROUP * 2 };
 
@@ -18,6 +21,8 @@ void IB_KERNEL(ib_svm_step)(const ib_svm_part *part, double t, const float *ki, 
                             ib_svm_extremes *extremes);
 void IB_KERNEL(ib_svm_partner)(const ib_svm_part *part, double high, float kii, const float *ki,
                                ib_svm_partner *partner);
+void IB_KERNEL(ib_svm_feature_block)(const ib_svm_kernel *kernel, const ib_svm_block *b);
+void IB_KERNEL(ib_svm_norms)(const ib_svm_images *images, double *norms);
 extern const ib_svm_ops IB_KERNEL(ib_svm_ops);
 #if defined(IB_ISA_AVX512)
 void ib_svm_kernel_block_plain(const ib_svm_kernel *kernel, const ib_svm_block *b);
@@ -234,31 +239,6 @@ WITH_VNNI static void vnni_products(const packed_rows *packed, const uint8_t *pa
 /* ---- kernel functions ---------------------------------------------------------------------------
  */
 
-/* As the reference has it. */
-static inline vd exp_binary64(vd t) {
-    vd magic = vd_set1(6755399441055744.0);
-    vd biased = vd_add(vd_mul(t, vd_set1(0x1.71547652b82fep+0)), magic);
-    vd n = vd_sub(biased, magic);
-    vd r = vd_sub(vd_sub(t, vd_mul(n, vd_set1(0x1.62e42fefap-1))),
-                  vd_mul(n, vd_set1(0x1.cf79abc9e3b3ap-40)));
-    vd p = vd_set1(0x1.a01a01a01a01ap-16);
-    p = vd_add(vd_mul(p, r), vd_set1(0x1.a01a01a01a01ap-13));
-    p = vd_add(vd_mul(p, r), vd_set1(0x1.6c16c16c16c17p-10));
-    p = vd_add(vd_mul(p, r), vd_set1(0x1.1111111111111p-7));
-    p = vd_add(vd_mul(p, r), vd_set1(0x1.5555555555555p-5));
-    p = vd_add(vd_mul(p, r), vd_set1(0x1.5555555555555p-3));
-    p = vd_add(vd_mul(p, r), vd_set1(0.5));
-    p = vd_add(vd_mul(p, r), vd_set1(1.0));
-    p = vd_add(vd_mul(p, r), vd_set1(1.0));
-    return vd_select(vd_gt(vd_set1(-104.0), t), vd_set1(0.0), vd_scale(p, biased));
-}
-
-/* Rounded to float where at least 2^-40, else +0: the conversion meets no denormal. */
-static inline void store_settled(float *p, vd x) {
-    vdmask small = vd_and(vd_gt(vd_set1(0x1p-40), x), vd_gt(x, vd_set1(-0x1p-40)));
-    vd_store_float(p, vd_select(small, vd_set1(0.0), x));
-}
-
 typedef struct row_context {
     const ib_svm_kernel *kernel;
     int32_t sum, square; /* of the row's image */
@@ -270,7 +250,7 @@ static void rbf_row(const row_context *c, const int32_t *dots, float *out) {
     for (int k = 0; k < IB_SVM_PANEL; k += VD) {
         vd dot = vd_load_int(dots + k);
         vd distance = vd_sub(vd_add(square, vd_load_int(c->squares + k)), vd_add(dot, dot));
-        store_settled(out + k, exp_binary64(vd_mul(factor, distance)));
+        store_settled(out + k, svm_exp(vd_mul(factor, distance)));
     }
 }
 
@@ -292,24 +272,13 @@ static inline vd polynomial_base(const row_context *c, const int32_t *dots, int 
 }
 
 static void poly_row(const row_context *c, const int32_t *dots, float *out) {
-    for (int k = 0; k < IB_SVM_PANEL; k += VD) {
-        vd base = polynomial_base(c, dots, k), power = base;
-        for (int d = 1; d < c->kernel->degree; ++d)
-            power = vd_mul(power, base);
-        store_settled(out + k, power);
-    }
+    for (int k = 0; k < IB_SVM_PANEL; k += VD)
+        store_settled(out + k, svm_power(polynomial_base(c, dots, k), c->kernel->degree));
 }
 
 static void sigmoid_row(const row_context *c, const int32_t *dots, float *out) {
-    vd zero = vd_set1(0.0), one = vd_set1(1.0);
-    for (int k = 0; k < IB_SVM_PANEL; k += VD) {
-        vd base = polynomial_base(c, dots, k);
-        vdmask negative = vd_gt(zero, base);
-        vd magnitude = vd_select(negative, vd_sub(zero, base), base);
-        vd e = exp_binary64(vd_mul(vd_set1(-2.0), magnitude));
-        vd tangent = vd_div(vd_sub(one, e), vd_add(one, e));
-        store_settled(out + k, vd_select(negative, vd_sub(zero, tangent), tangent));
-    }
+    for (int k = 0; k < IB_SVM_PANEL; k += VD)
+        store_settled(out + k, svm_tangent(polynomial_base(c, dots, k)));
 }
 
 static void kernel_row(const row_context *c, const int32_t *dots, float *out) {
@@ -331,20 +300,6 @@ static void kernel_row(const row_context *c, const int32_t *dots, float *out) {
 
 /* ---- blocks -------------------------------------------------------------------------------------
  */
-
-/* values[rows][32] to turned[32 columns][rows]. */
-static void turn(const float *values, size_t rows, size_t columns, float *to, size_t stride) {
-    if (rows == BLOCK_ROWS && columns == IB_SVM_PANEL) {
-        for (size_t r = 0; r < BLOCK_ROWS; r += 16)
-            for (size_t c = 0; c < IB_SVM_PANEL; c += 16)
-                transpose16(values + r * IB_SVM_PANEL + c, IB_SVM_PANEL, to + c * stride + r,
-                            (int64_t)stride);
-        return;
-    }
-    for (size_t c = 0; c < columns; ++c)
-        for (size_t r = 0; r < rows; ++r)
-            to[c * stride + r] = values[r * IB_SVM_PANEL + c];
-}
 
 static void block_rows(const ib_svm_kernel *kernel, const ib_svm_block *b, size_t first,
                        size_t rows, int vnni, packed_rows *packed) {
@@ -381,8 +336,8 @@ static void block_rows(const ib_svm_kernel *kernel, const ib_svm_block *b, size_
         }
         size_t left = columns->count - c;
         if (b->turned != NULL)
-            turn(values, rows, left < IB_SVM_PANEL ? left : IB_SVM_PANEL,
-                 b->turned + c * b->turned_stride + first, b->turned_stride);
+            svm_turn(values, rows, left < IB_SVM_PANEL ? left : IB_SVM_PANEL,
+                     b->turned + c * b->turned_stride + first, b->turned_stride);
     }
 }
 
@@ -402,6 +357,10 @@ static void kernel_block_by(const ib_svm_kernel *kernel, const ib_svm_block *b, 
 }
 
 static void kernel_block(const ib_svm_kernel *kernel, const ib_svm_block *b) {
+    if (b->columns->features != NULL) {
+        IB_KERNEL(ib_svm_feature_block)(kernel, b);
+        return;
+    }
 #if defined(IB_ISA_AVX512)
     kernel_block_by(kernel, b, has_vnni());
 #else
@@ -416,5 +375,5 @@ void ib_svm_kernel_block_plain(const ib_svm_kernel *kernel, const ib_svm_block *
 }
 #endif
 
-const ib_svm_ops IB_KERNEL(ib_svm_ops) = {kernel_block, IB_KERNEL(ib_svm_step),
-                                          IB_KERNEL(ib_svm_partner)};
+const ib_svm_ops IB_KERNEL(ib_svm_ops) = {kernel_block, IB_KERNEL(ib_svm_norms),
+                                          IB_KERNEL(ib_svm_step), IB_KERNEL(ib_svm_partner)};

@@ -36,7 +36,10 @@ void IB_REF(ib_load_batch_run)(ib_cpu *cpu, const ib_load *l, const ib_load_poin
         for (int64_t i = 0; i < l->pixels * l->channels; ++i) {
             int64_t pixel = i / l->channels, c = i % l->channels;
             uint8_t byte = a->enabled ? augmented(l, &placement, image, pixel, c) : image[i];
-            p->x[n * l->stride + pixel * stored + c] = p->table[256 * c + byte];
+            p->x[n * l->stride + pixel * stored + c] =
+                l->by_pixel ? ib_settle(((float)byte - p->table[i]) *
+                                        p->table[l->pixels * l->channels + i])
+                            : p->table[256 * c + byte];
         }
         if (p->labels != NULL && cpu->data.labels != NULL)
             p->labels[n] = cpu->data.labels[p->order[n]];

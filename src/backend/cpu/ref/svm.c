@@ -1,6 +1,8 @@
 /* Support vector machines: kernel values, the solver's sweeps. NUMERICS.md, "Support vector
- * machines". No fused multiply-add here, so both builds of the reference are alike. */
+ * machines". A fused multiply-add is in dot products of features only. */
 #include "reference.h"
+
+#include "fma64.h"
 
 #include <math.h>
 
@@ -27,13 +29,8 @@ static double exp_binary64(double t) {
     return p * power;
 }
 
-static double kernel_binary64(const ib_svm_kernel *kernel, int32_t p, int32_t sums,
-                              int32_t squares) {
-    if (kernel->kind == IB_SVM_RBF) {
-        double distance = (double)squares - 2.0 * (double)p;
-        return exp_binary64(-(kernel->factor * distance));
-    }
-    double dot = kernel->scale * (((double)p - kernel->mean * (double)sums) + kernel->centre);
+/* Of a dot product, for any kind but rbf. */
+static double kernel_of_dot(const ib_svm_kernel *kernel, double dot) {
     if (kernel->kind == IB_SVM_LINEAR)
         return dot;
     double base = kernel->gamma * dot + kernel->coef0;
@@ -49,9 +46,45 @@ static double kernel_binary64(const ib_svm_kernel *kernel, int32_t p, int32_t su
     return base < 0 ? 0.0 - tangent : tangent;
 }
 
+static double kernel_of_bytes(const ib_svm_kernel *kernel, const ib_svm_images *x, size_t row,
+                              const ib_svm_images *z, size_t column) {
+    int32_t p = 0, sums = x->sums[row] + z->sums[column];
+    for (size_t k = 0; k < x->width; ++k)
+        p += x->rows[row][k] * z->rows[column][k];
+    if (kernel->kind == IB_SVM_RBF) {
+        double distance = (double)(x->squares[row] + z->squares[column]) - 2.0 * (double)p;
+        return exp_binary64(-(kernel->factor * distance));
+    }
+    return kernel_of_dot(kernel, kernel->scale *
+                                     (((double)p - kernel->mean * (double)sums) + kernel->centre));
+}
+
+static double feature_dot(const double *x, const double *z, size_t width) {
+    double s = 0.0;
+    for (size_t k = 0; k < width; ++k)
+        s = ref_fma64(x[k * IB_SVM_PANEL], z[k * IB_SVM_PANEL], s);
+    return s;
+}
+
+static double kernel_of_features(const ib_svm_kernel *kernel, const ib_svm_images *x, size_t row,
+                                 const ib_svm_images *z, size_t column) {
+    double dot = feature_dot(x->features[row], z->features[column], x->width);
+    if (kernel->kind != IB_SVM_RBF)
+        return kernel_of_dot(kernel, dot);
+    double distance = (x->norms[row] + z->norms[column]) - 2.0 * dot;
+    return exp_binary64(-(kernel->gamma * (distance > 0 ? distance : 0.0)));
+}
+
+static void norms(const ib_svm_images *images, double *norms) {
+    size_t padded = (images->count + IB_SVM_PANEL - 1) / IB_SVM_PANEL * IB_SVM_PANEL;
+    for (size_t r = 0; r < padded; ++r)
+        norms[r] = r < images->count
+                       ? feature_dot(images->features[r], images->features[r], images->width)
+                       : 0.0;
+}
+
 /* Settled before it is rounded, so that the conversion meets no denormal. */
-static float kernel_value(const ib_svm_kernel *kernel, int32_t p, int32_t sums, int32_t squares) {
-    double value = kernel_binary64(kernel, p, sums, squares);
+static float settled(double value) {
     return (value < 0 ? -value : value) < 0x1p-40 ? 0.0f : (float)value;
 }
 
@@ -63,11 +96,9 @@ static void kernel_block(const ib_svm_kernel *kernel, const ib_svm_block *b) {
         for (size_t c = 0; c < padded; ++c) {
             float value = 0.0f;
             if (c < columns->count) {
-                int32_t p = 0;
-                for (size_t k = 0; k < rows->width; ++k)
-                    p += rows->rows[row][k] * columns->rows[c][k];
-                value = kernel_value(kernel, p, rows->sums[row] + columns->sums[c],
-                                     rows->squares[row] + columns->squares[c]);
+                value = settled(columns->features != NULL
+                                    ? kernel_of_features(kernel, rows, row, columns, c)
+                                    : kernel_of_bytes(kernel, rows, row, columns, c));
                 if (b->turned != NULL)
                     b->turned[c * b->turned_stride + r] = value;
             }
@@ -106,4 +137,4 @@ static void partner(const ib_svm_part *part, double high, float kii, const float
 }
 
 extern const ib_svm_ops IB_REF(ib_svm_ops);
-const ib_svm_ops IB_REF(ib_svm_ops) = {kernel_block, step, partner};
+const ib_svm_ops IB_REF(ib_svm_ops) = {kernel_block, norms, step, partner};
