@@ -472,6 +472,20 @@ def test_names_and_places(directory):
         assert "sets/one/dataset.json: " in done.stderr
 
 
+def test_full_disk(directory):
+    """Files may be of 1,000 bytes only: nothing stays of those that were written before."""
+    write_digits(directory, "digits8")
+    limit = "import resource, signal, subprocess, sys\n" \
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n" \
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n" \
+            "sys.exit(subprocess.run(sys.argv[1:], restore_signals=False).returncode)\n"
+    done = subprocess.run([sys.executable, "-c", limit, ISOBIT, "data", "import", "digits8",
+                           "--name", "one"], cwd=directory, text=True, stderr=subprocess.PIPE,
+                          stdout=subprocess.PIPE, check=False)
+    assert done.returncode == 1 and "cannot write" in done.stderr, done.stderr
+    assert not os.path.exists(os.path.join(directory, "data"))
+
+
 def test_sweep(directory):
     write_digits(directory, "digits8")
     isobit(directory, "data", "import", "digits8", "--name", "digits8")

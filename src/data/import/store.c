@@ -188,7 +188,7 @@ ib_status ib_import_store(const char *data_dir, const ib_import_set *set,
     char *path = ib_path_join(data_dir, set->options->name);
     if (path == NULL)
         return ib_fail_memory(err);
-    int is_new = ib_path_is_missing(path);
+    int is_new = ib_path_is_missing(path), is_first = ib_path_is_missing(data_dir);
     ib_status status = ib_make_directories(path, err);
     if (status == IB_OK)
         status = ib_folder_open(path, &folder, err);
@@ -198,6 +198,8 @@ ib_status ib_import_store(const char *data_dir, const ib_import_set *set,
     }
     if (status != IB_OK && is_new)
         rmdir(path);
+    if (status != IB_OK && is_first)
+        rmdir(data_dir);
     free(path);
     return status;
 }
