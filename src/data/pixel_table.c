@@ -78,13 +78,6 @@ ib_status ib_pixel_table_make(const ib_dataset *dataset, const uint32_t *indices
     return status;
 }
 
-size_t ib_pixel_table_varying(const ib_pixel_table *table) {
-    size_t varying = 0;
-    for (size_t k = 0; k < table->pixels; ++k)
-        varying += table->deviation[k] > 0;
-    return varying;
-}
-
 /* ---- the file -----------------------------------------------------------------------------------
  */
 

@@ -39,7 +39,12 @@ ib_status ib_pixel_table_read(const char *path, size_t pixels, ib_pixel_table *t
 char *ib_pixel_table_path(const char *model_path);
 
 /* How many pixels were not the same in all images. */
-size_t ib_pixel_table_varying(const ib_pixel_table *table);
+static inline size_t ib_pixel_table_varying(const ib_pixel_table *table) {
+    size_t varying = 0;
+    for (size_t k = 0; k < table->pixels; ++k)
+        varying += table->deviation[k] > 0;
+    return varying;
+}
 
 static inline double ib_pixel_table_feature(const ib_pixel_table *table, size_t pixel,
                                             unsigned byte) {

@@ -87,6 +87,19 @@ const char *ib_option_value_name(const ib_option *option, int value) {
     return NULL;
 }
 
+char *ib_option_optimizers(const ib_option *option) {
+    const ib_optimizer *optimizer;
+    char *text = ib_format("%s", "");
+    for (size_t i = 0; text != NULL && (optimizer = ib_optimizer_at(i)) != NULL; ++i) {
+        if (!ib_optimizer_has((ib_optimizer_kind)i, option->name))
+            continue;
+        char *longer = ib_format("%s%s%s", text, text[0] == '\0' ? "" : " or ", optimizer->name);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
 const char *ib_option_default(const ib_option *option, int optimizer) {
     const char *own = ib_optimizer_default((ib_optimizer_kind)optimizer, option->name);
     return own != NULL ? own : option->default_text;

@@ -105,7 +105,7 @@ typedef struct ib_option {
                    others */
     /* Of a STRING: brings text into its one form, in fresh memory, or refuses it; NULL: any. */
     ib_status (*normal)(const char *text, const char *given_as, char **form, ib_error *err);
-    int many; /* of NAME_OR_DOUBLE: numbers with commas between them too */
+    int many;       /* of NAME_OR_DOUBLE: numbers with commas between them too */
     int by_content; /* hashed as the SHA-256 of the file that it names */
     /* Commands that take it, unless it is given, from the configuration in the record of the run or
      * the model they are for; training does when it goes on. */
@@ -138,6 +138,9 @@ int ib_option_is_arithmetic(const ib_option *option);
 const char *ib_option_value_name(const ib_option *option, int value);
 /* Whether name belongs to an option of DESIGN's command line that this version does not have. */
 int ib_option_is_later(const char *name, size_t length);
+/* Optimisers that have this option, as "sgd" or "adadelta or adam"; fresh memory, NULL: out of it.
+ */
+char *ib_option_optimizers(const ib_option *option);
 /* The default as text, for this optimiser; NULL: none. */
 const char *ib_option_default(const ib_option *option, int optimizer);
 

@@ -416,20 +416,6 @@ static ib_status check_words(const ib_arguments *parsed, ib_error *err) {
     return IB_OK;
 }
 
-/* Optimisers that have this option, as "sgd" or "adadelta or adam". */
-static char *optimizers_with(const ib_option *option) {
-    const ib_optimizer *optimizer;
-    char *text = ib_format("%s", "");
-    for (size_t i = 0; text != NULL && (optimizer = ib_optimizer_at(i)) != NULL; ++i) {
-        if (!ib_optimizer_has((ib_optimizer_kind)i, option->name))
-            continue;
-        char *longer = ib_format("%s%s%s", text, text[0] == '\0' ? "" : " or ", optimizer->name);
-        free(text);
-        text = longer;
-    }
-    return text;
-}
-
 /* The first option given as a flag that needs this or more; NULL: none was. */
 static const ib_option *first_needing(const ib_arguments *parsed, ib_option_needs least) {
     const ib_option *option;
@@ -520,7 +506,7 @@ static ib_status without_effect(const ib_option *option, const ib_experiment *ex
         return ib_fail(err, IB_ERROR_USAGE,
                        "--%s has no effect with --schedule %s: leave one of them out", name,
                        ib_schedule_at((size_t)experiment->schedule)->name);
-    char *names = optimizers_with(option);
+    char *names = ib_option_optimizers(option);
     ib_fail(err, IB_ERROR_USAGE, "--%s needs --optimizer %s: leave it out or change the optimiser",
             name, names != NULL ? names : "");
     free(names);

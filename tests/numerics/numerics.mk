@@ -9,7 +9,8 @@ CFLAGS := -std=c17 -D_GNU_SOURCE $(OPT) -ffp-contract=off -fno-fast-math -fno-ma
           -I$(SRC) -I$(ROOT)/include -Igenerated -MMD -MP
 
 # Everything that computes; nothing that needs a library.
-common := $(addprefix base/,threads limits arena file status number text) tensor/tensor \
+common := $(addprefix base/,threads limits arena atomic file folder input json_text nearest number \
+            status text text_stream) tensor/tensor \
           $(patsubst $(SRC)/%.c,%,$(wildcard $(addprefix $(SRC)/,catalog/*.c catalog/*/*.c \
             backend/*.c backend/ops/*.c backend/cpu/*.c nn/layers/*.c))) \
           $(filter-out nn/onnx_graph,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/nn/*.c))) \
@@ -33,7 +34,7 @@ avx512_flags := -DIB_ISA_AVX512=1 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mf
                 -mprefer-vector-width=512 -mtune=skylake-avx512
 neon_flags := -DIB_ISA_NEON=1
 
-numerics: numerics.o no_onnx.o $(objects)
+numerics: numerics.o no_onnx.o plain_yaml.o $(objects)
 	$(CC) $(OPT) $(filter %.o,$^) $(LDFLAGS) -pthread -lm -o $@
 
 # The list of layers, as cmake/layers.cmake makes it of the folder.
@@ -42,10 +43,23 @@ generated/layer_kinds.inc: $(wildcard $(SRC)/nn/layers/*.c)
 	@mkdir -p generated
 	printf 'IB_LAYER(%s)\n' $(layers) >$@
 
-numerics.o no_onnx.o: %.o: $(ROOT)/tests/numerics/%.c generated/layer_kinds.inc
+# The networks, as cmake/networks.cmake makes them of the folder.
+networks := $(wildcard $(SRC)/catalog/networks/*.yaml)
+network_id = $$(basename $$path .yaml | tr a-z- A-Z_)
+generated/networks.inc: $(networks)
+	@mkdir -p generated
+	for path in $(networks); do \
+	  printf 'IB_NETWORK(%s, "%s")\n' $(network_id) $$(basename $$path .yaml); done >$@
+generated/network_texts.inc: $(networks)
+	@mkdir -p generated
+	for path in $(networks); do printf 'static const char TEXT_%s[] = {' $(network_id); \
+	  od -An -v -tu1 $$path | sed 's/\([0-9][0-9]*\)/\1,/g'; echo '0};'; done >$@
+
+generated := $(addprefix generated/,layer_kinds.inc networks.inc network_texts.inc)
+numerics.o no_onnx.o plain_yaml.o: %.o: $(ROOT)/tests/numerics/%.c $(generated)
 	$(CC) $(CFLAGS) -c $< -o $@
 
-common/%.o: $(SRC)/%.c | generated/layer_kinds.inc
+common/%.o: $(SRC)/%.c | $(generated)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c $< -o $@
 
@@ -57,4 +71,4 @@ endef
 $(foreach set,$(filter ref soft,$(sets)),$(eval $(call set_rule,$(set),ref)))
 $(foreach set,$(filter-out ref soft,$(sets)),$(eval $(call set_rule,$(set),kernels)))
 
--include $(objects:.o=.d) numerics.d no_onnx.d
+-include $(objects:.o=.d) numerics.d no_onnx.d plain_yaml.d
