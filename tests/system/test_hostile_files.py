@@ -72,7 +72,8 @@ def disturb(directory, original, victim, words, meaning, told=lambda log: False,
     """The command again and again, each time with one file of a fresh copy of what it reads changed
     at another moment. original: a folder, "reads" in the command's; meaning(out) of what it says and
     has written; told(log): whether it says what is wrong with the file instead; absent: the exit code
-    where the file was never there, which a removal may come early enough for. Returns how often it was the undisturbed command's, and how often that was refused or told."""
+    where the file was never there, which a removal may come early enough for. Returns how often it
+    was the undisturbed command's, and how often that was refused or told."""
     reads = os.path.join(directory, "reads")
     shutil.copytree(original, reads)
     start = time.time()
