@@ -9,6 +9,7 @@
 #include "base/nearest.h"
 #include "base/number.h"
 #include "options/network_option.h"
+#include "options/numbers.h"
 
 static void *member(const ib_option *option, ib_config *config) {
     return (char *)config + option->offset;
@@ -154,37 +155,20 @@ static ib_status set_model(const ib_option *option, const char *text, const char
 }
 
 /* One of the choices as it is, or a number in its shortest form: one experiment, one text. */
-/* One number, or several with commas between, each in its shortest form. */
-static ib_status set_numbers(const ib_option *option, const char *text, const char *given_as,
-                             ib_config *config, ib_error *err) {
-    char *words = strdup(text), *rest = words, *word;
-    char *numbers = words == NULL ? NULL : calloc(strlen(text) + 2, IB_DOUBLE_TEXT);
-    ib_status status = numbers == NULL ? ib_fail_memory(err) : IB_OK;
-    size_t length = 0;
-    while (status == IB_OK && (word = strsep(&rest, option->many ? "," : "")) != NULL) {
-        double value = 0;
-        if (length > 0)
-            numbers[length++] = ',';
-        if (ib_parse_double(word, &value) != 0 || !in_range(option, value))
-            status = bad_value(option, text, given_as, err);
-        else
-            ib_print_double(value, numbers + length);
-        length += strlen(numbers + length);
-    }
-    if (status == IB_OK)
-        status = set_string(member(option, config), numbers, err);
-    free(numbers);
-    free(words);
-    return status;
-}
-
 static ib_status set_name_or_double(const ib_option *option, const char *text, const char *given_as,
                                     ib_config *config, ib_error *err) {
     ib_choice choice;
     for (size_t i = 0; (choice = option->choices(i)).name != NULL; ++i)
         if (strcmp(choice.name, text) == 0)
             return set_string(member(option, config), text, err);
-    return set_numbers(option, text, given_as, config, err);
+    int valid;
+    char *numbers = ib_shortest_numbers(option, text, in_range, &valid);
+    if (!valid)
+        return bad_value(option, text, given_as, err);
+    ib_status status =
+        numbers == NULL ? ib_fail_memory(err) : set_string(member(option, config), numbers, err);
+    free(numbers);
+    return status;
 }
 
 static ib_status set_normal(const ib_option *option, const char *text, const char *given_as,
