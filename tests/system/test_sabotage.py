@@ -269,7 +269,7 @@ def hash_lines(directory, isa, what):
 
 
 def unit_test_passes(directory, name):
-    objects = [f"{directory}/build/no_onnx.o",
+    objects = [f"{directory}/build/no_onnx.o", f"{directory}/build/plain_yaml.o",
                *glob.glob(f"{directory}/build/*/**/*.o", recursive=True)]
     program = f"{directory}/{name}"
     built = run([CC, "-std=c17", "-D_GNU_SOURCE", "-O1", "-ffp-contract=off", "-fno-math-errno",
