@@ -90,9 +90,9 @@ def build_changed(directory):
     objects = glob.glob(os.path.join(BUILD, "CMakeFiles/isobit_command.dir/src/command/*.o"))
     program = os.path.join(directory, "isobit-changed")
     done = subprocess.run([cached("CMAKE_C_COMPILER") or "cc", *flags, f"-I{ROOT}/src",
-                           f"-I{ROOT}/include", f"-I{BUILD}/generated", path, *objects, os.environ["LIBRARY"], "-ljansson",
-                           "-lyaml", "-lcurl", "-lcrypto", "-lz", "-pthread", "-lm", "-o",
-                           program],
+                           f"-I{ROOT}/include", f"-I{BUILD}/generated", path, *objects,
+                           os.environ["LIBRARY"], "-ljansson", "-lyaml", "-lcurl", "-lz", "-lpng",
+                           "-ljpeg", "-pthread", "-lm", "-o", program],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
     return program
