@@ -272,7 +272,8 @@ def check_identity(parent):
     assert {c["experiment_sha256"] for c in cells} == set(
         hashes(os.path.join(parent, "undisturbed")))
     assert all(c["state"] == "finished" and not c["has_data"] for c in cells)
-    sweep(folder, "--data-dir", "/nowhere", code=3)  # nothing is started without data
+    # nothing is started without data
+    sweep(folder, "--data-dir", "/nowhere", "--no-download", code=3)
 
 
 def check_published_studies():
