@@ -176,11 +176,15 @@ static ib_status write_fitting(const ib_contents *contents, const ib_safetensors
     ib_onnx_graph g = {0};
     struct frame f = {0};
     char sha256[IB_SHA256_HEX_SIZE];
+    ib_error why = {0};
     ib_status status = ib_network_of(experiment, &network, err);
-    if (status == IB_OK && plan(notes, network.rows, &net, NULL) == IB_OK)
+    if (status == IB_OK && plan(notes, network.rows, &net, &why) == IB_OK)
         status = ib_onnx_graph_build(&g, file, &net, err);
     else
         g.mismatch = 1; /* this network does not take such images */
+    if (ib_error_is_memory(&why))
+        status = ib_fail_memory(err);
+    ib_error_clear(&why);
     *found = status == IB_OK && !g.mismatch;
     if (*found) {
         if (notes->sha256 == NULL)

@@ -94,7 +94,11 @@ static ib_status try_run_directory(ib_record *record, const ib_folder *parent, c
                                    "cannot create the run directory %s/%s; make it writable or "
                                    "choose another with --runs-dir",
                                    parent->path, name);
-    IB_TRY(ib_folder_open_inner(parent, name, 0, &record->folder, err));
+    ib_status status = ib_folder_open_inner(parent, name, 0, &record->folder, err);
+    if (status != IB_OK) {
+        unlinkat(parent->fd, name, AT_REMOVEDIR);
+        return status;
+    }
     if (record->folder.path != NULL && !is_ours(parent, name, &record->folder))
         ib_folder_close(&record->folder);
     return IB_OK;

@@ -235,7 +235,7 @@ CHANGES += [
        "v_mul(batch_sums(SUM_X, &k).first, count)")], "vector", ["ops watch"]),
     ("not settled: rest of the mean", K + "norm.c",
      [("v_settle(v_mul(rests.first, count))", "v_mul(rests.first, count)")], "vector", ["ops watch"]),
-    ("not settled: kernel values", K + "svm_kernel.c",
+    ("not settled: kernel values", K + "svm_functions.h",
      [("vd_select(small, vd_set1(0.0), x)", "x"), ("vdmask small", "__attribute__((unused)) vdmask small")],
      "vector", ["svm", "svm watch"]),
     ("settled at 2^-41, everywhere", K + "simd.h", [("0x1p-40f", "0x1p-41f")], "vector", ["ops"]),
