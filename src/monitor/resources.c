@@ -402,8 +402,10 @@ const ib_resource_totals *ib_sampler_stop(ib_sampler *sampler) {
 }
 
 int ib_sampler_written(const ib_sampler *sampler, ib_prefix *file) {
+    if (sampler->totals.error[0] != '\0') /* perhaps it did not even begin */
+        return 0;
     ib_chain_prefix(&sampler->hash, file);
-    return sampler->totals.error[0] == '\0';
+    return 1;
 }
 
 void ib_sampler_close(ib_sampler *sampler) {

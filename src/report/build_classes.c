@@ -29,9 +29,10 @@ static size_t most_classes(const ib_builder *b, ib_bucket bucket) {
 }
 
 /* Adds up the matrices of the bucket's different runs; returns how many there are. */
-static size_t add_up(const ib_builder *b, ib_bucket bucket, size_t classes, double *matrix) {
+static size_t add_up(ib_builder *b, ib_bucket bucket, size_t classes, double *matrix) {
     unsigned char *seen = calloc(b->input->run_count + 1, 1);
     size_t runs = 0;
+    b->failed |= seen == NULL;
     for (size_t i = 0; seen != NULL && i < bucket.count; ++i) {
         size_t run = b->input->run_of_cell[bucket.entries[i].cell];
         const ib_run *record = &b->records[run].run;
@@ -87,10 +88,11 @@ static void images_panel(ib_builder *b, const ib_cross *cross, size_t p, ib_repo
     }
     free(missing);
     char *title = count == 0 ? NULL : ib_tuple_text(b, &cross->panels, p, 1);
-    char *whole = title == NULL
-                      ? NULL
-                      : ib_format("%s%s%zu of %zu images, %s", title, title[0] != '\0' ? ": " : "",
-                                  count, total, b->input->runs[run].text);
+    char *whole =
+        title == NULL
+            ? NULL
+            : ib_keep(b, ib_format("%s%s%zu of %zu images, %s", title, title[0] != '\0' ? ": " : "",
+                                   count, total, b->input->runs[run].text));
     free(title);
     ib_figure_panel *panel = whole == NULL ? NULL : ib_add_panel(b, figure, whole);
     if (panel == NULL) {

@@ -437,8 +437,9 @@ static void build_configuration(ib_builder *b, const ib_report_item *item, ib_re
                        ib_option_same(option, &first->arguments.config, &cell->arguments.config);
             }
         }
-        char *text =
-            same && first != NULL ? ib_option_text(option, &first->arguments.config) : NULL;
+        char *text = same && first != NULL
+                         ? ib_keep(b, ib_option_text(option, &first->arguments.config))
+                         : NULL;
         if (text != NULL && text[0] != '\0') {
             d.width = 0;
             put(&d, ib_keep_copy(b, option->name), NAN);
