@@ -37,7 +37,8 @@ void ib_chain_seal_line(ib_sha256 *hash, const char *line, size_t size, char tai
     ib_sha256_update(hash, tail, IB_CHAIN_TAIL - 1);
 }
 
-int ib_chain_take_line(ib_sha256 *hash, const char *line, size_t size) {
+/* Takes in a line that has been read. 0: it has another chain, or none. */
+static int take_line(ib_sha256 *hash, const char *line, size_t size) {
     const size_t length = IB_CHAIN_TAIL - 1;
     char tail[IB_CHAIN_TAIL];
     if (size < length)
@@ -48,23 +49,18 @@ int ib_chain_take_line(ib_sha256 *hash, const char *line, size_t size) {
     return memcmp(line + size - length, tail, length) == 0;
 }
 
-int ib_chain_take_lines(ib_sha256 *hash, const char *text, size_t size, size_t *offset) {
-    const char *end;
-    for (*offset = 0; *offset < size; *offset = (size_t)(end - text) + 1) {
-        end = memchr(text + *offset, '\n', size - *offset);
-        if (end == NULL)
-            return 1;
-        if (!ib_chain_take_line(hash, text + *offset, (size_t)(end - text) + 1 - *offset))
-            return 0;
-    }
-    return 1;
-}
-
 size_t ib_chain_first_misfit(const uint8_t *data, size_t size) {
+    const char *text = (const char *)data, *end;
     ib_sha256 hash;
-    size_t offset;
     ib_sha256_begin(&hash);
-    return ib_chain_take_lines(&hash, (const char *)data, size, &offset) ? size : offset;
+    for (size_t offset = 0; offset < size; offset = (size_t)(end - text) + 1) {
+        end = memchr(text + offset, '\n', size - offset);
+        if (end == NULL)
+            return size;
+        if (!take_line(&hash, text + offset, (size_t)(end - text) + 1 - offset))
+            return offset;
+    }
+    return size;
 }
 
 ib_status ib_prefix_check(const char *path, const ib_prefix *prefix, ib_first_misfit *first_misfit,

@@ -26,20 +26,15 @@ void ib_chain_prefix(const ib_sha256 *hash, ib_prefix *prefix);
 enum { IB_CHAIN_TAIL = 10 + IB_CHAIN_DIGITS + 4 };
 void ib_chain_seal_line(ib_sha256 *hash, const char *line, size_t size, char tail[IB_CHAIN_TAIL]);
 
-/* Takes in a line (with its line break) that has been read. 0: its chain is not that of what it and
- * the lines before say, or it has none. */
-int ib_chain_take_line(ib_sha256 *hash, const char *line, size_t size);
-
-/* All lines of a text; a last one without its line break is still being written, or cut off by a
- * kill, and not looked at. 0: *offset is where the first begins that does not fit. */
-int ib_chain_take_lines(ib_sha256 *hash, const char *text, size_t size, size_t *offset);
-
 /* Whether the file begins with that prefix: IB_ERROR_VERIFY where it is shorter or another.
  * first_misfit names the offset from which rows do not fit: prefix->bytes where all of them do.
  * *hash: of the prefix. */
 typedef size_t ib_first_misfit(const uint8_t *data, size_t size);
 ib_status ib_prefix_check(const char *path, const ib_prefix *prefix, ib_first_misfit *first_misfit,
                           ib_sha256 *hash, ib_error *err);
-size_t ib_chain_first_misfit(const uint8_t *data, size_t size); /* lines */
+/* Of lines, where the first begins whose chain is not that of what it and those before it say. A
+ * last one without its line break is still being written, or cut off by a kill, and not looked at.
+ */
+size_t ib_chain_first_misfit(const uint8_t *data, size_t size);
 
 #endif

@@ -3,18 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
-
-ib_status ib_lines_open(const char *directory, const char *name, uint64_t offset, size_t most_bytes,
-                        ib_lines *lines, ib_error *err) {
-    *lines = (ib_lines){.path = ib_path_join(directory, name), .offset = offset};
-    if (lines->path == NULL)
-        return ib_fail_memory(err);
-    if (ib_path_is_missing(lines->path))
-        return IB_OK;
-    return ib_contents_open(lines->path, most_bytes, &lines->file, err);
-}
-
 void ib_lines_close(ib_lines *lines) {
     ib_contents_close(&lines->file);
     free(lines->path);

@@ -1,5 +1,5 @@
-/* The lines of a file that may be growing, as it is when it is opened: in memory, so that what was
- * checked is what is read. */
+/* The lines of a file that may be growing, as it was when it was opened (record/run_files.h): in
+ * memory, so that what was checked is what is read. */
 #ifndef IB_BASE_LINES_H
 #define IB_BASE_LINES_H
 
@@ -11,10 +11,6 @@ typedef struct ib_lines {
     uint64_t offset;  /* behind the line read last */
 } ib_lines;
 
-/* A file of at most most_bytes; where there is none, it has no lines. offset: where the first line
- * to read begins. The caller calls ib_lines_close, also after a failure. */
-ib_status ib_lines_open(const char *directory, const char *name, uint64_t offset, size_t most_bytes,
-                        ib_lines *lines, ib_error *err);
 /* *line: the next, of *size bytes and then its line break, good until the lines are closed; NULL:
  * there is none, or it is still being written. One of more than IB_LINE_MOST is IB_ERROR_VERIFY. */
 ib_status ib_lines_next(ib_lines *lines, const char **line, size_t *size, ib_error *err);

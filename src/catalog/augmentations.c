@@ -13,10 +13,6 @@ static const ib_augmentation *const ROWS[] = {
 #undef IB_AUGMENTATION
 };
 
-const ib_augmentation *ib_augmentation_at(size_t index) {
-    return index < IB_AUGMENTATIONS ? ROWS[index] : NULL;
-}
-
 ib_placement ib_augment_place(const ib_augment *augment, uint64_t sample) {
     ib_placement placement = {.xx = 65536, .yy = 65536};
     for (size_t i = 0; i < IB_AUGMENTATIONS; ++i) {

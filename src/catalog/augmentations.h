@@ -40,9 +40,6 @@ typedef struct ib_augmentation {
     void (*place)(const ib_placing *placing, int64_t amount, ib_placement *placement);
 } ib_augmentation;
 
-/* The index-th augmentation, which is that of the kind with this number; NULL past the end. */
-const ib_augmentation *ib_augmentation_at(size_t index);
-
 /* What a batch is told. All zero: images stay as they are. */
 typedef struct ib_augment {
     int enabled;

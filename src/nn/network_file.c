@@ -191,15 +191,6 @@ ib_status ib_network_parse(const char *path, const char *text, size_t size, ib_n
     return status;
 }
 
-ib_status ib_network_read(const char *path, ib_network_file *file, ib_error *err) {
-    ib_yaml yaml = {0};
-    ib_status status = ib_yaml_read(path, &yaml, err);
-    if (status == IB_OK)
-        status = read_yaml(&yaml, file, err);
-    ib_yaml_close(&yaml);
-    return status;
-}
-
 ib_status ib_network_of(const ib_experiment *experiment, ib_network_file *file, ib_error *err) {
     if (experiment->model == IB_MODEL_FILE)
         return ib_network_parse(experiment->network_path, experiment->network,

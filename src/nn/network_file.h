@@ -41,7 +41,6 @@ typedef struct ib_network_file {
  * fits. Whether the rows fit each other and the images, planning says (ib_network_open). */
 ib_status ib_network_parse(const char *path, const char *text, size_t size, ib_network_file *file,
                            ib_error *err);
-ib_status ib_network_read(const char *path, ib_network_file *file, ib_error *err);
 /* The network of an experiment: of the catalogue, or of the file that was given. */
 ib_status ib_network_of(const ib_experiment *experiment, ib_network_file *file, ib_error *err);
 /* Whether images of that shape are those that the network is for: else IB_ERROR_USAGE. */

@@ -11,6 +11,7 @@
 #include "record/cost.h"
 #include "record/record_file.h"
 #include "record/recorded.h"
+#include "record/run_files.h"
 #include "report/compare.h"
 #include "report/records.h"
 #include "study/record_index.h"
@@ -146,8 +147,8 @@ static void replay(const char *directory, FILE *nowhere) {
     ib_lines lines;
     ib_resource_past past;
     ib_error err = {0};
-    ib_status status =
-        ib_lines_open(directory, "resources.jsonl", 0, IB_RECORDED_MOST, &lines, &err);
+    const ib_run run = {.directory = (char *)(uintptr_t)directory};
+    ib_status status = ib_run_lines_open(&run, "resources.jsonl", 0, &lines, &err);
     if (status == IB_OK)
         status = ib_resources_replay(&lines, &past, &err);
     if (status == IB_OK) {

@@ -302,6 +302,7 @@ static void lines_of_any_kind_are_read(void **state) {
 
 static void files_of_lines_are_bounded(void **state) {
     fixture *f = *state;
+    const ib_run run = {.directory = f->directory};
     ib_error err = {0};
     ib_lines lines;
     ib_metric_lines metrics;
@@ -312,19 +313,16 @@ static void files_of_lines_are_bounded(void **state) {
     text[IB_LINE_MOST] = '\n';
     temp_dir_write(f->directory, "metrics.jsonl", text, IB_LINE_MOST + 1);
     free(text);
-    assert_int_equal(ib_lines_open(f->directory, "metrics.jsonl", 1, SIZE_MAX, &lines, &err),
-                     IB_OK);
+    assert_int_equal(ib_run_lines_open(&run, "metrics.jsonl", 1, &lines, &err), IB_OK);
     assert_int_equal(ib_lines_next(&lines, &line, &size, &err), IB_OK);
     assert_true(line != NULL && size == IB_LINE_MOST - 1);
     ib_lines_close(&lines);
-    assert_int_equal(ib_lines_open(f->directory, "metrics.jsonl", 0, SIZE_MAX, &lines, &err),
-                     IB_OK);
+    assert_int_equal(ib_run_lines_open(&run, "metrics.jsonl", 0, &lines, &err), IB_OK);
     assert_int_equal(ib_lines_next(&lines, &line, &size, &err), IB_ERROR_VERIFY);
     assert_non_null(strstr(ib_error_text(&err), "metrics.jsonl, offset 0: a line of more"));
     ib_lines_close(&lines);
     ib_error_clear(&err);
 
-    const ib_run run = {.directory = f->directory};
     assert_int_equal(truncate(path, (off_t)IB_RECORDED_MOST + 1), 0);
     assert_int_equal(ib_metric_lines_open(&run, 0, &metrics, &err), IB_ERROR_RUNTIME);
     assert_non_null(strstr(ib_error_text(&err), "larger than"));

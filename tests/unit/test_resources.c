@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "monitor/resources_totals.h"
+#include "record/run_files.h"
 #include "temp_dir.h"
 
 static int set_up(void **state) {
@@ -239,8 +240,8 @@ static ib_sampler *start_in(const char *directory, const ib_sampler_options *opt
     ib_folder folder;
     ib_lines lines;
     ib_resource_past past = {0};
-    if (ib_lines_open(directory, "resources.jsonl", 0, SIZE_MAX, &lines, NULL) == IB_OK) {
-        assert_int_equal(ib_chain_first_misfit(lines.file.data, lines.file.size), lines.file.size);
+    const ib_run run = {.directory = (char *)(uintptr_t)directory, .sealed = 1};
+    if (ib_run_lines_open(&run, "resources.jsonl", 0, &lines, NULL) == IB_OK) {
         assert_int_equal(ib_resources_replay(&lines, &past, NULL), IB_OK);
     }
     ib_lines_close(&lines);
