@@ -81,8 +81,8 @@ ib_status ib_record_reopen(const char *directory, ib_record **record, ib_error *
 const ib_run *ib_record_previous(const ib_record *record);
 /* Goes on: writes run.json with status "running", the time of this resumption and earlier_seconds
  * (what the parts before it took, as far as the run keeps their work) and cuts metrics.jsonl to the
- * given beginning. One that does not begin so, a resources.jsonl of other lines than were written, or a
- * table that is missing or not the start's, is IB_ERROR_VERIFY, and nothing is changed. */
+ * given beginning. One that does not begin so, a resources.jsonl of other lines than were written,
+ * or a table that is missing or not the start's, is IB_ERROR_VERIFY, and nothing is changed. */
 ib_status ib_record_continue(ib_record *record, const ib_record_start *start,
                              const ib_prefix *metrics, double earlier_seconds, ib_error *err);
 /* What metrics.jsonl holds, all lines so far being on the disk. */
